@@ -1,0 +1,196 @@
+//! Reads ioredis-style configuration: a plain object such as `{ host, port, db }`, and the `options` of a live instance.
+
+use super::keys::{Keys, NO_CLUSTER, NO_SENTINEL, NO_TLS};
+use super::parts::{Parts, same};
+use super::{ConfigError, Input, Settings, Unsupported, read};
+
+const MAPPED: &[&str] = &[
+    "host",
+    "port",
+    "path",
+    "family",
+    "db",
+    "database",
+    "username",
+    "password",
+    "keyPrefix",
+    "connectionName",
+    "connectTimeout",
+    "commandTimeout",
+    "role",
+];
+
+/// All other options of ioredis 4 to 6: queues, retries, waiting, reply shapes and what only matters with Sentinel.
+const IGNORED: &[&str] = &[
+    "autoPipeliningIgnoredCommands",
+    "autoResendUnfulfilledCommands",
+    "autoResubscribe",
+    "blockingTimeout",
+    "blockingTimeoutGrace",
+    "clientInfoTag",
+    "commandQueue",
+    "disableClientInfo",
+    "disconnectTimeout",
+    "dropBufferSupport",
+    "enableAutoPipelining",
+    "enableOfflineQueue",
+    "enableReadyCheck",
+    "enableTLSForSentinelMode",
+    "failoverDetector",
+    "himportFieldsets",
+    "keepAlive",
+    "lazyConnect",
+    "maxLoadingRetryTime",
+    "maxRetriesPerRequest",
+    "name",
+    "noDelay",
+    "offlineQueue",
+    "protocol",
+    "reconnectOnError",
+    "replyMapping",
+    "retryStrategy",
+    "scripts",
+    "sentinelCommandTimeout",
+    "sentinelMaxConnections",
+    "sentinelPassword",
+    "sentinelReconnectStrategy",
+    "sentinelRetryStrategy",
+    "sentinelTLS",
+    "sentinelUsername",
+    "showFriendlyErrorStack",
+    "socketTimeout",
+    "stringNumbers",
+    "updateSentinels",
+];
+
+const REFUSED: &[(&str, &str)] = &[
+    ("tls", NO_TLS),
+    ("sentinels", NO_SENTINEL),
+    ("startupNodes", NO_CLUSTER),
+    ("redisOptions", NO_CLUSTER),
+    ("Connector", "replaces how connections are made, which a native connection cannot use"),
+    ("monitor", "turns the connection into a monitor, which cannot write"),
+    ("readOnly", "asks for a read-only connection, and the store has to write"),
+    ("natMap", "translates addresses, which a native connection does not do"),
+    ("preferredSlaves", "asks for a replica, and the store has to write"),
+];
+
+const ALIASES: &[(&str, &str)] = &[
+    ("hostname", "host"),
+    ("server", "host"),
+    ("socketPath", "path"),
+    ("unixSocket", "path"),
+    ("dbIndex", "db"),
+    ("user", "username"),
+    ("pass", "password"),
+    ("pwd", "password"),
+    ("auth", "password"),
+    ("prefix", "keyPrefix"),
+    ("clientName", "connectionName"),
+    ("timeout", "commandTimeout"),
+    ("ssl", "tls"),
+];
+
+/// The keys of an ioredis-style configuration object.
+pub(super) const KEYS: Keys = Keys {
+    kind: "an ioredis-style configuration",
+    prefix: "",
+    mapped: MAPPED,
+    ignored: IGNORED,
+    refused: REFUSED,
+    aliases: ALIASES,
+};
+
+/// The same as parameters of a URL.
+pub(super) const URL_QUERY: Keys = Keys { kind: "the query of a Redis URL", ..KEYS };
+
+/// Reads a plain ioredis-style configuration object.
+///
+/// Defaults are those of ioredis: port 6379 on localhost, either IP version, database 0; `path` wins over `host` and
+/// `port`. `database` is accepted for `db`. Numbers may be given in digits, and `null` counts as absent.
+///
+/// # Errors
+/// For a key that ioredis does not have, a value that makes no sense, and what cannot be honoured, such as `tls`.
+pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
+    KEYS.refuse(map)?;
+    KEYS.check(map)?;
+    parts(map).map(Parts::into_settings)
+}
+
+/// Reads the `options` of a live standalone ioredis instance. `selected_database` is what `select()` last chose, if
+/// that is known; it goes before `options.db`.
+///
+/// Keys that ioredis itself does not look at are left alone.
+///
+/// # Errors
+/// At the first setting that a native connection cannot honour.
+pub fn from_instance(options: &[(String, Input)], selected_database: Option<u32>) -> Result<Settings, Unsupported> {
+    let unsupported = |key: &str, reason: &str| Unsupported { setting: key.to_owned(), reason: reason.to_owned() };
+    let mut parts = Parts::default();
+    for (key, value) in options {
+        if let Some(reason) = KEYS.refusal(key, value) {
+            return Err(unsupported(key, reason));
+        }
+        let skipped = match (key.as_str(), value) {
+            ("reconnectOnError", value) if read::truthy(value) => {
+                return Err(unsupported(key, "decides when to reconnect, which a native connection decides itself"));
+            }
+            ("port", Input::Null) => return Err(unsupported(key, "is null, with which ioredis cannot connect")),
+            // Not an option of ioredis, which does not look at it.
+            ("database", _) => true,
+            ("db", _) => selected_database.is_some(),
+            ("host" | "path", Input::Text(text)) => text.is_empty(),
+            // ioredis drops the name when the server refuses it.
+            ("connectionName", name) => read::client_name(key, name).is_err(),
+            // ioredis looks at numbers only, and 0 lets every command fail at once, which nobody wants of us.
+            ("commandTimeout", value) => !matches!(value, Input::Number(_)),
+            ("connectTimeout", value) => !read::truthy(value),
+            _ => false,
+        };
+        if !skipped && *value != Input::Null {
+            let reason = |error: ConfigError| {
+                let message = error.message.strip_prefix(&format!("`{key}` ")).unwrap_or(&error.message);
+                unsupported(key, message)
+            };
+            set(&mut parts, key, value).map_err(reason)?;
+        }
+    }
+    parts.database = selected_database.or(parts.database);
+    Ok(parts.into_settings())
+}
+
+/// What the mapped keys of an object say.
+pub(super) fn parts(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
+    let mut parts = Parts::default();
+    for (key, value) in map.iter().filter(|(_, value)| *value != Input::Null) {
+        set(&mut parts, key, value)?;
+    }
+    Ok(parts)
+}
+
+fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
+    match key {
+        "host" => parts.host = Some(read::host(key, value)?),
+        "port" => parts.port = Some(read::port(key, value)?),
+        "path" => parts.path = Some(read::path(key, value)?),
+        "family" => parts.family = Some(read::family(key, value)?),
+        "db" | "database" => {
+            let database = Some(read::database(key, value)?);
+            parts.database = same(parts.database, database, "database", "in `db` and in `database`")?;
+        }
+        "username" => parts.username = read::optional_text(key, value)?,
+        "password" => parts.password = read::secret(key, value)?,
+        "keyPrefix" => parts.key_prefix = Some(read::text(key, value)?.to_owned()),
+        "connectionName" => parts.client_name = read::client_name(key, value)?,
+        "connectTimeout" => parts.connect_timeout = read::client_timeout(key, value)?,
+        "commandTimeout" => parts.command_timeout = read::client_timeout(key, value)?,
+        "role" if *value != Input::Text("master".into()) => {
+            return Err(ConfigError::wrong_type("`role` must be \"master\": the store has to write"));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

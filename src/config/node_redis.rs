@@ -1,0 +1,220 @@
+//! Reads node-redis-style configuration: a plain object such as `{ url }` or `{ socket: { host, port }, database }`.
+
+use super::keys::{Keys, NO_CLUSTER, NO_SENTINEL, NO_TLS};
+use super::parts::Parts;
+use super::{ConfigError, Input, Settings, read, url};
+
+/// The keys of a node-redis-style configuration object. The ignored ones are all other options of redis 4 to 6.
+pub(super) const KEYS: Keys = Keys {
+    kind: "a node-redis-style configuration",
+    prefix: "",
+    mapped: &["url", "socket", "username", "password", "database", "name", "keyPrefix", "commandOptions"],
+    ignored: &[
+        "RESP",
+        "clientInfoTag",
+        "clientSideCache",
+        "commandsQueueMaxLength",
+        "disableClientInfo",
+        "disableOfflineQueue",
+        "emitInvalidate",
+        "functions",
+        "himportRegistry",
+        "isolationPoolOptions",
+        "legacyMode",
+        "maintEndpointType",
+        "maintNotifications",
+        "maintRelaxedCommandTimeout",
+        "maintRelaxedSocketTimeout",
+        "modules",
+        "pingInterval",
+        "scripts",
+        "unstableResp3",
+    ],
+    refused: &[
+        ("rootNodes", NO_CLUSTER),
+        ("sentinelRootNodes", NO_SENTINEL),
+        ("credentialsProvider", "is called by node-redis only: give `username` and `password`"),
+        ("readonly", "asks for a read-only connection, and the store has to write"),
+    ],
+    aliases: &[
+        ("host", "socket.host"),
+        ("hostname", "socket.host"),
+        ("port", "socket.port"),
+        ("path", "socket.path"),
+        ("family", "socket.family"),
+        ("tls", "socket.tls"),
+        ("ssl", "socket.tls"),
+        ("connectTimeout", "socket.connectTimeout"),
+        ("commandTimeout", "commandOptions.timeout"),
+        ("timeout", "commandOptions.timeout"),
+        ("db", "database"),
+        ("user", "username"),
+        ("pass", "password"),
+        ("pwd", "password"),
+        ("auth", "password"),
+        ("prefix", "keyPrefix"),
+        ("connectionName", "name"),
+        ("clientName", "name"),
+    ],
+};
+
+/// The keys of `socket`: those of node-redis and of Node's `net.connect`, without TLS.
+const SOCKET: Keys = Keys {
+    kind: "a node-redis-style configuration",
+    prefix: "socket.",
+    mapped: &["host", "port", "path", "family", "connectTimeout", "tls"],
+    ignored: &[
+        "allowHalfOpen",
+        "autoSelectFamily",
+        "autoSelectFamilyAttemptTimeout",
+        "hints",
+        "keepAlive",
+        "keepAliveInitialDelay",
+        "noDelay",
+        "onread",
+        "readable",
+        "reconnectStrategy",
+        "signal",
+        "socketTimeout",
+        "timeout",
+        "writable",
+    ],
+    refused: &[
+        ("tls", NO_TLS),
+        ("lookup", "replaces name resolution, which a native connection cannot use"),
+        ("localAddress", "chooses a local address, which a native connection does not do"),
+        ("localPort", "chooses a local port, which a native connection does not do"),
+        ("fd", "is an open file, which a native connection cannot use"),
+    ],
+    aliases: &[("hostname", "socket.host"), ("db", "database"), ("username", "username"), ("password", "password")],
+};
+
+/// What Node's `tls.connect` takes besides: without `tls: true`, node-redis ignores it and connects in plaintext.
+const TLS_OPTIONS: &[&str] = &[
+    "ALPNCallback",
+    "ALPNProtocols",
+    "SNICallback",
+    "allowPartialTrustChain",
+    "ca",
+    "cert",
+    "checkServerIdentity",
+    "ciphers",
+    "clientCertEngine",
+    "crl",
+    "dhparam",
+    "ecdhCurve",
+    "enableTrace",
+    "handshakeTimeout",
+    "honorCipherOrder",
+    "key",
+    "maxVersion",
+    "minDHSize",
+    "minVersion",
+    "passphrase",
+    "pfx",
+    "privateKeyEngine",
+    "privateKeyIdentifier",
+    "pskCallback",
+    "rejectUnauthorized",
+    "requestCert",
+    "secureContext",
+    "secureOptions",
+    "secureProtocol",
+    "servername",
+    "session",
+    "sessionIdContext",
+    "sessionTimeout",
+    "sigalgs",
+    "socket",
+    "ticketKeys",
+];
+
+/// The keys of `commandOptions`.
+const COMMAND_OPTIONS: Keys = Keys {
+    kind: "a node-redis-style configuration",
+    prefix: "commandOptions.",
+    mapped: &["timeout"],
+    ignored: &["abortSignal", "asap", "askRedirect", "chainId", "slotNumber", "typeMapping"],
+    refused: &[],
+    aliases: &[("commandTimeout", "commandOptions.timeout")],
+};
+
+/// Reads a plain node-redis-style configuration object.
+///
+/// Defaults are those of node-redis: port 6379 on localhost, database 0; `socket.path` wins over `socket.host`. What
+/// `url` leaves open is taken from the other keys. Numbers may be given in digits, and `null` counts as absent.
+///
+/// # Errors
+/// For a key that node-redis does not have, a value that makes no sense, what cannot be honoured (such as
+/// `socket.tls`), and where `url` and another key differ, in which case node-redis silently follows the URL.
+pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
+    KEYS.refuse(map)?;
+    let url = match map.iter().find(|(key, value)| key == "url" && *value != Input::Null) {
+        Some((key, value)) => url::parts(read::text(key, value)?)?,
+        None => Parts::default(),
+    };
+    KEYS.check(map)?;
+    let mut parts = Parts::default();
+    for (key, value) in map.iter().filter(|(_, value)| *value != Input::Null) {
+        match key.as_str() {
+            "socket" => read_socket(&mut parts, object(key, value)?)?,
+            "username" => parts.username = read::optional_text(key, value)?,
+            "password" => parts.password = read::secret(key, value)?,
+            "database" => parts.database = Some(read::database(key, value)?),
+            "name" => parts.client_name = read::client_name(key, value)?,
+            "keyPrefix" => parts.key_prefix = Some(read::text(key, value)?.to_owned()),
+            "commandOptions" => read_command_options(&mut parts, object(key, value)?)?,
+            _ => {}
+        }
+    }
+    url.join(parts, "in `url` and beside it").map(Parts::into_settings)
+}
+
+fn read_socket(parts: &mut Parts, socket: &[(String, Input)]) -> Result<(), ConfigError> {
+    SOCKET.refuse(socket)?;
+    let plaintext_is_meant = socket.iter().any(|(key, value)| key == "tls" && *value == Input::Bool(false));
+    let (tls, socket): (Vec<_>, Vec<_>) = socket
+        .iter()
+        .filter(|(_, value)| *value != Input::Null)
+        .cloned()
+        .partition(|(key, _)| TLS_OPTIONS.contains(&key.as_str()));
+    if let (Some((key, _)), false) = (tls.first(), plaintext_is_meant) {
+        return Err(ConfigError::wrong_type(format!(
+            "`socket.{key}` is a setting for TLS, which native connections do not support yet. Leave it out, or set \
+             `socket.tls` to false, if the connection is to be in plaintext"
+        )));
+    }
+    SOCKET.check(&socket)?;
+    // In both Node and node-redis, a path goes before host and port.
+    let has_path = socket.iter().any(|(key, _)| key == "path");
+    for (key, value) in &socket {
+        let name = format!("socket.{key}");
+        match key.as_str() {
+            "path" => parts.path = Some(read::path(&name, value)?),
+            "host" if !has_path => parts.host = Some(read::host(&name, value)?),
+            "port" if !has_path => parts.port = Some(read::port(&name, value)?),
+            "family" => parts.family = Some(read::family(&name, value)?),
+            "connectTimeout" => parts.connect_timeout = read::client_timeout(&name, value)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn read_command_options(parts: &mut Parts, options: &[(String, Input)]) -> Result<(), ConfigError> {
+    COMMAND_OPTIONS.check(options)?;
+    for (key, value) in options.iter().filter(|(key, value)| key == "timeout" && *value != Input::Null) {
+        parts.command_timeout = read::client_timeout(&format!("commandOptions.{key}"), value)?;
+    }
+    Ok(())
+}
+
+fn object<'a>(key: &str, value: &'a Input) -> Result<&'a [(String, Input)], ConfigError> {
+    match value {
+        Input::Map(map) => Ok(map),
+        other => Err(ConfigError::wrong_type(format!("`{key}` must be an object, got {}", read::describe(other)))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

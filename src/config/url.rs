@@ -1,0 +1,174 @@
+//! Reads Redis URLs and the shorthands of ioredis, strictly: what is not understood is an error, and no error shows
+//! any part of the URL that could belong to a password.
+
+use percent_encoding::percent_decode_str;
+use url::form_urlencoded;
+
+use super::parts::Parts;
+use super::{ConfigError, Input, Secret, Settings, ioredis, keys, read};
+
+/// What is accepted, for messages.
+const ACCEPTED: &str = "redis://[user[:password]@]host[:port][/database], valkey://…, unix:///path/to.sock, host:port, \
+    a port, or the absolute path of a socket";
+
+/// Reads a Redis URL: `redis://` and `valkey://`, `unix://` and `redis+unix://`, and the shorthands `host:port`,
+/// `6379` and `/path.sock`.
+///
+/// The database comes from the path, or from `?db=` (the only way for a socket). Further query parameters are those of
+/// an ioredis configuration (`family`, `connectionName` or `name`, `keyPrefix`, `connectTimeout`, `commandTimeout`,
+/// `username`, `password`).
+///
+/// # Errors
+/// For anything else, TLS included, and for what contradicts itself.
+pub fn from_url(text: &str) -> Result<Settings, ConfigError> {
+    parts(text).map(Parts::into_settings)
+}
+
+/// The same, before defaults.
+pub(super) fn parts(text: &str) -> Result<Parts, ConfigError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(wrong("is empty: is the environment variable it comes from set?"));
+    }
+    if read::decimal(text).is_some() {
+        let port = read::port("port", &Input::Text(text.to_owned()))?;
+        return Ok(Parts { port: Some(port), ..Parts::default() });
+    }
+    match scheme(text) {
+        Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
+            "redis" | "valkey" => tcp(rest, true),
+            "unix" | "redis+unix" => unix(rest),
+            "rediss" | "valkeys" => Err(wrong(&format!("{}. {}", keys::NO_TLS, keys::USE_A_CLIENT))),
+            "http" | "https" => Err(upstash_rest()),
+            other => Err(wrong(&format!("has the unknown scheme `{other}://`. Accepted are {ACCEPTED}"))),
+        },
+        None => match text.strip_prefix("//") {
+            Some(rest) => tcp(rest, true),
+            None if text.starts_with('/') => {
+                let (path, query) = text.split_once('?').unwrap_or((text, ""));
+                socket(path.to_owned(), Parts::default(), query)
+            }
+            None => tcp(text, false),
+        },
+    }
+}
+
+/// Said of an HTTP address or a REST token.
+pub(super) fn upstash_rest() -> ConfigError {
+    ConfigError::wrong_type(
+        "Upstash REST (an https:// URL and a token) is not supported by this version yet: pass the client that \
+         `new Redis({ url, token })` of @upstash/redis makes",
+    )
+}
+
+fn wrong(what: &str) -> ConfigError {
+    ConfigError::wrong_type(format!("The Redis URL {what}"))
+}
+
+/// The scheme and what follows its `://`. `host:port` has none.
+fn scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let valid = scheme.starts_with(|char: char| char.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    valid.then_some((scheme, rest))
+}
+
+/// `[user[:password]@]host[:port][/database][?query]`. Without a scheme, a path is not a database but a mistake.
+fn tcp(rest: &str, has_scheme: bool) -> Result<Parts, ConfigError> {
+    const ENCODE: &str =
+        "In a user name or password, percent-encode @ as %40, / as %2F, # as %23, ? as %3F and % as %25";
+    // A raw `/`, `?` or `#` in the password makes the rest of it, and the host, look like a path or query.
+    if rest.find(['/', '?', '#']).is_some_and(|end| rest[end..].contains('@')) {
+        return Err(wrong(&format!("has an @ after the host, which must be written %40. {ENCODE}")));
+    }
+    let url = url::Url::parse(&format!("redis://{rest}")).map_err(|error| {
+        wrong(&format!(
+            "cannot be read ({error}). Accepted are {ACCEPTED}. {ENCODE}. IPv6 addresses go in brackets: [::1]"
+        ))
+    })?;
+    if url.fragment().is_some() {
+        return Err(wrong(&format!("has a # part, which means nothing here. {ENCODE}")));
+    }
+    let host = match url.host() {
+        Some(url::Host::Ipv6(address)) => Some(address.to_string()),
+        Some(host) => Some(host.to_string()).filter(|host| !host.is_empty()),
+        None => None,
+    };
+    if host.as_ref().is_some_and(|host| host.contains('%')) {
+        return Err(wrong("has a host that is not plain ASCII: write international names in their xn-- form"));
+    }
+    let database = match url.path().strip_prefix('/').unwrap_or_default() {
+        "" => None,
+        _ if !has_scheme => return Err(wrong("has a path but no scheme: write redis://host:port/database")),
+        path => Some(read::database("database", &Input::Text(path.to_owned()))?),
+    };
+    let port = match url.port() {
+        Some(port) => Some(read::port("port", &Input::Number(f64::from(port)))?),
+        None => None,
+    };
+    let username = decode(url.username(), "user name")?;
+    let password = decode(url.password().unwrap_or_default(), "password")?;
+    let parts = Parts { host, port, database, ..credentials(username, password) };
+    parts.join(query(url.query().unwrap_or_default())?, "by the URL and by its query")
+}
+
+/// `[user[:password]@]/path[?query]`, which the URL standard does not allow for.
+fn unix(rest: &str) -> Result<Parts, ConfigError> {
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let user_info = match authority.strip_suffix('@') {
+        Some(user_info) => user_info,
+        None if authority.is_empty() => "",
+        None => return Err(wrong("of a Unix socket needs an absolute path: unix:///path/to.sock")),
+    };
+    if path.contains('#') {
+        return Err(wrong("has a # part, which means nothing here. In a path, write %23"));
+    }
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let (username, password) = user_info.split_once(':').unwrap_or((user_info, ""));
+    let credentials = credentials(decode(username, "user name")?, decode(password, "password")?);
+    socket(decode(path, "path")?, credentials, query)
+}
+
+/// A socket path with what else its URL says.
+fn socket(path: String, credentials: Parts, text: &str) -> Result<Parts, ConfigError> {
+    if path.len() < 2 {
+        return Err(wrong("of a Unix socket needs an absolute path: unix:///path/to.sock"));
+    }
+    Parts { path: Some(path.into()), ..credentials }.join(query(text)?, "by the URL and by its query")
+}
+
+fn credentials(username: String, password: String) -> Parts {
+    let present = |text: String| Some(text).filter(|text| !text.is_empty());
+    Parts { username: present(username), password: present(password).map(Secret::new), ..Parts::default() }
+}
+
+/// Undoes percent-encoding as `decodeURIComponent` does, which refuses what is not well-formed.
+fn decode(text: &str, what: &str) -> Result<String, ConfigError> {
+    let malformed = || wrong(&format!("has a {what} that is not correctly percent-encoded: write % as %25"));
+    let well_formed = |part: &str| part.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    if !text.split('%').skip(1).all(well_formed) {
+        return Err(malformed());
+    }
+    percent_decode_str(text).decode_utf8().map(Into::into).map_err(|_| malformed())
+}
+
+/// Query parameters are the keys of an ioredis configuration, except that the address stands in the URL itself.
+fn query(text: &str) -> Result<Parts, ConfigError> {
+    let mut map: Vec<(String, Input)> = Vec::new();
+    for (key, value) in form_urlencoded::parse(text.as_bytes()) {
+        let key = if key == "name" { "connectionName".into() } else { key };
+        if matches!(&*key, "host" | "port" | "path") {
+            return Err(wrong(&format!("has a query parameter `{key}`: write it in the URL itself")));
+        }
+        if map.iter().any(|(earlier, _)| *earlier == key) {
+            return Err(wrong(&format!("has the query parameter `{key}` more than once")));
+        }
+        map.push((key.into(), Input::Text(value.into())));
+    }
+    ioredis::URL_QUERY.refuse(&map)?;
+    ioredis::URL_QUERY.check(&map)?;
+    ioredis::parts(&map)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! What one JavaScript environment (the main thread, a worker thread, a vm context) keeps: the engine functions it calls
+//! again and again, the calls that are pending, and the mailbox through which the I/O thread reaches it.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+use std::ptr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use napi::sys;
+use slab::Slab;
+
+use super::engine::{Deferred, Engine, Reference, Thrown, Value};
+use super::settle::{self, Mailbox};
+use super::store_object::Store;
+
+/// One environment. JavaScript thread only, like everything that is not behind the mailbox's lock.
+pub struct Environment {
+    /// The engine.
+    pub engine: Engine,
+    /// Where the I/O thread puts finished calls.
+    pub mailbox: Arc<Mailbox>,
+    /// The calls that are pending; a call's place is its token.
+    pub calls: RefCell<Slab<PendingCall>>,
+    /// Room for the arguments of the call being made.
+    pub scratch: RefCell<Vec<u8>>,
+    /// `JSON.parse`
+    pub parse: Reference,
+    /// `JSON.stringify`
+    pub stringify: Reference,
+    /// `Object.setPrototypeOf`
+    pub set_prototype_of: Reference,
+    /// `RedisStoreError`
+    pub error_class: Reference,
+    /// The environment is being torn down: the engine must not be used any more.
+    pub ended: Cell<bool>,
+}
+
+/// A promise we owe.
+pub struct PendingCall {
+    /// The promise.
+    pub deferred: Deferred,
+    /// The store it was asked of.
+    pub store: Rc<Store>,
+}
+
+impl Environment {
+    /// The environment of the current callback, set up when this is its first call.
+    pub fn current(engine: Engine, error_class: Value) -> Result<Rc<Environment>, Thrown> {
+        let mut data = ptr::null_mut();
+        // SAFETY: on the environment's own thread; the out pointer is valid.
+        unsafe { sys::napi_get_instance_data(engine.raw(), &mut data) };
+        if !data.is_null() {
+            // SAFETY: the instance data is only ever the `Rc` that `set_up` leaves there, which stays until the
+            // environment ends; the count is raised for the copy that is handed out.
+            return Ok(unsafe {
+                Rc::increment_strong_count(data.cast::<Environment>());
+                Rc::from_raw(data.cast::<Environment>())
+            });
+        }
+        Self::set_up(engine, error_class)
+    }
+
+    fn set_up(engine: Engine, error_class: Value) -> Result<Rc<Environment>, Thrown> {
+        let global = engine.global()?;
+        let json = engine.get(global, c"JSON")?;
+        let object = engine.get(global, c"Object")?;
+        let environment = Rc::new(Environment {
+            engine,
+            mailbox: Arc::new(Mailbox::default()),
+            calls: RefCell::default(),
+            scratch: RefCell::default(),
+            parse: engine.keep(engine.get(json, c"parse")?)?,
+            stringify: engine.keep(engine.get(json, c"stringify")?)?,
+            set_prototype_of: engine.keep(engine.get(object, c"setPrototypeOf")?)?,
+            error_class: engine.keep(error_class)?,
+            ended: Cell::new(false),
+        });
+        settle::connect(&environment)?;
+        // SAFETY: on the environment's own thread. The hook runs before the thread-safe function's own, because it was
+        // registered after it, and before the instance data is finalised. Both own a count of the `Rc` until then.
+        unsafe {
+            let hook = Rc::into_raw(environment.clone()).cast_mut().cast::<c_void>();
+            sys::napi_add_env_cleanup_hook(engine.raw(), Some(end), hook);
+            let data = Rc::into_raw(environment.clone()).cast_mut().cast::<c_void>();
+            sys::napi_set_instance_data(engine.raw(), data, Some(finalise), ptr::null_mut());
+        }
+        Ok(environment)
+    }
+
+    /// Notes a pending call, and keeps the process alive for it. Returns its token.
+    pub fn begin_call(&self, deferred: Deferred, store: Rc<Store>) -> u32 {
+        let mut calls = self.calls.borrow_mut();
+        if calls.is_empty() {
+            self.mailbox.keep_alive(self.engine, true);
+        }
+        // `maxPending` keeps a store far below 2³² calls.
+        calls.insert(PendingCall { deferred, store }) as u32
+    }
+
+    /// Takes a pending call, and lets the process end if it was the last.
+    pub fn end_call(&self, token: u32) -> Option<PendingCall> {
+        let mut calls = self.calls.borrow_mut();
+        let call = calls.try_remove(token as usize);
+        if calls.is_empty() {
+            self.mailbox.keep_alive(self.engine, false);
+        }
+        call
+    }
+}
+
+/// The environment ends: nothing may reach it any more.
+///
+/// # Safety
+/// Called by N-API, once, with the `Rc` that `set_up` left.
+unsafe extern "C" fn end(data: *mut c_void) {
+    // SAFETY: see above.
+    let environment = unsafe { Rc::from_raw(data.cast::<Environment>()) };
+    environment.ended.set(true);
+    environment.mailbox.close();
+    // The promises can no longer be settled. Letting go of their stores closes connections that nobody else uses.
+    let calls = environment.calls.take();
+    drop(calls);
+}
+
+/// # Safety
+/// Called by N-API, once, with the `Rc` that `set_up` left.
+unsafe extern "C" fn finalise(_: sys::napi_env, data: *mut c_void, _: *mut c_void) {
+    // SAFETY: see above.
+    drop(unsafe { Rc::from_raw(data.cast::<Environment>()) });
+}

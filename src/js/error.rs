@@ -1,0 +1,79 @@
+//! Rust errors as JavaScript errors: the one converter.
+
+use super::engine::{Engine, Thrown, Type, Value};
+use super::environment::Environment;
+use crate::error::{Code, StoreError};
+use crate::store::Call;
+use crate::store::keys::Role;
+
+/// How much of a stored value an error message quotes, in characters.
+const MOST_QUOTED: usize = 200;
+
+/// A `RedisStoreError`, with the ids of the call it belongs to.
+pub fn store_error(environment: &Environment, error: &StoreError, call: Option<&Call>) -> Value {
+    let cause = error.cause.as_deref().map(|cause| environment.engine.plain_error(cause));
+    with_cause(environment, error, cause, call)
+}
+
+/// The `RedisStoreError` for a value that has no JSON form; `cause` is what `JSON.stringify` threw, if it did.
+pub fn unserialisable(environment: &Environment, cause: Option<Thrown>, call: &Call) -> Value {
+    let reason = match &cause {
+        Some(thrown) => message_of(environment.engine, thrown.0),
+        None => "undefined, functions and symbols have no JSON form".into(),
+    };
+    let task = String::from_utf8_lossy(call.task());
+    let message = format!("The result of task \"{task}\" cannot be stored as JSON: {reason}. Nothing was written");
+    let error = StoreError::new(Code::Serialize, message);
+    with_cause(environment, &error, cause.map(|thrown| thrown.0), Some(call))
+}
+
+/// The `RedisStoreError` for a stored result that is not JSON, in the words of the TypeScript package.
+pub fn unparsable(environment: &Environment, call: &Call, task: &[u8], json: &[u8], thrown: Thrown) -> Value {
+    let key = String::from_utf8_lossy(&call.key(Role::Results).to_bytes()).into_owned();
+    let field = String::from_utf8_lossy(task);
+    let raw: String = String::from_utf8_lossy(json).chars().take(MOST_QUOTED).collect();
+    let reason = message_of(environment.engine, thrown.0);
+    let message =
+        format!("Failed to parse JSON for Redis key \"{key}\" field \"{field}\": {reason}. Raw value: \"{raw}\"");
+    let error = StoreError::new(Code::Parse, message);
+    build(environment, &error, Some(thrown.0), Some((call, task)))
+}
+
+fn with_cause(environment: &Environment, error: &StoreError, cause: Option<Value>, call: Option<&Call>) -> Value {
+    build(environment, error, cause, call.map(|call| (call, call.task())))
+}
+
+/// `new RedisStoreError(message, { code, reply, cause, executionId, taskId, key })`
+fn build(environment: &Environment, error: &StoreError, cause: Option<Value>, about: Option<(&Call, &[u8])>) -> Value {
+    let engine = environment.engine;
+    let make = || -> Result<Value, Thrown> {
+        let details = engine.object()?;
+        let text = |text: &str| engine.text(text.as_bytes());
+        engine.set(details, c"code", text(error.code.as_str())?)?;
+        if let Some(reply) = &error.reply {
+            engine.set(details, c"reply", text(reply)?)?;
+        }
+        if let Some(cause) = cause {
+            engine.set(details, c"cause", cause)?;
+        }
+        if let Some((call, task)) = about {
+            engine.set(details, c"executionId", engine.text(call.id())?)?;
+            engine.set(details, c"key", engine.text(&call.key(call.kind.role()).to_bytes())?)?;
+            if !task.is_empty() {
+                engine.set(details, c"taskId", engine.text(task)?)?;
+            }
+        }
+        engine.construct(engine.kept(&environment.error_class), &[text(&error.message)?, details])
+    };
+    make().unwrap_or_else(|_| engine.plain_error(&error.message))
+}
+
+/// What a thrown value says of itself.
+fn message_of(engine: Engine, thrown: Value) -> String {
+    let message = match engine.type_of(thrown) {
+        Type::Text => engine.string(thrown),
+        Type::Object => engine.get(thrown, c"message").ok().and_then(|message| engine.string(message)),
+        _ => None,
+    };
+    message.unwrap_or_else(|| "something was thrown that is not an Error".into())
+}

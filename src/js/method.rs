@@ -1,0 +1,179 @@
+//! What happens when JavaScript calls one of the store's functions: arguments in, promise out, the call queued.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use napi::sys;
+
+use super::engine::{Engine, Thrown, Type, Value};
+use super::error;
+use super::store_object::Store;
+use crate::link::{Link, Request};
+use crate::store::{Call, Kind};
+
+/// A scratch buffer larger than this is given away with its call instead of being copied and kept.
+const MOST_SCRATCH: usize = 64 * 1024;
+
+type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
+
+/// The function behind one of the eight methods.
+pub fn callback(kind: Kind) -> Callback {
+    macro_rules! entry {
+        ($kind:ident) => {{
+            /// # Safety
+            /// Called by N-API with a share of a store as data.
+            unsafe extern "C" fn entry(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+                // SAFETY: see above.
+                unsafe { enter(env, info, |store, arguments| store_call(store, Kind::$kind, arguments)) }
+            }
+            entry
+        }};
+    }
+    match kind {
+        Kind::BeginExecution => entry!(BeginExecution),
+        Kind::IsExecutionInProgress => entry!(IsExecutionInProgress),
+        Kind::BeginTask => entry!(BeginTask),
+        Kind::IsTaskInProgress => entry!(IsTaskInProgress),
+        Kind::CommitResult => entry!(CommitResult),
+        Kind::GetResult => entry!(GetResult),
+        Kind::GetResults => entry!(GetResults),
+        Kind::Dispose => entry!(Dispose),
+    }
+}
+
+/// `close()`
+///
+/// # Safety
+/// Called by N-API with a share of a store as data.
+pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: see above.
+    unsafe {
+        enter(env, info, |store, _| {
+            let (deferred, promise) = store.environment.engine.promise()?;
+            store.close(deferred);
+            Ok(promise)
+        })
+    }
+}
+
+/// Opens a callback: its store and arguments; what it throws becomes the pending exception, and so does a panic.
+///
+/// # Safety
+/// To be called in a callback of N-API, with a share of a store as data.
+unsafe fn enter(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+    body: impl FnOnce(&Rc<Store>, [Value; 3]) -> Result<Value, Thrown>,
+) -> sys::napi_value {
+    let (mut count, mut arguments, mut data) = (3, [ptr::null_mut(); 3], ptr::null_mut());
+    // SAFETY: the out pointers are valid, and there is room for three arguments; missing ones become undefined.
+    let engine = unsafe {
+        sys::napi_get_cb_info(env, info, &mut count, arguments.as_mut_ptr(), ptr::null_mut(), &mut data);
+        Engine::new(env)
+    };
+    // SAFETY: the function owns a share of the store for as long as it can be called; `ManuallyDrop` leaves it that share.
+    let store = std::mem::ManuallyDrop::new(unsafe { Rc::from_raw(data.cast::<Store>()) });
+    match catch_unwind(AssertUnwindSafe(|| body(&store, arguments.map(Value)))) {
+        Ok(Ok(value)) => value.0,
+        Ok(Err(thrown)) => {
+            engine.throw(thrown.0);
+            ptr::null_mut()
+        }
+        Err(_) => {
+            engine.throw(engine.plain_error("@idioteque/redis failed internally; this is a bug, please report it"));
+            ptr::null_mut()
+        }
+    }
+}
+
+/// One of the eight calls. Throws only where not even a promise can be made.
+fn store_call(store: &Rc<Store>, kind: Kind, [id, task, value]: [Value; 3]) -> Result<Value, Thrown> {
+    let engine = store.environment.engine;
+    // First, because it may run the caller's code (`toJSON`), and everything after it must not be interrupted.
+    let json = if kind == Kind::CommitResult { Some(stringify(store, value)) } else { None };
+    let (deferred, promise) = engine.promise()?;
+    match prepare(store, kind, id, task, json) {
+        Err(error) => engine.settle(deferred, Err(error)),
+        Ok((call, link)) => {
+            let environment = &store.environment;
+            store.call_begun();
+            let token = environment.begin_call(deferred, store.clone());
+            link.send(Request::new(call, token, environment.mailbox.clone()));
+        }
+    }
+    Ok(promise)
+}
+
+/// Checks the arguments and makes the call of them, or the error to reject with.
+fn prepare(
+    store: &Store,
+    kind: Kind,
+    id: Value,
+    task: Value,
+    json: Option<Result<Value, Thrown>>,
+) -> Result<(Call, Arc<Link>), Value> {
+    let environment = &store.environment;
+    let engine = environment.engine;
+    // Taken, not borrowed: making an error may run the caller's code, which may call the store again.
+    let mut text = environment.scratch.take();
+    text.clear();
+    append_id(engine, "executionId", id, &mut text)?;
+    let id_end = text.len();
+    if kind.has_task() {
+        append_id(engine, "taskId", task, &mut text)?;
+    }
+    let task_end = text.len();
+    let (style, link) = match store.admit(kind) {
+        Ok(admitted) => admitted,
+        Err((style, error)) => {
+            let call = Call::new(kind, style, text, id_end, task_end);
+            return Err(error::store_error(environment, &error, Some(&call)));
+        }
+    };
+    match json {
+        None => {}
+        Some(Ok(json)) if engine.append_text(json, &mut text) => {}
+        Some(json) => {
+            let call = Call::new(kind, style, text, id_end, task_end);
+            return Err(error::unserialisable(environment, json.err(), &call));
+        }
+    }
+    if text.len() > MOST_SCRATCH {
+        return Ok((Call::new(kind, style, text, id_end, task_end), link));
+    }
+    let call = Call::new(kind, style, text.as_slice().to_vec(), id_end, task_end);
+    environment.scratch.replace(text);
+    Ok((call, link))
+}
+
+/// `JSON.stringify(value)`: a string, or `undefined` for what has no JSON form.
+fn stringify(store: &Store, value: Value) -> Result<Value, Thrown> {
+    let environment = &store.environment;
+    let engine = environment.engine;
+    engine.call(engine.kept(&environment.stringify), engine.undefined(), &[value])
+}
+
+/// Appends an id, or makes the error for what is none.
+fn append_id(engine: Engine, name: &str, value: Value, text: &mut Vec<u8>) -> Result<(), Value> {
+    let start = text.len();
+    let code = match engine.append_text(value, text) {
+        true if text.len() > start => return Ok(()),
+        true => "ERR_INVALID_ARG_VALUE",
+        false => "ERR_INVALID_ARG_TYPE",
+    };
+    let received = match engine.type_of(value) {
+        Type::Text => "an empty string",
+        Type::Undefined => "undefined",
+        Type::Null => "null",
+        Type::Boolean => "boolean",
+        Type::Number => "number",
+        Type::Symbol => "symbol",
+        Type::Function => "function",
+        Type::BigInt => "bigint",
+        Type::Object | Type::Other => "object",
+    };
+    let message = format!("The \"{name}\" argument must be a non-empty string. Received {received}");
+    Err(engine.argument_error(false, code, &message).unwrap_or_else(|thrown| thrown.0))
+}

@@ -1,0 +1,268 @@
+//! Finished calls, back to their promises: one queue and one thread-safe function per environment, many calls per wake-up.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use napi::sys;
+
+use super::engine::{Engine, Thrown, Value};
+use super::environment::Environment;
+use super::error;
+use crate::link::{Finished, Sink};
+use crate::store::Answer;
+use crate::store::reply::Results;
+
+/// How long one wake-up may settle promises before the event loop gets its turn.
+const SLICE: Duration = Duration::from_millis(4);
+/// Calls settled between two looks at the clock.
+const CALLS_PER_LOOK: usize = 64;
+
+/// The queue of finished calls of one environment.
+#[derive(Default)]
+pub struct Mailbox {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    finished: Vec<Finished>,
+    /// `None` before the environment is set up and after it has ended.
+    function: Option<Function>,
+    /// The JavaScript thread has been called and has not come yet.
+    called: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Function(sys::napi_threadsafe_function);
+
+// SAFETY: N-API allows a thread-safe function to be called from any thread. It is used under the mailbox's lock only, and
+// taken out of it before it is released.
+unsafe impl Send for Function {}
+
+impl Mailbox {
+    /// A plain queue is valid at every step, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls the JavaScript thread, unless it is on its way already. The lock is held across the call, so that the
+    /// environment cannot end in the middle of it.
+    fn call(state: &mut State) {
+        if let Some(function) = state.function
+            && !state.called
+        {
+            state.called = true;
+            // SAFETY: the function has not been released, see `close`; non-blocking on an unbounded queue.
+            unsafe {
+                let mode = sys::ThreadsafeFunctionCallMode::nonblocking;
+                sys::napi_call_threadsafe_function(function.0, ptr::null_mut(), mode)
+            };
+        }
+    }
+
+    /// Whether the environment has to wait for us before it may end.
+    pub fn keep_alive(&self, engine: Engine, alive: bool) {
+        let function = self.lock().function;
+        if let Some(function) = function {
+            // SAFETY: on the environment's own thread, with a function that only this thread releases.
+            unsafe {
+                if alive {
+                    sys::napi_ref_threadsafe_function(engine.raw(), function.0)
+                } else {
+                    sys::napi_unref_threadsafe_function(engine.raw(), function.0)
+                }
+            };
+        }
+    }
+
+    /// Lets go of the JavaScript side: what is delivered from now on is dropped.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        if let Some(function) = state.function.take() {
+            // SAFETY: under the lock that every caller holds, and taken out, so nobody calls it after this.
+            unsafe {
+                let mode = sys::ThreadsafeFunctionReleaseMode::abort;
+                sys::napi_release_threadsafe_function(function.0, mode)
+            };
+        }
+        state.finished.clear();
+    }
+}
+
+impl Sink for Mailbox {
+    fn deliver(&self, batch: Vec<Finished>) {
+        let mut state = self.lock();
+        if state.function.is_none() {
+            return;
+        }
+        if state.finished.is_empty() {
+            state.finished = batch;
+        } else {
+            state.finished.extend(batch);
+        }
+        Self::call(&mut state);
+    }
+}
+
+/// What the thread-safe function holds: the environment, and what one wake-up left for the next.
+struct Desk {
+    environment: Rc<Environment>,
+    backlog: RefCell<VecDeque<Finished>>,
+}
+
+/// Gives the mailbox of an environment its thread-safe function, a weak one: it alone keeps no process alive.
+pub fn connect(environment: &Rc<Environment>) -> Result<(), Thrown> {
+    let engine = environment.engine;
+    let desk = Box::new(Desk { environment: environment.clone(), backlog: RefCell::default() });
+    let desk = Box::into_raw(desk).cast::<c_void>();
+    let name = engine.text(b"idioteque-redis")?;
+    let mut function = ptr::null_mut();
+    // SAFETY: on the environment's own thread; the desk is freed by the finaliser, which runs once, after the last callback.
+    let status = unsafe {
+        sys::napi_create_threadsafe_function(
+            engine.raw(),
+            ptr::null_mut(),
+            ptr::null_mut(),
+            name.0,
+            0,
+            1,
+            desk,
+            Some(leave),
+            desk,
+            Some(attend),
+            &mut function,
+        )
+    };
+    if status != sys::Status::napi_ok {
+        // SAFETY: N-API did not take the desk.
+        drop(unsafe { Box::from_raw(desk.cast::<Desk>()) });
+        return Err(engine.caught());
+    }
+    // SAFETY: as above.
+    unsafe { sys::napi_unref_threadsafe_function(engine.raw(), function) };
+    environment.mailbox.lock().function = Some(Function(function));
+    Ok(())
+}
+
+/// # Safety
+/// Called by N-API, once, with the desk that `connect` made.
+unsafe extern "C" fn leave(_: sys::napi_env, desk: *mut c_void, _: *mut c_void) {
+    // SAFETY: see above.
+    drop(unsafe { Box::from_raw(desk.cast::<Desk>()) });
+}
+
+/// # Safety
+/// Called by N-API on the environment's thread with the desk; without an environment when that is ending.
+unsafe extern "C" fn attend(env: sys::napi_env, _: sys::napi_value, desk: *mut c_void, _: *mut c_void) {
+    if env.is_null() || desk.is_null() {
+        return;
+    }
+    // SAFETY: the desk lives until `leave`.
+    let desk = unsafe { &*desk.cast::<Desk>() };
+    // A panic must not cross into the engine. A promise whose settling panicked stays pending; the others are served.
+    let _ = catch_unwind(AssertUnwindSafe(|| desk.settle()));
+}
+
+impl Desk {
+    fn settle(&self) {
+        let environment = &self.environment;
+        if environment.ended.get() {
+            return;
+        }
+        {
+            let mut state = environment.mailbox.lock();
+            state.called = false;
+            self.backlog.borrow_mut().extend(state.finished.drain(..));
+        }
+        let started = Instant::now();
+        loop {
+            environment.engine.scope(|| {
+                for _ in 0..CALLS_PER_LOOK {
+                    let Some(finished) = self.backlog.borrow_mut().pop_front() else { break };
+                    settle(environment, finished);
+                }
+            });
+            if self.backlog.borrow().is_empty() {
+                return;
+            }
+            if started.elapsed() >= SLICE {
+                Mailbox::call(&mut environment.mailbox.lock());
+                return;
+            }
+        }
+    }
+}
+
+fn settle(environment: &Environment, finished: Finished) {
+    let Some(pending) = environment.end_call(finished.request.token) else { return };
+    let engine = environment.engine;
+    let call = &finished.request.call;
+    let outcome = match finished.outcome {
+        Err(error) => Err(error::store_error(environment, &error, Some(call))),
+        Ok(Answer::Nothing) => Ok(engine.undefined()),
+        Ok(Answer::Flag(flag)) => Ok(engine.boolean(flag)),
+        Ok(Answer::Value(None)) => Ok(engine.undefined()),
+        Ok(Answer::Value(Some(json))) => {
+            parse(environment, &json).map_err(|thrown| error::unparsable(environment, call, call.task(), &json, thrown))
+        }
+        Ok(Answer::Results(results)) => table(environment, results)
+            .map_err(|(task, json, thrown)| error::unparsable(environment, call, &task, &json, thrown)),
+    };
+    engine.settle(pending.deferred, outcome);
+    pending.store.call_ended();
+}
+
+/// `JSON.parse(text)`
+fn parse(environment: &Environment, json: &[u8]) -> Result<Value, Thrown> {
+    let engine = environment.engine;
+    let text = engine.text(json)?;
+    engine.call(engine.kept(&environment.parse), engine.undefined(), &[text])
+}
+
+type Unparsable = (Vec<u8>, Vec<u8>, Thrown);
+
+/// The results as an object without prototype: a task may be called `constructor` or `__proto__`.
+fn table(environment: &Environment, results: Results) -> Result<Value, Unparsable> {
+    match results {
+        Results::Entries(entries) => table_of(environment, entries),
+        Results::Spliced(json) => {
+            let made = parse(environment, &json).and_then(|table| {
+                without_prototype(environment, table)?;
+                Ok(table)
+            });
+            made.map_err(|thrown| (Vec::new(), json, thrown))
+        }
+    }
+}
+
+fn table_of(environment: &Environment, entries: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Value, Unparsable> {
+    let engine = environment.engine;
+    let broken = |thrown| (Vec::new(), Vec::new(), thrown);
+    let table = engine.object().map_err(broken)?;
+    // Before any property is set, so that `__proto__` is a name like any other.
+    without_prototype(environment, table).map_err(broken)?;
+    for (task, json) in entries {
+        let value = match parse(environment, &json) {
+            Ok(value) => value,
+            Err(thrown) => return Err((task, json, thrown)),
+        };
+        let name = engine.text(&task).map_err(broken)?;
+        engine.set_by(table, name, value).map_err(broken)?;
+    }
+    Ok(table)
+}
+
+fn without_prototype(environment: &Environment, object: Value) -> Result<(), Thrown> {
+    let engine = environment.engine;
+    let mut null = ptr::null_mut();
+    // SAFETY: on the environment's own thread; the out pointer is valid.
+    unsafe { sys::napi_get_null(engine.raw(), &mut null) };
+    let set = engine.kept(&environment.set_prototype_of);
+    engine.call(set, engine.undefined(), &[object, Value(null)]).map(drop)
+}

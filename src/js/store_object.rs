@@ -1,0 +1,183 @@
+//! The store as JavaScript sees it: a plain object of functions, each of which works without the others, so that callers
+//! may destructure it, spread it, wrap it and spy on it.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::ffi::{CStr, c_void};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use napi::sys;
+
+use super::engine::{Deferred, Engine, Thrown, Type, Value};
+use super::environment::Environment;
+use super::input::Origin;
+use super::method;
+use crate::config::options::Options;
+use crate::error::{Code, StoreError};
+use crate::link::{Link, Target};
+use crate::store::{Kind, Style};
+
+/// One store. JavaScript thread only. Its functions own it; when the last of them is collected, its connection is released.
+pub struct Store {
+    /// Where it lives.
+    pub environment: Rc<Environment>,
+    /// Calls in flight before more are refused.
+    max_pending: usize,
+    /// Calls in flight.
+    pending: Cell<usize>,
+    /// `close()` was called.
+    closed: Cell<bool>,
+    closers: RefCell<Vec<Deferred>>,
+    origin: Origin,
+    options: Options,
+    connected: OnceCell<Connected>,
+}
+
+/// What a store has from its first call on.
+struct Connected {
+    style: Arc<Style>,
+    /// `None` once the store is closed.
+    link: RefCell<Option<Arc<Link>>>,
+}
+
+impl Store {
+    /// What a call is made and sent with; connects when this is the first one. A refusal comes with the style too, as
+    /// far as it is known, because errors name keys.
+    pub fn admit(&self, kind: Kind) -> Result<(Arc<Style>, Arc<Link>), (Arc<Style>, StoreError)> {
+        let refuse = |code, reason: &str| StoreError::new(code, format!("{}: {reason}", kind.name()));
+        let connected = match self.connected.get() {
+            Some(connected) => connected,
+            None if self.closed.get() => return Err((Arc::default(), refuse(Code::Closed, "the store is closed"))),
+            None => self.connect().map_err(|error| (Arc::default(), error))?,
+        };
+        let style = connected.style.clone();
+        let link = connected.link.borrow().clone();
+        match link {
+            Some(link) if !self.closed.get() => {
+                if self.pending.get() < self.max_pending {
+                    return Ok((style, link));
+                }
+                let reason =
+                    format!("{} calls are in flight already (maxPending); await some of them first", self.max_pending);
+                Err((style, refuse(Code::Overloaded, &reason)))
+            }
+            _ => Err((style, refuse(Code::Closed, "the store is closed"))),
+        }
+    }
+
+    fn connect(&self) -> Result<&Connected, StoreError> {
+        let settings = self.origin.settings(self.environment.engine)?;
+        let style = Style {
+            key_prefix: self.options.key_prefix_or(&settings.key_prefix).to_owned(),
+            hash_tags: self.options.hash_tags,
+            ttl: self.options.ttl,
+            sliding_ttl: self.options.sliding_ttl,
+        };
+        let target = Target {
+            connect_timeout: self.options.connect_timeout_or(settings.connect_timeout),
+            command_timeout: self.options.command_timeout_or(settings.command_timeout),
+            settings,
+        };
+        let link = RefCell::new(Some(Link::open(target)?));
+        Ok(self.connected.get_or_init(|| Connected { style: Arc::new(style), link }))
+    }
+
+    /// A call of this store is on its way.
+    pub fn call_begun(&self) {
+        self.pending.set(self.pending.get() + 1);
+    }
+
+    /// A call of this store has been settled.
+    pub fn call_ended(&self) {
+        self.pending.set(self.pending.get() - 1);
+        self.finish_closing();
+    }
+
+    /// Refuses further calls; the promise resolves when those in flight are settled.
+    pub fn close(&self, deferred: Deferred) {
+        self.closed.set(true);
+        self.closers.borrow_mut().push(deferred);
+        self.finish_closing();
+    }
+
+    fn finish_closing(&self) {
+        if !self.closed.get() || self.pending.get() > 0 {
+            return;
+        }
+        if let Some(connected) = self.connected.get() {
+            connected.link.borrow_mut().take();
+        }
+        let engine = self.environment.engine;
+        for closer in self.closers.take() {
+            engine.settle(closer, Ok(engine.undefined()));
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if !self.environment.ended.get() {
+            self.origin.release(self.environment.engine);
+        }
+    }
+}
+
+/// Makes the store object.
+pub fn create(environment: Rc<Environment>, origin: Origin, options: Options) -> Result<Value, Thrown> {
+    let engine = environment.engine;
+    let store = Rc::new(Store {
+        environment,
+        max_pending: options.max_pending,
+        pending: Cell::new(0),
+        closed: Cell::new(false),
+        closers: RefCell::default(),
+        origin,
+        options,
+        connected: OnceCell::new(),
+    });
+    let object = engine.object()?;
+    for kind in Kind::ALL {
+        let function = function(engine, kind.name(), method::callback(kind), &store)?;
+        engine.set_by(object, engine.text(kind.name().as_bytes())?, function)?;
+    }
+    let close = function(engine, "close", method::close, &store)?;
+    engine.set(object, c"close", close)?;
+    let dispose = well_known(engine, c"asyncDispose")?;
+    if engine.type_of(dispose) == Type::Symbol {
+        engine.set_by(object, dispose, close)?;
+    }
+    engine.set(object, c"backend", engine.text(b"redis")?)?;
+    Ok(object)
+}
+
+/// `Symbol[name]`, which an older runtime may not have.
+fn well_known(engine: Engine, name: &CStr) -> Result<Value, Thrown> {
+    let symbol = engine.get(engine.global()?, c"Symbol")?;
+    engine.get(symbol, name)
+}
+
+/// A function that owns a share of the store until it is collected.
+fn function(
+    engine: Engine,
+    name: &str,
+    callback: unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value,
+    store: &Rc<Store>,
+) -> Result<Value, Thrown> {
+    let share = Rc::into_raw(store.clone()).cast_mut().cast::<c_void>();
+    let made = engine.function(name, callback, share).and_then(|function| {
+        engine.on_collected(function, share, release)?;
+        Ok(function)
+    });
+    if made.is_err() {
+        // SAFETY: the engine did not take the share.
+        drop(unsafe { Rc::from_raw(share.cast::<Store>()) });
+    }
+    made
+}
+
+/// # Safety
+/// Called by N-API, once, with the share that `function` made.
+unsafe extern "C" fn release(_: sys::napi_env, share: *mut c_void, _: *mut c_void) {
+    // SAFETY: see above.
+    drop(unsafe { Rc::from_raw(share.cast::<Store>()) });
+}

@@ -1,0 +1,163 @@
+//! One pipeline in flight: its calls, the future of its replies, and what becomes of each call when they are there.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, RedisResult, Value};
+use tokio::task::coop::unconstrained;
+
+use super::Finished;
+use super::pending::Waiting;
+use super::retry::{Trouble, Verdict, refused, verdict};
+use crate::store::call::{Dialect, Kind};
+use crate::store::reply::{self, Refusal};
+
+/// Calls in one pipeline: large enough to amortise its cost, small enough that answers do not wait for strangers.
+const MOST_CALLS: usize = 512;
+/// Bytes of arguments in one pipeline, unless a single call is larger.
+const MOST_BYTES: usize = 256 * 1024;
+
+type Replies = Pin<Box<dyn Future<Output = RedisResult<Vec<Value>>> + Send>>;
+
+/// One pipeline in flight.
+pub struct Batch {
+    replies: Replies,
+    slots: Vec<Slot>,
+    /// What the server was taken to understand.
+    dialect: Dialect,
+    /// Slots before this one were given up.
+    given_up: usize,
+    /// When it was handed to the connection.
+    pub sent_at: Instant,
+    /// Bytes of arguments in it.
+    pub bytes: usize,
+}
+
+/// A call's place in the pipeline.
+struct Slot {
+    /// `None` once it was given up; its replies are still owed and are then thrown away.
+    waiting: Option<Waiting>,
+    replies: usize,
+}
+
+/// What became of a call.
+pub enum Settled {
+    /// It is over.
+    Finished(Finished),
+    /// The server did not do it and it is worth another try.
+    Refused {
+        /// The call.
+        waiting: Waiting,
+        /// Whether to pause before it.
+        pause: bool,
+        /// Set when the connection has to be replaced first.
+        trouble: Option<Trouble>,
+    },
+}
+
+impl Batch {
+    /// Takes calls off the queue and hands them to the connection as one pipeline.
+    pub fn send(
+        queue: &mut VecDeque<Waiting>,
+        dialect: Dialect,
+        mut connection: MultiplexedConnection,
+        cx: &mut Context<'_>,
+        now: Instant,
+    ) -> Self {
+        let mut slots = Vec::with_capacity(queue.len().min(MOST_CALLS));
+        let mut pipeline = Pipeline::with_capacity(slots.capacity());
+        let mut bytes = 0;
+        while slots.len() < MOST_CALLS && bytes < MOST_BYTES {
+            let Some(mut waiting) = queue.pop_front() else { break };
+            waiting.sent = true;
+            bytes += waiting.request.call.size();
+            let replies = waiting.request.call.append(dialect, &mut pipeline);
+            slots.push(Slot { waiting: Some(waiting), replies });
+        }
+        let commands = pipeline.len();
+        // Outside tokio's cooperative budget: the first poll must always reach the driver's queue, or batches would
+        // overtake each other.
+        let mut replies: Replies =
+            Box::pin(unconstrained(async move { connection.send_packed_commands(&pipeline, 0, commands).await }));
+        let first = replies.as_mut().poll(cx);
+        if let Poll::Ready(result) = first {
+            replies = Box::pin(std::future::ready(result));
+        }
+        Self { replies, slots, dialect, given_up: 0, sent_at: now, bytes }
+    }
+
+    /// The number of calls.
+    pub fn calls(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether every call in it was given up.
+    pub fn is_settled(&self) -> bool {
+        self.given_up == self.slots.len()
+    }
+
+    /// The earliest deadline in it.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.slots.get(self.given_up)?.waiting.as_ref().map(|waiting| waiting.deadline)
+    }
+
+    /// Whether the replies are there.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<RedisResult<Vec<Value>>> {
+        self.replies.as_mut().poll(cx)
+    }
+
+    /// Gives up what is past its deadline; true when that was all of it.
+    pub fn expire(&mut self, now: Instant, timeout: Duration, finished: &mut Vec<Finished>) -> bool {
+        while let Some(slot) = self.slots.get_mut(self.given_up) {
+            match slot.waiting.take_if(|waiting| waiting.deadline <= now) {
+                Some(waiting) => finished.push(waiting.expire(timeout, None)),
+                None => return false,
+            }
+            self.given_up += 1;
+        }
+        true
+    }
+
+    /// Matches replies to calls.
+    pub fn settle(self, replies: Vec<Value>, dialect: &mut Dialect) -> Vec<Settled> {
+        let mut replies = replies.into_iter();
+        let mut settled = Vec::with_capacity(self.slots.len());
+        for slot in self.slots {
+            let own = replies.by_ref().take(slot.replies);
+            let Some(waiting) = slot.waiting else {
+                own.for_each(drop);
+                continue;
+            };
+            settled.push(match reply::read(waiting.request.call.kind, own.collect()) {
+                Ok(answer) => Settled::Finished(waiting.finish(Ok(answer))),
+                Err(refusal) => refuse(waiting, refusal, self.dialect, dialect),
+            });
+        }
+        settled
+    }
+
+    /// The calls that have no answer, oldest first.
+    pub fn into_unanswered(self) -> impl Iterator<Item = Waiting> {
+        self.slots.into_iter().filter_map(|slot| slot.waiting)
+    }
+}
+
+fn refuse(waiting: Waiting, refusal: Refusal, sent_with: Dialect, dialect: &mut Dialect) -> Settled {
+    let begin = waiting.request.call.kind == Kind::BeginExecution;
+    if begin && sent_with.set_get && refusal.code == "ERR" && refusal.detail == "syntax error" {
+        // Older than Redis 6.2, or something like Redis: it gets a plain SET from now on.
+        dialect.set_get = false;
+        return Settled::Refused { waiting, pause: false, trouble: None };
+    }
+    match verdict(&refusal) {
+        Verdict::Report => Settled::Finished(waiting.finish(Err(refused(refusal)))),
+        Verdict::Retry => Settled::Refused { waiting, pause: true, trouble: None },
+        Verdict::Reconnect => {
+            Settled::Refused { waiting, pause: true, trouble: Some(Trouble::Passing(refused(refusal))) }
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! One server: a supervisor that connects, sends what is queued in pipelines, hands back the answers, gives up what is past
+//! its deadline, and after a lost connection sends again what was in flight, fenced against its own past and in its old order.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError};
+use tokio::task::coop::unconstrained;
+use tokio::time::{Sleep, sleep_until};
+
+use super::batch::{Batch, Settled};
+use super::handshake::Handshake;
+use super::pending::{Waiting, deliver, expired};
+use super::retry::{Backoff, Trouble};
+use super::stream::{Progress, dial};
+use super::{Finished, Inbox, Target};
+use crate::store::call::Dialect;
+
+/// Messages the driver may hold that it has not yet written. More than the batches we allow, so that sending never waits.
+const DRIVER_QUEUE: usize = 1024;
+/// Calls in flight on one connection; the rest waits here, where a deadline means that nothing was applied.
+const WINDOW_CALLS: usize = 16_384;
+/// Bytes of arguments in flight on one connection, unless a single batch is larger.
+const WINDOW_BYTES: usize = 16 * 1024 * 1024;
+/// Batches in flight.
+const WINDOW_BATCHES: usize = 512;
+/// The pause before a call that was refused for now is sent again.
+const REFUSED_PAUSE: Duration = Duration::from_millis(50);
+/// Abandoned connections to remember. Older ones have had their time to be reset by the peer.
+const MOST_ABANDONED: usize = 16;
+/// A connection that lasted this long was a good one: the next pause starts small again.
+const STABLE: Duration = Duration::from_secs(1);
+
+/// Runs one connection until its link is closed and nothing is pending.
+pub async fn supervise(target: Target, inbox: Arc<Inbox>) {
+    let mut supervisor = Supervisor {
+        silence: (target.command_timeout / 2).clamp(Duration::from_millis(250), Duration::from_secs(5)),
+        target,
+        inbox,
+        next_sequence: 0,
+        queue: VecDeque::new(),
+        refused: VecDeque::new(),
+        refused_until: None,
+        batches: VecDeque::new(),
+        calls_in_flight: 0,
+        bytes_in_flight: 0,
+        finished: Vec::new(),
+        closed: false,
+        dialect: Dialect::default(),
+        abandoned: Vec::new(),
+        alarm: Box::pin(sleep_until(Instant::now().into())),
+    };
+    supervisor.run().await;
+}
+
+struct Supervisor {
+    target: Target,
+    inbox: Arc<Inbox>,
+    /// How long a server that owes answers may stay silent before the connection is replaced.
+    silence: Duration,
+    next_sequence: u64,
+    /// To be sent.
+    queue: VecDeque<Waiting>,
+    /// Refused for now, to be sent again at `refused_until`.
+    refused: VecDeque<Waiting>,
+    refused_until: Option<Instant>,
+    /// In flight, oldest first; replies come in this order.
+    batches: VecDeque<Batch>,
+    calls_in_flight: usize,
+    bytes_in_flight: usize,
+    /// Over, but not yet handed back.
+    finished: Vec<Finished>,
+    /// The link's last handle is gone.
+    closed: bool,
+    dialect: Dialect,
+    /// Ids of connections given up with bytes of ours on their way; the next connection kills them first.
+    abandoned: Vec<i64>,
+    alarm: Pin<Box<Sleep>>,
+}
+
+/// A live connection: the crate's multiplexer and its driver, polled in the supervisor's own task, so that a wake-up
+/// reads, answers, sends and flushes without going through the scheduler in between.
+struct Live {
+    connection: MultiplexedConnection,
+    driver: Pin<Box<dyn Future<Output = ()> + Send>>,
+    progress: Progress,
+    id: Option<i64>,
+}
+
+/// Why the supervisor stopped using a connection.
+enum End {
+    /// The link is closed and nothing is pending.
+    Closed,
+    /// It broke, fell silent, or is to the wrong server.
+    Replace(Trouble),
+}
+
+impl Supervisor {
+    async fn run(&mut self) {
+        let mut backoff = Backoff::default();
+        let mut trouble = Trouble::connecting(&self.target.settings.address);
+        loop {
+            let connecting = connect(self.target.clone(), self.abandoned.clone());
+            trouble = match self.tend_until(pin!(connecting), &trouble).await {
+                None => return,
+                Some(Err(trouble)) => trouble,
+                Some(Ok(live)) => {
+                    self.abandoned.clear();
+                    let started = Instant::now();
+                    let end = self.serve(live).await;
+                    if started.elapsed() >= STABLE {
+                        backoff.reset();
+                    }
+                    match end {
+                        End::Closed => return,
+                        End::Replace(trouble) => trouble,
+                    }
+                }
+            };
+            if let Trouble::Refused(error) = &trouble {
+                let all = std::mem::take(&mut self.queue);
+                self.finished.extend(all.into_iter().map(|waiting| waiting.give_up(error.clone())));
+            }
+            let pause = tokio::time::sleep(backoff.next());
+            if self.tend_until(pin!(pause), &trouble).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for something while calls keep arriving and deadlines keep passing. `None` when there is nothing left to do.
+    async fn tend_until<T>(&mut self, mut event: Pin<&mut impl Future<Output = T>>, trouble: &Trouble) -> Option<T> {
+        poll_fn(|cx| {
+            loop {
+                let now = Instant::now();
+                self.take_in(cx, now);
+                self.expire(now, Some(trouble));
+                deliver(&mut self.finished);
+                if self.is_done() {
+                    return Poll::Ready(None);
+                }
+                if let Poll::Ready(value) = event.as_mut().poll(cx) {
+                    return Poll::Ready(Some(value));
+                }
+                if self.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline)) {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Uses a connection for as long as it is good.
+    async fn serve(&mut self, mut live: Live) -> End {
+        let (mut seen, mut heard_at) = (live.progress.count(), Instant::now());
+        let end = poll_fn(|cx| {
+            loop {
+                let now = Instant::now();
+                self.take_in(cx, now);
+                self.expire(now, None);
+                self.send_again(now);
+                let sent = self.send(&live.connection, cx, now);
+                let broken = live.driver.as_mut().poll(cx).is_ready();
+                let settled = self.settle(cx, now);
+                deliver(&mut self.finished);
+                match settled {
+                    Err(trouble) => return Poll::Ready(End::Replace(trouble)),
+                    Ok(_) if broken => {
+                        return Poll::Ready(End::Replace(Trouble::lost("the server closed the connection")));
+                    }
+                    Ok(_) if self.is_done() => return Poll::Ready(End::Closed),
+                    Ok(any) if any || sent => continue,
+                    Ok(_) => {}
+                }
+                if live.progress.count() != seen {
+                    (seen, heard_at) = (live.progress.count(), now);
+                }
+                let silent_at = self.batches.front().map(|batch| batch.sent_at.max(heard_at) + self.silence);
+                if silent_at.is_some_and(|at| at <= now) {
+                    return Poll::Ready(End::Replace(Trouble::lost("the server stopped answering")));
+                }
+                let deadlines = [
+                    silent_at,
+                    self.refused_until,
+                    self.batches.front().and_then(Batch::deadline),
+                    self.queue.front().map(|waiting| waiting.deadline),
+                    self.refused.front().map(|waiting| waiting.deadline),
+                ];
+                if self.sleep_until(cx, deadlines.into_iter().flatten().min()) {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await;
+        if !self.batches.is_empty() {
+            self.abandoned.extend(live.id);
+            let surplus = self.abandoned.len().saturating_sub(MOST_ABANDONED);
+            self.abandoned.drain(..surplus);
+        }
+        // Dropping the driver closes the socket, and with it whatever the kernel has not sent.
+        drop(live);
+        self.requeue();
+        end
+    }
+
+    /// Moves what has arrived into the queue, or leaves word to be woken.
+    fn take_in(&mut self, cx: &Context<'_>, now: Instant) {
+        let mut inbox = self.inbox.lock();
+        self.closed = inbox.closed;
+        if inbox.requests.is_empty() {
+            match &inbox.sleeper {
+                Some(sleeper) if sleeper.will_wake(cx.waker()) => {}
+                _ => inbox.sleeper = Some(cx.waker().clone()),
+            }
+            return;
+        }
+        let requests = std::mem::take(&mut inbox.requests);
+        drop(inbox);
+        let deadline = now + self.target.command_timeout;
+        for request in requests {
+            self.queue.push_back(Waiting { request, sequence: self.next_sequence, deadline, sent: false });
+            self.next_sequence += 1;
+        }
+    }
+
+    /// Gives up what is past its deadline, wherever it is.
+    fn expire(&mut self, now: Instant, trouble: Option<&Trouble>) {
+        let timeout = self.target.command_timeout;
+        let past = expired(&mut self.refused, now).map(|waiting| waiting.expire(timeout, trouble));
+        self.finished.extend(past);
+        for batch in &mut self.batches {
+            if !batch.expire(now, timeout, &mut self.finished) {
+                break;
+            }
+        }
+        let past = expired(&mut self.queue, now).map(|waiting| waiting.expire(timeout, trouble));
+        self.finished.extend(past);
+    }
+
+    fn is_done(&self) -> bool {
+        self.closed && self.queue.is_empty() && self.refused.is_empty() && self.batches.iter().all(Batch::is_settled)
+    }
+
+    /// Puts what was refused for now back at the head of the queue when its pause is over.
+    fn send_again(&mut self, now: Instant) {
+        if self.refused_until.is_some_and(|until| until <= now) {
+            self.refused_until = None;
+            while let Some(waiting) = self.refused.pop_back() {
+                self.queue.push_front(waiting);
+            }
+        }
+    }
+
+    /// Sends from the queue as far as the window allows; true when anything was sent.
+    fn send(&mut self, connection: &MultiplexedConnection, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut any = false;
+        while !self.queue.is_empty()
+            && self.batches.len() < WINDOW_BATCHES
+            && self.calls_in_flight < WINDOW_CALLS
+            && self.bytes_in_flight < WINDOW_BYTES
+        {
+            let batch = Batch::send(&mut self.queue, self.dialect, connection.clone(), cx, now);
+            self.calls_in_flight += batch.calls();
+            self.bytes_in_flight += batch.bytes;
+            self.batches.push_back(batch);
+            any = true;
+        }
+        any
+    }
+
+    /// Hands out the answers that have come; true when there were any.
+    fn settle(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, Trouble> {
+        let mut any = false;
+        let mut wrong_server = None;
+        while let Some(batch) = self.batches.front_mut() {
+            let replies = match batch.poll(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(replies)) => replies,
+                Poll::Ready(Err(error)) => return Err(Trouble::lost(&error.to_string())),
+            };
+            any = true;
+            let Some(batch) = self.batches.pop_front() else { break };
+            self.calls_in_flight -= batch.calls();
+            self.bytes_in_flight -= batch.bytes;
+            for settled in batch.settle(replies, &mut self.dialect) {
+                match settled {
+                    Settled::Finished(finished) => self.finished.push(finished),
+                    Settled::Refused { waiting, pause, trouble } => {
+                        wrong_server = trouble.or(wrong_server);
+                        let until = if pause { now + REFUSED_PAUSE } else { now };
+                        self.refused_until = Some(self.refused_until.map_or(until, |earlier| earlier.min(until)));
+                        self.refused.push_back(waiting);
+                    }
+                }
+            }
+        }
+        match wrong_server {
+            Some(trouble) => Err(trouble),
+            None => Ok(any),
+        }
+    }
+
+    /// After a connection: everything unanswered goes back to the queue, in the order in which it came.
+    fn requeue(&mut self) {
+        let mut all: Vec<Waiting> = self.refused.drain(..).collect();
+        for batch in self.batches.drain(..) {
+            all.extend(batch.into_unanswered());
+        }
+        all.extend(self.queue.drain(..));
+        all.sort_by_key(|waiting| waiting.sequence);
+        self.queue = all.into();
+        self.refused_until = None;
+        (self.calls_in_flight, self.bytes_in_flight) = (0, 0);
+    }
+
+    /// Sets the alarm; false when the moment has already come. The alarm may be early, never late: it is only moved
+    /// forward, because the nearest deadline changes with every answer.
+    fn sleep_until(&mut self, cx: &mut Context<'_>, moment: Option<Instant>) -> bool {
+        let Some(moment) = moment else { return true };
+        if self.alarm.is_elapsed() || self.alarm.deadline().into_std() > moment {
+            self.alarm.as_mut().reset(moment.into());
+        }
+        if self.alarm.as_mut().poll(cx).is_pending() {
+            return true;
+        }
+        self.alarm.as_mut().reset(moment.into());
+        self.alarm.as_mut().poll(cx).is_pending()
+    }
+}
+
+/// Connects and shakes hands, within the time limit.
+async fn connect(target: Target, abandoned: Vec<i64>) -> Result<Live, Trouble> {
+    let address = &target.settings.address;
+    let attempt = async {
+        let stream = dial(address, target.settings.family).await.map_err(|error| Trouble::dial(&error, address))?;
+        let progress = stream.progress();
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(None)
+            .set_connection_timeout(None)
+            .set_pipeline_buffer_size(DRIVER_QUEUE);
+        let lost = |error: RedisError| Trouble::lost(&error.to_string());
+        // Nothing to log in with: this handshake is ours, so that refusals keep the server's own code.
+        let (mut connection, driver) =
+            MultiplexedConnection::new_with_config(&RedisConnectionInfo::default(), stream, config)
+                .await
+                .map_err(lost)?;
+        let mut driver: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(driver);
+        let handshake = Handshake::new(&target.settings, &abandoned);
+        let commands = handshake.pipeline.len();
+        let replies = {
+            let mut answer = pin!(unconstrained(connection.send_packed_commands(&handshake.pipeline, 0, commands)));
+            poll_fn(|cx| {
+                if let Poll::Ready(replies) = answer.as_mut().poll(cx) {
+                    return Poll::Ready(replies.map_err(lost));
+                }
+                let ended = driver.as_mut().poll(cx).is_ready();
+                match answer.as_mut().poll(cx) {
+                    Poll::Pending if ended => Poll::Ready(Err(Trouble::lost("the server closed the connection"))),
+                    answer => answer.map_err(lost),
+                }
+            })
+            .await?
+        };
+        let id = handshake.read(&replies).map_err(Trouble::handshake)?;
+        Ok(Live { connection, driver, progress, id })
+    };
+    match tokio::time::timeout(target.connect_timeout, attempt).await {
+        Ok(result) => result,
+        Err(_) => Err(Trouble::dial(&std::io::ErrorKind::TimedOut.into(), address)),
+    }
+}

@@ -1,0 +1,145 @@
+//! How calls reach a server: a queue into the one I/O thread, where a supervisor per connection sends them and hands the
+//! answers back in batches. Knows nothing of N-API.
+
+mod batch;
+mod connection;
+mod handshake;
+mod io_thread;
+mod pending;
+mod retry;
+mod stream;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::config::Settings;
+use crate::error::{Code, StoreError};
+use crate::store::{Answer, Call};
+
+/// Where finished calls go. One per JavaScript environment.
+pub trait Sink: Send + Sync {
+    /// Takes a batch of finished calls. Called on the I/O thread; must not block.
+    fn deliver(&self, batch: Vec<Finished>);
+}
+
+/// A call on its way, with what is needed to hand its answer back. Dropping it unanswered answers it with an error.
+pub struct Request {
+    /// The call.
+    pub call: Call,
+    /// The sender's own name for the call.
+    pub token: u32,
+    sink: Arc<dyn Sink>,
+    answered: bool,
+}
+
+impl Request {
+    /// A request whose answer goes to `sink` under `token`.
+    pub fn new(call: Call, token: u32, sink: Arc<dyn Sink>) -> Self {
+        Self { call, token, sink, answered: false }
+    }
+
+    fn finish(mut self, outcome: Result<Answer, StoreError>) -> Finished {
+        self.answered = true;
+        Finished { request: self, outcome }
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if !self.answered {
+            let error = StoreError::new(Code::Connection, "the connection was shut down before the call was answered");
+            let request = Request::new(self.call.clone(), self.token, self.sink.clone());
+            self.sink.deliver(vec![request.finish(Err(error))]);
+        }
+    }
+}
+
+/// A call that is over.
+pub struct Finished {
+    /// What was asked.
+    pub request: Request,
+    /// What came of it.
+    pub outcome: Result<Answer, StoreError>,
+}
+
+/// Everything that makes two stores share one connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// The server and how to log in.
+    pub settings: Settings,
+    /// Limit for one connection attempt, the handshake included.
+    pub connect_timeout: Duration,
+    /// Deadline of one call, reconnecting and re-sending included.
+    pub command_timeout: Duration,
+}
+
+/// The sending end of one connection. Dropping the last handle closes the connection once nothing is pending.
+pub struct Link {
+    target: Target,
+    inbox: Arc<Inbox>,
+}
+
+/// The queue between the JavaScript threads and the I/O thread.
+#[derive(Default)]
+struct Inbox {
+    state: Mutex<InboxState>,
+}
+
+#[derive(Default)]
+struct InboxState {
+    requests: Vec<Request>,
+    closed: bool,
+    /// Present while the supervisor sleeps: whoever takes it wakes it, so that a busy one costs no system call.
+    sleeper: Option<Waker>,
+}
+
+impl Inbox {
+    /// The state is a plain queue, valid at every step, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> MutexGuard<'_, InboxState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut InboxState)) {
+        let mut state = self.lock();
+        change(&mut state);
+        let sleeper = state.sleeper.take();
+        drop(state);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+}
+
+/// Links in use, so that stores with equal settings share one. Few and short-lived entries: a list is enough.
+static LINKS: Mutex<Vec<Weak<Link>>> = Mutex::new(Vec::new());
+
+impl Link {
+    /// The link to a target: the one in use if there is one, else a new one, which starts to connect.
+    ///
+    /// # Errors
+    /// When the I/O thread cannot be started.
+    pub fn open(target: Target) -> Result<Arc<Link>, StoreError> {
+        let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|link| link.strong_count() > 0);
+        if let Some(link) = links.iter().filter_map(Weak::upgrade).find(|link| link.target == target) {
+            return Ok(link);
+        }
+        let inbox = Arc::new(Inbox::default());
+        io_thread::spawn(connection::supervise(target.clone(), inbox.clone()))?;
+        let link = Arc::new(Link { target, inbox });
+        links.push(Arc::downgrade(&link));
+        Ok(link)
+    }
+
+    /// Queues a request.
+    pub fn send(&self, request: Request) {
+        self.inbox.change(|state| state.requests.push(request));
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.inbox.change(|state| state.closed = true);
+    }
+}

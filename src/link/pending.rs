@@ -1,0 +1,70 @@
+//! Calls that have no answer yet: waiting to be sent, in flight, or refused for now. Each place keeps them in the order in
+//! which they came, which is also the order of their deadlines, because one link has one timeout.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::retry::Trouble;
+use super::{Finished, Request};
+use crate::error::{Code, StoreError};
+use crate::store::Answer;
+
+/// A request and what has happened to it.
+pub struct Waiting {
+    /// The request.
+    pub request: Request,
+    /// When it came, in numbers: the order in which it is sent, again and again.
+    pub sequence: u64,
+    /// When it is given up.
+    pub deadline: Instant,
+    /// Whether it was ever handed to a connection, so that it may have been applied.
+    pub sent: bool,
+}
+
+impl Waiting {
+    /// Answers the call.
+    pub fn finish(self, outcome: Result<Answer, StoreError>) -> Finished {
+        self.request.finish(outcome)
+    }
+
+    /// Gives the call up because its time is over.
+    pub fn expire(self, timeout: Duration, trouble: Option<&Trouble>) -> Finished {
+        let over =
+            format!("{} was given up after {} ms (commandTimeout)", self.request.call.kind.name(), timeout.as_millis());
+        let error = match trouble {
+            None => StoreError::new(Code::Timeout, format!("{over}: the server did not answer")),
+            Some(trouble) => {
+                let error = trouble.error().clone();
+                StoreError { message: format!("{over}: {}", error.message), ..error }
+            }
+        };
+        self.give_up(error)
+    }
+
+    /// Gives the call up, and says whether a write may have happened all the same.
+    pub fn give_up(self, mut error: StoreError) -> Finished {
+        if self.request.call.kind.writes() {
+            error.message += if self.sent {
+                ". The command had been sent, so it may have been applied"
+            } else {
+                ". The command had not been sent, so it was not applied"
+            };
+        }
+        self.finish(Err(error))
+    }
+}
+
+/// Removes what is past its deadline from the front of a queue.
+pub fn expired(queue: &mut VecDeque<Waiting>, now: Instant) -> impl Iterator<Item = Waiting> + '_ {
+    std::iter::from_fn(move || if queue.front()?.deadline <= now { queue.pop_front() } else { None })
+}
+
+/// Hands finished calls to their sinks, one delivery for each run of calls that share one.
+pub fn deliver(finished: &mut Vec<Finished>) {
+    while let Some(first) = finished.first() {
+        let sink = first.request.sink.clone();
+        let run = finished.iter().take_while(|other| std::sync::Arc::ptr_eq(&other.request.sink, &sink)).count();
+        let rest = finished.split_off(run);
+        sink.deliver(std::mem::replace(finished, rest));
+    }
+}

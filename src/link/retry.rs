@@ -1,0 +1,168 @@
+//! Which refusals are worth another try, how long to wait between tries, and what a failure is called.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::time::Duration;
+
+use crate::config::Address;
+use crate::error::{Code, StoreError};
+use crate::store::reply::Refusal;
+
+/// What to do about a server's refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing was applied and it will pass: try again on the same connection after a pause.
+    Retry,
+    /// Nothing was applied and this server is the wrong one: resolve the address again, connect, try again.
+    Reconnect,
+    /// Trying again would not help.
+    Report,
+}
+
+/// Sorts a refusal. The codes are those of <https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>
+/// and of the server's sources; one that nobody knows is reported.
+pub fn verdict(refusal: &Refusal) -> Verdict {
+    match refusal.code.as_str() {
+        "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "NOREPLICAS" | "BUSY" => Verdict::Retry,
+        "READONLY" | "MASTERDOWN" => Verdict::Reconnect,
+        "ERR" if refusal.detail.starts_with("max number of clients") => Verdict::Reconnect,
+        _ => Verdict::Report,
+    }
+}
+
+/// The error for a refusal that is reported, with what to do next where that is known.
+pub fn refused(refusal: Refusal) -> StoreError {
+    let advice = match refusal.code.as_str() {
+        "NOAUTH" => ": the server wants a password and none was given",
+        "WRONGPASS" => ": check username and password",
+        "NOPERM" => ": the ACL user lacks a permission the store needs",
+        "WRONGTYPE" => ": the key is used by something else",
+        "OOM" => ": raise the server's maxmemory or give the store a ttl",
+        "MISCONF" => ": the server cannot persist, see its log",
+        _ => "",
+    };
+    let message =
+        format!("Redis refused the command: {} {}{advice}", refusal.code, refusal.detail.trim_end_matches('.'));
+    StoreError { reply: Some(refusal.code), ..StoreError::new(Code::Reply, message) }
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug)]
+pub enum Trouble {
+    /// It could not be made, or broke; the next attempt may succeed.
+    Passing(StoreError),
+    /// The server answered and refused us (credentials, database): whoever waits is told at once.
+    Refused(StoreError),
+}
+
+impl Trouble {
+    /// The error for whoever waited.
+    pub fn error(&self) -> &StoreError {
+        match self {
+            Trouble::Passing(error) | Trouble::Refused(error) => error,
+        }
+    }
+
+    /// The server refused the handshake.
+    pub fn handshake(refusal: Refusal) -> Self {
+        match verdict(&refusal) {
+            Verdict::Report => Trouble::Refused(refused(refusal)),
+            Verdict::Retry | Verdict::Reconnect => Trouble::Passing(refused(refusal)),
+        }
+    }
+
+    /// No attempt has ended yet.
+    pub fn connecting(address: &Address) -> Self {
+        Trouble::Passing(StoreError::new(Code::Connection, format!("no connection to {} yet", place(address))))
+    }
+
+    /// Dialling failed.
+    pub fn dial(error: &io::Error, address: &Address) -> Self {
+        let (name, advice) = match error.kind() {
+            io::ErrorKind::ConnectionRefused => ("ECONNREFUSED", ": is Redis running?"),
+            io::ErrorKind::TimedOut => ("ETIMEDOUT", ": is the address right, and does a firewall let us through?"),
+            io::ErrorKind::HostUnreachable => ("EHOSTUNREACH", ": there is no route to it"),
+            io::ErrorKind::NetworkUnreachable => ("ENETUNREACH", ": there is no route to it"),
+            io::ErrorKind::PermissionDenied => ("EACCES", ": this process may not open it"),
+            io::ErrorKind::NotFound => ("ENOENT", ": there is no such socket, or the host name has no such address"),
+            _ => ("cannot connect to", ""),
+        };
+        let place = place(address);
+        Trouble::Passing(StoreError {
+            cause: Some(error.to_string()),
+            ..StoreError::new(Code::Connection, format!("{name} {place}{advice}"))
+        })
+    }
+
+    /// A connection that was in use ended.
+    pub fn lost(detail: &str) -> Self {
+        Trouble::Passing(StoreError {
+            cause: Some(detail.into()),
+            ..StoreError::new(Code::Connection, "the connection to Redis was lost and did not come back in time")
+        })
+    }
+}
+
+fn place(address: &Address) -> String {
+    match address {
+        Address::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
+        Address::Tcp(host, port) => format!("{host}:{port}"),
+        Address::Unix(path) => path.display().to_string(),
+    }
+}
+
+/// The pause before the next attempt: doubles from 50 ms to 2 s, with jitter so that a fleet does not return in step.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    attempts: u32,
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(2);
+
+    /// The next pause: between half and all of the current step.
+    pub fn next(&mut self) -> Duration {
+        let step = Self::FIRST.saturating_mul(1 << self.attempts.min(10)).min(Self::LONGEST);
+        self.attempts = self.attempts.saturating_add(1);
+        // A new hasher state is the standard library's source of random bits; a pause needs no better one.
+        let random = RandomState::new().build_hasher().finish() as u32;
+        step / 2 + (step / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
+    }
+
+    /// To be called when an attempt succeeded.
+    pub fn reset(&mut self) {
+        self.attempts = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_grows_to_two_seconds_and_no_further() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<Duration> = (0..40).map(|_| backoff.next()).collect();
+        assert!(pauses[0] >= Backoff::FIRST / 2 && pauses[0] <= Backoff::FIRST);
+        assert!(pauses[10..].iter().all(|pause| *pause >= Backoff::LONGEST / 2 && *pause <= Backoff::LONGEST));
+        backoff.reset();
+        assert!(backoff.next() <= Backoff::FIRST);
+    }
+
+    #[test]
+    fn refusals_are_sorted_by_what_helps() {
+        let verdict_of = |code: &str, detail: &str| verdict(&Refusal { code: code.into(), detail: detail.into() });
+        for code in ["LOADING", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS"] {
+            assert_eq!(verdict_of(code, ""), Verdict::Retry, "{code}");
+        }
+        for code in ["READONLY", "MASTERDOWN"] {
+            assert_eq!(verdict_of(code, ""), Verdict::Reconnect, "{code}");
+        }
+        assert_eq!(verdict_of("ERR", "max number of clients reached"), Verdict::Reconnect);
+        for code in ["ERR", "WRONGTYPE", "OOM", "MISCONF", "NOAUTH", "WRONGPASS", "NOPERM", "EXECABORT", "NEWCODE"] {
+            assert_eq!(verdict_of(code, ""), Verdict::Report, "{code}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What a store call means: which keys and commands it becomes, and what the replies say. Pure: no I/O, no N-API.
+
+pub mod call;
+pub mod keys;
+pub mod reply;
+
+pub use call::{Call, Kind, Style};
+pub use reply::Answer;

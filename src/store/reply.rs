@@ -1,0 +1,205 @@
+//! What a reply means: the answer to a call, or the server's refusal; and results spliced into one JSON text.
+
+use redis::Value;
+use serde::de::IgnoredAny;
+
+use super::call::Kind;
+
+/// What a call is answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// `undefined`
+    Nothing,
+    /// A boolean.
+    Flag(bool),
+    /// A stored result as JSON text, or `undefined` when there is none.
+    Value(Option<Vec<u8>>),
+    /// All results.
+    Results(Results),
+}
+
+/// All results of an execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Results {
+    /// One JSON object that one `JSON.parse` turns into the table. Every value in it was checked by itself.
+    Spliced(Vec<u8>),
+    /// Task id and stored text each, because one of them is not JSON: parsed one by one, to name the one.
+    Entries(Vec<(Vec<u8>, Vec<u8>)>),
+}
+
+/// What the server said instead of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The server's own code, such as `WRONGTYPE`.
+    pub code: String,
+    /// The rest of what it said.
+    pub detail: String,
+}
+
+/// Reads the replies to one call's commands, as many as [`super::Call::append`] announced.
+pub fn read(kind: Kind, mut replies: Vec<Value>) -> Result<Answer, Refusal> {
+    if let Some(refusal) = find_refusal(&replies) {
+        return Err(refusal);
+    }
+    let last = replies.pop().unwrap_or(Value::Nil);
+    match kind {
+        Kind::BeginExecution | Kind::BeginTask | Kind::CommitResult | Kind::Dispose => Ok(Answer::Nothing),
+        Kind::IsExecutionInProgress | Kind::IsTaskInProgress => Ok(Answer::Flag(!matches!(last, Value::Nil))),
+        Kind::GetResult => text(last).map(Answer::Value),
+        Kind::GetResults => entries(last).map(|entries| Answer::Results(splice(entries))),
+    }
+}
+
+/// The error that explains the others: in an aborted transaction the command's own, not `EXECABORT`.
+fn find_refusal(replies: &[Value]) -> Option<Refusal> {
+    let mut aborted = None;
+    for reply in replies {
+        let error = match reply {
+            Value::ServerError(error) => error,
+            Value::Array(items) => match find_refusal(items) {
+                Some(refusal) => return Some(refusal),
+                None => continue,
+            },
+            _ => continue,
+        };
+        let refusal = Refusal { code: error.code().into(), detail: error.details().unwrap_or_default().into() };
+        if refusal.code != "EXECABORT" {
+            return Some(refusal);
+        }
+        aborted = Some(refusal);
+    }
+    aborted
+}
+
+fn unexpected(reply: &Value) -> Refusal {
+    let kind = match reply {
+        Value::Int(_) => "an integer",
+        Value::Array(_) => "an array",
+        Value::Map(_) => "a map",
+        Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a string",
+        _ => "a reply of another kind",
+    };
+    Refusal { code: "UNEXPECTED".into(), detail: format!("the server answered with {kind}: is it a Redis server?") }
+}
+
+fn text(reply: Value) -> Result<Option<Vec<u8>>, Refusal> {
+    match reply {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        Value::SimpleString(text) => Ok(Some(text.into_bytes())),
+        Value::Okay => Ok(Some(b"OK".to_vec())),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn entries(reply: Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Refusal> {
+    let pair = |field: Value, value: Value| -> Result<(Vec<u8>, Vec<u8>), Refusal> {
+        Ok((text(field)?.unwrap_or_default(), text(value)?.unwrap_or_default()))
+    };
+    match reply {
+        Value::Nil => Ok(Vec::new()),
+        Value::Map(items) => items.into_iter().map(|(field, value)| pair(field, value)).collect(),
+        Value::Array(items) => {
+            let mut result = Vec::with_capacity(items.len() / 2);
+            let mut items = items.into_iter();
+            while let (Some(field), Some(value)) = (items.next(), items.next()) {
+                result.push(pair(field, value)?);
+            }
+            Ok(result)
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Makes one JSON object of the entries, if each value by itself is JSON; a value such as `1,"x":2` must not add a field.
+fn splice(entries: Vec<(Vec<u8>, Vec<u8>)>) -> Results {
+    if !entries.iter().all(|(_, value)| is_json(value)) {
+        return Results::Entries(entries);
+    }
+    let size = entries.iter().map(|(field, value)| field.len() + value.len() + 4).sum::<usize>() + 2;
+    let mut json = Vec::with_capacity(size);
+    json.push(b'{');
+    for (index, (field, value)) in entries.iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        serde_json::to_writer(&mut json, &String::from_utf8_lossy(field)).expect("a string always has a JSON form");
+        json.push(b':');
+        json.extend_from_slice(value);
+    }
+    json.push(b'}');
+    Results::Spliced(json)
+}
+
+/// Whether the bytes are exactly one JSON value. Builds nothing and does not recurse, however deep it is nested.
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    fn server_error(line: &str) -> Value {
+        redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap()
+    }
+
+    fn spliced(pairs: &[(&str, &str)]) -> Results {
+        let flat = pairs.iter().flat_map(|(field, value)| [bulk(field), bulk(value)]).collect();
+        match read(Kind::GetResults, vec![Value::Array(flat)]) {
+            Ok(Answer::Results(results)) => results,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn results_become_one_json_text() {
+        assert_eq!(spliced(&[]), Results::Spliced(b"{}".to_vec()));
+        assert_eq!(
+            spliced(&[("a\"b", "1"), ("__proto__", "{\"x\":[]}"), ("", "null")]),
+            Results::Spliced(br#"{"a\"b":1,"__proto__":{"x":[]},"":null}"#.to_vec())
+        );
+    }
+
+    #[test]
+    fn a_hostile_value_is_not_spliced() {
+        for hostile in ["1,\"x\":2", "", "}", "1}", "{\"a\":1}}", "undefined", "1 2", "\"a\",\"b\":\"c\"", "\"\u{0}\""]
+        {
+            assert!(matches!(spliced(&[("ok", "1"), ("bad", hostile)]), Results::Entries(_)), "{hostile}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_checked_without_recursion() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(is_json(deep.as_bytes()));
+        assert!(!is_json(&deep.as_bytes()[1..]));
+    }
+
+    #[test]
+    fn the_cause_of_an_aborted_transaction_is_reported() {
+        let queued = || Value::SimpleString("QUEUED".into());
+        let abort = server_error("EXECABORT Transaction discarded because of previous errors.");
+        let oom = server_error("OOM command not allowed when used memory > 'maxmemory'.");
+        let refusal = read(Kind::CommitResult, vec![Value::Okay, oom, queued(), abort.clone()]).unwrap_err();
+        assert_eq!(refusal.code, "OOM");
+        let refusal = read(Kind::CommitResult, vec![Value::Okay, queued(), abort]).unwrap_err();
+        assert_eq!(refusal.code, "EXECABORT");
+        let inside = Value::Array(vec![server_error("WRONGTYPE Operation against a key"), Value::Int(1)]);
+        let refusal = read(Kind::CommitResult, vec![Value::Okay, queued(), queued(), inside]).unwrap_err();
+        assert_eq!(refusal.code, "WRONGTYPE");
+    }
+
+    #[test]
+    fn absence_is_told_from_presence() {
+        assert_eq!(read(Kind::IsTaskInProgress, vec![Value::Nil]), Ok(Answer::Flag(false)));
+        assert_eq!(read(Kind::IsExecutionInProgress, vec![bulk("true")]), Ok(Answer::Flag(true)));
+        assert_eq!(read(Kind::GetResult, vec![Value::Nil]), Ok(Answer::Value(None)));
+        assert_eq!(read(Kind::GetResult, vec![bulk("")]), Ok(Answer::Value(Some(Vec::new()))));
+        assert!(read(Kind::GetResult, vec![Value::Int(1)]).is_err());
+    }
+}
