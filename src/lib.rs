@@ -1,7 +1,19 @@
 //! The Redis store for idioteque workers, as a Node.js addon.
+//!
+//! Data flows one way, and back the same way: JavaScript → `js` → `store` → `link` → Redis.
+//!
+//! - `js`: the only room that touches the JavaScript engine, and the only one with `unsafe`. It recognises what was
+//!   passed, makes the store object, and settles promises.
+//! - [`store`]: what a store call means: keys, commands, replies. Pure.
+//! - [`link`]: how commands reach a server: connections, deadlines, retries, on one I/O thread.
+//! - [`config`]: what the caller passed, turned into where and how to connect. Pure, read once at the door.
+//! - [`error`]: what can go wrong.
+//!
+//! The one N-API export is `createRedisStore`, in `js/door.rs`. `cargo test` runs everything but `js`, without Node.
 
 pub mod config;
 pub mod error;
+#[cfg(not(test))]
 mod js;
 pub mod link;
 pub mod store;

@@ -22,7 +22,7 @@ pub fn unserialisable(environment: &Environment, cause: Option<Thrown>, call: &C
         None => "undefined, functions and symbols have no JSON form".into(),
     };
     let task = String::from_utf8_lossy(call.task());
-    let message = format!("The result of task \"{task}\" cannot be stored as JSON: {reason}. Nothing was written");
+    let message = format!("The result of task \"{task}\" cannot be stored as JSON: {reason}. Nothing was written.");
     let error = StoreError::new(Code::Serialize, message);
     with_cause(environment, &error, cause.map(|thrown| thrown.0), Some(call))
 }

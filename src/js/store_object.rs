@@ -40,10 +40,13 @@ struct Connected {
     link: RefCell<Option<Arc<Link>>>,
 }
 
+/// What a call is made and sent with.
+pub type Admitted = (Arc<Style>, Arc<Link>);
+
 impl Store {
     /// What a call is made and sent with; connects when this is the first one. A refusal comes with the style too, as
     /// far as it is known, because errors name keys.
-    pub fn admit(&self, kind: Kind) -> Result<(Arc<Style>, Arc<Link>), (Arc<Style>, StoreError)> {
+    pub fn admit(&self, kind: Kind) -> Result<Admitted, (Arc<Style>, StoreError)> {
         let refuse = |code, reason: &str| StoreError::new(code, format!("{}: {reason}", kind.name()));
         let connected = match self.connected.get() {
             Some(connected) => connected,

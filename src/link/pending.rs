@@ -32,7 +32,7 @@ impl Waiting {
         let over =
             format!("{} was given up after {} ms (commandTimeout)", self.request.call.kind.name(), timeout.as_millis());
         let error = match trouble {
-            None => StoreError::new(Code::Timeout, format!("{over}: the server did not answer")),
+            None => StoreError::new(Code::Timeout, format!("{over}: the server did not answer.")),
             Some(trouble) => {
                 let error = trouble.error().clone();
                 StoreError { message: format!("{over}: {}", error.message), ..error }
@@ -45,9 +45,9 @@ impl Waiting {
     pub fn give_up(self, mut error: StoreError) -> Finished {
         if self.request.call.kind.writes() {
             error.message += if self.sent {
-                ". The command had been sent, so it may have been applied"
+                " The command had been sent, so it may have been applied."
             } else {
-                ". The command had not been sent, so it was not applied"
+                " The command had not been sent, so it was not applied."
             };
         }
         self.finish(Err(error))

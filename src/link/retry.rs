@@ -74,7 +74,7 @@ impl Trouble {
 
     /// No attempt has ended yet.
     pub fn connecting(address: &Address) -> Self {
-        Trouble::Passing(StoreError::new(Code::Connection, format!("no connection to {} yet", place(address))))
+        Trouble::Passing(StoreError::new(Code::Connection, format!("no connection to {} yet.", place(address))))
     }
 
     /// Dialling failed.
@@ -82,11 +82,11 @@ impl Trouble {
         let (name, advice) = match error.kind() {
             io::ErrorKind::ConnectionRefused => ("ECONNREFUSED", ": is Redis running?"),
             io::ErrorKind::TimedOut => ("ETIMEDOUT", ": is the address right, and does a firewall let us through?"),
-            io::ErrorKind::HostUnreachable => ("EHOSTUNREACH", ": there is no route to it"),
-            io::ErrorKind::NetworkUnreachable => ("ENETUNREACH", ": there is no route to it"),
-            io::ErrorKind::PermissionDenied => ("EACCES", ": this process may not open it"),
-            io::ErrorKind::NotFound => ("ENOENT", ": there is no such socket, or the host name has no such address"),
-            _ => ("cannot connect to", ""),
+            io::ErrorKind::HostUnreachable => ("EHOSTUNREACH", ": there is no route to it."),
+            io::ErrorKind::NetworkUnreachable => ("ENETUNREACH", ": there is no route to it."),
+            io::ErrorKind::PermissionDenied => ("EACCES", ": this process may not open it."),
+            io::ErrorKind::NotFound => ("ENOENT", ": there is no such socket, or the host name has no such address."),
+            _ => ("cannot connect to", "."),
         };
         let place = place(address);
         Trouble::Passing(StoreError {
@@ -99,7 +99,7 @@ impl Trouble {
     pub fn lost(detail: &str) -> Self {
         Trouble::Passing(StoreError {
             cause: Some(detail.into()),
-            ..StoreError::new(Code::Connection, "the connection to Redis was lost and did not come back in time")
+            ..StoreError::new(Code::Connection, "the connection to Redis was lost and did not come back in time.")
         })
     }
 }

@@ -210,7 +210,7 @@ impl Call {
 
     fn push(&self, pipeline: &mut Pipeline, name: &str, role: Role, arguments: &[&[u8]]) {
         let key = self.key(role);
-        let size = name.len() + key.len() + arguments.iter().map(|argument| argument.len()).sum::<usize>();
+        let size = name.len() + key.size() + arguments.iter().map(|argument| argument.len()).sum::<usize>();
         let mut command = Cmd::with_capacity(2 + arguments.len(), size);
         command.arg(name).arg(key);
         for &argument in arguments {

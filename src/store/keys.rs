@@ -54,7 +54,7 @@ impl Key<'_> {
     }
 
     /// The number of bytes of the key.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.parts().iter().map(|part| part.len()).sum()
     }
 
@@ -82,7 +82,7 @@ mod tests {
     fn key(prefix: &'static str, hash_tag: bool, role: Role) -> String {
         let key = Key { prefix, hash_tag, id: b"run-1", role };
         let bytes = key.to_bytes();
-        assert_eq!(bytes.len(), key.len());
+        assert_eq!(bytes.len(), key.size());
         let mut command = redis::cmd("GET");
         command.arg(key);
         let argument = command.args_iter().nth(1).map(|arg| match arg {

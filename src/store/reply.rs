@@ -23,9 +23,12 @@ pub enum Answer {
 pub enum Results {
     /// One JSON object that one `JSON.parse` turns into the table. Every value in it was checked by itself.
     Spliced(Vec<u8>),
-    /// Task id and stored text each, because one of them is not JSON: parsed one by one, to name the one.
-    Entries(Vec<(Vec<u8>, Vec<u8>)>),
+    /// One by one, because one of them is not JSON and has to be named.
+    Entries(Vec<Entry>),
 }
+
+/// Task id and stored text.
+pub type Entry = (Vec<u8>, Vec<u8>);
 
 /// What the server said instead of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,8 +95,8 @@ fn text(reply: Value) -> Result<Option<Vec<u8>>, Refusal> {
     }
 }
 
-fn entries(reply: Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Refusal> {
-    let pair = |field: Value, value: Value| -> Result<(Vec<u8>, Vec<u8>), Refusal> {
+fn entries(reply: Value) -> Result<Vec<Entry>, Refusal> {
+    let pair = |field: Value, value: Value| -> Result<Entry, Refusal> {
         Ok((text(field)?.unwrap_or_default(), text(value)?.unwrap_or_default()))
     };
     match reply {
@@ -112,7 +115,7 @@ fn entries(reply: Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Refusal> {
 }
 
 /// Makes one JSON object of the entries, if each value by itself is JSON; a value such as `1,"x":2` must not add a field.
-fn splice(entries: Vec<(Vec<u8>, Vec<u8>)>) -> Results {
+fn splice(entries: Vec<Entry>) -> Results {
     if !entries.iter().all(|(_, value)| is_json(value)) {
         return Results::Entries(entries);
     }

@@ -1,0 +1,103 @@
+"use strict";
+// The store over a caller's own client: the commands go through the client's methods, on the JavaScript thread.
+
+const { Call } = require("./client/call.js");
+const { DIALECTS } = require("./client/dialects.js");
+const { InFlight } = require("./client/in-flight.js");
+const { METHODS } = require("./client/methods.js");
+
+/**
+ * Opens a store over a client that stays the caller's: closing the store leaves the client open.
+ *
+ * @param {object} client an object with the eight Redis methods
+ * @param {object} settings what `createRedisStore` has checked
+ * @param {number} [settings.ttl] milliseconds after which the keys expire; absent for never
+ * @param {boolean} settings.slidingTtl whether progress on any task extends all three keys
+ * @param {string} [settings.keyPrefix] put before every key; a prefix of the client's own comes before it
+ * @param {boolean} settings.hashTags whether the id stands in braces in every key
+ * @param {number} settings.commandTimeout milliseconds after which a call rejects
+ * @param {number} settings.maxPending calls in flight before more are refused
+ * @param {Function} settings.RedisStoreError the class of what calls reject with
+ * @param {{ setTimeout: typeof setTimeout, now: () => number }} clock the runtime's own clock
+ * @returns {object} the store: the eight methods, `close` and `backend`
+ */
+function openClientStore(client, settings, clock) {
+  const { keyPrefix = "", hashTags, ttl, maxPending, RedisStoreError } = settings;
+  const inFlight = new InFlight(settings.commandTimeout, clock);
+  const store = {
+    client,
+    settings,
+    inFlight,
+    dialect: DIALECTS.ioredis,
+    seconds: ttl === undefined ? undefined : Math.ceil(ttl / 1000),
+    keyOf: hashTags
+      ? (executionId, suffix) => `${keyPrefix}{${executionId}}${suffix}`
+      : (executionId, suffix) => keyPrefix + executionId + suffix,
+  };
+  let closing;
+
+  function start(method, executionId, taskId, value) {
+    // First, because it may run the caller's code (`toJSON`), which may call this store, or close it.
+    const json = method.takesValue ? serialise(value) : undefined;
+    const wrong = wrongId("executionId", executionId) ?? (method.hasTask ? wrongId("taskId", taskId) : undefined);
+    if (wrong !== undefined) return Promise.reject(wrong);
+    if (closing !== undefined) return refuse(method, executionId, taskId, "ERR_REDIS_CLOSED", "the store is closed");
+    if (inFlight.size >= maxPending) {
+      const reason = `${maxPending} calls are in flight already (maxPending); await some of them first`;
+      return refuse(method, executionId, taskId, "ERR_REDIS_OVERLOADED", reason);
+    }
+    if (typeof json === "object") {
+      return refuse(method, executionId, taskId, "ERR_REDIS_SERIALIZE", json.reason, json.cause);
+    }
+    const call = new Call(store, method, executionId, taskId);
+    method.send(call, store.dialect, json);
+    return call.promise;
+  }
+
+  /** Rejects a call of which nothing was sent. */
+  function refuse(method, executionId, taskId, code, reason, cause) {
+    const key = store.keyOf(executionId, method.suffix);
+    const details = { code, cause, executionId, taskId, key };
+    return Promise.reject(new RedisStoreError(`${method.name}: ${reason}`, details));
+  }
+
+  function close() {
+    closing ??= inFlight.idle();
+    return closing;
+  }
+
+  const methods = {};
+  for (const method of METHODS) {
+    const call = method.hasTask
+      ? (executionId, taskId, value) => start(method, executionId, taskId, value)
+      : (executionId) => start(method, executionId);
+    methods[method.name] = Object.defineProperty(call, "name", { value: method.name });
+  }
+  methods.close = close;
+  methods.backend = "client";
+  if (Symbol.asyncDispose !== undefined) methods[Symbol.asyncDispose] = close;
+  return methods;
+}
+
+/** The value as JSON; an object that says why where it has none. */
+function serialise(value) {
+  try {
+    const json = JSON.stringify(value);
+    if (json !== undefined) return json;
+    return { reason: "the result cannot be stored as JSON: undefined, functions and symbols have no JSON form" };
+  } catch (cause) {
+    return { reason: `the result cannot be stored as JSON: ${String(cause?.message ?? cause)}`, cause };
+  }
+}
+
+/** What is wrong with an id, or `undefined`. */
+function wrongId(name, id) {
+  if (typeof id === "string" && id !== "") return undefined;
+  const isText = typeof id === "string";
+  const received = isText ? "an empty string" : id === null ? "null" : typeof id;
+  const error = new TypeError(`The "${name}" argument must be a non-empty string. Received ${received}`);
+  error.code = isText ? "ERR_INVALID_ARG_VALUE" : "ERR_INVALID_ARG_TYPE";
+  return error;
+}
+
+module.exports = { openClientStore };

@@ -1,0 +1,162 @@
+"use strict";
+// One store call over a caller's client: the promise it gave out, the answers it still waits for, and how it fails.
+
+/** Names of the errors by which clients say that the server itself refused a command. */
+const REPLY_ERROR_NAMES = new Set(["ReplyError", "ErrorReply", "SimpleError", "BlobError"]);
+
+/** How a server's refusal begins: `WRONGTYPE Operation against …`. Other words with E are the operating system's. */
+const REPLY_CODE = /^(ERR|EXECABORT|[A-DF-Z][A-Z0-9_]{2,}) /;
+
+/** A store call in flight. It settles when all its answers are in, or at its deadline. */
+class Call {
+  /**
+   * @param {object} store what all calls of a store share: `client`, `dialect`, `inFlight`, `settings`, `keyOf`, `seconds`
+   * @param {object} method its row in the table of methods
+   * @param {string} executionId the execution the call is about
+   * @param {string} [taskId] the task the call is about
+   */
+  constructor(store, method, executionId, taskId) {
+    this.store = store;
+    this.method = method;
+    this.executionId = executionId;
+    this.taskId = taskId;
+    this.key = store.keyOf(executionId, method.suffix);
+    this.waiting = 0;
+    this.settled = false;
+    this.failure = undefined;
+    this.retry = undefined;
+    this.deadline = 0;
+    this.older = undefined;
+    this.newer = undefined;
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    store.inFlight.add(this);
+  }
+
+  /** Another key of the same execution. */
+  keyWith(suffix) {
+    return this.store.keyOf(this.executionId, suffix);
+  }
+
+  /**
+   * Sends one command through the client.
+   *
+   * @param {Function} command a command of the dialect
+   * @param {string} key its key
+   * @param {unknown} [argument] field, value or seconds
+   * @param {string} [value] the value of a field
+   * @returns {boolean} whether the client took it; when it threw, the call fails and nothing more should be sent
+   */
+  send(command, key, argument, value) {
+    this.waiting += 1;
+    let answer;
+    try {
+      answer = Promise.resolve(command(this.store.client, key, argument, value));
+    } catch (error) {
+      this.refused(error, key);
+      return false;
+    }
+    answer.then(
+      (reply) => this.answered(reply),
+      (error) => this.refused(error, key),
+    );
+    return true;
+  }
+
+  /**
+   * With a TTL: sends the expiry of the key right behind the write that makes it. In a pool of connections it can
+   * overtake that write and find no key: then it is sent once more, after everything else has been answered.
+   */
+  expireWritten() {
+    const { dialect, seconds } = this.store;
+    if (seconds === undefined) return true;
+    const expire = async (client, key) => {
+      const reply = await dialect.expire(client, key, seconds);
+      if (reply === 0 || reply === false) this.retry = dialect.expire;
+    };
+    return this.send(expire, this.key);
+  }
+
+  /** With a sliding TTL: lets the other keys of the execution live on with the one that was written. */
+  slide(suffixes) {
+    const { dialect, seconds, settings } = this.store;
+    if (seconds === undefined || !settings.slidingTtl) return true;
+    return suffixes.every(
+      (suffix) => suffix === this.method.suffix || this.send(dialect.expire, this.keyWith(suffix), seconds),
+    );
+  }
+
+  answered(reply) {
+    this.waiting -= 1;
+    if (this.waiting > 0 || this.settled) return;
+    if (this.failure !== undefined) {
+      this.fail(this.failure);
+    } else if (this.retry !== undefined) {
+      const expire = this.retry;
+      this.retry = undefined;
+      this.send(expire, this.key, this.store.seconds);
+    } else {
+      this.succeed(reply);
+    }
+  }
+
+  refused(error, key) {
+    this.waiting -= 1;
+    if (this.settled) return;
+    if (this.failure === undefined) this.failure = this.clientError(error, key);
+    if (this.waiting === 0) this.fail(this.failure);
+  }
+
+  /** Ends the call at its deadline; what the client still answers is ignored. */
+  timeOut() {
+    const limit = this.store.settings.commandTimeout;
+    const outcome = this.method.writes ? "; the write may or may not have happened" : "";
+    const message = `${this.method.name}: the client did not answer within ${limit} ms${outcome}`;
+    this.fail(this.failure ?? this.error("ERR_REDIS_TIMEOUT", message));
+  }
+
+  succeed(reply) {
+    let result;
+    try {
+      if (this.method.read !== undefined) result = this.method.read(reply, this);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    this.settle();
+    this.resolve(result);
+  }
+
+  fail(error) {
+    this.settle();
+    this.reject(error);
+  }
+
+  settle() {
+    this.settled = true;
+    this.store.inFlight.remove(this);
+  }
+
+  /** What the client threw or rejected with, as an error of the store. */
+  clientError(cause, key) {
+    const isError = cause !== null && typeof cause === "object" && typeof cause.message === "string";
+    const text = isError ? cause.message : String(cause);
+    const message = `${this.method.name}: ${text}`;
+    const word = REPLY_CODE.exec(text);
+    // A server's refusal is known by its name or by its first word; errors of the operating system carry a code.
+    if (isError && (REPLY_ERROR_NAMES.has(cause.name) || (word !== null && cause.code === undefined))) {
+      return this.error("ERR_REDIS_REPLY", message, { cause, key, reply: word === null ? undefined : word[1] });
+    }
+    return this.error("ERR_REDIS_CONNECTION", message, { cause, key });
+  }
+
+  /** An error of the store that names the execution, the task and the key of this call, unless told otherwise. */
+  error(code, message, details) {
+    const { executionId, taskId, key } = this;
+    return new this.store.settings.RedisStoreError(message, { code, executionId, taskId, key, ...details });
+  }
+}
+
+module.exports = { Call };

@@ -1,0 +1,36 @@
+"use strict";
+// The error that every failed store call rejects with. Both the addon and the store over a caller's client make it.
+
+/** What a Redis store call rejects with; `code` says which kind of failure it is. */
+class RedisStoreError extends Error {
+  /**
+   * @param {string} message a sentence for a person
+   * @param {object} details only the fields that are defined become properties
+   * @param {string} details.code one of the `ERR_REDIS_…` codes
+   * @param {unknown} [details.cause] what the layer below said
+   * @param {string} [details.reply] the server's own error code, such as `WRONGTYPE`
+   * @param {string} [details.executionId] the execution the call was about
+   * @param {string} [details.taskId] the task the call was about
+   * @param {string} [details.key] the Redis key the call was about
+   */
+  constructor(message, details) {
+    super(message);
+    // Not the `cause` option of Error, which Node.js before 16.9 ignores.
+    if (details.cause !== undefined) {
+      Object.defineProperty(this, "cause", { value: details.cause, configurable: true, writable: true });
+    }
+    this.code = details.code;
+    if (details.reply !== undefined) this.reply = details.reply;
+    if (details.executionId !== undefined) this.executionId = details.executionId;
+    if (details.taskId !== undefined) this.taskId = details.taskId;
+    if (details.key !== undefined) this.key = details.key;
+  }
+}
+
+Object.defineProperty(RedisStoreError.prototype, "name", {
+  value: "RedisStoreError",
+  configurable: true,
+  writable: true,
+});
+
+module.exports = { RedisStoreError };

@@ -1,0 +1,358 @@
+/** Types of the Redis store for idioteque workers. */
+
+/**
+ * What an idioteque worker asks of its store. A {@link RedisStore} has all of it.
+ *
+ * Ids are non-empty strings. Values are whatever has a JSON form.
+ */
+export interface WorkerStore {
+  /** Records that a run has started. */
+  beginExecution(executionId: string): Promise<void>;
+  /** Whether a run has started and has been neither disposed of nor expired. */
+  isExecutionInProgress(executionId: string): Promise<boolean>;
+  /** Marks a task as handed out. */
+  beginExecutionTask(executionId: string, taskId: string): Promise<void>;
+  /** Whether a task is marked as handed out. */
+  isExecutionTaskInProgress(executionId: string, taskId: string): Promise<boolean>;
+  /** Stores the result of a task and removes its mark. */
+  commitExecutionTaskResult(executionId: string, taskId: string, value: unknown): Promise<void>;
+  /** The stored result of a task, or `undefined` when there is none. */
+  getExecutionTaskResult(executionId: string, taskId: string): Promise<unknown>;
+  /** All stored results of a run by task id; empty when there are none. */
+  getExecutionTaskResults?(executionId: string): Promise<Record<string, unknown>>;
+  /** Forgets a run and everything stored for it. */
+  disposeExecution(executionId: string): Promise<void>;
+}
+
+/**
+ * A store that keeps executions in Redis. A plain object of functions: it can be destructured, spread and spied on.
+ *
+ * Every method rejects with a {@link RedisStoreError} when it fails, by `commandTimeout` at the latest, and with a
+ * `TypeError` (`code` `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`) when an id is not a non-empty string.
+ */
+export interface RedisStore extends RedisStoreDisposal {
+  /** Records that a run has started: sets `<executionId>` to `true`. */
+  beginExecution: (executionId: string) => Promise<void>;
+  /** Whether a run has started and has been neither disposed of nor expired. */
+  isExecutionInProgress: (executionId: string) => Promise<boolean>;
+  /** Marks a task as handed out, in the hash `<executionId>-transactions`. */
+  beginExecutionTask: (executionId: string, taskId: string) => Promise<void>;
+  /** Whether a task is marked as handed out. */
+  isExecutionTaskInProgress: (executionId: string, taskId: string) => Promise<boolean>;
+  /**
+   * Stores the result of a task in the hash `<executionId>-results` and removes the task's mark.
+   *
+   * The value is turned into JSON first: one that has no JSON form (a BigInt, a cycle, a function, a symbol,
+   * `undefined`, a `toJSON` that throws) rejects with `ERR_REDIS_SERIALIZE`, and the mark stays.
+   */
+  commitExecutionTaskResult: (executionId: string, taskId: string, value: unknown) => Promise<void>;
+  /**
+   * The stored result of a task, or `undefined` when there is none.
+   *
+   * Rejects with `ERR_REDIS_PARSE` when what is stored is not JSON.
+   */
+  getExecutionTaskResult: (executionId: string, taskId: string) => Promise<unknown>;
+  /**
+   * All stored results of a run by task id, in an object without prototype; empty when there are none.
+   *
+   * Rejects with `ERR_REDIS_PARSE` when one of them is not JSON; the error's `taskId` says which.
+   */
+  getExecutionTaskResults: (executionId: string) => Promise<Record<string, unknown>>;
+  /** Forgets a run: deletes its three keys. */
+  disposeExecution: (executionId: string) => Promise<void>;
+  /**
+   * Lets the calls in flight finish, then closes the store's own connection. Calls made afterwards reject with
+   * `ERR_REDIS_CLOSED`. A client that the caller passed in stays open. Closing twice is fine.
+   */
+  close: () => Promise<void>;
+  /**
+   * How the commands travel: over a connection of the store's own to one server (`"redis"`), through Sentinel, to a
+   * cluster, over Upstash's HTTP API, or through the methods of the client that was passed in (`"client"`).
+   */
+  readonly backend: "redis" | "redis-sentinel" | "redis-cluster" | "upstash" | "client";
+}
+
+/** The symbol of `await using`, if the compiler's `lib` (or `@types/node`) knows it; else no key at all. */
+type AsyncDisposeKey = SymbolConstructor extends { readonly asyncDispose: infer Key }
+  ? Key extends symbol
+    ? Key
+    : never
+  : never;
+
+/** `await using store = createRedisStore(…)` closes the store at the end of the block, where the runtime has it. */
+export type RedisStoreDisposal = {
+  [Key in AsyncDisposeKey]: () => Promise<void>;
+};
+
+/** Options of {@link createRedisStore}. */
+export interface RedisStoreOptions {
+  /**
+   * Milliseconds after which the keys of an execution expire, counted from the last write to each of them.
+   * `0` and `undefined`: they never do. Over a caller's own client, rounded up to whole seconds.
+   *
+   * Anything else that is not a positive number throws a `TypeError` or `RangeError`.
+   *
+   * @default undefined
+   */
+  ttl?: number | undefined;
+  /**
+   * With a `ttl`: whether progress on any task extends all three keys of its execution, so that a live execution
+   * never expires half-way.
+   *
+   * @default false
+   */
+  slidingTtl?: boolean | undefined;
+  /**
+   * Put before every key. On a native connection it replaces the prefix of the client or configuration that was passed;
+   * a client whose own methods are used goes on putting its own prefix before this one.
+   *
+   * @default the `keyPrefix` of the client or configuration that was passed, else none
+   */
+  keyPrefix?: string | undefined;
+  /**
+   * Whether the execution id stands in braces in every key (`{id}`, `{id}-results`), so that in a Redis cluster all
+   * keys of an execution live in one slot. Workers that share executions must agree on it.
+   *
+   * @default false
+   */
+  hashTags?: boolean | undefined;
+  /**
+   * `"native"`: a connection of the store's own, with the settings of what was passed; a `TypeError` says why where
+   * that is impossible. `"client"`: always the methods of the client that was passed. `"auto"`: native where possible.
+   *
+   * @default "auto"
+   */
+  connection?: "auto" | "native" | "client" | undefined;
+  /**
+   * Milliseconds one store call may take, reconnecting and retrying included, before it rejects with
+   * `ERR_REDIS_TIMEOUT`.
+   *
+   * @default the client's own command timeout, else 10000
+   */
+  commandTimeout?: number | undefined;
+  /**
+   * Milliseconds one attempt to connect may take.
+   *
+   * @default the client's own connect timeout, else 5000
+   */
+  connectTimeout?: number | undefined;
+  /**
+   * Calls that may be in flight in this store at once; more are refused at once with `ERR_REDIS_OVERLOADED`.
+   *
+   * @default 100000
+   */
+  maxPending?: number | undefined;
+}
+
+/**
+ * A client with the Redis methods that the store needs, named and called as in ioredis. Answers may be strings,
+ * Buffers or values that the client has parsed already.
+ */
+export interface RedisImpl {
+  /** `GET key` */
+  get(key: string): PromiseLike<unknown>;
+  /** `SET key value` */
+  set(key: string, value: string): PromiseLike<unknown>;
+  /** `HSET key field value`, with the field and its value as an object. */
+  hset(key: string, entries: Record<string, string>): PromiseLike<unknown>;
+  /** `HGET key field` */
+  hget(key: string, field: string): PromiseLike<unknown>;
+  /** `HDEL key field` */
+  hdel(key: string, field: string): PromiseLike<unknown>;
+  /** `HGETALL key`: an object, a `Map` or a flat array of fields and values. */
+  hgetall(key: string): PromiseLike<unknown>;
+  /** `DEL key` */
+  del(key: string): PromiseLike<unknown>;
+  /** `EXPIRE key seconds` */
+  expire(key: string, seconds: number): PromiseLike<unknown>;
+}
+
+/**
+ * Where and how to connect, with the names that `new Redis(…)` of ioredis uses. What ioredis has besides for its own
+ * queues, retries and replies may be there too, and changes nothing.
+ */
+export interface IoredisConnectionOptions extends IoredisOwnOptions {
+  /** Host name or IP address. @default "localhost" */
+  host?: string | undefined;
+  /** TCP port. @default 6379 */
+  port?: number | undefined;
+  /** Path of a Unix domain socket, instead of host and port. */
+  path?: string | undefined;
+  /** IP version to connect with: `4`, `6`, or `0` for either. @default 0 */
+  family?: number | undefined;
+  /** ACL user. @default the server's default user */
+  username?: string | undefined;
+  /** Password; none is sent without it. */
+  password?: string | undefined;
+  /** Database to select. @default 0 */
+  db?: number | undefined;
+  /** Put before every key. @default none */
+  keyPrefix?: string | undefined;
+  /** Name of the connection in the server's `CLIENT LIST`. */
+  connectionName?: string | undefined;
+  /** Milliseconds one attempt to connect may take; the store's own option goes first. */
+  connectTimeout?: number | undefined;
+  /** Milliseconds one store call may take; the store's own option goes first. */
+  commandTimeout?: number | undefined;
+  /** Belongs to the node-redis style: write `host` and `port`. */
+  socket?: never;
+  /** Belongs to the node-redis style: write `db`. */
+  database?: never;
+}
+
+/** Options of ioredis that mean nothing to a connection of the store's own. */
+export type IoredisOwnOptions = {
+  [Name in
+    | "autoPipeliningIgnoredCommands"
+    | "autoResendUnfulfilledCommands"
+    | "autoResubscribe"
+    | "disableClientInfo"
+    | "enableAutoPipelining"
+    | "enableOfflineQueue"
+    | "enableReadyCheck"
+    | "keepAlive"
+    | "lazyConnect"
+    | "maxLoadingRetryTime"
+    | "maxRetriesPerRequest"
+    | "noDelay"
+    | "offlineQueue"
+    | "protocol"
+    | "retryStrategy"
+    | "showFriendlyErrorStack"
+    | "socketTimeout"
+    | "stringNumbers"]?: unknown;
+};
+
+/** Where and how to connect, with the names that `createClient(…)` of node-redis uses. */
+export interface NodeRedisConnectionOptions {
+  /** `redis://[[username][:password]@][host][:port][/database]`; the fields below go first. */
+  url?: string | undefined;
+  /** The server's address. */
+  socket?: NodeRedisSocketOptions | undefined;
+  /** ACL user. @default the server's default user */
+  username?: string | undefined;
+  /** Password; none is sent without it. */
+  password?: string | undefined;
+  /** Database to select. @default 0 */
+  database?: number | undefined;
+  /** Name of the connection in the server's `CLIENT LIST`. */
+  name?: string | undefined;
+  /** Put before every key. @default none */
+  keyPrefix?: string | undefined;
+  /** `timeout`: milliseconds one store call may take; the store's own option goes first. */
+  commandOptions?: { timeout?: number | undefined } | undefined;
+  /** Belongs to the ioredis style: write `socket.host`. */
+  host?: never;
+  /** Belongs to the ioredis style: write `socket.port`. */
+  port?: never;
+  /** Belongs to the ioredis style: write `socket.path`. */
+  path?: never;
+  /** Belongs to the ioredis style: write `database`. */
+  db?: never;
+}
+
+/** The server's address in {@link NodeRedisConnectionOptions}. */
+export interface NodeRedisSocketOptions {
+  /** Host name or IP address. @default "localhost" */
+  host?: string | undefined;
+  /** TCP port. @default 6379 */
+  port?: number | undefined;
+  /** Path of a Unix domain socket, instead of host and port. */
+  path?: string | undefined;
+  /** IP version to connect with: `4`, `6`, or `0` for either. @default 0 */
+  family?: number | undefined;
+  /** Milliseconds one attempt to connect may take; the store's own option goes first. */
+  connectTimeout?: number | undefined;
+}
+
+/** A configuration object, in the style of ioredis or of node-redis. */
+export type RedisConnectionOptions = IoredisConnectionOptions | NodeRedisConnectionOptions;
+
+/** A WHATWG `URL`, as far as the store needs it. */
+export interface RedisUrl {
+  /** The whole URL. */
+  readonly href: string;
+  /** The scheme with its colon, such as `redis:`. */
+  readonly protocol: string;
+  /** The parsed query. */
+  readonly searchParams: object;
+}
+
+/**
+ * Creates a store that keeps executions in Redis. Synchronous: a connection is opened at the first call, not here.
+ *
+ * @param redis where the executions are kept. A URL (`redis://[[username][:password]@][host][:port][/database]`, or the
+ *   path of a Unix domain socket), a configuration object, or an ioredis instance: the store opens a connection of its
+ *   own with these settings. Any other object with the eight methods of {@link RedisImpl}: the store calls those.
+ * @param options see {@link RedisStoreOptions}
+ * @returns a store that a worker can use at once
+ * @throws {TypeError} `redis` or an option is of a kind that cannot be used, or an option is unknown
+ * @throws {RangeError} an option is of the right type and out of range
+ *
+ * @example
+ * ```ts
+ * import { createRedisStore } from "@idioteque/redis";
+ *
+ * const store = createRedisStore("redis://localhost:6379", { ttl: 24 * 60 * 60 * 1000 });
+ * ```
+ */
+export declare function createRedisStore(
+  redis: RedisImpl | RedisConnectionOptions | RedisUrl | string,
+  options?: RedisStoreOptions,
+): RedisStore;
+
+/**
+ * Which kind of failure a {@link RedisStoreError} is.
+ *
+ * - `ERR_REDIS_CONFIG`: the server cannot be used as configured, such as a database that does not exist
+ * - `ERR_REDIS_SERIALIZE`: the result has no JSON form; nothing was sent
+ * - `ERR_REDIS_PARSE`: what Redis holds is not JSON
+ * - `ERR_REDIS_CONNECTION`: the server could not be reached, or the client could not carry out the command
+ * - `ERR_REDIS_TIMEOUT`: `commandTimeout` passed; the message says whether a write may have happened
+ * - `ERR_REDIS_REPLY`: the server refused the command; `reply` has its own code
+ * - `ERR_REDIS_OVERLOADED`: `maxPending` calls were in flight already; nothing was sent
+ * - `ERR_REDIS_CLOSED`: the store was closed; nothing was sent
+ */
+export type RedisStoreErrorCode =
+  | "ERR_REDIS_CONFIG"
+  | "ERR_REDIS_SERIALIZE"
+  | "ERR_REDIS_PARSE"
+  | "ERR_REDIS_CONNECTION"
+  | "ERR_REDIS_TIMEOUT"
+  | "ERR_REDIS_REPLY"
+  | "ERR_REDIS_OVERLOADED"
+  | "ERR_REDIS_CLOSED";
+
+/** What a store call rejects with when it fails. */
+export declare class RedisStoreError extends Error {
+  /** Made by the store; `details` that are `undefined` do not become properties. */
+  constructor(message: string, details: RedisStoreErrorDetails);
+  /** Which kind of failure this is. */
+  readonly code: RedisStoreErrorCode;
+  /** The server's own error code, such as `WRONGTYPE`; with `ERR_REDIS_REPLY`. */
+  readonly reply?: string;
+  /** The execution the call was about. */
+  readonly executionId?: string;
+  /** The task the call was about; with `ERR_REDIS_PARSE`, the task whose result cannot be read. */
+  readonly taskId?: string;
+  /** The Redis key the call was about. */
+  readonly key?: string;
+  /** What the layer below said, where there is more to know: the client's, the engine's or the system's error. */
+  readonly cause?: unknown;
+}
+
+/** The properties of a {@link RedisStoreError}. */
+export interface RedisStoreErrorDetails {
+  /** Which kind of failure this is. */
+  code: RedisStoreErrorCode;
+  /** What the layer below said. */
+  cause?: unknown;
+  /** The server's own error code. */
+  reply?: string | undefined;
+  /** The execution the call was about. */
+  executionId?: string | undefined;
+  /** The task the call was about. */
+  taskId?: string | undefined;
+  /** The Redis key the call was about. */
+  key?: string | undefined;
+}
