@@ -1,0 +1,75 @@
+/**
+ * A script in a Node.js process of its own, for what only a process can show: that it ends, how it ends, and what it
+ * prints before.
+ */
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+
+const PACKAGE = new URL("../../index.js", import.meta.url).href;
+const DEADLINE_MS = 30_000;
+
+/**
+ * @typedef {object} Child
+ * @property {number} pid
+ * @property {(line: string) => Promise<void>} printed resolves when it has printed this line, rejects when it ends without
+ * @property {Promise<Outcome>} ended
+ *
+ * @typedef {object} Outcome
+ * @property {number | null} code its exit status; `null` when a signal ended it
+ * @property {string | null} signal what ended it; `SIGKILL` also when it ran into its deadline
+ * @property {string[]} lines what it printed
+ * @property {string} errors what it printed on the error stream
+ */
+
+/**
+ * Runs a script, an ES module that finds `createRedisStore` and its arguments, `args`, in scope.
+ *
+ * @param {string} source
+ * @param {object} [options]
+ * @param {unknown} [options.args] what the script is given, through JSON
+ * @param {string[]} [options.nodeOptions] such as `["--expose-gc"]`
+ * @returns {Child}
+ */
+export function startScript(source, { args, nodeOptions = [] } = {}) {
+  const prelude = `import { createRedisStore } from ${JSON.stringify(PACKAGE)};\nconst args = ${JSON.stringify(args)};\n`;
+  const child = spawn(process.execPath, [...nodeOptions, "--input-type=module", "--eval", prelude + source], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const timer = setTimeout(() => child.kill("SIGKILL"), DEADLINE_MS);
+  const lines = [];
+  const waiting = new Map();
+  let errors = "";
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    lines.push(line);
+    waiting.get(line)?.();
+  });
+  child.stderr.setEncoding("utf8").on("data", (text) => {
+    errors += text;
+  });
+  const ended = new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code, signal) => {
+      clearTimeout(timer);
+      resolve({ code, signal, lines, errors });
+    });
+  });
+  return {
+    pid: child.pid,
+    ended,
+    async printed(line) {
+      const comes = lines.includes(line) || new Promise((resolve) => waiting.set(line, resolve));
+      await Promise.race([comes, ended]);
+      if (!lines.includes(line)) throw new Error(`The script ended without printing "${line}".\n${errors}`);
+    },
+  };
+}
+
+/**
+ * Runs a script to its end.
+ *
+ * @param {Parameters<typeof startScript>} script
+ * @returns {Promise<Outcome>}
+ */
+export function runScript(...script) {
+  return startScript(...script).ended;
+}

@@ -1,0 +1,110 @@
+/**
+ * Everything that `createRedisStore` accepts, one row each, so that a promise can be checked on all of them.
+ */
+import { Redis } from "ioredis";
+import { Redis as Redis5 } from "ioredis-5";
+import { createRedisStore } from "../../index.js";
+import { createMapClient, wrapClient } from "./map-client.mjs";
+
+/**
+ * @typedef {object} Input
+ * @property {string} name what is passed
+ * @property {"redis" | "client"} backend what the store makes of it
+ * @property {(server: { url: string, unixSocketPath?: string }) => unknown} make what is passed, for a server
+ * @property {object} [options] what `createRedisStore` is told besides
+ * @property {boolean} [unixSocket] whether it needs a server with a Unix socket
+ */
+
+/** The parts of a Redis URL, as configuration objects want them. */
+function parse(url) {
+  const { hostname, port, username, password, pathname } = new URL(url);
+  return {
+    host: hostname,
+    port: Number(port || 6379),
+    ...(username && { username: decodeURIComponent(username) }),
+    ...(password && { password: decodeURIComponent(password) }),
+    database: Number(pathname.slice(1) || 0),
+  };
+}
+
+/**
+ * What `new Redis(url)` would connect to, as a configuration object.
+ *
+ * @param {string} url
+ */
+export function ioredisConfiguration(url) {
+  const { database: db, ...rest } = parse(url);
+  return { ...rest, db };
+}
+
+function nodeRedisConfiguration(url) {
+  const { host, port, ...rest } = parse(url);
+  return { socket: { host, port }, ...rest };
+}
+
+/** @type {Input[]} */
+export const NATIVE_INPUTS = [
+  { name: "a URL string", backend: "redis", make: ({ url }) => url },
+  { name: "a URL object", backend: "redis", make: ({ url }) => new URL(url) },
+  { name: "an ioredis-style configuration", backend: "redis", make: ({ url }) => ioredisConfiguration(url) },
+  { name: "a node-redis-style configuration", backend: "redis", make: ({ url }) => nodeRedisConfiguration(url) },
+  {
+    name: "the path of a Unix socket",
+    backend: "redis",
+    unixSocket: true,
+    make: ({ unixSocketPath }) => unixSocketPath,
+  },
+  {
+    name: "a unix:// URL",
+    backend: "redis",
+    unixSocket: true,
+    make: ({ unixSocketPath }) => `unix://${unixSocketPath}`,
+  },
+  { name: "an ioredis 6 instance", backend: "redis", make: ({ url }) => new Redis(url, { lazyConnect: true }) },
+  { name: "an ioredis 5 instance", backend: "redis", make: ({ url }) => new Redis5(url, { lazyConnect: true }) },
+];
+
+/** @type {Input[]} */
+export const CLIENT_INPUTS = [
+  {
+    name: "an ioredis 6 instance with its own methods",
+    backend: "client",
+    options: { connection: "client" },
+    make: ({ url }) => new Redis(url, { lazyConnect: true }),
+  },
+  {
+    name: "an ioredis 5 instance with its own methods",
+    backend: "client",
+    options: { connection: "client" },
+    make: ({ url }) => new Redis5(url, { lazyConnect: true }),
+  },
+  {
+    name: "a wrapper around ioredis",
+    backend: "client",
+    make({ url }) {
+      const redis = new Redis(url, { lazyConnect: true });
+      return { ...wrapClient(redis), disconnect: () => redis.disconnect() };
+    },
+  },
+  { name: "eight methods over a Map", backend: "client", make: () => createMapClient() },
+];
+
+/**
+ * Opens a store over one kind of input.
+ *
+ * @param {Input} input
+ * @param {{ url: string, unixSocketPath?: string }} server
+ * @param {object} [options] of `createRedisStore`
+ * @returns {{ store: object, release: () => Promise<void> }} `release` closes the store and the client under it
+ */
+export function openStore(input, server, options) {
+  const redis = input.make(server);
+  const store = createRedisStore(redis, { ...input.options, ...options });
+  return {
+    store,
+    async release() {
+      await store.close();
+      redis.disconnect?.();
+    },
+  };
+}

@@ -1,0 +1,129 @@
+/**
+ * A TCP proxy in front of a server, to make a network fail on purpose: it holds back bytes in either direction, lets
+ * them through later, and cuts connections on the client's side, on the server's, or on both.
+ */
+import { once } from "node:events";
+import { createConnection, createServer } from "node:net";
+
+const HOST = "127.0.0.1";
+
+/**
+ * @typedef {"toServer" | "toClient"} Direction
+ *
+ * @typedef {object} Proxy
+ * @property {string} host
+ * @property {number} port
+ * @property {ProxiedConnection[]} connections all that were ever accepted, oldest first
+ * @property {(...directions: Direction[]) => void} holdNew connections accepted from now on hold back these directions
+ * @property {() => Promise<void>} stop ends it and every connection through it
+ */
+
+/**
+ * Starts a proxy on a free port of the loopback interface.
+ *
+ * @param {{ host: string, port: number }} target the server behind it
+ * @returns {Promise<Proxy>}
+ */
+export async function startProxy(target) {
+  const connections = [];
+  let heldFromTheStart = [];
+  // The server's side ends only when this proxy says so: bytes that were held back can arrive late.
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+    const connection = new ProxiedConnection(client, target);
+    connection.hold(...heldFromTheStart);
+    connections.push(connection);
+  });
+  server.listen(0, HOST);
+  await once(server, "listening");
+  return {
+    host: HOST,
+    port: server.address().port,
+    connections,
+    holdNew: (...directions) => {
+      heldFromTheStart = directions;
+    },
+    async stop() {
+      for (const connection of connections) connection.cut();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+/** One client's connection and the one to the server that carries it on. */
+class ProxiedConnection {
+  #client;
+  #server;
+  /** What was held back and not yet let through; `undefined` for a direction that flows. */
+  #held = { toServer: undefined, toClient: undefined };
+  #serverClosed;
+
+  constructor(client, target) {
+    this.#client = client;
+    this.#server = createConnection({ ...target, allowHalfOpen: true, noDelay: true });
+    this.#serverClosed = once(this.#server, "close");
+    // A cut connection may well report an error; what the other side makes of it is for the test to see.
+    for (const socket of [this.#client, this.#server]) socket.on("error", () => {});
+    this.#client.on("data", (bytes) => this.#pass("toServer", bytes));
+    this.#server.on("data", (bytes) => this.#pass("toClient", bytes));
+    for (const ending of ["end", "close"]) {
+      this.#client.on(ending, () => this.#held.toServer === undefined && this.#server.end());
+      this.#server.on(ending, () => this.#held.toClient === undefined && this.#client.end());
+    }
+  }
+
+  /** Keeps what arrives from now on in these directions. */
+  hold(...directions) {
+    for (const direction of directions) this.#held[direction] ??= Buffer.alloc(0);
+  }
+
+  /** The bytes held back in a direction, as text. */
+  held(direction) {
+    return this.#held[direction]?.toString("latin1") ?? "";
+  }
+
+  /**
+   * Lets through what was held back in a direction, and what follows.
+   *
+   * @param {Direction} direction
+   * @param {number} [count] only so many bytes, and nothing of what follows
+   */
+  release(direction, count) {
+    const held = this.#held[direction] ?? Buffer.alloc(0);
+    this.#held[direction] = count === undefined ? undefined : held.subarray(count);
+    this.#write(direction, held.subarray(0, count));
+  }
+
+  /** Ends the client's side only: to the client the connection is lost, to the server nothing has happened yet. */
+  cutClient() {
+    this.#client.destroy();
+  }
+
+  /** Ends the client's side in order, behind everything it has been sent. */
+  async endClient() {
+    await new Promise((resolve) => this.#client.end(resolve));
+  }
+
+  /** Ends the server's side in order and resolves when the server has taken in all that was sent, or had closed it. */
+  async endServer() {
+    this.#server.end();
+    await this.#serverClosed;
+  }
+
+  /** Ends both sides. */
+  cut() {
+    this.#client.destroy();
+    this.#server.destroy();
+  }
+
+  #pass(direction, bytes) {
+    const held = this.#held[direction];
+    if (held === undefined) this.#write(direction, bytes);
+    else this.#held[direction] = Buffer.concat([held, bytes]);
+  }
+
+  #write(direction, bytes) {
+    const socket = direction === "toServer" ? this.#server : this.#client;
+    if (bytes.length > 0 && socket.writable) socket.write(bytes);
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * The process of one contender for one round: opens its store, runs one workload, and sends the figures to the parent.
+ * A process of its own keeps event-loop time, CPU time, memory and compiled code apart.
+ */
+import { contenders } from "./rivals.mjs";
+import { bareSocket } from "./workloads/bare-socket.mjs";
+import { memory } from "./workloads/memory.mjs";
+import { recordable } from "./workloads/recordable.mjs";
+import { results } from "./workloads/results.mjs";
+import { latency, throughput } from "./workloads/throughput.mjs";
+import { workflow } from "./workloads/workflow.mjs";
+
+const workloads = { bareSocket, latency, memory, recordable, results, throughput, workflow };
+
+/** Tells the parent that a phase was reached and waits until it says go on. */
+function phase(name) {
+  const proceed = new Promise((resolve) => process.once("message", resolve));
+  process.send({ phase: name });
+  return proceed;
+}
+
+// Nobody is there any more to hear the figures.
+process.once("disconnect", () => process.exit(1));
+
+process.once("message", async ({ contender, url, options, workload, params }) => {
+  try {
+    // A workload without a contender brings its own socket.
+    const opened = contender === undefined ? undefined : await contenders[contender].open(url, options);
+    const figures = await workloads[workload]({ store: opened?.store, url, phase }, params);
+    await opened?.close();
+    process.send({ figures }, () => process.exit(0));
+  } catch (error) {
+    console.error(error);
+    process.exit(1);
+  }
+});

@@ -1,0 +1,27 @@
+/**
+ * How much memory a contender's process holds.
+ */
+import { BASELINE, RIVALS } from "../rivals.mjs";
+import { runContender } from "../run-contender.mjs";
+
+/** The stretch of work, and the calls that are then made in one turn. */
+const PARAMS = { executions: 5_000, concurrency: 64, inFlight: 100_000 };
+
+/**
+ * @param {import("../experiments.mjs").Settings} settings
+ * @returns {import("../experiments.mjs").Experiment[]}
+ */
+export function memoryExperiments({ quick }) {
+  const cases = [
+    { name: "memory", title: "Resident memory after 40 000 calls", figure: "worked" },
+    { name: "memory-loaded", title: "Resident memory after the first call", figure: "loaded" },
+    { name: "memory-in-flight", title: "Resident memory with 100 000 calls in flight", figure: "inFlight" },
+  ];
+  return [
+    {
+      contenders: ["ours", BASELINE, ...(quick ? [] : RIVALS)],
+      cases: cases.map((definition) => ({ ...definition, unit: "MB", better: "lower" })),
+      run: (contender, { redis }) => runContender({ contender, url: redis.url, workload: "memory", params: PARAMS }),
+    },
+  ];
+}

@@ -1,0 +1,65 @@
+/**
+ * What must be true of a run of the demo, checked against the journal and Redis.
+ */
+import { isDeepStrictEqual } from "node:util";
+import { priceOf, SAMPLE_ORDER, STEPS, taskId } from "../order-workflow.mjs";
+
+/** @typedef {{ ok: boolean, claim: string, detail?: string }} Check `detail` says what was found instead */
+
+/**
+ * @param {import("./scenario.mjs").Run} run
+ * @returns {Check[]}
+ */
+export function verify(run) {
+  const { fatalStep, first, second, journal, before } = run;
+  const ofFirst = STEPS.slice(0, STEPS.indexOf(fatalStep));
+  const starts = (step) => journal.filter((entry) => entry.event === "start" && entry.step === step);
+  const commits = (id) => journal.filter((entry) => entry.event === "commit" && entry.taskId === id);
+  const pids = (entries) => entries.map(({ pid }) => pid);
+
+  const checks = [];
+  const check = (claim, found, expected) => {
+    const ok = isDeepStrictEqual(found, expected);
+    checks.push({
+      ok,
+      claim,
+      detail: ok ? undefined : `${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`,
+    });
+  };
+
+  check(`worker ${first.pid} died of SIGKILL inside ${fatalStep}`, first.signal, "SIGKILL");
+  check(
+    "at that moment Redis held the execution, its open tasks and every committed result",
+    [before.execution, before.marks, Object.keys(before.results).sort()],
+    ["true", [taskId(), taskId(fatalStep)].sort(), ofFirst.map(taskId).sort()],
+  );
+  check(`worker ${second.pid} finished`, second.code, 0);
+  check(
+    "each of the ten steps was committed once",
+    STEPS.map((step) => pids(commits(taskId(step)))),
+    STEPS.map((step) => [ofFirst.includes(step) ? first.pid : second.pid]),
+  );
+  check(
+    `no committed step ran again; only ${fatalStep} ran twice, its first run having no result`,
+    STEPS.map((step) => pids(starts(step))),
+    STEPS.map((step) =>
+      step === fatalStep ? [first.pid, second.pid] : [ofFirst.includes(step) ? first.pid : second.pid],
+    ),
+  );
+
+  const { total } = priceOf(SAMPLE_ORDER);
+  const payment = before.results[taskId("charge-payment")]?.payment;
+  const [result] = commits(taskId()).map(({ value }) => value);
+  check(
+    `the card was charged once, by worker ${first.pid}, and worker ${second.pid} knew the payment: ${payment}`,
+    {
+      order: result?.order,
+      total: result?.total,
+      payment: result?.payment,
+      chargedByProcess: result?.chargedByProcess,
+    },
+    { order: SAMPLE_ORDER.number, total, payment, chargedByProcess: first.pid },
+  );
+  check("the queue is empty and all three keys are gone", [run.messagesLeft, run.keysLeft], [0, 0]);
+  return checks;
+}

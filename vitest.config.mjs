@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["__test__/**/*.test.mjs"],
+    globalSetup: "__test__/support/global-setup.mjs",
+    // Deadlines, not expectations: a test that hangs should say so, a slow machine should not fail.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
