@@ -3,11 +3,12 @@ import { Redis } from "ioredis";
 import { afterEach, describe, expect, it } from "vitest";
 import { freePort, startRedis } from "../scripts/redis-server.mjs";
 import { createRedisStore } from "../index.js";
+import { ioredisConfiguration } from "./support/inputs.mjs";
 import { startProxy } from "./support/proxy.mjs";
 import { eventually, privateRedis, sharedRedis } from "./support/redis.mjs";
 
 const { url, admin, newId } = sharedRedis();
-const { hostname, port } = new URL(url);
+const configuration = ioredisConfiguration(url);
 
 const releases = [];
 afterEach(async () => {
@@ -31,17 +32,12 @@ function openAdmin(server) {
 
 /** A proxy to the shared server that is stopped after the test. */
 async function openProxy() {
-  const proxy = await startProxy({ host: hostname, port: Number(port || 6379) });
+  const proxy = await startProxy(configuration);
   releases.push(() => proxy.stop());
   return proxy;
 }
 
-const atProxy = (proxy) => ({ ...credentials(), host: proxy.host, port: proxy.port });
-
-function credentials() {
-  const { username, password } = new URL(url);
-  return { ...(username && { username }), ...(password && { password }) };
-}
+const atProxy = ({ host, port }) => ({ ...configuration, host, port });
 
 /** How a promise ended: `{ value }` or `{ error }`. */
 const outcomeOf = (promise) =>

@@ -21,15 +21,15 @@ const HOST = "127.0.0.1";
 /**
  * Starts a proxy on a free port of the loopback interface.
  *
- * @param {{ host: string, port: number }} target the server behind it
+ * @param {{ host: string, port: number }} server what is behind it
  * @returns {Promise<Proxy>}
  */
-export async function startProxy(target) {
+export async function startProxy({ host, port }) {
   const connections = [];
   let heldFromTheStart = [];
   // The server's side ends only when this proxy says so: bytes that were held back can arrive late.
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
-    const connection = new ProxiedConnection(client, target);
+    const connection = new ProxiedConnection(client, { host, port });
     connection.hold(...heldFromTheStart);
     connections.push(connection);
   });

@@ -1,0 +1,357 @@
+// What a store promises when the server answers, and refuses: which refusals are waited out, and which are reported at
+// once.
+import { inspect } from "node:util";
+import { Redis } from "ioredis";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { freePort } from "../scripts/redis-server.mjs";
+import { createRedisStore } from "../index.js";
+import { countRefusals } from "./support/connections.mjs";
+import { eventually, privateRedis, sharedRedis } from "./support/redis.mjs";
+
+const { newId } = sharedRedis();
+// A call that waits for its deadline runs into the test's own: what settles was settled before.
+const commandTimeout = 600_000;
+
+const stores = [];
+afterEach(async () => {
+  for (const store of stores.splice(0)) await store.close();
+});
+
+/** A store with a far deadline that is closed after the test. */
+function openStore(redis, options) {
+  const store = createRedisStore(redis, { commandTimeout, ...options });
+  stores.push(store);
+  return store;
+}
+
+const admins = [];
+afterAll(() => {
+  for (const admin of admins) admin.disconnect();
+});
+
+/** A client for preparing a server of the file's own. */
+function openAdmin({ url }, options) {
+  const admin = new Redis(url, { ...options, retryStrategy: () => 20, maxRetriesPerRequest: null });
+  admin.on("error", () => {});
+  admins.push(admin);
+  return admin;
+}
+
+/** How a promise was rejected. */
+async function rejectionOf(promise) {
+  const [{ status, reason, value }] = await Promise.allSettled([promise]);
+  if (status === "fulfilled") throw new Error(`It should have been rejected, and was fulfilled with ${inspect(value)}`);
+  return reason;
+}
+
+/** Everything that could be printed of an error. */
+const everythingOf = (error) =>
+  [
+    inspect(error, { depth: Number.POSITIVE_INFINITY, showHidden: true }),
+    error.stack,
+    error.message,
+    JSON.stringify(error),
+    error.cause?.stack,
+  ].join("\n");
+
+describe("credentials that the server refuses", () => {
+  const password = "opensesame-4711";
+  let server;
+  let admin;
+
+  beforeAll(async () => {
+    server = await privateRedis({ args: ["--requirepass", password] });
+    admin = openAdmin(server, { password });
+  });
+
+  it.each([
+    ["a wrong password in a URL", "WRONGPASS", () => `redis://:not-${password}@127.0.0.1:${server.port}`],
+    ["a wrong password in a configuration", "WRONGPASS", () => ({ ...at(server), password: `not-${password}` })],
+    ["an unknown user", "WRONGPASS", () => ({ ...at(server), username: "nobody", password })],
+    ["no password", "NOAUTH", () => at(server)],
+  ])("are reported at once, without a secret: %s", async (_, reply, redis) => {
+    const store = openStore(redis());
+    const id = newId();
+    const errors = await Promise.all([store.isExecutionInProgress(id), store.beginExecution(id)].map(rejectionOf));
+    errors.push(await rejectionOf(store.commitExecutionTaskResult(id, "task", 1)));
+    for (const error of errors) {
+      expect(error).toMatchObject({ name: "RedisStoreError", code: "ERR_REDIS_REPLY", reply, executionId: id });
+      expect(everythingOf(error)).not.toContain(password);
+    }
+    expect(inspect(store, { depth: Number.POSITIVE_INFINITY, showHidden: true })).not.toContain(password);
+  });
+
+  it("are tried again by the next call, so that a changed password needs no new store", async () => {
+    const store = openStore({ ...at(server), username: "rotated", password: "second-password" });
+    await admin.acl("SETUSER", "rotated", "on", ">first-password", "~*", "+@all");
+    expect(await rejectionOf(store.beginExecution(newId()))).toMatchObject({ reply: "WRONGPASS" });
+    await admin.acl("SETUSER", "rotated", "resetpass", ">second-password");
+    await store.beginExecution(newId());
+  });
+
+  it("also when they stop being good while the store is in use", async () => {
+    await admin.acl("SETUSER", "leaving", "on", ">password", "~*", "+@all");
+    const store = openStore({ ...at(server), username: "leaving", password: "password" });
+    const id = newId();
+    await store.beginExecution(id);
+    await admin.acl("DELUSER", "leaving");
+    expect(await rejectionOf(store.isExecutionInProgress(id))).toMatchObject({ reply: "WRONGPASS" });
+  });
+
+  it("and so is a database that the server does not have", async () => {
+    const store = openStore({ ...at(server), password, db: 99 });
+    const error = await rejectionOf(store.beginExecution(newId()));
+    expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "ERR" });
+    expect(error.message).toContain("DB index is out of range");
+    expect(everythingOf(error)).not.toContain(password);
+  });
+});
+
+describe("an ACL user", () => {
+  // What the README tells administrators to allow; the last two only where a database or a name is set.
+  const NEEDED = ["get", "set", "hget", "hset", "hdel", "hgetall", "unlink", "multi", "exec", "pexpire"];
+  const FENCE = ["client|id", "client|kill"];
+  const OPTIONAL = ["select", "client|setname"];
+  let server;
+  let admin;
+
+  beforeAll(async () => {
+    server = await privateRedis();
+    admin = openAdmin(server);
+  });
+
+  const allow = (user, commands) =>
+    admin.acl("SETUSER", user, "reset", "on", ">password", "~run-*", ...commands.map((command) => `+${command}`));
+  const as = (username, settings) => ({ ...at(server), username, password: "password", ...settings });
+
+  /** Every command the store knows. */
+  async function everyCall(store, id) {
+    await store.beginExecution(id);
+    expect(await store.isExecutionInProgress(id)).toBe(true);
+    await store.beginExecutionTask(id, "task");
+    expect(await store.isExecutionTaskInProgress(id, "task")).toBe(true);
+    await store.commitExecutionTaskResult(id, "task", 1);
+    expect(await store.getExecutionTaskResult(id, "task")).toBe(1);
+    expect(await store.getExecutionTaskResults(id)).toEqual({ task: 1 });
+    await store.disposeExecution(id);
+  }
+
+  it("can do with the permissions that are documented, database and name included", async () => {
+    await allow("documented", [...NEEDED, ...FENCE, ...OPTIONAL]);
+    const store = openStore(as("documented", { db: 1, connectionName: "documented" }), { ttl: 60_000, slidingTtl: true });
+    await everyCall(store, "run-1");
+    await admin.client("KILL", "USER", "documented");
+    await everyCall(store, "run-1");
+  });
+
+  it("can do without CLIENT: then only the fence against a late write is missing", async () => {
+    await allow("without-client", NEEDED);
+    const store = openStore(as("without-client"), { ttl: 60_000, slidingTtl: true });
+    await everyCall(store, "run-2");
+    await admin.client("KILL", "USER", "without-client");
+    await everyCall(store, "run-2");
+  });
+
+  it.each(NEEDED)("that may not %s is told so at once", async (command) => {
+    const user = `without-${command}`;
+    await allow(
+      user,
+      NEEDED.filter((other) => other !== command),
+    );
+    const store = openStore(as(user), { ttl: 60_000 });
+    const error = await rejectionOf(everyCall(store, "run-3"));
+    expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "NOPERM" });
+    expect(error.message).toContain(command);
+  });
+
+  it("that may not touch the keys is told so at once, and nothing is written", async () => {
+    await allow("elsewhere", NEEDED);
+    const store = openStore(as("elsewhere"));
+    for (const call of [store.beginExecution("other"), store.commitExecutionTaskResult("other", "task", 1)]) {
+      expect(await rejectionOf(call)).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "NOPERM" });
+    }
+    expect(await admin.exists("other", "other-results", "other-transactions")).toBe(0);
+  });
+});
+
+describe("a refusal that passes", () => {
+  /** Makes a call, waits until the server has refused it, ends the reason, and waits for the call. */
+  async function waitOut(admin, code, call, end) {
+    await admin.config("RESETSTAT");
+    const waiting = call();
+    await Promise.race([
+      eventually(async () => (await countRefusals(admin, code)) > 0, { message: `an answer with ${code}` }),
+      waiting.then(() => Promise.reject(new Error(`It should have been refused with ${code}, and was fulfilled`))),
+    ]);
+    await end();
+    return waiting;
+  }
+
+  it.each([
+    ["READONLY", "a write", (store, id) => store.beginExecution(id)],
+    ["READONLY", "a commit", (store, id) => store.commitExecutionTaskResult(id, "task", 1)],
+    ["MASTERDOWN", "a write", (store, id) => store.beginExecution(id)],
+    ["MASTERDOWN", "a read", (store, id) => store.isExecutionInProgress(id)],
+  ])("is waited out: %s, %s to a replica that becomes the primary", async (code, _, call) => {
+    const server = await privateRedis();
+    const admin = openAdmin(server);
+    const store = openStore(server.url);
+    await store.beginExecution(newId());
+    await admin.config("SET", "replica-serve-stale-data", code === "READONLY" ? "yes" : "no");
+    await admin.replicaof("127.0.0.1", await freePort());
+    await waitOut(
+      admin,
+      code,
+      () => call(store, newId()),
+      () => admin.replicaof("NO", "ONE"),
+    );
+  });
+
+  it("is waited out: NOREPLICAS", async () => {
+    const server = await privateRedis();
+    const admin = openAdmin(server);
+    const store = openStore(server.url, { ttl: 60_000 });
+    const id = newId();
+    await admin.config("SET", "min-replicas-to-write", "1");
+    await waitOut(
+      admin,
+      "NOREPLICAS",
+      () => store.commitExecutionTaskResult(id, "task", 1),
+      () => admin.config("SET", "min-replicas-to-write", "0"),
+    );
+    expect(await store.getExecutionTaskResult(id, "task")).toBe(1);
+  });
+
+  it("is waited out: LOADING, while the server reads its data after a restart", async () => {
+    // Both settings are the server's own, made for its tests: it takes its time over each key, and answers in between.
+    const slowly = ["--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024"];
+    const server = await privateRedis({ args: [...slowly, "--enable-debug-command", "yes"] });
+    const admin = openAdmin(server);
+    const store = openStore(server.url);
+    const id = newId();
+    await store.beginExecution(id);
+    await admin.call("DEBUG", "POPULATE", "1000", "filler", "2048");
+    const restarted = server.restart();
+    const loading = () => admin.info("persistence").then((info) => info.includes("loading:1"));
+    await eventually(loading, { message: "a server that loads" });
+    const begun = await waitOut(
+      admin,
+      "LOADING",
+      () => store.isExecutionInProgress(id),
+      () => admin.config("SET", "key-load-delay", "0"),
+    );
+    expect(begun).toBe(true);
+    await restarted;
+  });
+
+  it("is waited out: BUSY, while a script runs that does not end", async () => {
+    const server = await privateRedis({ args: ["--lua-time-limit", "10"] });
+    const admin = openAdmin(server);
+    const store = openStore(server.url);
+    const script = openAdmin(server)
+      .eval("while true do end", 0)
+      .catch((error) => error.message);
+    await eventually(async () => (await rejectionOf(admin.ping())).message.startsWith("BUSY"));
+    const begun = store.beginExecution(newId());
+    // The statistics cannot be asked for while the script runs, so the call may be made just before or just after.
+    await admin.script("KILL");
+    await begun;
+    expect(await script).toContain("killed by user");
+  });
+
+  it("is waited out: the server has as many clients as it takes", async () => {
+    const server = await privateRedis({ args: ["--maxclients", "2"] });
+    const [admin, other] = [openAdmin(server), openAdmin(server)];
+    await Promise.all([admin.ping(), other.ping()]);
+    const store = openStore(server.url);
+    const begun = store.beginExecution(newId());
+    const refused = () => admin.info("stats").then((stats) => !stats.includes("rejected_connections:0"));
+    await eventually(refused, { message: "a rejected connection" });
+    other.disconnect();
+    await begun;
+  });
+
+  it("keeps the order: what was refused is not applied after what was asked later", async () => {
+    const server = await privateRedis();
+    const admin = openAdmin(server);
+    const store = openStore(server.url);
+    const id = newId();
+    await store.beginExecution(id);
+    await admin.config("SET", "min-replicas-to-write", "1");
+    const first = await waitOut(
+      admin,
+      "NOREPLICAS",
+      () => ({ then: undefined, call: store.commitExecutionTaskResult(id, "task", "first") }),
+      () => admin.config("SET", "min-replicas-to-write", "0"),
+    );
+    const second = store.commitExecutionTaskResult(id, "task", "second");
+    await Promise.all([first.call, second]);
+    expect(await store.getExecutionTaskResult(id, "task")).toBe("second");
+  });
+});
+
+describe("a refusal that does not pass", () => {
+  let server;
+  let admin;
+  let store;
+
+  beforeAll(async () => {
+    server = await privateRedis();
+    admin = openAdmin(server);
+  });
+
+  it("is reported at once: OOM, with nothing of a commit applied", async () => {
+    store = openStore(server.url, { ttl: 60_000 });
+    const id = newId();
+    await store.beginExecutionTask(id, "task");
+    await admin.config("SET", "maxmemory", "1", "maxmemory-policy", "noeviction");
+    for (const call of [store.beginExecution(id), store.commitExecutionTaskResult(id, "task", 1)]) {
+      const error = await rejectionOf(call);
+      expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "OOM", executionId: id });
+      expect(error.message).toContain("maxmemory");
+    }
+    expect(await store.isExecutionTaskInProgress(id, "task")).toBe(true);
+    expect(await store.getExecutionTaskResult(id, "task")).toBe(undefined);
+    await admin.config("SET", "maxmemory", "0");
+    await store.commitExecutionTaskResult(id, "task", 1);
+  });
+
+  it.each([
+    ["beginExecution", (id) => admin.hset(id, "field", "kept"), (id) => id],
+    ["isExecutionInProgress", (id) => admin.hset(id, "field", "kept"), (id) => id],
+    ["beginExecutionTask", (id) => admin.set(`${id}-transactions`, "kept"), (id) => `${id}-transactions`],
+    ["isExecutionTaskInProgress", (id) => admin.set(`${id}-transactions`, "kept"), (id) => `${id}-transactions`],
+    ["commitExecutionTaskResult", (id) => admin.set(`${id}-results`, "kept"), (id) => `${id}-results`],
+    ["getExecutionTaskResult", (id) => admin.set(`${id}-results`, "kept"), (id) => `${id}-results`],
+    ["getExecutionTaskResults", (id) => admin.set(`${id}-results`, "kept"), (id) => `${id}-results`],
+  ])("is reported at once: WRONGTYPE of %s, and the key of another type is left alone", async (name, occupy, keyOf) => {
+    store = openStore(server.url);
+    const id = newId();
+    await occupy(id);
+    const before = await admin.dumpBuffer(keyOf(id));
+    const error = await rejectionOf(store[name](id, "task", 1));
+    expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "WRONGTYPE", executionId: id, key: keyOf(id) });
+    expect(await admin.dumpBuffer(keyOf(id))).toEqual(before);
+  });
+
+  it("concerns its own call only: the calls around it succeed", async () => {
+    store = openStore(server.url);
+    const [good, bad] = [newId(), newId()];
+    await admin.set(`${bad}-results`, "kept");
+    const outcomes = await Promise.allSettled(
+      [good, bad, good, bad, good].map((id, index) => store.commitExecutionTaskResult(id, `task-${index}`, index)),
+    );
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      "fulfilled",
+      "rejected",
+      "fulfilled",
+      "rejected",
+      "fulfilled",
+    ]);
+    expect(await store.getExecutionTaskResults(good)).toEqual({ "task-0": 0, "task-2": 2, "task-4": 4 });
+  });
+});
+
+function at({ host, port }) {
+  return { host, port };
+}
