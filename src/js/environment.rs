@@ -13,6 +13,7 @@ use slab::Slab;
 use super::engine::{Deferred, Engine, Reference, Thrown, Value};
 use super::settle::{self, Mailbox};
 use super::store_object::Store;
+use super::turn::Turn;
 
 /// One environment. JavaScript thread only, like everything that is not behind the mailbox's lock.
 pub struct Environment {
@@ -22,6 +23,8 @@ pub struct Environment {
     pub mailbox: Arc<Mailbox>,
     /// The calls that are pending; a call's place is its token.
     pub calls: RefCell<Slab<PendingCall>>,
+    /// What is known in this turn of the event loop.
+    pub turn: Rc<Turn>,
     /// Room for the arguments of the call being made.
     pub scratch: RefCell<Vec<u8>>,
     /// `JSON.parse`
@@ -69,6 +72,7 @@ impl Environment {
             engine,
             mailbox: Arc::new(Mailbox::default()),
             calls: RefCell::default(),
+            turn: Turn::new(engine)?,
             scratch: RefCell::default(),
             parse: engine.keep(engine.get(json, c"parse")?)?,
             stringify: engine.keep(engine.get(json, c"stringify")?)?,
@@ -119,6 +123,7 @@ unsafe extern "C" fn end(data: *mut c_void) {
     environment.ended.set(true);
     environment.mailbox.close();
     // The promises can no longer be settled. Letting go of their stores closes connections that nobody else uses.
+    environment.turn.end();
     let calls = environment.calls.take();
     drop(calls);
 }

@@ -10,3 +10,4 @@ mod input;
 mod method;
 mod settle;
 mod store_object;
+mod turn;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::config::Settings;
 use crate::error::{Code, StoreError};
-use crate::store::{Answer, Call};
+use crate::store::{Call, Reply};
 
 /// Where finished calls go. One per JavaScript environment.
 pub trait Sink: Send + Sync {
@@ -39,7 +39,7 @@ impl Request {
         Self { call, token, sink, answered: false }
     }
 
-    fn finish(mut self, outcome: Result<Answer, StoreError>) -> Finished {
+    fn finish(mut self, outcome: Result<Reply, StoreError>) -> Finished {
         self.answered = true;
         Finished { request: self, outcome }
     }
@@ -60,7 +60,7 @@ pub struct Finished {
     /// What was asked.
     pub request: Request,
     /// What came of it.
-    pub outcome: Result<Answer, StoreError>,
+    pub outcome: Result<Reply, StoreError>,
 }
 
 /// Everything that makes two stores share one connection.
