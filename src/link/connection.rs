@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError};
+use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, RedisResult, Value};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Sleep, sleep_until};
 
@@ -89,7 +89,24 @@ struct Live {
     connection: MultiplexedConnection,
     driver: Pin<Box<dyn Future<Output = ()> + Send>>,
     progress: Progress,
+    /// The server's id for the connection, once it has told.
     id: Option<i64>,
+    /// The replies to a handshake that nothing had to wait for.
+    greeting: Option<Greeting>,
+}
+
+type Greeting = Pin<Box<dyn Future<Output = RedisResult<Vec<Value>>> + Send>>;
+
+impl Live {
+    /// Notes the connection's id when a greeting has been answered. What went wrong with it, the calls behind it will show.
+    fn hear_greeting(&mut self, cx: &mut Context<'_>) {
+        if let Some(greeting) = &mut self.greeting
+            && let Poll::Ready(replies) = greeting.as_mut().poll(cx)
+        {
+            self.greeting = None;
+            self.id = replies.ok().and_then(|replies| Handshake::id(&replies));
+        }
+    }
 }
 
 /// Why the supervisor stopped using a connection.
@@ -166,6 +183,7 @@ impl Supervisor {
                 self.send_again(now);
                 let sent = self.send(&live.connection, cx, now);
                 let broken = live.driver.as_mut().poll(cx).is_ready();
+                live.hear_greeting(cx);
                 let settled = self.settle(cx, now);
                 deliver(&mut self.finished);
                 match settled {
@@ -345,29 +363,36 @@ async fn connect(target: Target, abandoned: Vec<i64>) -> Result<Live, Trouble> {
             .set_pipeline_buffer_size(DRIVER_QUEUE);
         let lost = |error: RedisError| Trouble::lost(&error.to_string());
         // Nothing to log in with: this handshake is ours, so that refusals keep the server's own code.
-        let (mut connection, driver) =
+        let (connection, driver) =
             MultiplexedConnection::new_with_config(&RedisConnectionInfo::default(), stream, config)
                 .await
                 .map_err(lost)?;
         let mut driver: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(driver);
         let handshake = Handshake::new(&target.settings, &abandoned);
         let commands = handshake.pipeline.len();
-        let replies = {
-            let mut answer = pin!(unconstrained(connection.send_packed_commands(&handshake.pipeline, 0, commands)));
-            poll_fn(|cx| {
-                if let Poll::Ready(replies) = answer.as_mut().poll(cx) {
-                    return Poll::Ready(replies.map_err(lost));
-                }
-                let ended = driver.as_mut().poll(cx).is_ready();
-                match answer.as_mut().poll(cx) {
-                    Poll::Pending if ended => Poll::Ready(Err(Trouble::lost("the server closed the connection"))),
-                    answer => answer.map_err(lost),
-                }
-            })
-            .await?
-        };
-        let id = handshake.read(&replies).map_err(Trouble::handshake)?;
-        Ok(Live { connection, driver, progress, id })
+        let Handshake { pipeline, required } = handshake;
+        let mut greeter = connection.clone();
+        let mut greeting: Greeting =
+            Box::pin(unconstrained(async move { greeter.send_packed_commands(&pipeline, 0, commands).await }));
+        if required == 0 && abandoned.is_empty() {
+            // Nothing in it has to come first: the calls go out right behind it, one round trip earlier.
+            let sent = poll_fn(|cx| Poll::Ready(greeting.as_mut().poll(cx).is_pending())).await;
+            let greeting = sent.then_some(greeting);
+            return Ok(Live { connection, driver, progress, id: None, greeting });
+        }
+        let replies = poll_fn(|cx| {
+            if let Poll::Ready(replies) = greeting.as_mut().poll(cx) {
+                return Poll::Ready(replies.map_err(lost));
+            }
+            let ended = driver.as_mut().poll(cx).is_ready();
+            match greeting.as_mut().poll(cx) {
+                Poll::Pending if ended => Poll::Ready(Err(Trouble::lost("the server closed the connection"))),
+                answer => answer.map_err(lost),
+            }
+        })
+        .await?;
+        let id = Handshake::read(&replies, required).map_err(Trouble::handshake)?;
+        Ok(Live { connection, driver, progress, id, greeting: None })
     };
     match tokio::time::timeout(target.connect_timeout, attempt).await {
         Ok(result) => result,

@@ -1,6 +1,6 @@
 //! The first words on a new connection: log in, choose the database, and fence off the connections it replaces.
 
-use redis::{Pipeline, Value};
+use redis::{Pipeline, ServerError, Value};
 
 use crate::config::Settings;
 use crate::store::reply::Refusal;
@@ -9,8 +9,8 @@ use crate::store::reply::Refusal;
 pub struct Handshake {
     /// AUTH, SELECT, CLIENT KILL …, CLIENT SETNAME, CLIENT ID: in this order, as far as needed.
     pub pipeline: Pipeline,
-    /// How many of the first replies must not be errors.
-    required: usize,
+    /// How many of the first replies must not be errors; calls may only follow once they are there.
+    pub required: usize,
 }
 
 impl Handshake {
@@ -47,24 +47,33 @@ impl Handshake {
     /// # Errors
     /// The server's refusal of the credentials or the database. Where the ACL forbids `CLIENT`, closing the old socket
     /// without sending what it still holds has to do as a fence.
-    pub fn read(&self, replies: &[Value]) -> Result<Option<i64>, Refusal> {
-        for reply in &replies[..self.required.min(replies.len())] {
+    pub fn read(replies: &[Value], required: usize) -> Result<Option<i64>, Refusal> {
+        let refusal = |error: &ServerError| Refusal {
+            code: error.code().into(),
+            detail: error.details().unwrap_or_default().into(),
+        };
+        for reply in &replies[..required.min(replies.len())] {
             if let Value::ServerError(error) = reply {
-                return Err(Refusal { code: error.code().into(), detail: error.details().unwrap_or_default().into() });
+                return Err(refusal(error));
             }
         }
         match replies.last() {
-            Some(Value::Int(id)) => Ok(Some(*id)),
             // Without a password the connection is accepted, and then every command refused: say so now.
-            Some(Value::ServerError(error)) if passes_later(error.code()) => {
-                Err(Refusal { code: error.code().into(), detail: error.details().unwrap_or_default().into() })
-            }
-            _ => Ok(None),
+            Some(Value::ServerError(error)) if concerns_all(error.code()) => Err(refusal(error)),
+            _ => Ok(Self::id(replies)),
+        }
+    }
+
+    /// The connection's id, from the last reply.
+    pub fn id(replies: &[Value]) -> Option<i64> {
+        match replies.last() {
+            Some(Value::Int(id)) => Some(*id),
+            _ => None,
         }
     }
 }
 
 /// Errors that concern the connection as a whole, not the permission to use `CLIENT ID`.
-fn passes_later(code: &str) -> bool {
+fn concerns_all(code: &str) -> bool {
     matches!(code, "NOAUTH" | "LOADING")
 }
