@@ -1,7 +1,7 @@
 //! One server: a supervisor that connects, sends what is queued in pipelines, hands back the answers, gives up what is past
 //! its deadline, and after a lost connection sends again what was in flight, fenced against its own past and in its old order.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -9,20 +9,17 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, RedisResult, Value};
-use tokio::task::coop::unconstrained;
 use tokio::time::{Sleep, sleep_until};
 
 use super::batch::{Batch, Settled};
-use super::handshake::Handshake;
+use super::handshake::Identity;
+use super::live::{Live, connect};
 use super::pending::{Waiting, deliver, expired};
 use super::retry::{Backoff, Trouble};
-use super::stream::{Progress, dial};
 use super::{Finished, Inbox, Target};
+use crate::config::Address;
 use crate::store::call::Dialect;
 
-/// Messages the driver may hold that it has not yet written. More than the batches we allow, so that sending never waits.
-const DRIVER_QUEUE: usize = 1024;
 /// Calls in flight on one connection; the rest waits here, where a deadline means that nothing was applied.
 const WINDOW_CALLS: usize = 16_384;
 /// Bytes of arguments in flight on one connection, unless a single batch is larger.
@@ -78,35 +75,9 @@ struct Supervisor {
     /// The link's last handle is gone.
     closed: bool,
     dialect: Dialect,
-    /// Ids of connections given up with bytes of ours on their way; the next connection kills them first.
-    abandoned: Vec<i64>,
+    /// Connections given up with bytes of ours on their way; the next connection kills them first.
+    abandoned: Vec<Identity>,
     alarm: Pin<Box<Sleep>>,
-}
-
-/// A live connection: the crate's multiplexer and its driver, polled in the supervisor's own task, so that a wake-up
-/// reads, answers, sends and flushes without going through the scheduler in between.
-struct Live {
-    connection: MultiplexedConnection,
-    driver: Pin<Box<dyn Future<Output = ()> + Send>>,
-    progress: Progress,
-    /// The server's id for the connection, once it has told.
-    id: Option<i64>,
-    /// The replies to a handshake that nothing had to wait for.
-    greeting: Option<Greeting>,
-}
-
-type Greeting = Pin<Box<dyn Future<Output = RedisResult<Vec<Value>>> + Send>>;
-
-impl Live {
-    /// Notes the connection's id when a greeting has been answered. What went wrong with it, the calls behind it will show.
-    fn hear_greeting(&mut self, cx: &mut Context<'_>) {
-        if let Some(greeting) = &mut self.greeting
-            && let Poll::Ready(replies) = greeting.as_mut().poll(cx)
-        {
-            self.greeting = None;
-            self.id = replies.ok().and_then(|replies| Handshake::id(&replies));
-        }
-    }
 }
 
 /// Why the supervisor stopped using a connection.
@@ -155,7 +126,7 @@ impl Supervisor {
         poll_fn(|cx| {
             loop {
                 let now = Instant::now();
-                self.take_in(cx, now);
+                let taken = self.take_in(cx, now);
                 self.expire(now, Some(trouble));
                 deliver(&mut self.finished);
                 if self.is_done() {
@@ -164,7 +135,7 @@ impl Supervisor {
                 if let Poll::Ready(value) = event.as_mut().poll(cx) {
                     return Poll::Ready(Some(value));
                 }
-                if self.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline)) {
+                if !taken && self.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline)) {
                     return Poll::Pending;
                 }
             }
@@ -175,24 +146,25 @@ impl Supervisor {
     /// Uses a connection for as long as it is good.
     async fn serve(&mut self, mut live: Live) -> End {
         let (mut seen, mut heard_at) = (live.progress.count(), Instant::now());
+        let mut peer_closed = false;
         let end = poll_fn(|cx| {
             loop {
                 let now = Instant::now();
-                self.take_in(cx, now);
+                let taken = self.take_in(cx, now);
                 self.expire(now, None);
                 self.send_again(now);
                 let sent = self.send(&live.connection, cx, now);
-                let broken = live.driver.as_mut().poll(cx).is_ready();
+                peer_closed |= live.driver.as_mut().poll(cx).is_ready();
                 live.hear_greeting(cx);
                 let settled = self.settle(cx, now);
                 deliver(&mut self.finished);
                 match settled {
                     Err(trouble) => return Poll::Ready(End::Replace(trouble)),
-                    Ok(_) if broken => {
+                    Ok(_) if peer_closed => {
                         return Poll::Ready(End::Replace(Trouble::lost("the server closed the connection")));
                     }
                     Ok(_) if self.is_done() => return Poll::Ready(End::Closed),
-                    Ok(any) if any || sent => continue,
+                    Ok(any) if any || sent || taken => continue,
                     Ok(_) => {}
                 }
                 if live.progress.count() != seen {
@@ -200,7 +172,7 @@ impl Supervisor {
                 }
                 let silent_at = self.batches.front().map(|batch| batch.sent_at.max(heard_at) + self.silence);
                 if silent_at.is_some_and(|at| at <= now) {
-                    return Poll::Ready(End::Replace(Trouble::lost("the server stopped answering")));
+                    return Poll::Ready(End::Replace(Trouble::silent(&self.target.settings.address)));
                 }
                 let deadlines = [
                     silent_at,
@@ -215,8 +187,10 @@ impl Supervisor {
             }
         })
         .await;
-        if !self.batches.is_empty() {
-            self.abandoned.extend(live.id);
+        // A server that closes a Unix socket has done with it; a closed TCP connection may have had a proxy in between.
+        let done_with = peer_closed && matches!(self.target.settings.address, Address::Unix(_));
+        if !self.batches.is_empty() && !done_with {
+            self.abandoned.extend(live.identity.take());
             let surplus = self.abandoned.len().saturating_sub(MOST_ABANDONED);
             self.abandoned.drain(..surplus);
         }
@@ -226,8 +200,9 @@ impl Supervisor {
         end
     }
 
-    /// Moves what has arrived into the queue, or leaves word to be woken.
-    fn take_in(&mut self, cx: &Context<'_>, now: Instant) {
+    /// Moves what has arrived into the queue, and returns true; or leaves word to be woken. Only after the latter may the
+    /// supervisor sleep.
+    fn take_in(&mut self, cx: &Context<'_>, now: Instant) -> bool {
         let mut inbox = self.inbox.lock();
         self.closed = inbox.closed;
         if inbox.requests.is_empty() {
@@ -235,7 +210,7 @@ impl Supervisor {
                 Some(sleeper) if sleeper.will_wake(cx.waker()) => {}
                 _ => inbox.sleeper = Some(cx.waker().clone()),
             }
-            return;
+            return false;
         }
         let requests = std::mem::take(&mut inbox.requests);
         drop(inbox);
@@ -244,6 +219,7 @@ impl Supervisor {
             self.queue.push_back(Waiting { request, sequence: self.next_sequence, deadline, sent: false });
             self.next_sequence += 1;
         }
+        true
     }
 
     /// Gives up what is past its deadline, wherever it is.
@@ -274,9 +250,23 @@ impl Supervisor {
         }
     }
 
+    /// While something of an execution waits to be sent again, keeps what came after it for the same execution behind it.
+    fn hold_back(&mut self) {
+        if self.refused.is_empty() || self.queue.is_empty() {
+            return;
+        }
+        let mut executions: HashSet<Vec<u8>> = HashSet::new();
+        executions.extend(self.refused.iter().map(|waiting| waiting.request.call.id().to_vec()));
+        let (held, free): (VecDeque<_>, _) =
+            self.queue.drain(..).partition(|waiting| executions.contains(waiting.request.call.id()));
+        self.queue = free;
+        self.refused.extend(held);
+    }
+
     /// Sends from the queue as far as the window allows; true when anything was sent.
     fn send(&mut self, connection: &MultiplexedConnection, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut any = false;
+        self.hold_back();
         while !self.queue.is_empty()
             && self.batches.len() < WINDOW_BATCHES
             && self.calls_in_flight < WINDOW_CALLS
@@ -348,54 +338,5 @@ impl Supervisor {
         }
         self.alarm.as_mut().reset(moment.into());
         self.alarm.as_mut().poll(cx).is_pending()
-    }
-}
-
-/// Connects and shakes hands, within the time limit.
-async fn connect(target: Target, abandoned: Vec<i64>) -> Result<Live, Trouble> {
-    let address = &target.settings.address;
-    let attempt = async {
-        let stream = dial(address, target.settings.family).await.map_err(|error| Trouble::dial(&error, address))?;
-        let progress = stream.progress();
-        let config = AsyncConnectionConfig::new()
-            .set_response_timeout(None)
-            .set_connection_timeout(None)
-            .set_pipeline_buffer_size(DRIVER_QUEUE);
-        let lost = |error: RedisError| Trouble::lost(&error.to_string());
-        // Nothing to log in with: this handshake is ours, so that refusals keep the server's own code.
-        let (connection, driver) =
-            MultiplexedConnection::new_with_config(&RedisConnectionInfo::default(), stream, config)
-                .await
-                .map_err(lost)?;
-        let mut driver: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(driver);
-        let handshake = Handshake::new(&target.settings, &abandoned);
-        let commands = handshake.pipeline.len();
-        let Handshake { pipeline, required } = handshake;
-        let mut greeter = connection.clone();
-        let mut greeting: Greeting =
-            Box::pin(unconstrained(async move { greeter.send_packed_commands(&pipeline, 0, commands).await }));
-        if required == 0 && abandoned.is_empty() {
-            // Nothing in it has to come first: the calls go out right behind it, one round trip earlier.
-            let sent = poll_fn(|cx| Poll::Ready(greeting.as_mut().poll(cx).is_pending())).await;
-            let greeting = sent.then_some(greeting);
-            return Ok(Live { connection, driver, progress, id: None, greeting });
-        }
-        let replies = poll_fn(|cx| {
-            if let Poll::Ready(replies) = greeting.as_mut().poll(cx) {
-                return Poll::Ready(replies.map_err(lost));
-            }
-            let ended = driver.as_mut().poll(cx).is_ready();
-            match greeting.as_mut().poll(cx) {
-                Poll::Pending if ended => Poll::Ready(Err(Trouble::lost("the server closed the connection"))),
-                answer => answer.map_err(lost),
-            }
-        })
-        .await?;
-        let id = Handshake::read(&replies, required).map_err(Trouble::handshake)?;
-        Ok(Live { connection, driver, progress, id, greeting: None })
-    };
-    match tokio::time::timeout(target.connect_timeout, attempt).await {
-        Ok(result) => result,
-        Err(_) => Err(Trouble::dial(&std::io::ErrorKind::TimedOut.into(), address)),
     }
 }

@@ -5,6 +5,7 @@ mod batch;
 mod connection;
 mod handshake;
 mod io_thread;
+mod live;
 mod pending;
 mod retry;
 mod stream;

@@ -1,6 +1,6 @@
 //! What a reply means: the answer to a call, or the server's refusal; and results spliced into one JSON text.
 
-use redis::Value;
+use redis::{ServerError, Value};
 use serde::de::IgnoredAny;
 
 use super::call::{Call, Kind};
@@ -38,6 +38,18 @@ pub struct Refusal {
     pub code: String,
     /// The rest of what it said.
     pub detail: String,
+}
+
+impl Refusal {
+    /// What the server said. An aborted transaction is reported as what aborted it, where the server says so.
+    pub fn new(error: &ServerError) -> Self {
+        let (code, detail) = (error.code(), error.details().unwrap_or_default());
+        let cause = detail.strip_prefix("Transaction discarded because of: ").and_then(|cause| cause.split_once(' '));
+        match cause {
+            Some((cause, detail)) if code == "EXECABORT" => Self { code: cause.into(), detail: detail.into() },
+            _ => Self { code: code.into(), detail: detail.into() },
+        }
+    }
 }
 
 /// What a call brought: its answer, and what the reads it carried tell.
@@ -86,7 +98,7 @@ fn find_refusal(replies: &[Value]) -> Option<Refusal> {
             },
             _ => continue,
         };
-        let refusal = Refusal { code: error.code().into(), detail: error.details().unwrap_or_default().into() };
+        let refusal = Refusal::new(error);
         if refusal.code != "EXECABORT" {
             return Some(refusal);
         }
@@ -219,6 +231,10 @@ mod tests {
         assert_eq!(refusal.code, "OOM");
         let refusal = read(Kind::CommitResult, vec![Value::Okay, queued(), abort]).unwrap_err();
         assert_eq!(refusal.code, "EXECABORT");
+        let named =
+            server_error("EXECABORT Transaction discarded because of: READONLY You can't write against a replica.");
+        let refusal = read(Kind::CommitResult, vec![Value::Okay, queued(), named]).unwrap_err();
+        assert_eq!(refusal.code, "READONLY");
         let inside = Value::Array(vec![server_error("WRONGTYPE Operation against a key"), Value::Int(1)]);
         let refusal = read(Kind::CommitResult, vec![Value::Okay, queued(), queued(), inside]).unwrap_err();
         assert_eq!(refusal.code, "WRONGTYPE");
