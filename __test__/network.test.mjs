@@ -40,7 +40,7 @@ describe("a network that fails", () => {
     const proxy = await temporaryProxy(configuration);
     proxy.holdNew("toServer", "toClient");
     const script = `
-      const store = createRedisStore(args.configuration, { commandTimeout: 10_000 });
+      const store = createRedisStore(args.configuration, { commandTimeout: 10_000, readAhead: false });
       for (const id of args.ids) {
         await store.beginExecution(id);
         console.log(await store.isExecutionInProgress(id));
@@ -71,7 +71,9 @@ describe("a network that fails", () => {
   it("gives up a call whose answer only trickles in, and the call behind it gets its own answer", async () => {
     const proxy = await temporaryProxy(configuration);
     proxy.holdNew("toServer", "toClient");
-    const store = temporaryStore(atProxy(proxy), { commandTimeout: 2000, connectTimeout: 30_000 });
+    // Calls wait for a handshake that logs in; a user without a password takes any.
+    const login = { username: "default", password: "any" };
+    const store = temporaryStore({ ...atProxy(proxy), ...login }, { commandTimeout: 2000, connectTimeout: 30_000 });
     const id = newId();
     await admin.hset(`${id}-results`, { long: JSON.stringify("x".repeat(1000)), short: '"y"' });
     let waiting = true;
