@@ -172,7 +172,10 @@ describe("close()", () => {
 
   it("waits for answers that are on their way", async () => {
     const proxy = await temporaryProxy(ioredisConfiguration(url));
-    const store = createRedisStore({ ...ioredisConfiguration(url), host: proxy.host, port: proxy.port }, { readAhead: false });
+    const store = createRedisStore(
+      { ...ioredisConfiguration(url), host: proxy.host, port: proxy.port },
+      { readAhead: false },
+    );
     const id = newId();
     await store.beginExecution(id);
     proxy.connections[0].hold("toClient");

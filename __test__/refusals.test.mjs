@@ -82,7 +82,7 @@ describe("credentials that the server refuses", atOnce, () => {
 describe("an ACL user", atOnce, () => {
   // What the README tells administrators to allow; the last two only where a database or a name is set.
   const NEEDED = ["get", "set", "hget", "hset", "hdel", "hgetall", "unlink", "multi", "exec", "pexpire"];
-  const FENCE = ["client|id", "client|kill"];
+  const FENCE = ["client|info", "client|kill"];
   const OPTIONAL = ["select", "client|setname"];
   let server;
   let admin;
@@ -257,6 +257,84 @@ describe("a refusal that passes", () => {
     await eventually(rejected, { message: "a rejected connection" });
     other.disconnect();
     await begun;
+  });
+});
+
+describe("a refusal that does not pass", atOnce, () => {
+  let server;
+  let admin;
+  let store;
+
+  beforeAll(async () => {
+    server = await privateRedis();
+    admin = temporaryClient(server);
+  });
+
+  it("is reported at once: OOM, with nothing of a commit applied", async () => {
+    store = openStore(server.url, { ttl: 60_000 });
+    const id = newId();
+    await store.beginExecutionTask(id, "task");
+    await admin.config("SET", "maxmemory", "1", "maxmemory-policy", "noeviction");
+    for (const call of [store.beginExecution(id), store.commitExecutionTaskResult(id, "task", 1)]) {
+      const error = await rejectionOf(call);
+      expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "OOM", executionId: id });
+      expect(error.message).toContain("maxmemory");
+    }
+    expect(await store.isExecutionTaskInProgress(id, "task")).toBe(true);
+    expect(await store.getExecutionTaskResult(id, "task")).toBe(undefined);
+    await admin.config("SET", "maxmemory", "0");
+    await store.commitExecutionTaskResult(id, "task", 1);
+  });
+
+  it.each([
+    ["beginExecution", (id) => admin.hset(id, "field", "kept"), (id) => id],
+    ["isExecutionInProgress", (id) => admin.hset(id, "field", "kept"), (id) => id],
+    ["beginExecutionTask", (id) => admin.set(`${id}-transactions`, "kept"), (id) => `${id}-transactions`],
+    ["isExecutionTaskInProgress", (id) => admin.set(`${id}-transactions`, "kept"), (id) => `${id}-transactions`],
+    ["commitExecutionTaskResult", (id) => admin.set(`${id}-results`, "kept"), (id) => `${id}-results`],
+    ["getExecutionTaskResult", (id) => admin.set(`${id}-results`, "kept"), (id) => `${id}-results`],
+    ["getExecutionTaskResults", (id) => admin.set(`${id}-results`, "kept"), (id) => `${id}-results`],
+  ])("is reported at once: WRONGTYPE of %s, and the key of another type is left alone", async (name, occupy, keyOf) => {
+    store = openStore(server.url);
+    const id = newId();
+    await occupy(id);
+    const before = await admin.dumpBuffer(keyOf(id));
+    const error = await rejectionOf(store[name](id, "task", 1));
+    expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "WRONGTYPE", executionId: id, key: keyOf(id) });
+    expect(await admin.dumpBuffer(keyOf(id))).toEqual(before);
+  });
+
+  it("concerns its own call only: the calls around it succeed", async () => {
+    store = openStore(server.url);
+    const [good, bad] = [newId(), newId()];
+    await admin.set(`${bad}-results`, "kept");
+    const outcomes = await Promise.allSettled(
+      [good, bad, good, bad, good].map((id, index) => store.commitExecutionTaskResult(id, `task-${index}`, index)),
+    );
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      "fulfilled",
+      "rejected",
+      "fulfilled",
+      "rejected",
+      "fulfilled",
+    ]);
+    expect(await store.getExecutionTaskResults(good)).toEqual({ "task-0": 0, "task-2": 2, "task-4": 4 });
+  });
+});
+
+describe("a refusal that might pass and does not", () => {
+  it.each([
+    ["READONLY", (admin, port) => admin.replicaof("127.0.0.1", port)],
+    ["NOREPLICAS", (admin) => admin.config("SET", "min-replicas-to-write", "1")],
+  ])("is named by the call at its deadline: %s", async (reply, begin) => {
+    const server = await privateRedis();
+    const store = temporaryStore(server.url, { commandTimeout: 700 });
+    const id = newId();
+    await store.beginExecution(id);
+    await begin(temporaryClient(server), await freePort());
+    const error = await rejectionOf(store.commitExecutionTaskResult(id, "task", 1));
+    expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply, executionId: id });
+    expect(error.message).toContain("700 ms");
   });
 });
 

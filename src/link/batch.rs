@@ -151,11 +151,11 @@ fn refuse(waiting: Waiting, refusal: Refusal, sent_with: Dialect, dialect: &mut 
         dialect.set_get = false;
         return Settled::Refused { waiting, pause: false, trouble: None };
     }
-    match verdict(&refusal) {
-        Verdict::Report => Settled::Finished(waiting.finish(Err(refused(refusal)))),
-        Verdict::Retry => Settled::Refused { waiting, pause: true, trouble: None },
-        Verdict::Reconnect => {
-            Settled::Refused { waiting, pause: true, trouble: Some(Trouble::Passing(refused(refusal))) }
-        }
+    let verdict = verdict(&refusal);
+    let error = refused(refusal);
+    if verdict == Verdict::Report {
+        return Settled::Finished(waiting.finish(Err(error)));
     }
+    let trouble = (verdict == Verdict::Reconnect).then(|| Trouble::Passing(error.clone()));
+    Settled::Refused { waiting: Waiting { refusal: Some(error), ..waiting }, pause: true, trouble }
 }

@@ -113,9 +113,13 @@ impl Supervisor {
             if let Trouble::Refused(error) = &trouble {
                 let all = std::mem::take(&mut self.queue);
                 self.finished.extend(all.into_iter().map(|waiting| waiting.give_up(error.clone())));
+                backoff.reset();
             }
             let pause = tokio::time::sleep(backoff.next());
             if self.tend_until(pin!(pause), &trouble).await.is_none() {
+                return;
+            }
+            if matches!(trouble, Trouble::Refused(_)) && self.wait_for_calls().await.is_none() {
                 return;
             }
         }
@@ -138,6 +142,20 @@ impl Supervisor {
                 if !taken && self.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline)) {
                     return Poll::Pending;
                 }
+            }
+        })
+        .await
+    }
+
+    /// Waits until there is something to send: a server that refused our login is not asked again for nothing. `None`
+    /// when there is nothing left to do.
+    async fn wait_for_calls(&mut self) -> Option<()> {
+        poll_fn(|cx| {
+            let taken = self.take_in(cx, Instant::now());
+            match (taken || !self.queue.is_empty(), self.is_done()) {
+                (true, _) => Poll::Ready(Some(())),
+                (false, true) => Poll::Ready(None),
+                (false, false) => Poll::Pending,
             }
         })
         .await
@@ -216,7 +234,13 @@ impl Supervisor {
         drop(inbox);
         let deadline = now + self.target.command_timeout;
         for request in requests {
-            self.queue.push_back(Waiting { request, sequence: self.next_sequence, deadline, sent: false });
+            self.queue.push_back(Waiting {
+                request,
+                sequence: self.next_sequence,
+                deadline,
+                sent: false,
+                refusal: None,
+            });
             self.next_sequence += 1;
         }
         true

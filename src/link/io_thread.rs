@@ -4,25 +4,37 @@ use std::future::Future;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
 use crate::error::{Code, StoreError};
 
+/// So that a task that panics at once does not do so in a tight loop.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(100);
+
 /// Present once the thread runs. It runs until the process ends: a runtime that sleeps costs nothing, and a static
 /// survives the end of the worker thread that happened to start it.
 static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
 
-/// Runs a task on the I/O thread, which is started when it is not yet there.
+/// Runs tasks on the I/O thread, which is started when it is not yet there. Should a task panic, another one of the same
+/// making takes its place.
 ///
 /// A current-thread runtime: with a multi-threaded one, even of one worker, every command becomes a system call of its own.
-pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Result<(), StoreError> {
+pub fn spawn<T>(make: impl Fn() -> T + Send + 'static) -> Result<(), StoreError>
+where
+    T: Future<Output = ()> + Send + 'static,
+{
     let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     let handle = match &*runtime {
         Some(handle) => handle.clone(),
         None => runtime.insert(start().map_err(cannot_start)?).clone(),
     };
-    handle.spawn(task);
+    handle.clone().spawn(async move {
+        while handle.spawn(make()).await.is_err_and(|error| error.is_panic()) {
+            tokio::time::sleep(PAUSE_AFTER_PANIC).await;
+        }
+    });
     Ok(())
 }
 

@@ -87,11 +87,12 @@ async fn greet(stream: Stream, target: &Target, abandoned: &[Identity]) -> Resul
         let greeting = sent.then_some(greeting);
         return Ok(Live { connection, driver, progress, identity: None, greeting });
     }
+    let mut ended = false;
     let replies = poll_fn(|cx| {
         if let Poll::Ready(replies) = greeting.as_mut().poll(cx) {
             return Poll::Ready(replies.map_err(lost));
         }
-        let ended = driver.as_mut().poll(cx).is_ready();
+        ended = driver.as_mut().poll(cx).is_ready();
         match greeting.as_mut().poll(cx) {
             Poll::Pending if ended => Poll::Ready(Err(Trouble::lost("the server closed the connection"))),
             answer => answer.map_err(lost),
@@ -99,5 +100,8 @@ async fn greet(stream: Stream, target: &Target, abandoned: &[Identity]) -> Resul
     })
     .await?;
     let identity = Handshake::read(&replies, required).map_err(Trouble::handshake)?;
+    if ended {
+        return Err(Trouble::lost("the server closed the connection"));
+    }
     Ok(Live { connection, driver, progress, identity, greeting: None })
 }

@@ -127,7 +127,8 @@ impl Link {
             return Ok(link);
         }
         let inbox = Arc::new(Inbox::default());
-        io_thread::spawn(connection::supervise(target.clone(), inbox.clone()))?;
+        let (task_target, task_inbox) = (target.clone(), inbox.clone());
+        io_thread::spawn(move || connection::supervise(task_target.clone(), task_inbox.clone()))?;
         let link = Arc::new(Link { target, inbox });
         links.push(Arc::downgrade(&link));
         Ok(link)

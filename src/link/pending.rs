@@ -19,6 +19,8 @@ pub struct Waiting {
     pub deadline: Instant,
     /// Whether it was ever handed to a connection, so that it may have been applied.
     pub sent: bool,
+    /// What the server said when it last refused it for now.
+    pub refusal: Option<StoreError>,
 }
 
 impl Waiting {
@@ -31,12 +33,9 @@ impl Waiting {
     pub fn expire(self, timeout: Duration, trouble: Option<&Trouble>) -> Finished {
         let over =
             format!("{} was given up after {} ms (commandTimeout)", self.request.call.kind.name(), timeout.as_millis());
-        let error = match trouble {
+        let error = match self.refusal.as_ref().or(trouble.map(Trouble::error)) {
             None => StoreError::new(Code::Timeout, format!("{over}: the server did not answer.")),
-            Some(trouble) => {
-                let error = trouble.error().clone();
-                StoreError { message: format!("{over}: {}", error.message), ..error }
-            }
+            Some(error) => StoreError { message: format!("{over}: {}", error.message), ..error.clone() },
         };
         self.give_up(error)
     }
