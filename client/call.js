@@ -4,8 +4,11 @@
 /** Names of the errors by which clients say that the server itself refused a command. */
 const REPLY_ERROR_NAMES = new Set(["ReplyError", "ErrorReply", "SimpleError", "BlobError"]);
 
-/** How a server's refusal begins: `WRONGTYPE Operation against …`. Other words with E are the operating system's. */
-const REPLY_CODE = /^(ERR|EXECABORT|[A-DF-Z][A-Z0-9_]{2,}) /;
+/**
+ * How a server's refusal begins: `WRONGTYPE Operation against …`, in valkey-glide `WRONGTYPE: …`. Other words with E are
+ * the operating system's.
+ */
+const REPLY_CODE = /^(ERR|EXECABORT|[A-DF-Z][A-Z0-9_]{2,}):? /;
 
 /** A store call in flight. It settles when all its answers are in, or at its deadline. */
 class Call {

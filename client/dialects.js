@@ -39,7 +39,8 @@ const DIALECTS = {
     setsExpiry: true,
     open: plainNodeRedis,
     get: (client, key) => client.get(key),
-    set: (client, key, value, ttl) => (ttl === undefined ? client.set(key, value) : client.set(key, value, { PX: ttl })),
+    set: (client, key, value, ttl) =>
+      ttl === undefined ? client.set(key, value) : client.set(key, value, { PX: ttl }),
     expire: (client, key, ttl) => client.pExpire(key, ttl),
     hget: (client, key, field) => client.hGet(key, field),
     hset: (client, key, field, value) => client.hSet(key, field, value),
@@ -81,10 +82,16 @@ const DIALECTS = {
   },
 };
 
-/** The client without what its owner has set up for other uses: callbacks (version 4), type mappings (5 and 6). */
+/** The first byte of a map in RESP3, by which type mappings of node-redis name it. */
+const RESP_MAP = "%".charCodeAt(0);
+
+/**
+ * The client without what its owner has set up for other uses: callbacks (version 4), type mappings (5 and 6). Hashes
+ * come as a `Map`, because the plain object of version 6 loses a task that is called `__proto__`.
+ */
 function plainNodeRedis(client) {
   if (client.options?.legacyMode === true) return client.v4;
-  return typeof client.withTypeMapping === "function" ? client.withTypeMapping({}) : client;
+  return typeof client.withTypeMapping === "function" ? client.withTypeMapping({ [RESP_MAP]: Map }) : client;
 }
 
 module.exports = { DIALECTS };

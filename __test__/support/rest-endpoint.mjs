@@ -117,8 +117,7 @@ async function carryOut(redis, path, body, encoding) {
     const [name, ...args] = checkCommand(command);
     queue.callBuffer(name, ...args);
   }
-  // `execBuffer` for transactions; for pipelines the commands themselves ask for bytes.
-  const replies = await (path === "/pipeline" ? queue.exec() : queue.execBuffer());
+  const replies = await queue.exec();
   return replies.map(([error, reply]) => (error ? { error: error.message } : { result: encode(reply) }));
 }
 

@@ -1,0 +1,102 @@
+/**
+ * Instances of ioredis and its relatives, one row for each that the contract is checked on.
+ */
+import { createRequire } from "node:module";
+import { Queue } from "bullmq";
+import { Redis } from "ioredis";
+import { Redis as Redis5 } from "ioredis-5";
+import RedisMock from "ioredis-mock";
+import { Redis as Valkey } from "iovalkey";
+import { vi } from "vitest";
+import { SENTINEL_MASTER } from "./topologies.mjs";
+
+const Redis4 = createRequire(import.meta.url)("ioredis-4");
+
+const PACKAGES = [
+  ["ioredis 6", Redis],
+  ["ioredis 5", Redis5],
+  ["ioredis 4", Redis4],
+  ["iovalkey", Valkey],
+];
+
+const lazily = { lazyConnect: true };
+
+/** @type {import("./inputs.mjs").Input[]} */
+export const IOREDIS_INPUTS = PACKAGES.flatMap(([name, Client]) => {
+  const instance = ({ url }) => new Client(url, lazily);
+  return [
+    { name: `${name}`, backend: "redis", at: "url", make: instance },
+    {
+      name: `${name}, told to use it`,
+      backend: "client",
+      at: "url",
+      make: instance,
+      options: { connection: "client" },
+    },
+    {
+      name: `${name} with a key prefix`,
+      backend: "redis",
+      at: "url",
+      keyPrefix: "prefix:",
+      make: ({ url }) => new Client(url, { ...lazily, keyPrefix: "prefix:" }),
+    },
+    {
+      name: `${name} with a key prefix, told to use it`,
+      backend: "client",
+      at: "url",
+      keyPrefix: "prefix:",
+      options: { connection: "client" },
+      make: ({ url }) => new Client(url, { ...lazily, keyPrefix: "prefix:" }),
+    },
+    {
+      name: `${name} with auto-pipelining, told to use it`,
+      backend: "client",
+      at: "url",
+      options: { connection: "client" },
+      make: ({ url }) => new Client(url, { ...lazily, enableAutoPipelining: true }),
+    },
+    {
+      name: `${name} with a spy on a method`,
+      backend: "client",
+      at: "url",
+      make(servers) {
+        const client = instance(servers);
+        vi.spyOn(client, "hset");
+        return client;
+      },
+    },
+    {
+      name: `${name} behind a Proxy`,
+      backend: "client",
+      at: "url",
+      make: (servers) => new Proxy(instance(servers), {}),
+    },
+    {
+      name: `a Cluster of ${name}`,
+      backend: "client",
+      at: "clusterUrl",
+      make: ({ clusterUrl }) => new Client.Cluster([clusterUrl]),
+    },
+    {
+      name: `${name} through Sentinel`,
+      backend: "client",
+      at: "sentinelUrl",
+      make: ({ sentinel }) => new Client({ ...lazily, sentinels: [sentinel], name: SENTINEL_MASTER }),
+    },
+  ];
+});
+
+/** @type {import("./inputs.mjs").Input[]} */
+export const IOREDIS_LOOKALIKES = [
+  { name: "ioredis-mock", backend: "client", make: () => new RedisMock() },
+  {
+    name: "the client of a BullMQ queue",
+    backend: "client",
+    at: "url",
+    async make({ url }) {
+      const connection = new Redis(url, { ...lazily, maxRetriesPerRequest: null });
+      const queue = new Queue("contract", { connection });
+      return Object.assign(await queue.client, { disconnect: () => queue.close().then(() => connection.disconnect()) });
+    },
+  },
+];
