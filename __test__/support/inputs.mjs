@@ -23,6 +23,7 @@ import { createMapClient, wrapClient } from "./map-client.mjs";
  * @property {object} [options] what `createRedisStore` is told besides
  * @property {"url" | "clusterUrl" | "sentinelUrl"} [at] which server holds its keys, for a look at them
  * @property {string} [keyPrefix] what it puts before every key there
+ * @property {string[]} [cannotCarry] task ids that the client itself loses, whoever calls it
  * @property {boolean} [unixSocket] whether it needs a server with a Unix socket
  */
 

@@ -86,17 +86,31 @@ export const IOREDIS_INPUTS = PACKAGES.flatMap(([name, Client]) => {
   ];
 });
 
+/** The queue that each client of a queue belongs to. */
+const queues = new WeakMap();
+
+/** The client that BullMQ makes of a connection. */
+async function clientOfQueue(connection) {
+  const queue = new Queue("contract", { connection });
+  const client = await queue.backend.client;
+  queues.set(client, { queue, connection });
+  return client;
+}
+
+async function closeQueue(client) {
+  const { queue, connection } = queues.get(client);
+  await queue.close();
+  connection.disconnect();
+}
+
 /** @type {import("./inputs.mjs").Input[]} */
 export const IOREDIS_LOOKALIKES = [
-  { name: "ioredis-mock", backend: "client", make: () => new RedisMock() },
+  { name: "ioredis-mock", backend: "client", cannotCarry: ["__proto__"], make: () => new RedisMock() },
   {
     name: "the client of a BullMQ queue",
     backend: "client",
     at: "url",
-    async make({ url }) {
-      const connection = new Redis(url, { ...lazily, maxRetriesPerRequest: null });
-      const queue = new Queue("contract", { connection });
-      return Object.assign(await queue.client, { disconnect: () => queue.close().then(() => connection.disconnect()) });
-    },
+    make: ({ url }) => clientOfQueue(new Redis(url, { ...lazily, maxRetriesPerRequest: null })),
+    end: closeQueue,
   },
 ];
