@@ -167,6 +167,53 @@ export interface RedisImpl {
   expire(key: string, seconds: number): PromiseLike<unknown>;
 }
 
+/** Any method, whatever it takes and gives: the store asks only for its name. */
+type AnyMethod = (...args: never[]) => unknown;
+
+/**
+ * A client of node-redis 4, 5 or 6: of `createClient`, `createCluster`, `createClientPool` or `createSentinel`.
+ */
+export interface NodeRedisClient {
+  /** Whether it has been connected; a transaction has no such thing. */
+  readonly isOpen: boolean;
+  /** `GET key` */
+  get: AnyMethod;
+  /** `SET key value` */
+  set: AnyMethod;
+  /** `HSET key field value` */
+  hSet: AnyMethod;
+  /** `HGET key field` */
+  hGet: AnyMethod;
+  /** `HDEL key field` */
+  hDel: AnyMethod;
+  /** `HGETALL key` */
+  hGetAll: AnyMethod;
+  /** `DEL key` */
+  del: AnyMethod;
+  /** `PEXPIRE key milliseconds` */
+  pExpire: AnyMethod;
+}
+
+/** A client of valkey-glide: a `GlideClient` or a `GlideClusterClient`. */
+export interface ValkeyGlideClient {
+  /** `GET key` */
+  get(key: string): PromiseLike<unknown>;
+  /** `SET key value` */
+  set(key: string, value: string): PromiseLike<unknown>;
+  /** `HSET key field value` */
+  hset(key: string, entries: { field: string; value: string }[]): PromiseLike<unknown>;
+  /** `HGET key field` */
+  hget(key: string, field: string): PromiseLike<unknown>;
+  /** `HDEL key field [field …]` */
+  hdel(key: string, fields: string[]): PromiseLike<unknown>;
+  /** `HGETALL key` */
+  hgetall(key: string): PromiseLike<unknown>;
+  /** `DEL key [key …]` */
+  del(keys: string[]): PromiseLike<unknown>;
+  /** `PEXPIRE key milliseconds` */
+  pexpire(key: string, milliseconds: number): PromiseLike<unknown>;
+}
+
 /**
  * Where and how to connect, with the names that `new Redis(…)` of ioredis uses. What ioredis has besides for its own
  * queues, retries and replies may be there too, and changes nothing.
@@ -279,11 +326,18 @@ export interface RedisUrl {
 }
 
 /**
+ * Where executions are kept: a URL, a configuration object, or a client. {@link RedisImpl} is ioredis, iovalkey, Upstash,
+ * Vercel KV, and any object with the same eight methods.
+ */
+export type RedisInput = string | RedisUrl | RedisConnectionOptions | RedisImpl | NodeRedisClient | ValkeyGlideClient;
+
+/**
  * Creates a store that keeps executions in Redis. Synchronous: a connection is opened at the first call, not here.
  *
  * @param redis where the executions are kept. A URL (`redis://[[username][:password]@][host][:port][/database]`, or the
- *   path of a Unix domain socket), a configuration object, or an ioredis instance: the store opens a connection of its
- *   own with these settings. Any other object with the eight methods of {@link RedisImpl}: the store calls those.
+ *   path of a Unix domain socket), a configuration object, or a client whose settings can be adopted: the store opens a
+ *   connection of its own. Any other client: the store calls its methods. `undefined`: what the environment says, in
+ *   `REDIS_URL`, else in the variables of Upstash.
  * @param options see {@link RedisStoreOptions}
  * @returns a store that a worker can use at once
  * @throws {TypeError} `redis` or an option is of a kind that cannot be used, or an option is unknown
@@ -296,10 +350,7 @@ export interface RedisUrl {
  * const store = createRedisStore("redis://localhost:6379", { ttl: 24 * 60 * 60 * 1000 });
  * ```
  */
-export declare function createRedisStore(
-  redis: RedisImpl | RedisConnectionOptions | RedisUrl | string,
-  options?: RedisStoreOptions,
-): RedisStore;
+export declare function createRedisStore(redis?: RedisInput, options?: RedisStoreOptions): RedisStore;
 
 /**
  * Which kind of failure a {@link RedisStoreError} is.
