@@ -36,6 +36,7 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
  * @property {RestRequest[]} requests all that came in with the right token, oldest first
  * @property {string} syncToken the last one that was given out
  * @property {(...faults: Fault[]) => void} inject the next requests meet these, one each
+ * @property {() => void} clearFaults forgets those that no request has met
  * @property {() => Promise<void>} stop
  */
 
@@ -51,8 +52,16 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
 export async function startRestEndpoint({ redisUrl, token = "token of the test", tls }) {
   const redis = new Redis(redisUrl, { lazyConnect: true });
   const faults = [];
-  const endpoint = { url: "", token, requests: [], syncToken: "", inject: (...more) => faults.push(...more), stop };
+  const endpoint = { url: "", token, requests: [], syncToken: "", inject, clearFaults, stop };
   let answered = 0;
+
+  function inject(...more) {
+    faults.push(...more);
+  }
+
+  function clearFaults() {
+    faults.length = 0;
+  }
 
   async function handle(request, response) {
     const text = await readBody(request);
