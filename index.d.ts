@@ -67,7 +67,8 @@ export interface RedisStore extends RedisStoreDisposal {
   close: () => Promise<void>;
   /**
    * How the commands travel: over a connection of the store's own to one server (`"redis"`), through Sentinel, to a
-   * cluster, over Upstash's HTTP API, or through the methods of the client that was passed in (`"client"`).
+   * cluster, over Upstash's HTTP API, be it in requests of the client that was passed in, or through that client's methods
+   * (`"client"`).
    */
   readonly backend: "redis" | "redis-sentinel" | "redis-cluster" | "upstash" | "client";
 }
@@ -88,7 +89,7 @@ export type RedisStoreDisposal = {
 export interface RedisStoreOptions {
   /**
    * Milliseconds after which the keys of an execution expire, counted from the last write to each of them.
-   * `0` and `undefined`: they never do. Over a caller's own client, rounded up to whole seconds.
+   * `0` and `undefined`: they never do. Over a client's own methods with the names of ioredis, rounded up to whole seconds.
    *
    * Anything else that is not a positive number throws a `TypeError` or `RangeError`.
    *
