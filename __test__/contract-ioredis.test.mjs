@@ -1,7 +1,7 @@
 // The worker's contract over ioredis 4 to 6, iovalkey and what is made of them.
 import { afterAll, beforeAll } from "vitest";
 import { describeContract } from "./support/contract.mjs";
-import { IOREDIS_INPUTS, IOREDIS_LOOKALIKES } from "./support/ioredis-inputs.mjs";
+import { IOREDIS_INPUTS, IOREDIS_LOOKALIKES, IOREDIS_REPLIES } from "./support/ioredis-inputs.mjs";
 import { sharedRedis } from "./support/redis.mjs";
 import { startTopologies } from "./support/topologies.mjs";
 
@@ -14,4 +14,4 @@ beforeAll(async () => {
 
 afterAll(() => topologies?.stop());
 
-describeContract([...IOREDIS_INPUTS, ...IOREDIS_LOOKALIKES], () => ({ url, ...topologies }), newId);
+describeContract([...IOREDIS_INPUTS, ...IOREDIS_REPLIES, ...IOREDIS_LOOKALIKES], () => ({ url, ...topologies }), newId);

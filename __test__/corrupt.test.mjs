@@ -50,8 +50,8 @@ describe.each([NATIVE_INPUTS[0], CLIENT_INPUTS[0]])("a store over $name", (input
   let store;
   let release;
 
-  beforeAll(async () => {
-    ({ store, release } = await openStore(input, { url }));
+  beforeAll(() => {
+    ({ store, release } = openStore(input, { url }));
   });
 
   afterAll(() => release?.());
@@ -170,7 +170,7 @@ describe.each([NATIVE_INPUTS[0], CLIENT_INPUTS[0]])("a store over $name", (input
 
 describe("an execution whose id is the name of another one's hash", () => {
   it("is refused natively instead of overwriting the results", async () => {
-    const { store, release } = await openStore(NATIVE_INPUTS[0], { url });
+    const { store, release } = openStore(NATIVE_INPUTS[0], { url });
     const id = newId();
     await store.commitExecutionTaskResult(id, "task", "kept");
     await store.beginExecutionTask(id, "marked");

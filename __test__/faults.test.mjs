@@ -1,8 +1,8 @@
 // What a store promises while its server restarts, hangs or is away, and while the network between them fails.
 import { Redis } from "ioredis";
 import { afterEach, describe, expect, it } from "vitest";
-import { createRedisStore } from "../index.js";
 import { freePort, startRedis } from "../scripts/redis-server.mjs";
+import { createRedisStore } from "../index.js";
 import { ioredisConfiguration } from "./support/inputs.mjs";
 import { startProxy } from "./support/proxy.mjs";
 import { eventually, privateRedis, sharedRedis } from "./support/redis.mjs";

@@ -25,8 +25,8 @@ describe.each([NATIVE_INPUTS[0], CLIENT_INPUTS[0]])("ids in a store over $name",
   let store;
   let release;
 
-  beforeAll(async () => {
-    ({ store, release } = await openStore(input, { url }));
+  beforeAll(() => {
+    ({ store, release } = openStore(input, { url }));
   });
 
   afterAll(() => release?.());

@@ -3,8 +3,8 @@
 import { inspect } from "node:util";
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { createRedisStore } from "../index.js";
 import { freePort } from "../scripts/redis-server.mjs";
+import { createRedisStore } from "../index.js";
 import { countRefusals } from "./support/connections.mjs";
 import { eventually, privateRedis, sharedRedis } from "./support/redis.mjs";
 
@@ -138,10 +138,7 @@ describe("an ACL user", () => {
 
   it("can do with the permissions that are documented, database and name included", async () => {
     await allow("documented", [...NEEDED, ...FENCE, ...OPTIONAL]);
-    const store = openStore(as("documented", { db: 1, connectionName: "documented" }), {
-      ttl: 60_000,
-      slidingTtl: true,
-    });
+    const store = openStore(as("documented", { db: 1, connectionName: "documented" }), { ttl: 60_000, slidingTtl: true });
     await everyCall(store, "run-1");
     await admin.client("KILL", "USER", "documented");
     await everyCall(store, "run-1");

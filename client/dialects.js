@@ -7,7 +7,7 @@
 //   backend       what the store says carries its commands
 //   expiryUnit    milliseconds in one unit of what `expire` and `set` are given
 //   setsExpiry    whether `set` takes the expiry too
-//   open          what the commands are called on, where that is not the client itself
+//   open          makes what the commands are given, where that is not the client itself
 //   request       carries all commands of a store call at once; then a command is not called on a client but only made
 
 const { requestOfUpstash } = require("./upstash.js");
@@ -37,16 +37,16 @@ const DIALECTS = {
     backend: "client",
     expiryUnit: MILLISECOND,
     setsExpiry: true,
-    open: plainNodeRedis,
-    get: (client, key) => client.get(key),
-    set: (client, key, value, ttl) =>
-      ttl === undefined ? client.set(key, value) : client.set(key, value, { PX: ttl }),
-    expire: (client, key, ttl) => client.pExpire(key, ttl),
-    hget: (client, key, field) => client.hGet(key, field),
-    hset: (client, key, field, value) => client.hSet(key, field, value),
-    hdel: (client, key, field) => client.hDel(key, field),
-    hgetall: (client, key) => client.hGetAll(key),
-    del: (client, key) => client.del(key),
+    open: openNodeRedis,
+    get: ({ client, view }, key) => client.get.call(view, key),
+    set: ({ client, view }, key, value, ttl) =>
+      ttl === undefined ? client.set.call(view, key, value) : client.set.call(view, key, value, { PX: ttl }),
+    expire: ({ client, view }, key, ttl) => client.pExpire.call(view, key, ttl),
+    hget: ({ client, view }, key, field) => client.hGet.call(view, key, field),
+    hset: ({ client, view }, key, field, value) => client.hSet.call(view, key, field, value),
+    hdel: ({ client, view }, key, field) => client.hDel.call(view, key, field),
+    hgetall: ({ client, view }, key) => client.hGetAll.call(view, key),
+    del: ({ client, view }, key) => client.del.call(view, key),
   },
 
   /** valkey-glide: a string where it wants a list would be taken for a list of letters. */
@@ -86,12 +86,14 @@ const DIALECTS = {
 const RESP_MAP = "%".charCodeAt(0);
 
 /**
- * The client without what its owner has set up for other uses: callbacks (version 4), type mappings (5 and 6). Hashes
- * come as a `Map`, because the plain object of version 6 loses a task that is called `__proto__`.
+ * The client, and a view of it without what its owner has set up for other uses: callbacks (version 4), type mappings (5
+ * and 6). A view does not have the spies that sit on the client, so methods are taken from the one and called on the other.
+ * Hashes come as a `Map`, because the plain object of version 6 loses a task that is called `__proto__`.
  */
-function plainNodeRedis(client) {
-  if (client.options?.legacyMode === true) return client.v4;
-  return typeof client.withTypeMapping === "function" ? client.withTypeMapping({ [RESP_MAP]: Map }) : client;
+function openNodeRedis(client) {
+  if (client.options?.legacyMode === true) return { client: client.v4, view: client.v4 };
+  const hasViews = typeof client.withTypeMapping === "function";
+  return { client, view: hasViews ? client.withTypeMapping({ [RESP_MAP]: Map }) : client };
 }
 
 module.exports = { DIALECTS };

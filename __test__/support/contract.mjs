@@ -5,7 +5,7 @@
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { RedisStoreError } from "../../index.js";
-import { openStore } from "./inputs.mjs";
+import { connectStore } from "./inputs.mjs";
 import { dump } from "./redis.mjs";
 
 const METHODS = [
@@ -56,7 +56,7 @@ function checkContract(input, servers, newId) {
   let release;
 
   beforeAll(async () => {
-    ({ store, release } = await openStore(input, servers()));
+    ({ store, release } = await connectStore(input, servers()));
   });
 
   afterAll(() => release?.());
@@ -187,7 +187,7 @@ function checkContract(input, servers, newId) {
       const admin = new Redis(servers()[input.at]);
       const prefix = input.keyPrefix ?? "";
       const id = newId();
-      const other = await openStore(input, servers(), { ttl: 60_000 });
+      const other = await connectStore(input, servers(), { ttl: 60_000 });
       for (const [{ beginExecution, beginExecutionTask, commitExecutionTaskResult }, expires] of [
         [store, false],
         [other.store, true],
@@ -263,7 +263,7 @@ function checkContract(input, servers, newId) {
       expect(Object.getOwnPropertySymbols(store)).toEqual([]);
       return;
     }
-    const other = await openStore(input, servers());
+    const other = await connectStore(input, servers());
     const id = newId();
     await other.store.beginExecution(id);
     await other.store[Symbol.asyncDispose]();

@@ -102,15 +102,28 @@ export const CLIENT_INPUTS = [
 ];
 
 /**
- * Opens a store over one kind of input.
+ * Opens a store over one kind of input that is there at once.
  *
  * @param {Input} input
  * @param {Servers} servers
  * @param {object} [options] of `createRedisStore`
- * @returns {Promise<{ store: object, release: () => Promise<void> }>} `release` closes the store and the client under it
+ * @returns {{ store: object, release: () => Promise<void> }} `release` closes the store and the client under it
  */
-export async function openStore(input, servers, options) {
-  const redis = await input.make(servers);
+export function openStore(input, servers, options) {
+  return openStoreOver(input, input.make(servers), options);
+}
+
+/**
+ * The same over any kind of input, also one that has to be connected first.
+ *
+ * @param {Parameters<typeof openStore>} args
+ * @returns {Promise<ReturnType<typeof openStore>>}
+ */
+export async function connectStore(...[input, servers, options]) {
+  return openStoreOver(input, await input.make(servers), options);
+}
+
+function openStoreOver(input, redis, options) {
   const store = createRedisStore(redis, { ...input.options, ...options });
   return {
     store,

@@ -86,6 +86,21 @@ export const IOREDIS_INPUTS = PACKAGES.flatMap(([name, Client]) => {
   ];
 });
 
+const REPLY_SETTINGS = [
+  ["RESP2", { protocol: 2 }],
+  ["replies as in RESP3", { protocol: 3, replyMapping: "resp3" }],
+  ["numbers as strings", { stringNumbers: true }],
+];
+
+/** @type {import("./inputs.mjs").Input[]} */
+export const IOREDIS_REPLIES = REPLY_SETTINGS.map(([label, settings]) => ({
+  name: `ioredis 6 with ${label}, told to use it`,
+  backend: "client",
+  at: "url",
+  options: { connection: "client" },
+  make: ({ url }) => new Redis(url, { ...lazily, ...settings }),
+}));
+
 /** The queue that each client of a queue belongs to. */
 const queues = new WeakMap();
 

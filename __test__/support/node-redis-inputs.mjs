@@ -82,9 +82,22 @@ const legacy = [
   },
 ];
 
+const keyPrefix = "prefix:";
+
+const prefixed = [
+  ["node-redis 6 with a key prefix", { backend: "redis" }],
+  ["node-redis 6 with a key prefix, told to use it", { backend: "client", options: own }],
+].map(([name, rest]) => ({
+  name,
+  ...rest,
+  keyPrefix,
+  make: ({ url }) => connected(redis6.createClient({ url, keyPrefix })),
+}));
+
 /** @type {import("./inputs.mjs").Input[]} */
 export const NODE_REDIS_INPUTS = [
   ...PACKAGES.flatMap(plain),
   ...PACKAGES.filter(([, { createSentinel }]) => createSentinel !== undefined).flatMap(newer),
   ...legacy,
+  ...prefixed,
 ].map((input) => ({ at: "url", end, ...input }));
