@@ -174,26 +174,15 @@ type AnyMethod = (...args: never[]) => unknown;
 /**
  * A client of node-redis 4, 5 or 6: of `createClient`, `createCluster`, `createClientPool` or `createSentinel`.
  */
-export interface NodeRedisClient {
+export interface NodeRedisClient extends NodeRedisMethods {
   /** Whether it has been connected; a transaction has no such thing. */
   readonly isOpen: boolean;
-  /** `GET key` */
-  get: AnyMethod;
-  /** `SET key value` */
-  set: AnyMethod;
-  /** `HSET key field value` */
-  hSet: AnyMethod;
-  /** `HGET key field` */
-  hGet: AnyMethod;
-  /** `HDEL key field` */
-  hDel: AnyMethod;
-  /** `HGETALL key` */
-  hGetAll: AnyMethod;
-  /** `DEL key` */
-  del: AnyMethod;
-  /** `PEXPIRE key milliseconds` */
-  pExpire: AnyMethod;
 }
+
+/** The methods of a {@link NodeRedisClient} that the store calls, typed as the package types them. */
+export type NodeRedisMethods = {
+  [Name in "get" | "set" | "del" | "pExpire" | "hGet" | "hSet" | "hDel" | "hGetAll"]: AnyMethod;
+};
 
 /** A client of valkey-glide: a `GlideClient` or a `GlideClusterClient`. */
 export interface ValkeyGlideClient {

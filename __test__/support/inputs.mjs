@@ -124,13 +124,18 @@ export async function connectStore(...[input, servers, options]) {
 }
 
 function openStoreOver(input, redis, options) {
-  const store = createRedisStore(redis, { ...input.options, ...options });
-  return {
-    store,
-    async release() {
-      await store.close();
-      if (input.end) await input.end(redis);
-      else redis.disconnect?.();
-    },
-  };
+  const end = () => (input.end ? input.end(redis) : redis.disconnect?.());
+  try {
+    const store = createRedisStore(redis, { ...input.options, ...options });
+    return {
+      store,
+      async release() {
+        await store.close();
+        await end();
+      },
+    };
+  } catch (error) {
+    end();
+    throw error;
+  }
 }
