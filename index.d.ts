@@ -326,8 +326,8 @@ export type RedisInput = string | RedisUrl | RedisConnectionOptions | RedisImpl 
  *
  * @param redis where the executions are kept. A URL (`redis://[[username][:password]@][host][:port][/database]`, or the
  *   path of a Unix domain socket), a configuration object, or a client whose settings can be adopted: the store opens a
- *   connection of its own. Any other client: the store calls its methods. `undefined`: what the environment says, in
- *   `REDIS_URL`, else in the variables of Upstash.
+ *   connection of its own. Any other client: the store calls its methods. `undefined`: the URL in the
+ *   environment variable `REDIS_URL`.
  * @param options see {@link RedisStoreOptions}
  * @returns a store that a worker can use at once
  * @throws {TypeError} `redis` or an option is of a kind that cannot be used, or an option is unknown
