@@ -11,6 +11,7 @@ use napi::sys;
 use slab::Slab;
 
 use super::engine::{Deferred, Engine, Reference, Thrown, Value};
+use super::live::LiveClients;
 use super::settle::{self, Mailbox};
 use super::store_object::Store;
 
@@ -24,6 +25,8 @@ pub struct Environment {
     pub calls: RefCell<Slab<PendingCall>>,
     /// Room for the arguments of the call being made.
     pub scratch: RefCell<Vec<u8>>,
+    /// The clients whose settings stores use.
+    pub clients: LiveClients,
     /// `JSON.parse`
     pub parse: Reference,
     /// `JSON.stringify`
@@ -69,6 +72,7 @@ impl Environment {
             engine,
             mailbox: Arc::new(Mailbox::default()),
             calls: RefCell::default(),
+            clients: RefCell::default(),
             scratch: RefCell::default(),
             parse: engine.keep(engine.get(json, c"parse")?)?,
             stringify: engine.keep(engine.get(json, c"stringify")?)?,

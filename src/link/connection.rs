@@ -17,8 +17,10 @@ use super::batch::{Batch, Settled};
 use super::handshake::Handshake;
 use super::pending::{Waiting, deliver, expired};
 use super::retry::{Backoff, Trouble};
+use super::source::{client_ended, settings_now};
 use super::stream::{Progress, dial};
 use super::{Finished, Inbox, Target};
+use crate::config::Settings;
 use crate::store::call::Dialect;
 
 /// Messages the driver may hold that it has not yet written. More than the batches we allow, so that sending never waits.
@@ -104,12 +106,15 @@ impl Supervisor {
     async fn run(&mut self) {
         let mut backoff = Backoff::default();
         let mut trouble = Trouble::connecting(&self.target.settings.address);
+        // What connected last: good for another connection where a live client has no time to say what it is set to now.
+        let mut known = None;
         loop {
-            let connecting = connect(self.target.clone(), self.abandoned.clone());
+            let connecting = connect(self.target.clone(), known.clone(), self.abandoned.clone());
             trouble = match self.tend_until(pin!(connecting), &trouble).await {
                 None => return,
                 Some(Err(trouble)) => trouble,
-                Some(Ok(live)) => {
+                Some(Ok((live, settings))) => {
+                    known = Some(settings);
                     self.abandoned.clear();
                     let started = Instant::now();
                     let end = self.serve(live).await;
@@ -158,6 +163,7 @@ impl Supervisor {
     /// Uses a connection for as long as it is good.
     async fn serve(&mut self, mut live: Live) -> End {
         let (mut seen, mut heard_at) = (live.progress.count(), Instant::now());
+        let mut ended = pin!(client_ended(self.target.source.clone()));
         let end = poll_fn(|cx| {
             loop {
                 let now = Instant::now();
@@ -176,6 +182,11 @@ impl Supervisor {
                     Ok(_) if self.is_done() => return Poll::Ready(End::Closed),
                     Ok(any) if any || sent => continue,
                     Ok(_) => {}
+                }
+                if self.batches.is_empty()
+                    && let Poll::Ready(trouble) = ended.as_mut().poll(cx)
+                {
+                    return Poll::Ready(End::Replace(trouble));
                 }
                 if live.progress.count() != seen {
                     (seen, heard_at) = (live.progress.count(), now);
@@ -333,11 +344,13 @@ impl Supervisor {
     }
 }
 
-/// Connects and shakes hands, within the time limit.
-async fn connect(target: Target, abandoned: Vec<i64>) -> Result<Live, Trouble> {
-    let address = &target.settings.address;
+/// Connects and shakes hands, within the time limit. Returns the settings that were right, too.
+async fn connect(target: Target, known: Option<Settings>, abandoned: Vec<i64>) -> Result<(Live, Settings), Trouble> {
+    let started = Instant::now();
+    let settings = settings_now(&target, known).await?;
+    let address = &settings.address;
     let attempt = async {
-        let stream = dial(address, target.settings.family).await.map_err(|error| Trouble::dial(&error, address))?;
+        let stream = dial(address, settings.family).await.map_err(|error| Trouble::dial(&error, address))?;
         let progress = stream.progress();
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
@@ -350,7 +363,7 @@ async fn connect(target: Target, abandoned: Vec<i64>) -> Result<Live, Trouble> {
                 .await
                 .map_err(lost)?;
         let mut driver: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(driver);
-        let handshake = Handshake::new(&target.settings, &abandoned);
+        let handshake = Handshake::new(&settings, &abandoned);
         let commands = handshake.pipeline.len();
         let replies = {
             let mut answer = pin!(unconstrained(connection.send_packed_commands(&handshake.pipeline, 0, commands)));
@@ -369,8 +382,9 @@ async fn connect(target: Target, abandoned: Vec<i64>) -> Result<Live, Trouble> {
         let id = handshake.read(&replies).map_err(Trouble::handshake)?;
         Ok(Live { connection, driver, progress, id })
     };
-    match tokio::time::timeout(target.connect_timeout, attempt).await {
-        Ok(result) => result,
+    let limit = target.connect_timeout.saturating_sub(started.elapsed());
+    match tokio::time::timeout(limit, attempt).await {
+        Ok(result) => result.map(|live| (live, settings.clone())),
         Err(_) => Err(Trouble::dial(&std::io::ErrorKind::TimedOut.into(), address)),
     }
 }
