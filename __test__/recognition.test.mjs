@@ -37,6 +37,13 @@ function recognise(client, options) {
   return "native";
 }
 
+/** That the store calls the client itself: proxies cannot be compared by content. */
+function expectCalled(client, dialect) {
+  const { called, ...settings } = recognise(client);
+  expect(settings.dialect).toBe(dialect);
+  expect(called === client).toBe(true);
+}
+
 const refusal = (client, options) => {
   try {
     createRedisStore(client, options);
@@ -158,7 +165,7 @@ describe.each(NODE_REDIS)("%s", (name, module) => {
   it("is called where a spy sits on a method", () => {
     const client = nodeRedis(module);
     vi.spyOn(client, "hSet");
-    expect(recognise(client)).toMatchObject({ dialect: "node-redis", called: client });
+    expectCalled(client, "node-redis");
     expect(refusal(client, { connection: "native" }).message).toContain("`hSet`");
   });
 
@@ -174,7 +181,7 @@ describe.each(NODE_REDIS)("%s", (name, module) => {
     ].filter(([, client]) => client !== undefined);
     expect(clients).toHaveLength(name === "node-redis 4" ? 1 : 3);
     for (const [kind, client] of clients) {
-      expect(recognise(client)).toMatchObject({ dialect: "node-redis", called: client });
+      expectCalled(client, "node-redis");
       expect(refusal(client, { connection: "native" }).message).toContain(kind);
     }
   });
@@ -208,7 +215,7 @@ describe("clients over HTTP", () => {
     ["Vercel KV", () => createVercelClient(REST)],
   ])("%s is called through its requests", (_, make) => {
     const client = make();
-    expect(recognise(client)).toMatchObject({ dialect: "upstash", called: client });
+    expectCalled(client, "upstash");
     const error = refusal(client, { connection: "native" });
     expect(error.message).toContain("HTTP");
     expect(error.message).not.toContain("hunter2");
@@ -220,7 +227,7 @@ describe("all others", () => {
   it("valkey-glide is called in its own dialect, and refused once closed", async () => {
     const { hostname: host, port } = new URL(url);
     const client = await GlideClient.createClient({ addresses: [{ host, port: Number(port || 6379) }] });
-    expect(recognise(client)).toMatchObject({ dialect: "glide", called: client });
+    expectCalled(client, "glide");
     expect(refusal(client, { connection: "native" }).message).toContain("valkey-glide");
     expect(refusal(new Batch(true)).message).toContain("exec()");
     client.close();
@@ -240,7 +247,7 @@ describe("all others", () => {
     const queue = new Queue(newId("queue"), { connection: { host, port: Number(port || 6379) } });
     release.push(() => queue.close());
     const client = await queue.backend.client;
-    expect(recognise(client)).toMatchObject({ dialect: "ioredis", called: client });
+    expectCalled(client, "ioredis");
     const store = createRedisStore(client);
     const id = newId();
     await store.beginExecution(id);
@@ -251,7 +258,7 @@ describe("all others", () => {
 
   it("anything with the eight methods is called, in either spelling", () => {
     const client = createMapClient();
-    expect(recognise(client)).toMatchObject({ dialect: "ioredis", called: client });
+    expectCalled(client, "ioredis");
     expect(recognise(new Proxy(client, {})).dialect).toBe("ioredis");
     const answersToAll = new Proxy({}, { get: () => () => {} });
     expect(recognise(answersToAll).dialect).toBe("ioredis");

@@ -143,7 +143,7 @@ impl Supervisor {
         poll_fn(|cx| {
             loop {
                 let now = Instant::now();
-                self.take_in(cx, now);
+                self.take_in(now);
                 self.expire(now, Some(trouble));
                 deliver(&mut self.finished);
                 if self.is_done() {
@@ -152,7 +152,7 @@ impl Supervisor {
                 if let Poll::Ready(value) = event.as_mut().poll(cx) {
                     return Poll::Ready(Some(value));
                 }
-                if self.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline)) {
+                if self.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline)) && self.leave_word(cx) {
                     return Poll::Pending;
                 }
             }
@@ -167,7 +167,7 @@ impl Supervisor {
         let end = poll_fn(|cx| {
             loop {
                 let now = Instant::now();
-                self.take_in(cx, now);
+                self.take_in(now);
                 self.expire(now, None);
                 self.send_again(now);
                 let sent = self.send(&live.connection, cx, now);
@@ -202,7 +202,7 @@ impl Supervisor {
                     self.queue.front().map(|waiting| waiting.deadline),
                     self.refused.front().map(|waiting| waiting.deadline),
                 ];
-                if self.sleep_until(cx, deadlines.into_iter().flatten().min()) {
+                if self.sleep_until(cx, deadlines.into_iter().flatten().min()) && self.leave_word(cx) {
                     return Poll::Pending;
                 }
             }
@@ -219,17 +219,10 @@ impl Supervisor {
         end
     }
 
-    /// Moves what has arrived into the queue, or leaves word to be woken.
-    fn take_in(&mut self, cx: &Context<'_>, now: Instant) {
+    /// Moves what has arrived into the queue.
+    fn take_in(&mut self, now: Instant) {
         let mut inbox = self.inbox.lock();
         self.closed = inbox.closed;
-        if inbox.requests.is_empty() {
-            match &inbox.sleeper {
-                Some(sleeper) if sleeper.will_wake(cx.waker()) => {}
-                _ => inbox.sleeper = Some(cx.waker().clone()),
-            }
-            return;
-        }
         let requests = std::mem::take(&mut inbox.requests);
         drop(inbox);
         let deadline = now + self.target.command_timeout;
@@ -237,6 +230,19 @@ impl Supervisor {
             self.queue.push_back(Waiting { request, sequence: self.next_sequence, deadline, sent: false });
             self.next_sequence += 1;
         }
+    }
+
+    /// Leaves word to be woken when something arrives; false when something has, which must be taken in first.
+    fn leave_word(&self, cx: &Context<'_>) -> bool {
+        let mut inbox = self.inbox.lock();
+        if !inbox.requests.is_empty() || inbox.closed != self.closed {
+            return false;
+        }
+        match &inbox.sleeper {
+            Some(sleeper) if sleeper.will_wake(cx.waker()) => {}
+            _ => inbox.sleeper = Some(cx.waker().clone()),
+        }
+        true
     }
 
     /// Gives up what is past its deadline, wherever it is.
