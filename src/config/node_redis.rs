@@ -33,7 +33,10 @@ pub(super) const KEYS: Keys = Keys {
     refused: &[
         ("rootNodes", NO_CLUSTER),
         ("sentinelRootNodes", NO_SENTINEL),
-        ("credentialsProvider", "is called by node-redis only: give `username` and `password`"),
+        (
+            "credentialsProvider",
+            "is called for live clients only: give `username` and `password`, or pass the node-redis client",
+        ),
         ("readonly", "asks for a read-only connection, and the store has to write"),
     ],
     aliases: &[
