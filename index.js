@@ -11,12 +11,17 @@ const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6 };
 const binding = loadBinding();
 
 function createRedisStore(redis, options) {
-  return binding.createRedisStore(redis, options, RedisStoreError, openClientStore, isProxy);
+  return binding.createRedisStore(redis, options, RedisStoreError, openClientStore, isProxy, loadLive);
 }
 
 // Only needed where the caller's own client carries the commands, so only loaded there.
 function openClientStore(client, settings) {
   return require("./client.js").openClientStore(client, settings, clock);
+}
+
+// Only needed for clients whose settings the addon uses.
+function loadLive() {
+  return require("./client/live.js");
 }
 
 function loadBinding() {

@@ -14,8 +14,9 @@ pub(super) const NO_SENTINEL: &str = "asks for Redis Sentinel, which native conn
 pub(super) const NO_CLUSTER: &str = "asks for a Redis cluster, which native connections do not support yet";
 
 /// What to do when a configuration asks for something that no native connection can do.
-pub(super) const USE_A_CLIENT: &str = "Pass an ioredis instance (or `Cluster`) instead: its own methods are used for \
-    what a native connection cannot do";
+pub(super) const USE_A_CLIENT: &str = "Pass a client of ioredis or node-redis that is made with it instead (for a \
+    cluster, `new Cluster(nodes)`; for Sentinel, `new Redis({ sentinels, name })`): its own methods are used for what a \
+    native connection cannot do";
 
 /// The keys of one kind of object. A key whose value is `null` counts as absent.
 pub(super) struct Keys {
@@ -164,7 +165,7 @@ mod tests {
         assert!(KEYS.check(&map("anything", Input::Null)).is_ok());
         assert!(KEYS.refuse(&map("tls", Input::Bool(false))).is_ok());
         let refused = KEYS.refuse(&map("tls", Input::Map(vec![]))).unwrap_err();
-        assert!(refused.message.starts_with("`socket.tls` is refused. Pass an ioredis instance"), "{refused}");
+        assert!(refused.message.starts_with("`socket.tls` is refused. Pass a client"), "{refused}");
         let unknown = KEYS.check(&map("x", Input::Bool(true))).unwrap_err();
         assert_eq!(
             unknown.message,

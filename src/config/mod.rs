@@ -1,5 +1,6 @@
 //! What the caller passed, turned into where and how to connect. Pure: no I/O, no N-API.
 
+pub mod environment;
 pub mod ioredis;
 pub mod node_redis;
 pub mod options;
@@ -14,6 +15,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use environment::{ENVIRONMENT_NAMES, from_environment};
 pub use object::{from_input, from_object};
 pub use options::{Connection, Options};
 

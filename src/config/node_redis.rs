@@ -2,7 +2,7 @@
 
 use super::keys::{Keys, NO_CLUSTER, NO_SENTINEL, NO_TLS};
 use super::parts::Parts;
-use super::{ConfigError, Input, Settings, read, url};
+use super::{ConfigError, Input, Settings, Unsupported, read, url};
 
 /// The keys of a node-redis-style configuration object. The ignored ones are all other options of redis 4 to 6.
 pub(super) const KEYS: Keys = Keys {
@@ -33,7 +33,10 @@ pub(super) const KEYS: Keys = Keys {
     refused: &[
         ("rootNodes", NO_CLUSTER),
         ("sentinelRootNodes", NO_SENTINEL),
-        ("credentialsProvider", "is called by node-redis only: give `username` and `password`"),
+        (
+            "credentialsProvider",
+            "is called for live clients only: give `username` and `password`, or pass the node-redis client",
+        ),
         ("readonly", "asks for a read-only connection, and the store has to write"),
     ],
     aliases: &[
@@ -158,16 +161,60 @@ pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     for (key, value) in map.iter().filter(|(_, value)| *value != Input::Null) {
         match key.as_str() {
             "socket" => read_socket(&mut parts, object(key, value)?)?,
-            "username" => parts.username = read::optional_text(key, value)?,
-            "password" => parts.password = read::secret(key, value)?,
-            "database" => parts.database = Some(read::database(key, value)?),
-            "name" => parts.client_name = read::client_name(key, value)?,
-            "keyPrefix" => parts.key_prefix = Some(read::text(key, value)?.to_owned()),
             "commandOptions" => read_command_options(&mut parts, object(key, value)?)?,
-            _ => {}
+            key => set(&mut parts, key, value)?,
         }
     }
     url.join(parts, "in `url` and beside it").map(Parts::into_settings)
+}
+
+/// Reads the `options` of a live client, into which node-redis has already parsed its `url`.
+///
+/// Keys that node-redis itself does not look at are left alone, TLS options without `tls` among them.
+///
+/// # Errors
+/// At the first setting that a native connection cannot honour.
+pub fn from_instance(options: &[(String, Input)]) -> Result<Settings, Unsupported> {
+    let mut parts = Parts::default();
+    for (key, value) in options.iter().filter(|(_, value)| *value != Input::Null) {
+        if key == "readonly"
+            && let Some(reason) = KEYS.refusal(key, value)
+        {
+            return Err(Unsupported { setting: key.clone(), reason: reason.to_owned() });
+        }
+        let read = match (key.as_str(), value) {
+            ("socket", Input::Map(socket)) => {
+                let refused = socket.iter().find_map(|(key, value)| Some((key, SOCKET.refusal(key, value)?)));
+                if let Some((key, reason)) = refused {
+                    return Err(Unsupported { setting: format!("socket.{key}"), reason: reason.to_owned() });
+                }
+                set_socket(&mut parts, socket)
+            }
+            // What is set by default has no limit of the caller's choosing.
+            ("commandOptions", Input::Map(map)) => set_command_options(&mut parts, map),
+            ("socket" | "commandOptions", _) => Ok(()),
+            // Its answer, or the refusal of it, is the client's own affair; it works on either way.
+            ("name", name) if read::client_name(key, name).is_err() => Ok(()),
+            _ => set(&mut parts, key, value),
+        };
+        read.map_err(|error| {
+            let reason = error.message.strip_prefix(&format!("`{key}` ")).unwrap_or(&error.message).to_owned();
+            Unsupported { setting: key.clone(), reason }
+        })?;
+    }
+    Ok(parts.into_settings())
+}
+
+fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
+    match key {
+        "username" => parts.username = read::optional_text(key, value)?,
+        "password" => parts.password = read::secret(key, value)?,
+        "database" => parts.database = Some(read::database(key, value)?),
+        "name" => parts.client_name = read::client_name(key, value)?,
+        "keyPrefix" => parts.key_prefix = Some(read::text(key, value)?.to_owned()),
+        _ => {}
+    }
+    Ok(())
 }
 
 fn read_socket(parts: &mut Parts, socket: &[(String, Input)]) -> Result<(), ConfigError> {
@@ -185,9 +232,13 @@ fn read_socket(parts: &mut Parts, socket: &[(String, Input)]) -> Result<(), Conf
         )));
     }
     SOCKET.check(&socket)?;
+    set_socket(parts, &socket)
+}
+
+fn set_socket(parts: &mut Parts, socket: &[(String, Input)]) -> Result<(), ConfigError> {
     // In both Node and node-redis, a path goes before host and port.
-    let has_path = socket.iter().any(|(key, _)| key == "path");
-    for (key, value) in &socket {
+    let has_path = socket.iter().any(|(key, value)| key == "path" && *value != Input::Null);
+    for (key, value) in socket.iter().filter(|(_, value)| *value != Input::Null) {
         let name = format!("socket.{key}");
         match key.as_str() {
             "path" => parts.path = Some(read::path(&name, value)?),
@@ -203,6 +254,10 @@ fn read_socket(parts: &mut Parts, socket: &[(String, Input)]) -> Result<(), Conf
 
 fn read_command_options(parts: &mut Parts, options: &[(String, Input)]) -> Result<(), ConfigError> {
     COMMAND_OPTIONS.check(options)?;
+    set_command_options(parts, options)
+}
+
+fn set_command_options(parts: &mut Parts, options: &[(String, Input)]) -> Result<(), ConfigError> {
     for (key, value) in options.iter().filter(|(key, value)| key == "timeout" && *value != Input::Null) {
         parts.command_timeout = read::client_timeout(&format!("commandOptions.{key}"), value)?;
     }

@@ -27,8 +27,8 @@ pub fn from_input(input: &Input) -> Result<Settings, ConfigError> {
         Input::Map(map) => from_object(map),
         Input::List(_) => Err(ConfigError::wrong_type(format!("An array of nodes {NO_CLUSTER}. {USE_A_CLIENT}"))),
         other => Err(ConfigError::wrong_type(format!(
-            "Pass a Redis URL, a configuration object such as {{ host, port }}, an ioredis instance, or a client with \
-             the methods get, set, del, expire, hget, hset, hdel and hgetall; got {}",
+            "Pass a Redis URL, a configuration object such as {{ host, port }}, a client of ioredis, node-redis, Upstash or \
+             valkey-glide, or anything with the methods get, set, del, expire, hget, hset, hdel and hgetall; got {}",
             read::describe(other)
         ))),
     }

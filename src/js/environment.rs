@@ -11,6 +11,7 @@ use napi::sys;
 use slab::Slab;
 
 use super::engine::{Deferred, Engine, Reference, Thrown, Value};
+use super::live::LiveClients;
 use super::settle::{self, Mailbox};
 use super::store_object::Store;
 use super::turn::Turn;
@@ -27,6 +28,8 @@ pub struct Environment {
     pub turn: Rc<Turn>,
     /// Room for the arguments of the call being made.
     pub scratch: RefCell<Vec<u8>>,
+    /// The clients whose settings stores use.
+    pub clients: LiveClients,
     /// `JSON.parse`
     pub parse: Reference,
     /// `JSON.stringify`
@@ -73,6 +76,7 @@ impl Environment {
             mailbox: Arc::new(Mailbox::default()),
             calls: RefCell::default(),
             turn: Turn::new(engine)?,
+            clients: RefCell::default(),
             scratch: RefCell::default(),
             parse: engine.keep(engine.get(json, c"parse")?)?,
             stringify: engine.keep(engine.get(json, c"stringify")?)?,

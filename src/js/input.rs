@@ -1,51 +1,38 @@
-//! Recognises what was passed to `createRedisStore`, by what it has rather than by what it is called: class names are lost
-//! in builds, and `instanceof` fails across two copies of a package.
+//! Recognises what was passed to `createRedisStore`: the table of all inputs, in the order in which they are told apart.
+//! What a family of clients looks like is in `recognise/`.
 
-use super::adopt;
-use super::engine::{Engine, Reference, Thrown, Type, Value};
+use super::engine::{Engine, Thrown, Type, Value};
+use super::live::{Family, LiveClient};
+use super::read::{MOST_DEPTH, read};
+use super::recognise::{glide, has_method, ioredis, node_redis, upstash};
 use crate::config::{self, ConfigError, Connection, Input, Settings};
-use crate::error::{Code, StoreError};
-
-/// The methods of a client that a store can work through.
-const METHODS: [&std::ffi::CStr; 8] = [c"get", c"set", c"del", c"expire", c"hget", c"hset", c"hdel", c"hgetall"];
-/// How deep a configuration object is read; the deepest setting of any client is at three.
-const MOST_DEPTH: usize = 6;
 
 /// What was passed.
 pub enum Recognised {
-    /// We connect ourselves.
-    Native(Origin),
-    /// The caller's own client carries the commands.
-    Client,
+    /// A URL or a configuration: we connect ourselves.
+    Fixed(Box<Settings>),
+    /// A client with whose settings we connect ourselves.
+    Live(Family, Value),
+    /// A client that carries the commands itself.
+    Client(OwnMethods),
+}
+
+/// A client that carries the commands itself.
+pub struct OwnMethods {
+    /// What to call.
+    pub client: Value,
+    /// How it spells the commands and shapes the answers: a row of `client/dialects.js`.
+    pub dialect: &'static str,
+    /// The client's own limit for one command, in milliseconds.
+    pub command_timeout: Option<f64>,
 }
 
 /// Where a native store's settings come from.
 pub enum Origin {
-    /// From a URL or a configuration object.
+    /// From a URL or a configuration.
     Fixed(Box<Settings>),
-    /// From a live ioredis instance, read when the store connects.
-    Ioredis(Option<Reference>),
-}
-
-impl Origin {
-    /// The settings as they are now.
-    pub fn settings(&self, engine: Engine) -> Result<Settings, StoreError> {
-        match self {
-            Origin::Fixed(settings) => Ok((**settings).clone()),
-            Origin::Ioredis(Some(client)) => adopt::settings(engine, engine.kept(client))
-                .map_err(|why| StoreError::new(Code::Config, format!("The client's settings cannot be used: {why}"))),
-            Origin::Ioredis(None) => Err(StoreError::new(Code::Closed, "the store is closed")),
-        }
-    }
-
-    /// Lets go of what is kept alive.
-    pub fn release(&mut self, engine: Engine) {
-        if let Origin::Ioredis(client) = self
-            && let Some(client) = client.take()
-        {
-            engine.forget(client);
-        }
-    }
+    /// From a live client, asked when the store connects.
+    Live(std::rc::Rc<LiveClient>),
 }
 
 /// Why an input is not accepted.
@@ -68,70 +55,181 @@ impl From<Thrown> for Refused {
     }
 }
 
+const IOREDIS: &str = "ioredis";
+const NODE_REDIS: &str = "node-redis";
+const UPSTASH: &str = "upstash";
+const GLIDE: &str = "glide";
+
+/// The methods that a store works through, and the same as node-redis spells them.
+const METHODS: [&str; 8] = ["get", "set", "del", "expire", "hget", "hset", "hdel", "hgetall"];
+const CAMEL_CASE_METHODS: [&str; 8] = ["get", "set", "del", "expire", "hGet", "hSet", "hDel", "hGetAll"];
+
 /// Recognises the first argument. `is_proxy` is `util.types.isProxy`.
 pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Value) -> Result<Recognised, Refused> {
     if engine.type_of(redis) != Type::Object || engine.is_array(redis) || is_url(engine, redis)? {
         return configuration(engine, redis, wanted);
     }
-    refuse_transaction(engine, redis)?;
-    let proxied = engine.call(is_proxy, engine.undefined(), &[redis])?;
-    let own_methods_only = engine.to_bool(proxied) == Some(true);
-    if !own_methods_only && adopt::is_ioredis(engine, redis)? {
-        adopt::refuse_ended(engine, redis)?;
-        let obstacle = match adopt::obstacle(engine, redis)? {
-            Some(obstacle) => Some(obstacle),
-            None => adopt::settings(engine, redis).err(),
-        };
-        return match (wanted, obstacle) {
-            (Connection::Client, _) | (Connection::Auto, Some(_)) => Ok(Recognised::Client),
-            (Connection::Native, Some(why)) => Err(no_native(&why).into()),
-            (_, None) => Ok(Recognised::Native(Origin::Ioredis(Some(engine.keep(redis)?)))),
-        };
+    let proxied = engine.to_bool(engine.call(is_proxy, engine.undefined(), &[redis])?) == Some(true);
+    refuse_transaction(engine, redis, proxied)?;
+    // An Upstash client is a proxy by default; everything else behind one is to be called, not looked through.
+    if upstash::is_client(engine, redis)? {
+        return own(engine, redis, wanted, UPSTASH, "Upstash speaks HTTP, which native connections do not support yet");
     }
+    if proxied {
+        return generic(engine, redis, wanted, "it is behind a proxy");
+    }
+    if ioredis::is_instance(engine, redis)? {
+        ioredis::refuse_ended(engine, redis)?;
+        let obstacle = ioredis::obstacle(engine, redis)?;
+        let own =
+            OwnMethods { client: redis, dialect: IOREDIS, command_timeout: ioredis::command_timeout(engine, redis)? };
+        return adopt(wanted, obstacle, Family::Ioredis, redis, own);
+    }
+    if ioredis::is_cluster(engine, redis)? {
+        ioredis::refuse_ended(engine, redis)?;
+        let command_timeout = ioredis::command_timeout(engine, redis)?;
+        let own = OwnMethods { client: redis, dialect: IOREDIS, command_timeout };
+        return own_methods(wanted, own, "native connections do not support clusters yet");
+    }
+    if let Some(kind) = node_redis::kind(engine, redis)? {
+        return node_redis_object(engine, redis, wanted, kind);
+    }
+    if glide::is_client(engine, redis)? {
+        if glide::is_closed(engine, redis)? {
+            let message = "This valkey-glide client has been closed: pass a live one";
+            return Err(ConfigError::wrong_type(message).into());
+        }
+        return own(engine, redis, wanted, GLIDE, "valkey-glide has a native connection of its own");
+    }
+    generic(engine, redis, wanted, "the settings of this client are not known to us")
+}
+
+fn node_redis_object(
+    engine: Engine,
+    redis: Value,
+    wanted: Connection,
+    kind: node_redis::Kind,
+) -> Result<Recognised, Refused> {
+    use node_redis::Kind;
+    let topology = match kind {
+        Kind::Legacy => return Err(node_redis::refuse_legacy().into()),
+        Kind::Other => return generic(engine, redis, wanted, "the settings of this client are not known to us"),
+        Kind::Cluster => "native connections do not support clusters yet",
+        Kind::Sentinel => "native connections do not support Sentinel yet",
+        Kind::Pool => "a pool has many connections, and a native store only one",
+        Kind::Client => {
+            node_redis::refuse_closed(engine, redis)?;
+            let obstacle = node_redis::obstacle(engine, redis)?;
+            let client = match node_redis::is_legacy_mode(engine, redis)? {
+                true => engine.get(redis, c"v4")?,
+                false => redis,
+            };
+            let timeout = node_redis::settings(engine, redis).ok().and_then(|settings| settings.command_timeout);
+            let command_timeout = timeout.map(|timeout| timeout.as_millis() as f64);
+            let own = OwnMethods { client, dialect: NODE_REDIS, command_timeout };
+            let itself = node_redis::behind_views(engine, redis)?;
+            return adopt(wanted, obstacle, Family::NodeRedis, itself, own);
+        }
+    };
+    own(engine, redis, wanted, NODE_REDIS, topology)
+}
+
+/// A client that can be adopted, unless something stands in the way or the caller does not want it to be.
+fn adopt(
+    wanted: Connection,
+    obstacle: Option<String>,
+    family: Family,
+    client: Value,
+    own: OwnMethods,
+) -> Result<Recognised, Refused> {
+    match (wanted, obstacle) {
+        (Connection::Auto | Connection::Native, None) => Ok(Recognised::Live(family, client)),
+        (_, obstacle) => own_methods(wanted, own, obstacle.as_deref().unwrap_or_default()),
+    }
+}
+
+/// A client that is called in a dialect we know. `obstacle` is why it cannot be otherwise.
+fn own(
+    engine: Engine,
+    client: Value,
+    wanted: Connection,
+    dialect: &'static str,
+    obstacle: &str,
+) -> Result<Recognised, Refused> {
+    if dialect == NODE_REDIS {
+        require(engine, client, &CAMEL_CASE_METHODS)?;
+    }
+    own_methods(wanted, OwnMethods { client, dialect, command_timeout: None }, obstacle)
+}
+
+fn own_methods(wanted: Connection, own: OwnMethods, obstacle: &str) -> Result<Recognised, Refused> {
+    match wanted {
+        Connection::Auto | Connection::Client => Ok(Recognised::Client(own)),
+        Connection::Native => Err(ConfigError::wrong_type(format!(
+            "`connection: \"native\"` is impossible with this client: {obstacle}. Use `connection: \"auto\"` to work \
+             through the client's own methods"
+        ))
+        .into()),
+    }
+}
+
+/// Anything with the eight methods, else a configuration.
+fn generic(engine: Engine, redis: Value, wanted: Connection, obstacle: &str) -> Result<Recognised, Refused> {
+    let (methods, dialect) = match () {
+        () if has_method(engine, redis, "hset")? => (&METHODS, IOREDIS),
+        () if has_method(engine, redis, "hSet")? => (&CAMEL_CASE_METHODS, NODE_REDIS),
+        () => return configuration(engine, redis, wanted),
+    };
+    require(engine, redis, methods)?;
+    own_methods(wanted, OwnMethods { client: redis, dialect, command_timeout: None }, obstacle)
+}
+
+fn require(engine: Engine, client: Value, methods: &[&'static str]) -> Result<(), Refused> {
     let mut missing = Vec::new();
-    for method in METHODS {
-        if engine.type_of(engine.get(redis, method)?) != Type::Function {
-            missing.push(method.to_str().unwrap_or_default());
+    for method in methods {
+        if !has_method(engine, client, method)? {
+            missing.push(*method);
         }
     }
     if missing.is_empty() {
-        return match wanted {
-            Connection::Native => Err(no_native("the settings of this client are not known to us").into()),
-            Connection::Auto | Connection::Client => Ok(Recognised::Client),
-        };
+        return Ok(());
     }
-    if engine.type_of(engine.get(redis, c"hSet")?) == Type::Function {
-        let message = "A node-redis client cannot be passed to this version: pass its URL, or the configuration object \
-                       that createClient() was given";
-        return Err(ConfigError::wrong_type(message).into());
-    }
-    if !missing.contains(&"hset") {
-        let message =
-            format!("The client lacks the method{} {}", if missing.len() > 1 { "s" } else { "" }, missing.join(", "));
-        return Err(ConfigError::wrong_type(message).into());
-    }
-    configuration(engine, redis, wanted)
+    let plural = if missing.len() > 1 { "s" } else { "" };
+    Err(ConfigError::wrong_type(format!("The client lacks the method{plural} {}", missing.join(", "))).into())
 }
 
 fn configuration(engine: Engine, redis: Value, wanted: Connection) -> Result<Recognised, Refused> {
-    let input = match is_url(engine, redis)? {
-        true => Input::Text(engine.string(engine.get(redis, c"href")?).unwrap_or_default()),
-        false => read(engine, redis, MOST_DEPTH)?,
+    let settings = match engine.type_of(redis) {
+        Type::Undefined => config::from_environment(&environment(engine)?)?,
+        Type::Object if has_method(engine, redis, "then")? => {
+            let message = "A promise was passed in place of a client: await it first";
+            return Err(ConfigError::wrong_type(message).into());
+        }
+        Type::Object if is_url(engine, redis)? => {
+            let href = engine.string(engine.get(redis, c"href")?).unwrap_or_default();
+            config::from_input(&Input::Text(href))?
+        }
+        _ => config::from_input(&read(engine, redis, MOST_DEPTH)?)?,
     };
-    let settings = config::from_input(&input)?;
     if wanted == Connection::Client {
         let message =
             "`connection: \"client\"` needs a client: with a URL or a configuration there is none to work through";
         return Err(ConfigError::wrong_type(message).into());
     }
-    Ok(Recognised::Native(Origin::Fixed(Box::new(settings))))
+    Ok(Recognised::Fixed(Box::new(settings)))
 }
 
-fn no_native(why: &str) -> ConfigError {
-    ConfigError::wrong_type(format!(
-        "`connection: \"native\"` is impossible with this client: {why}. Use `connection: \"auto\"` to work through the \
-         client's own methods"
-    ))
+/// The environment variables that count, as `process.env` of this thread has them.
+fn environment(engine: Engine) -> Result<Vec<(String, String)>, Thrown> {
+    let process = engine.get(engine.global()?, c"process")?;
+    let env = engine.get(process, c"env")?;
+    let mut found = Vec::new();
+    for name in config::ENVIRONMENT_NAMES {
+        if let Some(text) = engine.string(engine.get_by(env, engine.text(name.as_bytes())?)?) {
+            found.push((name.to_owned(), text));
+        }
+    }
+    Ok(found)
 }
 
 /// Whether the value is a `URL`, of whichever realm.
@@ -144,66 +242,16 @@ fn is_url(engine: Engine, value: Value) -> Result<bool, Thrown> {
         && engine.type_of(engine.get(value, c"searchParams")?) == Type::Object)
 }
 
-/// Pipelines and transactions have a client's methods, but only queue.
-fn refuse_transaction(engine: Engine, redis: Value) -> Result<(), Refused> {
-    let has = |name| engine.get(redis, name).map(|member| engine.type_of(member) == Type::Function);
-    let pipeline = engine.to_bool(engine.get(redis, c"isPipeline")?) == Some(true);
-    let upstash = engine.has_own(redis, "commands") && engine.has_own(redis, "multiExec");
-    let node_redis = has(c"execAsPipeline")?;
-    if pipeline || upstash || node_redis {
+/// Pipelines and transactions have a client's methods, but only queue. A proxy may answer to any name.
+fn refuse_transaction(engine: Engine, redis: Value, proxied: bool) -> Result<(), Refused> {
+    if ioredis::is_transaction(engine, redis)?
+        || upstash::is_transaction(engine, redis)
+        || glide::is_transaction(engine, redis)
+        || (!proxied && node_redis::is_transaction(engine, redis)?)
+    {
         let message = "A pipeline or transaction cannot be used as a client: its commands do nothing until exec(). \
                        Pass the client it was made from";
         return Err(ConfigError::wrong_type(message).into());
     }
     Ok(())
-}
-
-/// Reads a value as configuration.
-pub fn read(engine: Engine, value: Value, depth: usize) -> Result<Input, Thrown> {
-    Ok(match engine.type_of(value) {
-        Type::Null => Input::Null,
-        Type::Boolean => Input::Bool(engine.to_bool(value).unwrap_or_default()),
-        Type::Number => Input::Number(engine.to_f64(value).unwrap_or(f64::NAN)),
-        Type::Text => Input::Text(engine.string(value).unwrap_or_default()),
-        Type::Function => Input::Function,
-        Type::Undefined => Input::Other("undefined".into()),
-        Type::Symbol => Input::Other("a symbol".into()),
-        Type::BigInt => Input::Other("a bigint".into()),
-        Type::Other => Input::Other("a value of another kind".into()),
-        Type::Object if depth == 0 => Input::Other("an object".into()),
-        Type::Object if engine.is_array(value) => {
-            let items = engine.items(value)?.into_iter().map(|item| read(engine, item, depth - 1));
-            Input::List(items.collect::<Result<_, _>>()?)
-        }
-        Type::Object => match class_name(engine, value)? {
-            Some(name) => Input::Other(format!("an instance of {name}")),
-            None => Input::Map(read_map(engine, value, depth)?),
-        },
-    })
-}
-
-/// Reads an object's own enumerable keys; those that are `undefined` are left out.
-pub fn read_map(engine: Engine, object: Value, depth: usize) -> Result<Vec<(String, Input)>, Thrown> {
-    let mut map = Vec::new();
-    for key in engine.keys(object)? {
-        let value = engine.get_by(object, key)?;
-        if engine.type_of(value) != Type::Undefined {
-            map.push((engine.string(key).unwrap_or_default(), read(engine, value, depth - 1)?));
-        }
-    }
-    Ok(map)
-}
-
-/// The class of an object, or `None` for a plain one, of whichever realm.
-fn class_name(engine: Engine, object: Value) -> Result<Option<String>, Thrown> {
-    let prototype = engine.prototype(object)?;
-    if engine.type_of(prototype) != Type::Object || engine.type_of(engine.prototype(prototype)?) == Type::Null {
-        return Ok(None);
-    }
-    let constructor = engine.get(prototype, c"constructor")?;
-    let name = match engine.type_of(constructor) {
-        Type::Function => engine.string(engine.get(constructor, c"name")?),
-        _ => None,
-    };
-    Ok(Some(name.filter(|name| !name.is_empty()).unwrap_or_else(|| "an unnamed class".into())))
 }

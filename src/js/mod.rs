@@ -1,13 +1,15 @@
 //! The only rooms that touch the JavaScript engine: what was passed is recognised here, the store object is made here, and
 //! finished calls are turned back into settled promises here.
 
-mod adopt;
 mod door;
 mod engine;
 mod environment;
 mod error;
 mod input;
+mod live;
 mod method;
+mod read;
+mod recognise;
 mod settle;
 mod store_object;
 mod turn;

@@ -14,6 +14,7 @@ use napi::sys;
 use super::engine::{Engine, Thrown, Value};
 use super::environment::Environment;
 use super::error;
+use super::live::Question;
 use crate::link::{Finished, Sink};
 use crate::store::reply::Results;
 use crate::store::{Answer, Call};
@@ -32,6 +33,8 @@ pub struct Mailbox {
 #[derive(Default)]
 struct State {
     finished: Vec<Finished>,
+    /// What the I/O thread wants to know of live clients.
+    questions: Vec<Question>,
     /// `None` before the environment is set up and after it has ended.
     function: Option<Function>,
     /// The JavaScript thread has been called and has not come yet.
@@ -92,6 +95,16 @@ impl Mailbox {
             };
         }
         state.finished.clear();
+        state.questions.clear();
+    }
+
+    /// Asks something of the JavaScript thread. When its environment has ended, the question is dropped.
+    pub fn ask(&self, question: Question) {
+        let mut state = self.lock();
+        if state.function.is_some() {
+            state.questions.push(question);
+            Self::call(&mut state);
+        }
     }
 }
 
@@ -175,10 +188,14 @@ impl Desk {
         if environment.ended.get() {
             return;
         }
-        {
+        let questions = {
             let mut state = environment.mailbox.lock();
             state.called = false;
             self.backlog.borrow_mut().extend(state.finished.drain(..));
+            std::mem::take(&mut state.questions)
+        };
+        for question in questions {
+            environment.engine.scope(|| question.answer(environment));
         }
         environment.turn.begin();
         let started = Instant::now();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::engine::{Deferred, Engine, Thrown, Type, Value};
 use super::environment::Environment;
 use super::input::Origin;
+use super::live::{self, State};
 use super::method;
 use crate::config::options::Options;
 use crate::error::{Code, StoreError};
@@ -38,6 +39,8 @@ struct Connected {
     style: Arc<Style>,
     /// `None` once the store is closed.
     link: RefCell<Option<Arc<Link>>>,
+    /// The database of the link.
+    database: Cell<u32>,
 }
 
 /// What a call is made and sent with.
@@ -54,6 +57,9 @@ impl Store {
             None => self.connect().map_err(|error| (Arc::default(), error))?,
         };
         let style = connected.style.clone();
+        if let Err(error) = self.follow(connected) {
+            return Err((style, refuse(error.code, &error.message)));
+        }
         let link = connected.link.borrow().clone();
         match link {
             Some(link) if !self.closed.get() => {
@@ -68,21 +74,52 @@ impl Store {
         }
     }
 
+    /// Follows the live client, if there is one: into the database it has selected, so that a call goes where the
+    /// client's own next command would go, and out of business when it has ended.
+    fn follow(&self, connected: &Connected) -> Result<(), StoreError> {
+        let Origin::Live(live) = &self.origin else { return Ok(()) };
+        match live.state() {
+            State::Ended => {
+                self.closed.set(true);
+                connected.link.borrow_mut().take();
+                Err(live::ended())
+            }
+            State::Database(database) if database != connected.database.get() && !self.closed.get() => {
+                let target = self.target()?;
+                connected.database.set(target.settings.database);
+                connected.link.replace(Some(Link::open(target)?));
+                Ok(())
+            }
+            State::Database(_) | State::Unknown => Ok(()),
+        }
+    }
+
+    /// Where to connect, as far as that is known now.
+    fn target(&self) -> Result<Target, StoreError> {
+        let (settings, source) = match &self.origin {
+            Origin::Fixed(settings) => ((**settings).clone(), None),
+            Origin::Live(live) => (live.settings()?, Some(live.source())),
+        };
+        Ok(Target {
+            connect_timeout: self.options.connect_timeout_or(settings.connect_timeout),
+            command_timeout: self.options.command_timeout_or(settings.command_timeout),
+            settings,
+            source,
+        })
+    }
+
     fn connect(&self) -> Result<&Connected, StoreError> {
-        let settings = self.origin.settings(self.environment.engine)?;
+        let target = self.target()?;
+        let settings = &target.settings;
         let style = Style {
             key_prefix: self.options.key_prefix_or(&settings.key_prefix).to_owned(),
             hash_tags: self.options.hash_tags,
             ttl: self.options.ttl,
             sliding_ttl: self.options.sliding_ttl,
         };
-        let target = Target {
-            connect_timeout: self.options.connect_timeout_or(settings.connect_timeout),
-            command_timeout: self.options.command_timeout_or(settings.command_timeout),
-            settings,
-        };
+        let database = Cell::new(settings.database);
         let link = RefCell::new(Some(Link::open(target)?));
-        Ok(self.connected.get_or_init(|| Connected { style: Arc::new(style), link }))
+        Ok(self.connected.get_or_init(|| Connected { style: Arc::new(style), link, database }))
     }
 
     /// What a call should carry along.
@@ -131,14 +168,6 @@ impl Store {
         let engine = self.environment.engine;
         for closer in self.closers.take() {
             engine.settle(closer, Ok(engine.undefined()));
-        }
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        if !self.environment.ended.get() {
-            self.origin.release(self.environment.engine);
         }
     }
 }

@@ -16,6 +16,7 @@ use super::handshake::Identity;
 use super::live::{Live, connect};
 use super::pending::{Waiting, deliver, expired};
 use super::retry::{Backoff, Trouble};
+use super::source::client_ended;
 use super::{Finished, Inbox, Target};
 use crate::config::Address;
 use crate::store::call::Dialect;
@@ -92,12 +93,15 @@ impl Supervisor {
     async fn run(&mut self) {
         let mut backoff = Backoff::default();
         let mut trouble = Trouble::connecting(&self.target.settings.address);
+        // What connected last: good for another connection where a live client has no time to say what it is set to now.
+        let mut known = None;
         loop {
-            let connecting = connect(self.target.clone(), self.abandoned.clone());
+            let connecting = connect(self.target.clone(), known.clone(), self.abandoned.clone());
             trouble = match self.tend_until(pin!(connecting), &trouble).await {
                 None => return,
                 Some(Err(trouble)) => trouble,
-                Some(Ok(live)) => {
+                Some(Ok((live, settings))) => {
+                    known = Some(settings);
                     self.abandoned.clear();
                     let started = Instant::now();
                     let end = self.serve(live).await;
@@ -130,7 +134,7 @@ impl Supervisor {
         poll_fn(|cx| {
             loop {
                 let now = Instant::now();
-                let taken = self.take_in(cx, now);
+                self.take_in(now);
                 self.expire(now, Some(trouble));
                 deliver(&mut self.finished);
                 if self.is_done() {
@@ -139,7 +143,7 @@ impl Supervisor {
                 if let Poll::Ready(value) = event.as_mut().poll(cx) {
                     return Poll::Ready(Some(value));
                 }
-                if !taken && self.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline)) {
+                if self.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline)) && self.leave_word(cx) {
                     return Poll::Pending;
                 }
             }
@@ -151,11 +155,17 @@ impl Supervisor {
     /// when there is nothing left to do.
     async fn wait_for_calls(&mut self) -> Option<()> {
         poll_fn(|cx| {
-            let taken = self.take_in(cx, Instant::now());
-            match (taken || !self.queue.is_empty(), self.is_done()) {
-                (true, _) => Poll::Ready(Some(())),
-                (false, true) => Poll::Ready(None),
-                (false, false) => Poll::Pending,
+            loop {
+                self.take_in(Instant::now());
+                if !self.queue.is_empty() {
+                    return Poll::Ready(Some(()));
+                }
+                if self.is_done() {
+                    return Poll::Ready(None);
+                }
+                if self.leave_word(cx) {
+                    return Poll::Pending;
+                }
             }
         })
         .await
@@ -165,10 +175,11 @@ impl Supervisor {
     async fn serve(&mut self, mut live: Live) -> End {
         let (mut seen, mut heard_at) = (live.progress.count(), Instant::now());
         let mut peer_closed = false;
+        let mut ended = pin!(client_ended(self.target.source.clone()));
         let end = poll_fn(|cx| {
             loop {
                 let now = Instant::now();
-                let taken = self.take_in(cx, now);
+                self.take_in(now);
                 self.expire(now, None);
                 self.send_again(now);
                 let sent = self.send(&live.connection, cx, now);
@@ -182,8 +193,13 @@ impl Supervisor {
                         return Poll::Ready(End::Replace(Trouble::lost("the server closed the connection")));
                     }
                     Ok(_) if self.is_done() => return Poll::Ready(End::Closed),
-                    Ok(any) if any || sent || taken => continue,
+                    Ok(any) if any || sent => continue,
                     Ok(_) => {}
+                }
+                if self.batches.is_empty()
+                    && let Poll::Ready(trouble) = ended.as_mut().poll(cx)
+                {
+                    return Poll::Ready(End::Replace(trouble));
                 }
                 if live.progress.count() != seen {
                     (seen, heard_at) = (live.progress.count(), now);
@@ -199,7 +215,7 @@ impl Supervisor {
                     self.queue.front().map(|waiting| waiting.deadline),
                     self.refused.front().map(|waiting| waiting.deadline),
                 ];
-                if self.sleep_until(cx, deadlines.into_iter().flatten().min()) {
+                if self.sleep_until(cx, deadlines.into_iter().flatten().min()) && self.leave_word(cx) {
                     return Poll::Pending;
                 }
             }
@@ -218,18 +234,10 @@ impl Supervisor {
         end
     }
 
-    /// Moves what has arrived into the queue, and returns true; or leaves word to be woken. Only after the latter may the
-    /// supervisor sleep.
-    fn take_in(&mut self, cx: &Context<'_>, now: Instant) -> bool {
+    /// Moves what has arrived into the queue.
+    fn take_in(&mut self, now: Instant) {
         let mut inbox = self.inbox.lock();
         self.closed = inbox.closed;
-        if inbox.requests.is_empty() {
-            match &inbox.sleeper {
-                Some(sleeper) if sleeper.will_wake(cx.waker()) => {}
-                _ => inbox.sleeper = Some(cx.waker().clone()),
-            }
-            return false;
-        }
         let requests = std::mem::take(&mut inbox.requests);
         drop(inbox);
         let deadline = now + self.target.command_timeout;
@@ -242,6 +250,18 @@ impl Supervisor {
                 refusal: None,
             });
             self.next_sequence += 1;
+        }
+    }
+
+    /// Leaves word to be woken when something arrives; false when something has, which must be taken in first.
+    fn leave_word(&self, cx: &Context<'_>) -> bool {
+        let mut inbox = self.inbox.lock();
+        if !inbox.requests.is_empty() || inbox.closed != self.closed {
+            return false;
+        }
+        match &inbox.sleeper {
+            Some(sleeper) if sleeper.will_wake(cx.waker()) => {}
+            _ => inbox.sleeper = Some(cx.waker().clone()),
         }
         true
     }
@@ -284,7 +304,15 @@ impl Supervisor {
         let (held, free): (VecDeque<_>, _) =
             self.queue.drain(..).partition(|waiting| executions.contains(waiting.request.call.id()));
         self.queue = free;
-        self.refused.extend(held);
+        for waiting in held {
+            self.keep_refused(waiting);
+        }
+    }
+
+    /// Keeps a call to be sent again, in the order in which the calls came.
+    fn keep_refused(&mut self, waiting: Waiting) {
+        let place = self.refused.partition_point(|other| other.sequence < waiting.sequence);
+        self.refused.insert(place, waiting);
     }
 
     /// Sends from the queue as far as the window allows; true when anything was sent.
@@ -326,7 +354,7 @@ impl Supervisor {
                         wrong_server = trouble.or(wrong_server);
                         let until = if pause { now + REFUSED_PAUSE } else { now };
                         self.refused_until = Some(self.refused_until.map_or(until, |earlier| earlier.min(until)));
-                        self.refused.push_back(waiting);
+                        self.keep_refused(waiting);
                     }
                 }
             }

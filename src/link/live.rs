@@ -13,7 +13,9 @@ use tokio::time::timeout_at;
 use super::Target;
 use super::handshake::{Handshake, Identity};
 use super::retry::Trouble;
+use super::source::settings_now;
 use super::stream::{Progress, Stream, dial};
+use crate::config::Settings;
 
 /// Messages the driver may hold that it has not yet written. More than the batches we allow, so that sending never waits.
 const DRIVER_QUEUE: usize = 1024;
@@ -49,22 +51,27 @@ impl Live {
     }
 }
 
-/// Connects and shakes hands, within the time limit.
-pub async fn connect(target: Target, abandoned: Vec<Identity>) -> Result<Live, Trouble> {
-    let address = &target.settings.address;
+/// Connects and shakes hands, within the time limit. Returns the settings that were right, too.
+pub async fn connect(
+    target: Target,
+    known: Option<Settings>,
+    abandoned: Vec<Identity>,
+) -> Result<(Live, Settings), Trouble> {
     let deadline = tokio::time::Instant::now() + target.connect_timeout;
-    let dialled = timeout_at(deadline, dial(address, target.settings.family)).await;
+    let settings = settings_now(&target, known).await?;
+    let address = &settings.address;
+    let dialled = timeout_at(deadline, dial(address, settings.family)).await;
     let stream = dialled
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .map_err(|error| Trouble::dial(&error, address))?;
-    match timeout_at(deadline, greet(stream, &target, &abandoned)).await {
-        Ok(live) => live,
+    match timeout_at(deadline, greet(stream, &settings, &abandoned)).await {
+        Ok(live) => live.map(|live| (live, settings)),
         Err(_) => Err(Trouble::silent(address)),
     }
 }
 
 /// Makes a connection of a stream.
-async fn greet(stream: Stream, target: &Target, abandoned: &[Identity]) -> Result<Live, Trouble> {
+async fn greet(stream: Stream, settings: &Settings, abandoned: &[Identity]) -> Result<Live, Trouble> {
     let progress = stream.progress();
     let config = AsyncConnectionConfig::new()
         .set_response_timeout(None)
@@ -75,7 +82,7 @@ async fn greet(stream: Stream, target: &Target, abandoned: &[Identity]) -> Resul
     let info = RedisConnectionInfo::default().set_skip_set_lib_name();
     let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(lost)?;
     let mut driver: Driver = Box::pin(driver);
-    let handshake = Handshake::new(&target.settings, abandoned);
+    let handshake = Handshake::new(settings, abandoned);
     let commands = handshake.pipeline.len();
     let Handshake { pipeline, required } = handshake;
     let mut greeter = connection.clone();

@@ -8,8 +8,10 @@ mod io_thread;
 mod live;
 mod pending;
 mod retry;
+mod source;
 mod stream;
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -17,6 +19,9 @@ use std::time::Duration;
 use crate::config::Settings;
 use crate::error::{Code, StoreError};
 use crate::store::{Call, Reply};
+
+pub use retry::Trouble;
+pub use source::{Asked, Source};
 
 /// Where finished calls go. One per JavaScript environment.
 pub trait Sink: Send + Sync {
@@ -65,14 +70,42 @@ pub struct Finished {
 }
 
 /// Everything that makes two stores share one connection.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub struct Target {
-    /// The server and how to log in.
+    /// The server and how to log in. With a source, what it said last.
     pub settings: Settings,
+    /// The live client the settings are of; without one, they are as they are.
+    pub source: Option<Arc<dyn Source>>,
     /// Limit for one connection attempt, the handshake included.
     pub connect_timeout: Duration,
     /// Deadline of one call, reconnecting and re-sending included.
     pub command_timeout: Duration,
+}
+
+impl Target {
+    /// Whether one connection can serve both. With the same live client it can even if that was changed in between: all its
+    /// connections follow it, but each stays in the database that was selected when its calls were made.
+    fn shares_with(&self, other: &Target) -> bool {
+        let same_server = match (&self.source, &other.source) {
+            (Some(one), Some(other_source)) => {
+                Arc::ptr_eq(one, other_source) && self.settings.database == other.settings.database
+            }
+            (None, None) => self.settings == other.settings,
+            _ => false,
+        };
+        same_server && self.connect_timeout == other.connect_timeout && self.command_timeout == other.command_timeout
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("settings", &self.settings)
+            .field("live", &self.source.is_some())
+            .field("connect_timeout", &self.connect_timeout)
+            .field("command_timeout", &self.command_timeout)
+            .finish()
+    }
 }
 
 /// The sending end of one connection. Dropping the last handle closes the connection once nothing is pending.
@@ -123,7 +156,7 @@ impl Link {
     pub fn open(target: Target) -> Result<Arc<Link>, StoreError> {
         let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
         links.retain(|link| link.strong_count() > 0);
-        if let Some(link) = links.iter().filter_map(Weak::upgrade).find(|link| link.target == target) {
+        if let Some(link) = links.iter().filter_map(Weak::upgrade).find(|link| link.target.shares_with(&target)) {
             return Ok(link);
         }
         let inbox = Arc::new(Inbox::default());

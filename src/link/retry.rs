@@ -102,6 +102,12 @@ impl Trouble {
         Trouble::Passing(StoreError::new(Code::Timeout, message))
     }
 
+    /// A live client does not say what to connect with.
+    pub fn silent_client() -> Self {
+        let message = "the client the store was made from does not answer the question for its settings.";
+        Trouble::Passing(StoreError::new(Code::Connection, message))
+    }
+
     /// A connection that was in use ended.
     pub fn lost(detail: &str) -> Self {
         Trouble::Passing(StoreError {

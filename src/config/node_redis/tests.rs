@@ -136,3 +136,49 @@ fn what_is_not_understood_is_an_error_that_names_it() {
         assert!(error.message.contains(reason), "{reason}: {error}");
     }
 }
+
+#[test]
+fn a_live_client_says_what_it_would_do_itself() {
+    let settings = from_instance(&map([
+        ("username", text("u")),
+        ("password", text("p")),
+        ("database", number(3)),
+        ("name", text("two words")),
+        ("keyPrefix", text("app:")),
+        ("readonly", Input::Bool(false)),
+        ("commandOptions", Input::Map(map([("timeout", number(2500)), ("asap", Input::Bool(true))]))),
+        // As a `redis://` URL leaves it; what belongs to TLS is ignored without `tls`, and so is what nobody knows.
+        socket([
+            ("host", text("h")),
+            ("port", number(6380)),
+            ("path", Input::Null),
+            ("tls", Input::Bool(false)),
+            ("ca", text("pem")),
+            ("reconnectStrategy", Input::Function),
+            ("unheardOf", number(1)),
+            ("connectTimeout", number(100)),
+        ]),
+    ]))
+    .unwrap();
+    assert_eq!(settings.address, Address::Tcp("h".into(), 6380));
+    assert_eq!((settings.username.as_deref(), settings.password), (Some("u"), Some(Secret::new("p"))));
+    assert_eq!((settings.database, settings.client_name, settings.key_prefix.as_str()), (3, None, "app:"));
+    assert_eq!(settings.connect_timeout, Some(Duration::from_millis(100)));
+    assert_eq!(settings.command_timeout, Some(Duration::from_millis(2500)));
+    assert_eq!(from_instance(&[]).unwrap().address, Address::Tcp("localhost".into(), 6379));
+}
+
+#[test]
+fn what_a_live_client_needs_beyond_a_native_connection_is_named() {
+    for (entry, setting) in [
+        (socket([("tls", Input::Bool(true))]), "socket.tls"),
+        (socket([("lookup", Input::Function)]), "socket.lookup"),
+        (socket([("localAddress", text("10.0.0.1"))]), "socket.localAddress"),
+        (("readonly", Input::Bool(true)), "readonly"),
+        (("password", Input::Function), "password"),
+        (("database", number(1.5)), "database"),
+    ] {
+        let unsupported = from_instance(&map([entry])).expect_err(setting);
+        assert_eq!(unsupported.setting, setting, "{unsupported}");
+    }
+}

@@ -1,0 +1,93 @@
+"use strict";
+// What a native store asks of the live client whose settings it uses: whether it has ended, which database it has
+// selected, and what it would log in with. Asks only: no listener, no property, no option of the client is touched.
+
+/** Said by `state` of a client that has ended. */
+const ENDED = -1;
+
+/**
+ * An ioredis or iovalkey instance.
+ *
+ * @param {object} client the instance
+ * @returns {{ state: () => number }} the number of the database that its next command would go to, or -1 once it has ended
+ */
+function watchIoredis(client) {
+  const state = () => {
+    if (client.status === "end") return ENDED;
+    // `select()` leaves `options.db` alone; while reconnecting, the choice waits in `prevCondition`.
+    return Number(client.prevCondition?.select ?? client.condition?.select ?? client.options.db ?? 0);
+  };
+  return { state };
+}
+
+/**
+ * A node-redis client, of which only the server can say which database it has selected.
+ *
+ * @param {object} client the client
+ * @returns {{ state: () => number, login: (answer: Function) => void }} `state()` is -1 once the client has been closed or
+ *   destroyed, else 0; `login` calls `answer(undefined, database, username, password)`, or `answer(problem, lasting)` with
+ *   what went wrong and whether it will go wrong again
+ */
+function watchNodeRedis(client) {
+  let opened = false;
+  let asked;
+
+  const state = () => {
+    if (client.isOpen) {
+      opened = true;
+      return 0;
+    }
+    // Before version 5 a client does not tell whether it was ever open.
+    return opened || client.socketEpoch > 0 ? ENDED : 0;
+  };
+
+  const login = (answer) => {
+    // A client that cannot answer now is not asked again and again: whoever comes meanwhile gets the same answer.
+    asked ??= Promise.all([credentials(client.options ?? {}), database(client)]).finally(() => {
+      asked = undefined;
+    });
+    asked.then(
+      ([{ username, password }, number]) => answer(undefined, number, username, password),
+      (error) => answer(String(error?.message ?? error), isForbidden(error)),
+    );
+  };
+
+  return { state, login };
+}
+
+/** What the client would log in with at its next connection. */
+async function credentials(options) {
+  const provider = options.credentialsProvider;
+  const { username, password } = provider === undefined ? options : await provider.credentials();
+  const present = (text) => (typeof text === "string" && text !== "" ? text : undefined);
+  return { username: present(username), password: present(password) };
+}
+
+/** The database the client has selected: `select()` does not change the options, so the server is asked. */
+async function database(client) {
+  if (!client.isOpen) return Number(client.options?.database ?? 0);
+  // In legacy mode, the methods that return promises are in `v4`. Without a type mapping, the answer is a string.
+  const commands = client.options?.legacyMode ? client.v4 : client;
+  const ask = async (...command) => String(await commands.sendCommand(command, { typeMapping: {} }));
+  const found = / db=(\d+)/.exec(await clientInfo(ask));
+  if (found === null) throw new Error("the server does not name the database");
+  return Number(found[1]);
+}
+
+/** The line that describes the client's connection. `CLIENT INFO` came with Redis 6.2. */
+async function clientInfo(ask) {
+  try {
+    return await ask("CLIENT", "INFO");
+  } catch (error) {
+    if (!/^ERR /.test(error?.message)) throw error;
+    const [id, list] = await Promise.all([ask("CLIENT", "ID"), ask("CLIENT", "LIST")]);
+    return list.split("\n").find((line) => line.startsWith(`id=${id} `)) ?? "";
+  }
+}
+
+/** Whether the server does not allow its user to ask. */
+function isForbidden(error) {
+  return /^NOPERM /.test(error?.message);
+}
+
+module.exports = { watchIoredis, watchNodeRedis };
