@@ -1,11 +1,12 @@
 "use strict";
 // The door: loads the addon, and hands it what it needs from the JavaScript side.
 
+const { existsSync } = require("node:fs");
 const { isProxy } = require("node:util").types;
-const { RedisStoreError } = require("./error.js");
 
 // Taken at load, so that fake timers installed by a test later do not stop the deadlines of a store.
-const clock = { setTimeout, now: performance.now.bind(performance) };
+const nanoseconds = process.hrtime.bigint;
+const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6 };
 
 const binding = loadBinding();
 
@@ -25,7 +26,7 @@ function loadLive() {
 
 function loadBinding() {
   try {
-    return require("./binding.js");
+    return loadUsual() ?? require("./binding.js");
   } catch (cause) {
     const error = new Error(
       `@idioteque/redis could not load its native addon for ${describePlatform()}. ` +
@@ -37,6 +38,27 @@ function loadBinding() {
   }
 }
 
+// The generated loader knows every platform and weighs a millisecond of a cold start, so the usual ones go first. What
+// does not load here is left to it, and to what it has to say. The names are literal for bundlers and file tracers.
+function loadUsual() {
+  if (process.env.NAPI_RS_NATIVE_LIBRARY_PATH) return undefined;
+  try {
+    switch (`${process.platform}-${process.arch}`) {
+      case "linux-x64":
+        if (existsSync(`${__dirname}/idioteque-redis.linux-x64-gnu.node`)) {
+          return require("./idioteque-redis.linux-x64-gnu.node");
+        }
+        return require("@idioteque/redis-linux-x64-gnu");
+      case "linux-arm64":
+        if (existsSync(`${__dirname}/idioteque-redis.linux-arm64-gnu.node`)) {
+          return require("./idioteque-redis.linux-arm64-gnu.node");
+        }
+        return require("@idioteque/redis-linux-arm64-gnu");
+    }
+  } catch {}
+  return undefined;
+}
+
 function describePlatform() {
   const node = `Node.js ${process.versions.node}`;
   if (process.platform !== "linux") return `${process.platform}-${process.arch} (${node})`;
@@ -44,5 +66,37 @@ function describePlatform() {
   const { glibcVersionRuntime } = process.report.getReport().header;
   return `linux-${process.arch} (${glibcVersionRuntime ? `glibc ${glibcVersionRuntime}` : "musl"}, ${node})`;
 }
+
+/** What a store call rejects with; `code` says which kind of failure it is. Made by the addon and by client.js. */
+class RedisStoreError extends Error {
+  /**
+   * @param {string} message a sentence for a person
+   * @param {object} details only the fields that are defined become properties
+   * @param {string} details.code one of the `ERR_REDIS_…` codes
+   * @param {unknown} [details.cause] what the layer below said
+   * @param {string} [details.reply] the server's own error code, such as `WRONGTYPE`
+   * @param {string} [details.executionId] the execution the call was about
+   * @param {string} [details.taskId] the task the call was about
+   * @param {string} [details.key] the Redis key the call was about
+   */
+  constructor(message, details) {
+    super(message);
+    // Not the `cause` option of Error, which Node.js before 16.9 ignores.
+    if (details.cause !== undefined) {
+      Object.defineProperty(this, "cause", { value: details.cause, configurable: true, writable: true });
+    }
+    this.code = details.code;
+    if (details.reply !== undefined) this.reply = details.reply;
+    if (details.executionId !== undefined) this.executionId = details.executionId;
+    if (details.taskId !== undefined) this.taskId = details.taskId;
+    if (details.key !== undefined) this.key = details.key;
+  }
+}
+
+Object.defineProperty(RedisStoreError.prototype, "name", {
+  value: "RedisStoreError",
+  configurable: true,
+  writable: true,
+});
 
 module.exports = { createRedisStore, RedisStoreError };

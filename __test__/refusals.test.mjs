@@ -1,48 +1,20 @@
 // What a store promises when the server answers, and refuses: which refusals are waited out, and which are reported at
 // once.
 import { inspect } from "node:util";
-import { Redis } from "ioredis";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../scripts/redis-server.mjs";
-import { createRedisStore } from "../index.js";
 import { countRefusals } from "./support/connections.mjs";
 import { eventually, privateRedis, sharedRedis } from "./support/redis.mjs";
+import { rejectionOf, temporaryClient, temporaryProxy, temporaryStore } from "./support/temporary.mjs";
 
 const { newId } = sharedRedis();
-// A call that waits for its deadline runs into the test's own: what settles was settled before.
-const commandTimeout = 600_000;
+// A call that waits for its deadline runs into that of its test: what settles, was settled long before.
+const commandTimeout = 30_000;
+const atOnce = { timeout: 15_000 };
 
-const stores = [];
-afterEach(async () => {
-  for (const store of stores.splice(0)) await store.close();
-});
-
-/** A store with a far deadline that is closed after the test. */
-function openStore(redis, options) {
-  const store = createRedisStore(redis, { commandTimeout, ...options });
-  stores.push(store);
-  return store;
-}
-
-const admins = [];
-afterAll(() => {
-  for (const admin of admins) admin.disconnect();
-});
-
-/** A client for preparing a server of the file's own. */
-function openAdmin({ url }, options) {
-  const admin = new Redis(url, { ...options, retryStrategy: () => 20, maxRetriesPerRequest: null });
-  admin.on("error", () => {});
-  admins.push(admin);
-  return admin;
-}
-
-/** How a promise was rejected. */
-async function rejectionOf(promise) {
-  const [{ status, reason, value }] = await Promise.allSettled([promise]);
-  if (status === "fulfilled") throw new Error(`It should have been rejected, and was fulfilled with ${inspect(value)}`);
-  return reason;
-}
+/** A store with a far deadline. */
+const openStore = (redis, options) => temporaryStore(redis, { commandTimeout, ...options });
+const at = ({ host, port }) => ({ host, port });
 
 /** Everything that could be printed of an error. */
 const everythingOf = (error) =>
@@ -54,14 +26,14 @@ const everythingOf = (error) =>
     error.cause?.stack,
   ].join("\n");
 
-describe("credentials that the server refuses", () => {
+describe("credentials that the server refuses", atOnce, () => {
   const password = "opensesame-4711";
   let server;
   let admin;
 
   beforeAll(async () => {
     server = await privateRedis({ args: ["--requirepass", password] });
-    admin = openAdmin(server, { password });
+    admin = temporaryClient(server, { password });
   });
 
   it.each([
@@ -107,7 +79,7 @@ describe("credentials that the server refuses", () => {
   });
 });
 
-describe("an ACL user", () => {
+describe("an ACL user", atOnce, () => {
   // What the README tells administrators to allow; the last two only where a database or a name is set.
   const NEEDED = ["get", "set", "hget", "hset", "hdel", "hgetall", "unlink", "multi", "exec", "pexpire"];
   const FENCE = ["client|id", "client|kill"];
@@ -117,7 +89,7 @@ describe("an ACL user", () => {
 
   beforeAll(async () => {
     server = await privateRedis();
-    admin = openAdmin(server);
+    admin = temporaryClient(server);
   });
 
   const allow = (user, commands) =>
@@ -138,7 +110,10 @@ describe("an ACL user", () => {
 
   it("can do with the permissions that are documented, database and name included", async () => {
     await allow("documented", [...NEEDED, ...FENCE, ...OPTIONAL]);
-    const store = openStore(as("documented", { db: 1, connectionName: "documented" }), { ttl: 60_000, slidingTtl: true });
+    const store = openStore(as("documented", { db: 1, connectionName: "documented" }), {
+      ttl: 60_000,
+      slidingTtl: true,
+    });
     await everyCall(store, "run-1");
     await admin.client("KILL", "USER", "documented");
     await everyCall(store, "run-1");
@@ -158,10 +133,10 @@ describe("an ACL user", () => {
       user,
       NEEDED.filter((other) => other !== command),
     );
-    const store = openStore(as(user), { ttl: 60_000 });
+    const store = openStore(as(user), { ttl: 60_000, readAhead: false });
     const error = await rejectionOf(everyCall(store, "run-3"));
     expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "NOPERM" });
-    expect(error.message).toContain(command);
+    expect(error.message).toContain(`'${command}'`);
   });
 
   it("that may not touch the keys is told so at once, and nothing is written", async () => {
@@ -175,129 +150,124 @@ describe("an ACL user", () => {
 });
 
 describe("a refusal that passes", () => {
-  /** Makes a call, waits until the server has refused it, ends the reason, and waits for the call. */
-  async function waitOut(admin, code, call, end) {
-    await admin.config("RESETSTAT");
-    const waiting = call();
-    await Promise.race([
-      eventually(async () => (await countRefusals(admin, code)) > 0, { message: `an answer with ${code}` }),
-      waiting.then(() => Promise.reject(new Error(`It should have been refused with ${code}, and was fulfilled`))),
-    ]);
-    await end();
-    return waiting;
+  /** Resolves once the server has refused a command with this code. The call is awaited later, also when it fails. */
+  async function refusedWith(admin, code, call) {
+    call.catch(() => {});
+    await eventually(async () => (await countRefusals(admin, code)) > 0, { message: `an answer with ${code}` });
   }
 
   it.each([
     ["READONLY", "a write", (store, id) => store.beginExecution(id)],
     ["READONLY", "a commit", (store, id) => store.commitExecutionTaskResult(id, "task", 1)],
-    ["MASTERDOWN", "a write", (store, id) => store.beginExecution(id)],
     ["MASTERDOWN", "a read", (store, id) => store.isExecutionInProgress(id)],
   ])("is waited out: %s, %s to a replica that becomes the primary", async (code, _, call) => {
     const server = await privateRedis();
-    const admin = openAdmin(server);
+    const admin = temporaryClient(server);
     const store = openStore(server.url);
     await store.beginExecution(newId());
-    await admin.config("SET", "replica-serve-stale-data", code === "READONLY" ? "yes" : "no");
+    await admin.config("SET", "replica-serve-stale-data", "no");
     await admin.replicaof("127.0.0.1", await freePort());
-    await waitOut(
-      admin,
-      code,
-      () => call(store, newId()),
-      () => admin.replicaof("NO", "ONE"),
-    );
+    const waiting = call(store, newId());
+    await refusedWith(admin, code, waiting);
+    await admin.replicaof("NO", "ONE");
+    await waiting;
   });
 
-  it("is waited out: NOREPLICAS", async () => {
+  it("is waited out: READONLY in the middle of a commit, and then it is there whole", async () => {
     const server = await privateRedis();
-    const admin = openAdmin(server);
+    const admin = temporaryClient(server);
+    const proxy = await temporaryProxy(server);
+    const store = openStore(at(proxy));
+    const id = newId();
+    await store.beginExecutionTask(id, "task");
+    const [connection] = proxy.connections;
+    connection.hold("toServer", "toClient");
+    const commit = store.commitExecutionTaskResult(id, "task", 1);
+    await eventually(() => connection.held("toServer").includes("EXEC"), { message: "the commit at the proxy" });
+    connection.release("toServer", connection.held("toServer").indexOf("*1\r\n$4\r\nEXEC"));
+    await eventually(() => connection.held("toClient").split("QUEUED").length === 3, { message: "the commit queued" });
+    await admin.replicaof("127.0.0.1", await freePort());
+    connection.release("toServer");
+    connection.release("toClient");
+    await refusedWith(admin, "EXECABORT", commit);
+    await admin.replicaof("NO", "ONE");
+    await commit;
+    expect(await store.getExecutionTaskResult(id, "task")).toBe(1);
+    expect(await store.isExecutionTaskInProgress(id, "task")).toBe(false);
+  });
+
+  it("is waited out: NOREPLICAS, and what was asked later is not overtaken by what was refused", async () => {
+    const server = await privateRedis();
+    const admin = temporaryClient(server);
     const store = openStore(server.url, { ttl: 60_000 });
     const id = newId();
     await admin.config("SET", "min-replicas-to-write", "1");
-    await waitOut(
-      admin,
-      "NOREPLICAS",
-      () => store.commitExecutionTaskResult(id, "task", 1),
-      () => admin.config("SET", "min-replicas-to-write", "0"),
-    );
-    expect(await store.getExecutionTaskResult(id, "task")).toBe(1);
+    const first = store.commitExecutionTaskResult(id, "task", "first");
+    await refusedWith(admin, "NOREPLICAS", first);
+    await admin.config("SET", "min-replicas-to-write", "0");
+    await Promise.all([first, store.commitExecutionTaskResult(id, "task", "second")]);
+    expect(await store.getExecutionTaskResult(id, "task")).toBe("second");
   });
 
   it("is waited out: LOADING, while the server reads its data after a restart", async () => {
-    // Both settings are the server's own, made for its tests: it takes its time over each key, and answers in between.
-    const slowly = ["--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024"];
-    const server = await privateRedis({ args: [...slowly, "--enable-debug-command", "yes"] });
-    const admin = openAdmin(server);
+    // Settings that the server has for its own tests: it takes its time over each key, and answers in between.
+    const slowly = ["--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024"];
+    const server = await privateRedis({ args: [...slowly, "--rdbcompression", "no", "--enable-debug-command", "yes"] });
+    const admin = temporaryClient(server, { enableReadyCheck: false });
     const store = openStore(server.url);
     const id = newId();
     await store.beginExecution(id);
-    await admin.call("DEBUG", "POPULATE", "1000", "filler", "2048");
+    await admin.call("DEBUG", "POPULATE", "500", "filler", "2048");
     const restarted = server.restart();
     const loading = () => admin.info("persistence").then((info) => info.includes("loading:1"));
     await eventually(loading, { message: "a server that loads" });
-    const begun = await waitOut(
-      admin,
-      "LOADING",
-      () => store.isExecutionInProgress(id),
-      () => admin.config("SET", "key-load-delay", "0"),
-    );
-    expect(begun).toBe(true);
+    const began = store.isExecutionInProgress(id);
+    await refusedWith(admin, "LOADING", began);
+    await admin.config("SET", "key-load-delay", "0");
+    expect(await began).toBe(true);
     await restarted;
   });
 
   it("is waited out: BUSY, while a script runs that does not end", async () => {
     const server = await privateRedis({ args: ["--lua-time-limit", "10"] });
-    const admin = openAdmin(server);
-    const store = openStore(server.url);
-    const script = openAdmin(server)
-      .eval("while true do end", 0)
-      .catch((error) => error.message);
+    const admin = temporaryClient(server);
+    const proxy = await temporaryProxy(server);
+    const store = openStore(at(proxy));
+    const id = newId();
+    await store.beginExecution(id);
+    const script = rejectionOf(temporaryClient(server).eval("while true do end", 0));
     await eventually(async () => (await rejectionOf(admin.ping())).message.startsWith("BUSY"));
-    const begun = store.beginExecution(newId());
-    // The statistics cannot be asked for while the script runs, so the call may be made just before or just after.
+    const [connection] = proxy.connections;
+    connection.hold("toClient");
+    const commit = store.commitExecutionTaskResult(id, "task", 1);
+    await eventually(() => connection.held("toClient").includes("-BUSY"), { message: "an answer with BUSY" });
+    connection.release("toClient");
     await admin.script("KILL");
-    await begun;
-    expect(await script).toContain("killed by user");
+    await commit;
+    await script;
   });
 
   it("is waited out: the server has as many clients as it takes", async () => {
     const server = await privateRedis({ args: ["--maxclients", "2"] });
-    const [admin, other] = [openAdmin(server), openAdmin(server)];
+    const [admin, other] = [temporaryClient(server), temporaryClient(server)];
     await Promise.all([admin.ping(), other.ping()]);
     const store = openStore(server.url);
     const begun = store.beginExecution(newId());
-    const refused = () => admin.info("stats").then((stats) => !stats.includes("rejected_connections:0"));
-    await eventually(refused, { message: "a rejected connection" });
+    const rejected = () => admin.info("stats").then((stats) => !stats.includes("rejected_connections:0"));
+    await eventually(rejected, { message: "a rejected connection" });
     other.disconnect();
     await begun;
   });
-
-  it("keeps the order: what was refused is not applied after what was asked later", async () => {
-    const server = await privateRedis();
-    const admin = openAdmin(server);
-    const store = openStore(server.url);
-    const id = newId();
-    await store.beginExecution(id);
-    await admin.config("SET", "min-replicas-to-write", "1");
-    const first = await waitOut(
-      admin,
-      "NOREPLICAS",
-      () => ({ then: undefined, call: store.commitExecutionTaskResult(id, "task", "first") }),
-      () => admin.config("SET", "min-replicas-to-write", "0"),
-    );
-    const second = store.commitExecutionTaskResult(id, "task", "second");
-    await Promise.all([first.call, second]);
-    expect(await store.getExecutionTaskResult(id, "task")).toBe("second");
-  });
 });
 
-describe("a refusal that does not pass", () => {
+describe("a refusal that does not pass", atOnce, () => {
   let server;
   let admin;
   let store;
 
   beforeAll(async () => {
     server = await privateRedis();
-    admin = openAdmin(server);
+    admin = temporaryClient(server);
   });
 
   it("is reported at once: OOM, with nothing of a commit applied", async () => {
@@ -351,7 +321,3 @@ describe("a refusal that does not pass", () => {
     expect(await store.getExecutionTaskResults(good)).toEqual({ "task-0": 0, "task-2": 2, "task-4": 4 });
   });
 });
-
-function at({ host, port }) {
-  return { host, port };
-}

@@ -2,11 +2,20 @@
  * A script in a Node.js process of its own, for what only a process can show: that it ends, how it ends, and what it
  * prints before.
  */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { afterEach } from "vitest";
+import { eventually } from "./redis.mjs";
 
 const PACKAGE = new URL("../../index.js", import.meta.url).href;
 const DEADLINE_MS = 30_000;
+
+// None outlives its test, whatever becomes of the test.
+const running = new Set();
+afterEach(() => {
+  for (const child of running) child.kill("SIGKILL");
+});
 
 /**
  * @typedef {object} Child
@@ -35,6 +44,7 @@ export function startScript(source, { args, nodeOptions = [] } = {}) {
   const child = spawn(process.execPath, [...nodeOptions, "--input-type=module", "--eval", prelude + source], {
     stdio: ["ignore", "pipe", "pipe"],
   });
+  running.add(child);
   const timer = setTimeout(() => child.kill("SIGKILL"), DEADLINE_MS);
   const lines = [];
   const waiting = new Map();
@@ -50,6 +60,7 @@ export function startScript(source, { args, nodeOptions = [] } = {}) {
     child.once("error", reject);
     child.once("close", (code, signal) => {
       clearTimeout(timer);
+      running.delete(child);
       resolve({ code, signal, lines, errors });
     });
   });
@@ -72,4 +83,20 @@ export function startScript(source, { args, nodeOptions = [] } = {}) {
  */
 export function runScript(...script) {
   return startScript(...script).ended;
+}
+
+/**
+ * Stops a process (SIGSTOP) and resolves when none of its threads runs any more. `SIGCONT` lets it go on.
+ *
+ * @param {number} pid
+ */
+export async function suspend(pid) {
+  process.kill(pid, "SIGSTOP");
+  await eventually(() => stateOf(pid).startsWith("T"), { message: "the process being stopped" });
+}
+
+function stateOf(pid) {
+  if (process.platform !== "linux") return execFileSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" });
+  // The state follows the name, which stands in parentheses and may contain anything.
+  return readFileSync(`/proc/${pid}/stat`, "latin1").replace(/^.*\) /s, "");
 }

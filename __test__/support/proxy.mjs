@@ -1,6 +1,6 @@
 /**
- * A TCP proxy in front of a server, to make a network fail on purpose: it holds back bytes in either direction, lets
- * them through later, and cuts connections on the client's side, on the server's, or on both.
+ * A TCP proxy in front of a server, to make a network fail on purpose: it turns connections away, holds back bytes in
+ * either direction, lets them through later, and ends connections on the client's side, on the server's, or on both.
  */
 import { once } from "node:events";
 import { createConnection, createServer } from "node:net";
@@ -13,8 +13,9 @@ const HOST = "127.0.0.1";
  * @typedef {object} Proxy
  * @property {string} host
  * @property {number} port
- * @property {ProxiedConnection[]} connections all that were ever accepted, oldest first
- * @property {(...directions: Direction[]) => void} holdNew connections accepted from now on hold back these directions
+ * @property {ProxiedConnection[]} connections all that were ever carried to the server, oldest first
+ * @property {(...directions: Direction[]) => void} holdNew new connections hold back these directions from the start
+ * @property {(refuse: boolean) => void} refuseNew whether new connections are ended before they reach the server
  * @property {() => Promise<void>} stop ends it and every connection through it
  */
 
@@ -27,8 +28,13 @@ const HOST = "127.0.0.1";
 export async function startProxy({ host, port }) {
   const connections = [];
   let heldFromTheStart = [];
+  let refusing = false;
   // The server's side ends only when this proxy says so: bytes that were held back can arrive late.
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+    if (refusing) {
+      client.destroy();
+      return;
+    }
     const connection = new ProxiedConnection(client, { host, port });
     connection.hold(...heldFromTheStart);
     connections.push(connection);
@@ -41,6 +47,9 @@ export async function startProxy({ host, port }) {
     connections,
     holdNew: (...directions) => {
       heldFromTheStart = directions;
+    },
+    refuseNew: (refuse) => {
+      refusing = refuse;
     },
     async stop() {
       for (const connection of connections) connection.cut();

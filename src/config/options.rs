@@ -27,6 +27,7 @@ const KEYS: Keys = Keys {
         "keyPrefix",
         "hashTags",
         "connection",
+        "readAhead",
         "commandTimeout",
         "connectTimeout",
         "maxPending",
@@ -72,6 +73,8 @@ pub struct Options {
     pub hash_tags: bool,
     /// Whose connection carries the commands.
     pub connection: Connection,
+    /// Whether calls carry the small reads that are about to be asked.
+    pub read_ahead: bool,
     /// The deadline of one store call, reconnecting and retrying included.
     pub command_timeout: Option<Duration>,
     /// The limit of one connection attempt.
@@ -88,6 +91,7 @@ impl Default for Options {
             key_prefix: None,
             hash_tags: false,
             connection: Connection::Auto,
+            read_ahead: true,
             command_timeout: None,
             connect_timeout: None,
             max_pending: DEFAULT_MAX_PENDING,
@@ -118,6 +122,7 @@ impl Options {
             match key.as_str() {
                 "ttl" => options.ttl = ttl(key, number(key, value, "of milliseconds")?)?,
                 "slidingTtl" => options.sliding_ttl = boolean(key, value)?,
+                "readAhead" => options.read_ahead = boolean(key, value)?,
                 "keyPrefix" => options.key_prefix = Some(read::text(key, value)?.to_owned()),
                 "hashTags" => options.hash_tags = boolean(key, value)?,
                 "connection" => options.connection = connection(key, value)?,

@@ -5,7 +5,10 @@
 //! callback (handle scope) in which it was obtained.
 
 use std::ffi::{CStr, c_void};
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::rc::Rc;
 
 use napi::sys;
 
@@ -47,6 +50,9 @@ pub struct Deferred(sys::napi_deferred);
 
 /// A value kept alive beyond the callback, until it is given to [`Engine::forget`].
 pub struct Reference(sys::napi_ref);
+
+/// The native side of a JavaScript function.
+pub type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 /// One JavaScript environment, on its own thread.
 #[derive(Clone, Copy)]
@@ -391,34 +397,55 @@ impl Engine {
         unsafe { sys::napi_delete_reference(self.0, reference.0) };
     }
 
-    /// A function that calls `callback` with `data`.
-    pub fn function(
-        self,
-        name: &str,
-        callback: unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value,
-        data: *mut c_void,
-    ) -> Result<Value, Thrown> {
-        let mut value = ptr::null_mut();
-        // SAFETY: the module's rules; `data` is only handed through.
+    /// A function whose `callback` is to be opened with [`Engine::enter`]; it owns a share of `share` until it is collected.
+    pub fn function_sharing<T>(self, name: &str, callback: Callback, share: Rc<T>) -> Result<Value, Thrown> {
+        let share = Rc::into_raw(share).cast_mut().cast::<c_void>();
+        let mut function = ptr::null_mut();
+        // SAFETY: the module's rules; the share lives until the finaliser, which runs when nobody can call the function.
         let status = unsafe {
-            let name_length = name.len() as isize;
-            sys::napi_create_function(self.0, name.as_ptr().cast(), name_length, Some(callback), data, &mut value)
+            let length = name.len() as isize;
+            let made =
+                sys::napi_create_function(self.0, name.as_ptr().cast(), length, Some(callback), share, &mut function);
+            if made == sys::Status::napi_ok {
+                let release = Some(release::<T> as unsafe extern "C" fn(_, _, _));
+                sys::napi_add_finalizer(self.0, function, share, release, ptr::null_mut(), ptr::null_mut())
+            } else {
+                made
+            }
         };
-        self.checked(status, value)
+        if status != sys::Status::napi_ok {
+            // SAFETY: the engine has not taken the share.
+            drop(unsafe { Rc::from_raw(share.cast::<T>()) });
+        }
+        self.checked(status, function)
     }
 
-    /// Calls `callback` with `data` once the object has been collected, or when the environment ends.
-    pub fn on_collected(
-        self,
-        object: Value,
-        data: *mut c_void,
-        callback: unsafe extern "C" fn(sys::napi_env, *mut c_void, *mut c_void),
-    ) -> Result<(), Thrown> {
-        // SAFETY: the module's rules; `data` is only handed through.
-        let status = unsafe {
-            sys::napi_add_finalizer(self.0, object.0, data, Some(callback), ptr::null_mut(), ptr::null_mut())
+    /// Opens a callback: its share and arguments. What `body` throws becomes the pending exception, and so does a panic.
+    ///
+    /// # Safety
+    /// To be called first thing in a callback given to [`Engine::function_sharing`], with the same `T`.
+    pub unsafe fn enter<T>(
+        env: sys::napi_env,
+        info: sys::napi_callback_info,
+        body: impl FnOnce(Engine, &Rc<T>, [Value; 3]) -> Result<Value, Thrown>,
+    ) -> sys::napi_value {
+        let (mut count, mut arguments, mut data) = (3, [ptr::null_mut(); 3], ptr::null_mut());
+        // SAFETY: the out pointers are valid, with room for three arguments; missing ones become undefined.
+        unsafe {
+            let this = ptr::null_mut();
+            sys::napi_get_cb_info(env, info, &mut count, arguments.as_mut_ptr(), this, &mut data);
+        }
+        let engine = Engine(env);
+        // SAFETY: the function owns a share for as long as it can be called; `ManuallyDrop` leaves it that share.
+        let share = ManuallyDrop::new(unsafe { Rc::from_raw(data.cast::<T>()) });
+        let result = catch_unwind(AssertUnwindSafe(|| body(engine, &share, arguments.map(Value))));
+        let thrown = match result {
+            Ok(Ok(value)) => return value.0,
+            Ok(Err(thrown)) => thrown.0,
+            Err(_) => engine.plain_error("@idioteque/redis failed internally; this is a bug, please report it"),
         };
-        if status == sys::Status::napi_ok { Ok(()) } else { Err(self.caught()) }
+        engine.throw(thrown);
+        ptr::null_mut()
     }
 
     /// Runs `scoped` with handles that are released when it returns: for loops that make many values.
@@ -432,4 +459,11 @@ impl Engine {
             unsafe { sys::napi_close_handle_scope(self.0, scope) };
         }
     }
+}
+
+/// # Safety
+/// Called by N-API, once, with the share that `function_sharing` made.
+unsafe extern "C" fn release<T>(_: sys::napi_env, share: *mut c_void, _: *mut c_void) {
+    // SAFETY: see above.
+    drop(unsafe { Rc::from_raw(share.cast::<T>()) });
 }

@@ -14,6 +14,7 @@ use super::engine::{Deferred, Engine, Reference, Thrown, Value};
 use super::live::LiveClients;
 use super::settle::{self, Mailbox};
 use super::store_object::Store;
+use super::turn::Turn;
 
 /// One environment. JavaScript thread only, like everything that is not behind the mailbox's lock.
 pub struct Environment {
@@ -23,6 +24,8 @@ pub struct Environment {
     pub mailbox: Arc<Mailbox>,
     /// The calls that are pending; a call's place is its token.
     pub calls: RefCell<Slab<PendingCall>>,
+    /// What is known in this turn of the event loop.
+    pub turn: Rc<Turn>,
     /// Room for the arguments of the call being made.
     pub scratch: RefCell<Vec<u8>>,
     /// The clients whose settings stores use.
@@ -45,6 +48,8 @@ pub struct PendingCall {
     pub deferred: Deferred,
     /// The store it was asked of.
     pub store: Rc<Store>,
+    /// The database it was made for.
+    pub database: u32,
 }
 
 impl Environment {
@@ -73,6 +78,7 @@ impl Environment {
             mailbox: Arc::new(Mailbox::default()),
             calls: RefCell::default(),
             clients: RefCell::default(),
+            turn: Turn::new(engine)?,
             scratch: RefCell::default(),
             parse: engine.keep(engine.get(json, c"parse")?)?,
             stringify: engine.keep(engine.get(json, c"stringify")?)?,
@@ -99,7 +105,7 @@ impl Environment {
             self.mailbox.keep_alive(self.engine, true);
         }
         // `maxPending` keeps a store far below 2³² calls.
-        calls.insert(PendingCall { deferred, store }) as u32
+        calls.insert(PendingCall { deferred, database: store.database(), store }) as u32
     }
 
     /// Takes a pending call, and lets the process end if it was the last.
@@ -123,6 +129,7 @@ unsafe extern "C" fn end(data: *mut c_void) {
     environment.ended.set(true);
     environment.mailbox.close();
     // The promises can no longer be settled. Letting go of their stores closes connections that nobody else uses.
+    environment.turn.end();
     let calls = environment.calls.take();
     drop(calls);
 }

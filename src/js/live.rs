@@ -2,9 +2,6 @@
 //! asks from afar. Nothing of the client is changed, and no listener is added to it.
 
 use std::cell::RefCell;
-use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -170,16 +167,10 @@ impl LiveClient {
     /// Completes the settings with what only the client knows, which takes a while.
     fn log_in(&self, settings: Settings, login: &Reference, reply: oneshot::Sender<Result<Settings, Trouble>>) {
         let engine = self.engine();
-        let waiting = Rc::into_raw(Rc::new(RefCell::new(Some((settings, reply))))).cast_mut().cast::<c_void>();
-        let made = engine.function("answer", answered, waiting).and_then(|answer| {
-            engine.on_collected(answer, waiting, forget)?;
-            Ok(answer)
-        });
-        match made {
-            // What it throws leaves the question unanswered, which the other side takes for an answer.
-            Ok(answer) => drop(engine.call(engine.kept(login), engine.undefined(), &[answer])),
-            // SAFETY: the engine did not take it.
-            Err(_) => drop(unsafe { Rc::from_raw(waiting.cast::<Waiting>()) }),
+        let waiting: Rc<Waiting> = Rc::new(RefCell::new(Some((settings, reply))));
+        // What throws leaves the question unanswered, which the other side takes for an answer.
+        if let Ok(answer) = engine.function_sharing("answer", answered, waiting) {
+            let _ = engine.call(engine.kept(login), engine.undefined(), &[answer]);
         }
     }
 }
@@ -223,45 +214,35 @@ fn unknown_database() -> StoreError {
 /// Settings that wait for a login.
 type Waiting = RefCell<Option<(Settings, oneshot::Sender<Result<Settings, Trouble>>)>>;
 
-/// `answer(undefined, database, username, password)` or `answer(problem, lasting)`
+/// `answer(undefined, database, { username, password })` or `answer(problem, lasting)`
 ///
 /// # Safety
-/// Called by N-API with what `log_in` left as data.
+/// Called by N-API as a function made with a share of what is waiting.
 unsafe extern "C" fn answered(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    let (mut count, mut arguments, mut data) = (4, [ptr::null_mut(); 4], ptr::null_mut());
-    // SAFETY: the out pointers are valid, and there is room for four arguments; missing ones become undefined. The data
-    // lives until the function is collected, and it is being called.
-    let (engine, waiting) = unsafe {
-        sys::napi_get_cb_info(env, info, &mut count, arguments.as_mut_ptr(), ptr::null_mut(), &mut data);
-        (Engine::new(env), &*data.cast::<Waiting>())
-    };
-    // A panic must not cross into the engine; the question then stays without an answer.
-    let _ = catch_unwind(AssertUnwindSafe(|| {
-        let [problem, lasting_or_database, username, password] = arguments.map(Value);
-        let Some((mut settings, reply)) = waiting.borrow_mut().take() else { return };
-        let answer = match (engine.string(problem), engine.to_f64(lasting_or_database)) {
-            (None, Some(database)) if database >= 0.0 => {
-                settings.database = database as u32;
-                settings.username = engine.string(username);
-                let empty = || settings.username.as_ref().map(|_| Secret::new(""));
-                settings.password = engine.string(password).map(Secret::new).or_else(empty);
-                Ok(settings)
-            }
-            (problem, _) => Err(match engine.to_bool(lasting_or_database) {
-                Some(true) => Trouble::Refused(StoreError { cause: problem, ..unknown_database() }),
-                _ => Trouble::Passing(StoreError { cause: problem, ..no_answer() }),
-            }),
-        };
-        drop(reply.send(answer));
-    }));
-    ptr::null_mut()
+    // SAFETY: see above.
+    unsafe {
+        Engine::enter(env, info, |engine, waiting: &Rc<Waiting>, [problem, database, login]| {
+            let Some((settings, reply)) = waiting.borrow_mut().take() else { return Ok(engine.undefined()) };
+            let answer = match (engine.string(problem), engine.to_f64(database)) {
+                (None, Some(database)) => Ok(logged_in(engine, settings, database as u32, login)?),
+                (cause, _) => Err(match engine.to_bool(database) {
+                    Some(true) => Trouble::Refused(StoreError { cause, ..unknown_database() }),
+                    _ => Trouble::Passing(StoreError { cause, ..no_answer() }),
+                }),
+            };
+            // Whoever asked may have stopped waiting.
+            drop(reply.send(answer));
+            Ok(engine.undefined())
+        })
+    }
 }
 
-/// # Safety
-/// Called by N-API, once, with what `log_in` left.
-unsafe extern "C" fn forget(_: sys::napi_env, data: *mut c_void, _: *mut c_void) {
-    // SAFETY: see above.
-    drop(unsafe { Rc::from_raw(data.cast::<Waiting>()) });
+/// The settings with what only the client knows. A user without a password has an empty one, as node-redis sends it.
+fn logged_in(engine: Engine, settings: Settings, database: u32, login: Value) -> Result<Settings, Thrown> {
+    let username = engine.string(engine.get(login, c"username")?);
+    let empty = username.as_ref().map(|_| Secret::new(""));
+    let password = engine.string(engine.get(login, c"password")?).map(Secret::new).or(empty);
+    Ok(Settings { database, username, password, ..settings })
 }
 
 impl Question {

@@ -1,32 +1,28 @@
 //! What happens when JavaScript calls one of the store's functions: arguments in, promise out, the call queued.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use napi::sys;
 
-use super::engine::{Engine, Thrown, Type, Value};
-use super::error;
+use super::engine::{Callback, Engine, Thrown, Type, Value};
 use super::store_object::Store;
+use super::{error, settle};
 use crate::link::{Link, Request};
-use crate::store::{Call, Kind};
+use crate::store::{Answer, Call, Kind};
 
 /// A scratch buffer larger than this is given away with its call instead of being copied and kept.
 const MOST_SCRATCH: usize = 64 * 1024;
-
-type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 /// The function behind one of the eight methods.
 pub fn callback(kind: Kind) -> Callback {
     macro_rules! entry {
         ($kind:ident) => {{
             /// # Safety
-            /// Called by N-API with a share of a store as data.
+            /// Called by N-API as a function made with a share of a store.
             unsafe extern "C" fn entry(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
                 // SAFETY: see above.
-                unsafe { enter(env, info, |store, arguments| store_call(store, Kind::$kind, arguments)) }
+                unsafe { Engine::enter(env, info, |_, store, arguments| store_call(store, Kind::$kind, arguments)) }
             }
             entry
         }};
@@ -46,45 +42,15 @@ pub fn callback(kind: Kind) -> Callback {
 /// `close()`
 ///
 /// # Safety
-/// Called by N-API with a share of a store as data.
+/// Called by N-API as a function made with a share of a store.
 pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: see above.
     unsafe {
-        enter(env, info, |store, _| {
-            let (deferred, promise) = store.environment.engine.promise()?;
+        Engine::enter(env, info, |engine, store: &Rc<Store>, _| {
+            let (deferred, promise) = engine.promise()?;
             store.close(deferred);
             Ok(promise)
         })
-    }
-}
-
-/// Opens a callback: its store and arguments; what it throws becomes the pending exception, and so does a panic.
-///
-/// # Safety
-/// To be called in a callback of N-API, with a share of a store as data.
-unsafe fn enter(
-    env: sys::napi_env,
-    info: sys::napi_callback_info,
-    body: impl FnOnce(&Rc<Store>, [Value; 3]) -> Result<Value, Thrown>,
-) -> sys::napi_value {
-    let (mut count, mut arguments, mut data) = (3, [ptr::null_mut(); 3], ptr::null_mut());
-    // SAFETY: the out pointers are valid, and there is room for three arguments; missing ones become undefined.
-    let engine = unsafe {
-        sys::napi_get_cb_info(env, info, &mut count, arguments.as_mut_ptr(), ptr::null_mut(), &mut data);
-        Engine::new(env)
-    };
-    // SAFETY: the function owns a share of the store for as long as it can be called; `ManuallyDrop` leaves it that share.
-    let store = std::mem::ManuallyDrop::new(unsafe { Rc::from_raw(data.cast::<Store>()) });
-    match catch_unwind(AssertUnwindSafe(|| body(&store, arguments.map(Value)))) {
-        Ok(Ok(value)) => value.0,
-        Ok(Err(thrown)) => {
-            engine.throw(thrown.0);
-            ptr::null_mut()
-        }
-        Err(_) => {
-            engine.throw(engine.plain_error("@idioteque/redis failed internally; this is a bug, please report it"));
-            ptr::null_mut()
-        }
     }
 }
 
@@ -96,7 +62,10 @@ fn store_call(store: &Rc<Store>, kind: Kind, [id, task, value]: [Value; 3]) -> R
     let (deferred, promise) = engine.promise()?;
     match prepare(store, kind, id, task, json) {
         Err(error) => engine.settle(deferred, Err(error)),
-        Ok((call, link)) => {
+        Ok(Prepared::Known(call, answer)) => {
+            engine.settle(deferred, settle::value_of(&store.environment, &call, answer));
+        }
+        Ok(Prepared::ToSend(call, link)) => {
             let environment = &store.environment;
             store.call_begun();
             let token = environment.begin_call(deferred, store.clone());
@@ -106,14 +75,22 @@ fn store_call(store: &Rc<Store>, kind: Kind, [id, task, value]: [Value; 3]) -> R
     Ok(promise)
 }
 
+/// A call whose arguments are good.
+enum Prepared {
+    /// The answer is known already.
+    Known(Call, Answer),
+    /// Redis has to be asked.
+    ToSend(Call, Arc<Link>),
+}
+
 /// Checks the arguments and makes the call of them, or the error to reject with.
 fn prepare(
-    store: &Store,
+    store: &Rc<Store>,
     kind: Kind,
     id: Value,
     task: Value,
     json: Option<Result<Value, Thrown>>,
-) -> Result<(Call, Arc<Link>), Value> {
+) -> Result<Prepared, Value> {
     let environment = &store.environment;
     let engine = environment.engine;
     // Taken, not borrowed: making an error may run the caller's code, which may call the store again.
@@ -132,6 +109,14 @@ fn prepare(
             return Err(error::store_error(environment, &error, Some(&call)));
         }
     };
+    let (id_bytes, task_bytes) = (&text[..id_end], &text[id_end..]);
+    if kind.writes() {
+        environment.turn.forget(id_bytes);
+    } else if let Some(answer) = environment.turn.answer(store, kind, id_bytes, task_bytes) {
+        return Ok(Prepared::Known(Call::new(kind, style, text, id_end, task_end), answer));
+    } else {
+        environment.turn.missed(store, kind, id_bytes);
+    }
     match json {
         None => {}
         Some(Ok(json)) if engine.append_text(json, &mut text) => {}
@@ -140,12 +125,15 @@ fn prepare(
             return Err(error::unserialisable(environment, json.err(), &call));
         }
     }
-    if text.len() > MOST_SCRATCH {
-        return Ok((Call::new(kind, style, text, id_end, task_end), link));
-    }
-    let call = Call::new(kind, style, text.as_slice().to_vec(), id_end, task_end);
-    environment.scratch.replace(text);
-    Ok((call, link))
+    let own = if text.len() > MOST_SCRATCH {
+        text
+    } else {
+        let own = text.as_slice().to_vec();
+        environment.scratch.replace(text);
+        own
+    };
+    let call = Call::new(kind, style, own, id_end, task_end).carrying(store.ahead(kind));
+    Ok(Prepared::ToSend(call, link))
 }
 
 /// `JSON.stringify(value)`: a string, or `undefined` for what has no JSON form.

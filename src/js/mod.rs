@@ -12,3 +12,4 @@ mod read;
 mod recognise;
 mod settle;
 mod store_object;
+mod turn;

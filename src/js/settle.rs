@@ -16,8 +16,8 @@ use super::environment::Environment;
 use super::error;
 use super::live::Question;
 use crate::link::{Finished, Sink};
-use crate::store::Answer;
 use crate::store::reply::Results;
+use crate::store::{Answer, Call};
 
 /// How long one wake-up may settle promises before the event loop gets its turn.
 const SLICE: Duration = Duration::from_millis(4);
@@ -197,6 +197,7 @@ impl Desk {
         for question in questions {
             environment.engine.scope(|| question.answer(environment));
         }
+        environment.turn.begin();
         let started = Instant::now();
         loop {
             environment.engine.scope(|| {
@@ -206,33 +207,49 @@ impl Desk {
                 }
             });
             if self.backlog.borrow().is_empty() {
-                return;
+                break;
             }
             if started.elapsed() >= SLICE {
                 Mailbox::call(&mut environment.mailbox.lock());
-                return;
+                break;
             }
         }
+        environment.turn.watch(environment.engine);
     }
 }
 
 fn settle(environment: &Environment, finished: Finished) {
     let Some(pending) = environment.end_call(finished.request.token) else { return };
-    let engine = environment.engine;
     let call = &finished.request.call;
+    // A write may have happened even if it failed, and after any failure it is better to ask again.
+    if call.kind.writes() || finished.outcome.is_err() {
+        environment.turn.forget(call.id());
+    }
     let outcome = match finished.outcome {
         Err(error) => Err(error::store_error(environment, &error, Some(call))),
-        Ok(Answer::Nothing) => Ok(engine.undefined()),
-        Ok(Answer::Flag(flag)) => Ok(engine.boolean(flag)),
-        Ok(Answer::Value(None)) => Ok(engine.undefined()),
-        Ok(Answer::Value(Some(json))) => {
+        Ok(reply) => {
+            // What another database holds answers no question about this one.
+            let snapshot = reply.snapshot.filter(|_| pending.database == pending.store.database());
+            environment.turn.settled(&pending.store, call.kind, call.id(), snapshot);
+            value_of(environment, call, reply.answer)
+        }
+    };
+    environment.engine.settle(pending.deferred, outcome);
+    pending.store.call_ended();
+}
+
+/// What a promise is settled with: the answer, or the error when a stored result is not JSON.
+pub fn value_of(environment: &Environment, call: &Call, answer: Answer) -> Result<Value, Value> {
+    let engine = environment.engine;
+    match answer {
+        Answer::Nothing | Answer::Value(None) => Ok(engine.undefined()),
+        Answer::Flag(flag) => Ok(engine.boolean(flag)),
+        Answer::Value(Some(json)) => {
             parse(environment, &json).map_err(|thrown| error::unparsable(environment, call, call.task(), &json, thrown))
         }
-        Ok(Answer::Results(results)) => table(environment, results)
+        Answer::Results(results) => table(environment, results)
             .map_err(|(task, json, thrown)| error::unparsable(environment, call, &task, &json, thrown)),
-    };
-    engine.settle(pending.deferred, outcome);
-    pending.store.call_ended();
+    }
 }
 
 /// `JSON.parse(text)`

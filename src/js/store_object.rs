@@ -2,11 +2,9 @@
 //! may destructure it, spread it, wrap it and spy on it.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::ffi::{CStr, c_void};
+use std::ffi::CStr;
 use std::rc::Rc;
 use std::sync::Arc;
-
-use napi::sys;
 
 use super::engine::{Deferred, Engine, Thrown, Type, Value};
 use super::environment::Environment;
@@ -16,7 +14,8 @@ use super::method;
 use crate::config::options::Options;
 use crate::error::{Code, StoreError};
 use crate::link::{Link, Target};
-use crate::store::{Kind, Style};
+use crate::store::habit::Habits;
+use crate::store::{Ahead, Kind, Style};
 
 /// One store. JavaScript thread only. Its functions own it; when the last of them is collected, its connection is released.
 pub struct Store {
@@ -31,6 +30,7 @@ pub struct Store {
     closers: RefCell<Vec<Deferred>>,
     origin: Origin,
     options: Options,
+    habits: RefCell<Habits>,
     connected: OnceCell<Connected>,
 }
 
@@ -87,11 +87,17 @@ impl Store {
             State::Database(database) if database != connected.database.get() && !self.closed.get() => {
                 let target = self.target()?;
                 connected.database.set(target.settings.database);
+                self.environment.turn.end();
                 connected.link.replace(Some(Link::open(target)?));
                 Ok(())
             }
             State::Database(_) | State::Unknown => Ok(()),
         }
+    }
+
+    /// The database that calls are made for.
+    pub fn database(&self) -> u32 {
+        self.connected.get().map_or(0, |connected| connected.database.get())
     }
 
     /// Where to connect, as far as that is known now.
@@ -120,6 +126,24 @@ impl Store {
         let database = Cell::new(settings.database);
         let link = RefCell::new(Some(Link::open(target)?));
         Ok(self.connected.get_or_init(|| Connected { style: Arc::new(style), link, database }))
+    }
+
+    /// What a call should carry along.
+    pub fn ahead(&self, kind: Kind) -> Ahead {
+        if self.options.read_ahead { self.habits.borrow().ahead(kind) } else { Ahead::Nothing }
+    }
+
+    /// Whether what a call carried was asked.
+    pub fn was_carried(&self, kind: Kind, used: bool) {
+        let mut habits = self.habits.borrow_mut();
+        if used { habits.used(kind) } else { habits.unused(kind) }
+    }
+
+    /// A question was sent that a call of this kind, in the same turn, could have carried.
+    pub fn could_have_carried(&self, kind: Kind, asked: Kind) {
+        if Ahead::of(kind).covers(asked) {
+            self.habits.borrow_mut().missed(kind);
+        }
     }
 
     /// A call of this store is on its way.
@@ -165,14 +189,15 @@ pub fn create(environment: Rc<Environment>, origin: Origin, options: Options) ->
         closers: RefCell::default(),
         origin,
         options,
+        habits: RefCell::default(),
         connected: OnceCell::new(),
     });
     let object = engine.object()?;
     for kind in Kind::ALL {
-        let function = function(engine, kind.name(), method::callback(kind), &store)?;
+        let function = engine.function_sharing(kind.name(), method::callback(kind), store.clone())?;
         engine.set_by(object, engine.text(kind.name().as_bytes())?, function)?;
     }
-    let close = function(engine, "close", method::close, &store)?;
+    let close = engine.function_sharing("close", method::close, store.clone())?;
     engine.set(object, c"close", close)?;
     let dispose = well_known(engine, c"asyncDispose")?;
     if engine.type_of(dispose) == Type::Symbol {
@@ -186,30 +211,4 @@ pub fn create(environment: Rc<Environment>, origin: Origin, options: Options) ->
 fn well_known(engine: Engine, name: &CStr) -> Result<Value, Thrown> {
     let symbol = engine.get(engine.global()?, c"Symbol")?;
     engine.get(symbol, name)
-}
-
-/// A function that owns a share of the store until it is collected.
-fn function(
-    engine: Engine,
-    name: &str,
-    callback: unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value,
-    store: &Rc<Store>,
-) -> Result<Value, Thrown> {
-    let share = Rc::into_raw(store.clone()).cast_mut().cast::<c_void>();
-    let made = engine.function(name, callback, share).and_then(|function| {
-        engine.on_collected(function, share, release)?;
-        Ok(function)
-    });
-    if made.is_err() {
-        // SAFETY: the engine did not take the share.
-        drop(unsafe { Rc::from_raw(share.cast::<Store>()) });
-    }
-    made
-}
-
-/// # Safety
-/// Called by N-API, once, with the share that `function` made.
-unsafe extern "C" fn release(_: sys::napi_env, share: *mut c_void, _: *mut c_void) {
-    // SAFETY: see above.
-    drop(unsafe { Rc::from_raw(share.cast::<Store>()) });
 }

@@ -123,17 +123,15 @@ impl Batch {
     }
 
     /// Matches replies to calls.
-    pub fn settle(self, replies: Vec<Value>, dialect: &mut Dialect) -> Vec<Settled> {
-        let mut replies = replies.into_iter();
+    pub fn settle(self, mut replies: Vec<Value>, dialect: &mut Dialect) -> Vec<Settled> {
+        let mut rest = replies.as_mut_slice();
         let mut settled = Vec::with_capacity(self.slots.len());
         for slot in self.slots {
-            let own = replies.by_ref().take(slot.replies);
-            let Some(waiting) = slot.waiting else {
-                own.for_each(drop);
-                continue;
-            };
-            settled.push(match reply::read(waiting.request.call.kind, own.collect()) {
-                Ok(answer) => Settled::Finished(waiting.finish(Ok(answer))),
+            let (own, others) = rest.split_at_mut(slot.replies.min(rest.len()));
+            rest = others;
+            let Some(waiting) = slot.waiting else { continue };
+            settled.push(match reply::read(&waiting.request.call, own) {
+                Ok(reply) => Settled::Finished(waiting.finish(Ok(reply))),
                 Err(refusal) => refuse(waiting, refusal, self.dialect, dialect),
             });
         }

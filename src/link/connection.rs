@@ -1,7 +1,7 @@
 //! One server: a supervisor that connects, sends what is queued in pipelines, hands back the answers, gives up what is past
 //! its deadline, and after a lost connection sends again what was in flight, fenced against its own past and in its old order.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -9,22 +9,18 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError};
-use tokio::task::coop::unconstrained;
 use tokio::time::{Sleep, sleep_until};
 
 use super::batch::{Batch, Settled};
-use super::handshake::Handshake;
+use super::handshake::Identity;
+use super::live::{Live, connect};
 use super::pending::{Waiting, deliver, expired};
 use super::retry::{Backoff, Trouble};
-use super::source::{client_ended, settings_now};
-use super::stream::{Progress, dial};
+use super::source::client_ended;
 use super::{Finished, Inbox, Target};
-use crate::config::Settings;
+use crate::config::Address;
 use crate::store::call::Dialect;
 
-/// Messages the driver may hold that it has not yet written. More than the batches we allow, so that sending never waits.
-const DRIVER_QUEUE: usize = 1024;
 /// Calls in flight on one connection; the rest waits here, where a deadline means that nothing was applied.
 const WINDOW_CALLS: usize = 16_384;
 /// Bytes of arguments in flight on one connection, unless a single batch is larger.
@@ -80,18 +76,9 @@ struct Supervisor {
     /// The link's last handle is gone.
     closed: bool,
     dialect: Dialect,
-    /// Ids of connections given up with bytes of ours on their way; the next connection kills them first.
-    abandoned: Vec<i64>,
+    /// Connections given up with bytes of ours on their way; the next connection kills them first.
+    abandoned: Vec<Identity>,
     alarm: Pin<Box<Sleep>>,
-}
-
-/// A live connection: the crate's multiplexer and its driver, polled in the supervisor's own task, so that a wake-up
-/// reads, answers, sends and flushes without going through the scheduler in between.
-struct Live {
-    connection: MultiplexedConnection,
-    driver: Pin<Box<dyn Future<Output = ()> + Send>>,
-    progress: Progress,
-    id: Option<i64>,
 }
 
 /// Why the supervisor stopped using a connection.
@@ -106,15 +93,15 @@ impl Supervisor {
     async fn run(&mut self) {
         let mut backoff = Backoff::default();
         let mut trouble = Trouble::connecting(&self.target.settings.address);
-        // What connected last: good for another connection where a live client has no time to say what it is set to now.
-        let mut known = None;
+        // Whether a connection was made with the target's settings, so that they are complete.
+        let mut proven = false;
         loop {
-            let connecting = connect(self.target.clone(), known.clone(), self.abandoned.clone());
+            let connecting = connect(self.target.clone(), proven, self.abandoned.clone());
             trouble = match self.tend_until(pin!(connecting), &trouble).await {
                 None => return,
                 Some(Err(trouble)) => trouble,
                 Some(Ok((live, settings))) => {
-                    known = Some(settings);
+                    (self.target.settings, proven) = (settings, true);
                     self.abandoned.clear();
                     let started = Instant::now();
                     let end = self.serve(live).await;
@@ -143,7 +130,7 @@ impl Supervisor {
         poll_fn(|cx| {
             loop {
                 let now = Instant::now();
-                self.take_in(now);
+                let taken = self.take_in(cx, now);
                 self.expire(now, Some(trouble));
                 deliver(&mut self.finished);
                 if self.is_done() {
@@ -152,7 +139,7 @@ impl Supervisor {
                 if let Poll::Ready(value) = event.as_mut().poll(cx) {
                     return Poll::Ready(Some(value));
                 }
-                if self.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline)) && self.leave_word(cx) {
+                if !taken && self.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline)) {
                     return Poll::Pending;
                 }
             }
@@ -164,23 +151,25 @@ impl Supervisor {
     async fn serve(&mut self, mut live: Live) -> End {
         let (mut seen, mut heard_at) = (live.progress.count(), Instant::now());
         let mut ended = pin!(client_ended(self.target.source.clone()));
+        let mut peer_closed = false;
         let end = poll_fn(|cx| {
             loop {
                 let now = Instant::now();
-                self.take_in(now);
+                let taken = self.take_in(cx, now);
                 self.expire(now, None);
                 self.send_again(now);
                 let sent = self.send(&live.connection, cx, now);
-                let broken = live.driver.as_mut().poll(cx).is_ready();
+                peer_closed |= live.driver.as_mut().poll(cx).is_ready();
+                live.hear_greeting(cx);
                 let settled = self.settle(cx, now);
                 deliver(&mut self.finished);
                 match settled {
                     Err(trouble) => return Poll::Ready(End::Replace(trouble)),
-                    Ok(_) if broken => {
+                    Ok(_) if peer_closed => {
                         return Poll::Ready(End::Replace(Trouble::lost("the server closed the connection")));
                     }
                     Ok(_) if self.is_done() => return Poll::Ready(End::Closed),
-                    Ok(any) if any || sent => continue,
+                    Ok(any) if any || sent || taken => continue,
                     Ok(_) => {}
                 }
                 if self.batches.is_empty()
@@ -193,7 +182,7 @@ impl Supervisor {
                 }
                 let silent_at = self.batches.front().map(|batch| batch.sent_at.max(heard_at) + self.silence);
                 if silent_at.is_some_and(|at| at <= now) {
-                    return Poll::Ready(End::Replace(Trouble::lost("the server stopped answering")));
+                    return Poll::Ready(End::Replace(Trouble::silent(&self.target.settings.address)));
                 }
                 let deadlines = [
                     silent_at,
@@ -202,14 +191,16 @@ impl Supervisor {
                     self.queue.front().map(|waiting| waiting.deadline),
                     self.refused.front().map(|waiting| waiting.deadline),
                 ];
-                if self.sleep_until(cx, deadlines.into_iter().flatten().min()) && self.leave_word(cx) {
+                if self.sleep_until(cx, deadlines.into_iter().flatten().min()) {
                     return Poll::Pending;
                 }
             }
         })
         .await;
-        if !self.batches.is_empty() {
-            self.abandoned.extend(live.id);
+        // A server that closes a Unix socket has done with it; a closed TCP connection may have had a proxy in between.
+        let done_with = peer_closed && matches!(self.target.settings.address, Address::Unix(_));
+        if !self.batches.is_empty() && !done_with {
+            self.abandoned.extend(live.identity.take());
             let surplus = self.abandoned.len().saturating_sub(MOST_ABANDONED);
             self.abandoned.drain(..surplus);
         }
@@ -219,28 +210,24 @@ impl Supervisor {
         end
     }
 
-    /// Moves what has arrived into the queue.
-    fn take_in(&mut self, now: Instant) {
+    /// Moves what has arrived into the queue, and returns true; or leaves word to be woken. Only after the latter may the
+    /// supervisor sleep.
+    fn take_in(&mut self, cx: &Context<'_>, now: Instant) -> bool {
         let mut inbox = self.inbox.lock();
         self.closed = inbox.closed;
+        if inbox.requests.is_empty() {
+            match &inbox.sleeper {
+                Some(sleeper) if sleeper.will_wake(cx.waker()) => {}
+                _ => inbox.sleeper = Some(cx.waker().clone()),
+            }
+            return false;
+        }
         let requests = std::mem::take(&mut inbox.requests);
         drop(inbox);
         let deadline = now + self.target.command_timeout;
         for request in requests {
             self.queue.push_back(Waiting { request, sequence: self.next_sequence, deadline, sent: false });
             self.next_sequence += 1;
-        }
-    }
-
-    /// Leaves word to be woken when something arrives; false when something has, which must be taken in first.
-    fn leave_word(&self, cx: &Context<'_>) -> bool {
-        let mut inbox = self.inbox.lock();
-        if !inbox.requests.is_empty() || inbox.closed != self.closed {
-            return false;
-        }
-        match &inbox.sleeper {
-            Some(sleeper) if sleeper.will_wake(cx.waker()) => {}
-            _ => inbox.sleeper = Some(cx.waker().clone()),
         }
         true
     }
@@ -273,9 +260,23 @@ impl Supervisor {
         }
     }
 
+    /// While something of an execution waits to be sent again, keeps what came after it for the same execution behind it.
+    fn hold_back(&mut self) {
+        if self.refused.is_empty() || self.queue.is_empty() {
+            return;
+        }
+        let mut executions: HashSet<Vec<u8>> = HashSet::new();
+        executions.extend(self.refused.iter().map(|waiting| waiting.request.call.id().to_vec()));
+        let (held, free): (VecDeque<_>, _) =
+            self.queue.drain(..).partition(|waiting| executions.contains(waiting.request.call.id()));
+        self.queue = free;
+        self.refused.extend(held);
+    }
+
     /// Sends from the queue as far as the window allows; true when anything was sent.
     fn send(&mut self, connection: &MultiplexedConnection, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut any = false;
+        self.hold_back();
         while !self.queue.is_empty()
             && self.batches.len() < WINDOW_BATCHES
             && self.calls_in_flight < WINDOW_CALLS
@@ -347,50 +348,5 @@ impl Supervisor {
         }
         self.alarm.as_mut().reset(moment.into());
         self.alarm.as_mut().poll(cx).is_pending()
-    }
-}
-
-/// Connects and shakes hands, within the time limit. Returns the settings that were right, too.
-async fn connect(target: Target, known: Option<Settings>, abandoned: Vec<i64>) -> Result<(Live, Settings), Trouble> {
-    let started = Instant::now();
-    let settings = settings_now(&target, known).await?;
-    let address = &settings.address;
-    let attempt = async {
-        let stream = dial(address, settings.family).await.map_err(|error| Trouble::dial(&error, address))?;
-        let progress = stream.progress();
-        let config = AsyncConnectionConfig::new()
-            .set_response_timeout(None)
-            .set_connection_timeout(None)
-            .set_pipeline_buffer_size(DRIVER_QUEUE);
-        let lost = |error: RedisError| Trouble::lost(&error.to_string());
-        // Nothing to log in with: this handshake is ours, so that refusals keep the server's own code.
-        let (mut connection, driver) =
-            MultiplexedConnection::new_with_config(&RedisConnectionInfo::default(), stream, config)
-                .await
-                .map_err(lost)?;
-        let mut driver: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(driver);
-        let handshake = Handshake::new(&settings, &abandoned);
-        let commands = handshake.pipeline.len();
-        let replies = {
-            let mut answer = pin!(unconstrained(connection.send_packed_commands(&handshake.pipeline, 0, commands)));
-            poll_fn(|cx| {
-                if let Poll::Ready(replies) = answer.as_mut().poll(cx) {
-                    return Poll::Ready(replies.map_err(lost));
-                }
-                let ended = driver.as_mut().poll(cx).is_ready();
-                match answer.as_mut().poll(cx) {
-                    Poll::Pending if ended => Poll::Ready(Err(Trouble::lost("the server closed the connection"))),
-                    answer => answer.map_err(lost),
-                }
-            })
-            .await?
-        };
-        let id = handshake.read(&replies).map_err(Trouble::handshake)?;
-        Ok(Live { connection, driver, progress, id })
-    };
-    let limit = target.connect_timeout.saturating_sub(started.elapsed());
-    match tokio::time::timeout(limit, attempt).await {
-        Ok(result) => result.map(|live| (live, settings.clone())),
-        Err(_) => Err(Trouble::dial(&std::io::ErrorKind::TimedOut.into(), address)),
     }
 }

@@ -7,19 +7,19 @@ use crate::store::reply::Refusal;
 
 /// The commands, and where their replies are.
 pub struct Handshake {
-    /// AUTH, SELECT, CLIENT KILL …, CLIENT SETNAME, CLIENT ID: in this order, as far as needed.
+    /// AUTH, SELECT, CLIENT KILL …, CLIENT SETNAME, CLIENT INFO: in this order, as far as needed.
     pub pipeline: Pipeline,
-    /// How many of the first replies must not be errors.
-    required: usize,
+    /// How many of the first replies must not be errors; calls may only follow once they are there.
+    pub required: usize,
 }
 
 impl Handshake {
     /// The handshake for a server.
     ///
-    /// `abandoned` are the ids of earlier connections that may still have bytes of ours on their way. Killing them first
-    /// means that none of those can be applied after what is now sent again.
+    /// `abandoned` are earlier connections that may still have bytes of ours on their way. Killing them first means that
+    /// none of those can be applied after what is now sent again.
     /// <https://redis.io/docs/latest/commands/client-kill/>
-    pub fn new(settings: &Settings, abandoned: &[i64]) -> Self {
+    pub fn new(settings: &Settings, abandoned: &[Identity]) -> Self {
         let mut pipeline = Pipeline::new();
         if settings.username.is_some() || settings.password.is_some() {
             pipeline.cmd("AUTH");
@@ -32,39 +32,68 @@ impl Handshake {
             pipeline.cmd("SELECT").arg(settings.database);
         }
         let required = pipeline.len();
-        for id in abandoned {
-            pipeline.cmd("CLIENT").arg("KILL").arg("ID").arg(*id);
+        for Identity { id, address } in abandoned {
+            pipeline.cmd("CLIENT").arg("KILL").arg("ID").arg(id).arg("ADDR").arg(address);
         }
         if let Some(name) = &settings.client_name {
             pipeline.cmd("CLIENT").arg("SETNAME").arg(name);
         }
-        pipeline.cmd("CLIENT").arg("ID");
+        pipeline.cmd("CLIENT").arg("INFO");
         Self { pipeline, required }
     }
 
-    /// Reads the replies: this connection's id, if the server tells it.
+    /// Reads the replies: who we are to the server, if it tells.
     ///
     /// # Errors
-    /// The server's refusal of the credentials or the database. Where the ACL forbids `CLIENT`, closing the old socket
-    /// without sending what it still holds has to do as a fence.
-    pub fn read(&self, replies: &[Value]) -> Result<Option<i64>, Refusal> {
-        for reply in &replies[..self.required.min(replies.len())] {
+    /// The server's refusal of the credentials or the database. Where `CLIENT` is forbidden or too old, closing the old
+    /// socket without sending what it still holds has to do as a fence.
+    pub fn read(replies: &[Value], required: usize) -> Result<Option<Identity>, Refusal> {
+        for reply in &replies[..required.min(replies.len())] {
             if let Value::ServerError(error) = reply {
-                return Err(Refusal { code: error.code().into(), detail: error.details().unwrap_or_default().into() });
+                return Err(Refusal::new(error));
             }
         }
         match replies.last() {
-            Some(Value::Int(id)) => Ok(Some(*id)),
             // Without a password the connection is accepted, and then every command refused: say so now.
-            Some(Value::ServerError(error)) if passes_later(error.code()) => {
-                Err(Refusal { code: error.code().into(), detail: error.details().unwrap_or_default().into() })
-            }
-            _ => Ok(None),
+            Some(Value::ServerError(error)) if concerns_all(error.code()) => Err(Refusal::new(error)),
+            last => Ok(last.and_then(Identity::read)),
         }
     }
 }
 
-/// Errors that concern the connection as a whole, not the permission to use `CLIENT ID`.
-fn passes_later(code: &str) -> bool {
+/// What the server calls a connection. A server that restarts gives out the same ids again, so the id alone could be a
+/// stranger's: the address it sees us under has to match too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    id: String,
+    address: String,
+}
+
+impl Identity {
+    /// Reads the answer to `CLIENT INFO`, since Redis 6.2: <https://redis.io/docs/latest/commands/client-info/>.
+    pub fn read(reply: &Value) -> Option<Identity> {
+        let Value::BulkString(line) = reply else { return None };
+        let line = std::str::from_utf8(line).ok()?;
+        let field = |name: &str| line.split_ascii_whitespace().find_map(|word| word.strip_prefix(name));
+        Some(Identity { id: field("id=")?.into(), address: field("addr=")?.into() })
+    }
+}
+
+/// Errors that concern the connection as a whole, not the permission to use `CLIENT INFO`.
+fn concerns_all(code: &str) -> bool {
     matches!(code, "NOAUTH" | "LOADING")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_known_by_id_and_address() {
+        let line = b"id=7 addr=127.0.0.1:59412 laddr=127.0.0.1:6379 fd=8 name= age=0 db=0 cmd=client|info".to_vec();
+        let identity = Identity { id: "7".into(), address: "127.0.0.1:59412".into() };
+        assert_eq!(Identity::read(&Value::BulkString(line)), Some(identity));
+        assert_eq!(Identity::read(&Value::Int(7)), None);
+        assert_eq!(Identity::read(&Value::BulkString(b"id=7".to_vec())), None);
+    }
 }

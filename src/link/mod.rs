@@ -5,6 +5,7 @@ mod batch;
 mod connection;
 mod handshake;
 mod io_thread;
+mod live;
 mod pending;
 mod retry;
 mod source;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use crate::config::Settings;
 use crate::error::{Code, StoreError};
-use crate::store::{Answer, Call};
+use crate::store::{Call, Reply};
 
 pub use retry::Trouble;
 pub use source::{Asked, Source};
@@ -44,7 +45,7 @@ impl Request {
         Self { call, token, sink, answered: false }
     }
 
-    fn finish(mut self, outcome: Result<Answer, StoreError>) -> Finished {
+    fn finish(mut self, outcome: Result<Reply, StoreError>) -> Finished {
         self.answered = true;
         Finished { request: self, outcome }
     }
@@ -65,7 +66,7 @@ pub struct Finished {
     /// What was asked.
     pub request: Request,
     /// What came of it.
-    pub outcome: Result<Answer, StoreError>,
+    pub outcome: Result<Reply, StoreError>,
 }
 
 /// Everything that makes two stores share one connection.

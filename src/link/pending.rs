@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::retry::Trouble;
 use super::{Finished, Request};
 use crate::error::{Code, StoreError};
-use crate::store::Answer;
+use crate::store::Reply;
 
 /// A request and what has happened to it.
 pub struct Waiting {
@@ -23,7 +23,7 @@ pub struct Waiting {
 
 impl Waiting {
     /// Answers the call.
-    pub fn finish(self, outcome: Result<Answer, StoreError>) -> Finished {
+    pub fn finish(self, outcome: Result<Reply, StoreError>) -> Finished {
         self.request.finish(outcome)
     }
 

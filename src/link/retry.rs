@@ -101,6 +101,13 @@ impl Trouble {
         Trouble::Passing(StoreError::new(Code::Connection, message))
     }
 
+    /// There is a connection, and nothing comes over it.
+    pub fn silent(address: &Address) -> Self {
+        let message =
+            format!("{} took the connection but does not answer: is the server stopped or overloaded?", place(address));
+        Trouble::Passing(StoreError::new(Code::Timeout, message))
+    }
+
     /// A connection that was in use ended.
     pub fn lost(detail: &str) -> Self {
         Trouble::Passing(StoreError {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use redis::{Cmd, Pipeline};
 
 use super::keys::{Key, Role};
+use super::snapshot::Ahead;
 
 /// The eight store calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +108,8 @@ pub struct Call {
     pub kind: Kind,
     /// How the store writes.
     pub style: Arc<Style>,
+    /// The reads it carries along.
+    pub ahead: Ahead,
     /// Execution id, task id and JSON value, one after the other.
     text: Vec<u8>,
     id_end: usize,
@@ -117,7 +120,12 @@ impl Call {
     /// A call. `text` is execution id, task id and value one after the other; the latter two are empty where the call
     /// has none.
     pub fn new(kind: Kind, style: Arc<Style>, text: Vec<u8>, id_end: usize, task_end: usize) -> Self {
-        Self { kind, style, text, id_end, task_end }
+        Self { kind, style, ahead: Ahead::Nothing, text, id_end, task_end }
+    }
+
+    /// The same call, carrying reads along.
+    pub fn carrying(self, ahead: Ahead) -> Self {
+        Self { ahead, ..self }
     }
 
     /// The execution id, as UTF-8.
@@ -148,6 +156,7 @@ impl Call {
     /// Adds the call's commands to a pipeline and returns how many replies they bring.
     pub fn append(&self, dialect: Dialect, pipeline: &mut Pipeline) -> usize {
         let before = pipeline.len();
+        self.ahead.append_before(self, pipeline);
         match self.kind {
             Kind::BeginExecution => self.append_begin(dialect, pipeline),
             Kind::IsExecutionInProgress => self.push(pipeline, "GET", Role::Execution, &[]),
@@ -182,6 +191,7 @@ impl Call {
                 pipeline.cmd("EXEC");
             }
         }
+        self.ahead.append_behind(self, pipeline);
         pipeline.len() - before
     }
 
@@ -208,7 +218,8 @@ impl Call {
         }
     }
 
-    fn push(&self, pipeline: &mut Pipeline, name: &str, role: Role, arguments: &[&[u8]]) {
+    /// Adds one command on one of the execution's keys.
+    pub fn push(&self, pipeline: &mut Pipeline, name: &str, role: Role, arguments: &[&[u8]]) {
         let key = self.key(role);
         let size = name.len() + key.size() + arguments.iter().map(|argument| argument.len()).sum::<usize>();
         let mut command = Cmd::with_capacity(2 + arguments.len(), size);

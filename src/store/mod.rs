@@ -1,8 +1,11 @@
 //! What a store call means: which keys and commands it becomes, and what the replies say. Pure: no I/O, no N-API.
 
 pub mod call;
+pub mod habit;
 pub mod keys;
 pub mod reply;
+pub mod snapshot;
 
 pub use call::{Call, Kind, Style};
-pub use reply::Answer;
+pub use reply::{Answer, Reply};
+pub use snapshot::{Ahead, Snapshot};

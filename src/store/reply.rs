@@ -1,9 +1,10 @@
 //! What a reply means: the answer to a call, or the server's refusal; and results spliced into one JSON text.
 
-use redis::Value;
+use redis::{ServerError, Value};
 use serde::de::IgnoredAny;
 
-use super::call::Kind;
+use super::call::{Call, Kind};
+use super::snapshot::{self, Ahead, Snapshot};
 
 /// What a call is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,18 +40,50 @@ pub struct Refusal {
     pub detail: String,
 }
 
-/// Reads the replies to one call's commands, as many as [`super::Call::append`] announced.
-pub fn read(kind: Kind, mut replies: Vec<Value>) -> Result<Answer, Refusal> {
-    if let Some(refusal) = find_refusal(&replies) {
+impl Refusal {
+    /// What the server said. An aborted transaction is reported as what aborted it, where the server says so.
+    pub fn new(error: &ServerError) -> Self {
+        let (code, detail) = (error.code(), error.details().unwrap_or_default());
+        let cause = detail.strip_prefix("Transaction discarded because of: ").and_then(|cause| cause.split_once(' '));
+        match cause {
+            Some((cause, detail)) if code == "EXECABORT" => Self { code: cause.into(), detail: detail.into() },
+            _ => Self { code: code.into(), detail: detail.into() },
+        }
+    }
+}
+
+/// What a call brought: its answer, and what the reads it carried tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The answer.
+    pub answer: Answer,
+    /// What else is now known of the execution.
+    pub snapshot: Option<Box<Snapshot>>,
+}
+
+/// Reads the replies to one call's commands, as many as [`Call::append`] announced. Takes them out of the slice.
+pub fn read(call: &Call, replies: &mut [Value]) -> Result<Reply, Refusal> {
+    let (before, behind) = call.ahead.replies();
+    let (carried_before, rest) = replies.split_at_mut(before.min(replies.len()));
+    let (own, carried_behind) = rest.split_at_mut(rest.len().saturating_sub(behind));
+    // A refusal of what is only carried must not fail the call.
+    if let Some(refusal) = find_refusal(own) {
         return Err(refusal);
     }
-    let last = replies.pop().unwrap_or(Value::Nil);
-    match kind {
-        Kind::BeginExecution | Kind::BeginTask | Kind::CommitResult | Kind::Dispose => Ok(Answer::Nothing),
-        Kind::IsExecutionInProgress | Kind::IsTaskInProgress => Ok(Answer::Flag(!matches!(last, Value::Nil))),
-        Kind::GetResult => text(last).map(Answer::Value),
-        Kind::GetResults => entries(last).map(|entries| Answer::Results(splice(entries))),
-    }
+    let last = own.last_mut().map(std::mem::take).unwrap_or_default();
+    let mut kept = None;
+    let answer = match call.kind {
+        Kind::BeginExecution | Kind::BeginTask | Kind::CommitResult | Kind::Dispose => Answer::Nothing,
+        Kind::IsExecutionInProgress | Kind::IsTaskInProgress => Answer::Flag(!matches!(last, Value::Nil)),
+        Kind::GetResult => Answer::Value(text(last)?),
+        Kind::GetResults => {
+            let entries = entries(last)?;
+            kept = (call.ahead != Ahead::Nothing && snapshot::is_small(&entries)).then(|| entries.clone());
+            Answer::Results(splice(entries))
+        }
+    };
+    let carried = if before > 0 { carried_before } else { carried_behind };
+    Ok(Reply { answer, snapshot: Snapshot::new(call, carried, kept).map(Box::new) })
 }
 
 /// The error that explains the others: in an aborted transaction the command's own, not `EXECABORT`.
@@ -65,7 +98,7 @@ fn find_refusal(replies: &[Value]) -> Option<Refusal> {
             },
             _ => continue,
         };
-        let refusal = Refusal { code: error.code().into(), detail: error.details().unwrap_or_default().into() };
+        let refusal = Refusal::new(error);
         if refusal.code != "EXECABORT" {
             return Some(refusal);
         }
@@ -95,7 +128,8 @@ fn text(reply: Value) -> Result<Option<Vec<u8>>, Refusal> {
     }
 }
 
-fn entries(reply: Value) -> Result<Vec<Entry>, Refusal> {
+/// The fields and values of a hash.
+pub fn entries(reply: Value) -> Result<Vec<Entry>, Refusal> {
     let pair = |field: Value, value: Value| -> Result<Entry, Refusal> {
         Ok((text(field)?.unwrap_or_default(), text(value)?.unwrap_or_default()))
     };
@@ -115,7 +149,7 @@ fn entries(reply: Value) -> Result<Vec<Entry>, Refusal> {
 }
 
 /// Makes one JSON object of the entries, if each value by itself is JSON; a value such as `1,"x":2` must not add a field.
-fn splice(entries: Vec<Entry>) -> Results {
+pub fn splice(entries: Vec<Entry>) -> Results {
     if !entries.iter().all(|(_, value)| is_json(value)) {
         return Results::Entries(entries);
     }
@@ -142,6 +176,11 @@ fn is_json(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(kind: Kind, mut replies: Vec<Value>) -> Result<Answer, Refusal> {
+        let call = Call::new(kind, Default::default(), b"run".to_vec(), 3, 3);
+        super::read(&call, &mut replies).map(|reply| reply.answer)
+    }
 
     fn bulk(text: &str) -> Value {
         Value::BulkString(text.as_bytes().to_vec())
@@ -192,6 +231,10 @@ mod tests {
         assert_eq!(refusal.code, "OOM");
         let refusal = read(Kind::CommitResult, vec![Value::Okay, queued(), abort]).unwrap_err();
         assert_eq!(refusal.code, "EXECABORT");
+        let named =
+            server_error("EXECABORT Transaction discarded because of: READONLY You can't write against a replica.");
+        let refusal = read(Kind::CommitResult, vec![Value::Okay, queued(), named]).unwrap_err();
+        assert_eq!(refusal.code, "READONLY");
         let inside = Value::Array(vec![server_error("WRONGTYPE Operation against a key"), Value::Int(1)]);
         let refusal = read(Kind::CommitResult, vec![Value::Okay, queued(), queued(), inside]).unwrap_err();
         assert_eq!(refusal.code, "WRONGTYPE");

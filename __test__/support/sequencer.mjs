@@ -1,0 +1,136 @@
+/**
+ * A proxy that puts everything a server is told into one order: commands of all connections go through one at a time, and
+ * a test may do something between any two of them, inside a pipeline too. So what Redis held when is known exactly.
+ */
+import { once } from "node:events";
+import { createConnection, createServer } from "node:net";
+import { RespFramer } from "../../bench/resp.mjs";
+
+const HOST = "127.0.0.1";
+
+/**
+ * @typedef {object} Passed a command that went through
+ * @property {number} connection which connection it came by, in the order in which they were opened
+ * @property {string[]} command its name in capitals and its arguments
+ *
+ * @typedef {object} Sequencer
+ * @property {string} url `redis://…`, of the proxy
+ * @property {Passed[]} passed all commands of all connections in their order; those of a handshake too
+ * @property {(hook: (next: Passed) => unknown) => void} beforeEach called before each command goes through, and awaited; not
+ *   between `MULTI` and `EXEC`, where no other client can come in between either
+ * @property {(hook: (done: Passed) => unknown) => void} afterEach called when a command, or a whole `MULTI … EXEC`, has been
+ *   answered, before anything else goes through
+ * @property {<T>(action: () => Promise<T>) => Promise<T>} exclusively does something while nothing goes through
+ * @property {() => Promise<void>} stop
+ */
+
+/**
+ * Starts a sequencer in front of a server.
+ *
+ * @param {{ host: string, port: number }} target
+ * @returns {Promise<Sequencer>}
+ */
+export async function startSequencer({ host, port }) {
+  const passed = [];
+  const sockets = new Set();
+  let before = () => {};
+  let after = () => {};
+  let last = Promise.resolve();
+  let connections = 0;
+
+  const exclusively = (action) => {
+    const done = last.then(action);
+    last = done.catch(() => {});
+    return done;
+  };
+
+  const server = createServer({ noDelay: true }, (client) => {
+    const connection = connections++;
+    const upstream = createConnection({ host, port, noDelay: true });
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on("error", () => {}).on("close", () => sockets.delete(socket));
+    }
+    client.on("close", () => upstream.destroy());
+    upstream.on("close", () => client.destroy());
+    const ask = createAsker(upstream);
+    let transaction = [];
+    onValues(client, (bytes) => {
+      const command = decodeCommand(bytes);
+      transaction.push({ bytes, entry: { connection, command } });
+      if (transaction[0].entry.command[0] === "MULTI" && command[0] !== "EXEC") return;
+      const commands = transaction;
+      transaction = [];
+      exclusively(async () => {
+        await before(commands[0].entry);
+        for (const { bytes, entry } of commands) {
+          const reply = ask(bytes);
+          passed.push(entry);
+          client.write(await reply);
+        }
+        await after(commands.at(-1).entry);
+      }).catch((error) => client.destroy(error));
+    });
+  });
+  server.listen(0, HOST);
+  await once(server, "listening");
+
+  return {
+    url: `redis://${HOST}:${server.address().port}`,
+    passed,
+    exclusively,
+    beforeEach(hook) {
+      before = hook;
+    },
+    afterEach(hook) {
+      after = hook;
+    },
+    async stop() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+/** Sends bytes to a server and resolves with the bytes of one reply, for one command at a time. */
+function createAsker(socket) {
+  let answered;
+  onValues(socket, (bytes) => answered?.(bytes));
+  return (bytes) =>
+    new Promise((resolve, reject) => {
+      answered = resolve;
+      socket.once("close", () => reject(new Error("the server closed the connection")));
+      socket.write(bytes);
+    });
+}
+
+/** Cuts what a socket receives into RESP values. */
+function onValues(socket, onValue) {
+  const framer = new RespFramer();
+  let kept = Buffer.alloc(0);
+  let keptFrom = 0;
+  socket.on("data", (chunk) => {
+    kept = Buffer.concat([kept, chunk]);
+    const values = [];
+    framer.push(chunk, ({ end }) => {
+      values.push(kept.subarray(0, end - keptFrom));
+      kept = kept.subarray(end - keptFrom);
+      keptFrom = end;
+    });
+    for (const value of values) onValue(value);
+  });
+}
+
+/** The words of a command: an array of bulk strings. */
+function decodeCommand(bytes) {
+  const words = [];
+  for (let at = bytes.indexOf("\r\n") + 2; at < bytes.length; ) {
+    const lineEnd = bytes.indexOf("\r\n", at);
+    const start = lineEnd + 2;
+    const end = start + Number(bytes.latin1Slice(at + 1, lineEnd));
+    words.push(bytes.toString("utf8", start, end));
+    at = end + 2;
+  }
+  return [words[0].toUpperCase(), ...words.slice(1)];
+}

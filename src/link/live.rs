@@ -1,0 +1,108 @@
+//! Makes a live connection: dialled, greeted, and ready to be handed pipelines.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, RedisResult, Value};
+use tokio::task::coop::unconstrained;
+use tokio::time::timeout_at;
+
+use super::Target;
+use super::handshake::{Handshake, Identity};
+use super::retry::Trouble;
+use super::source::settings_now;
+use super::stream::{Progress, Stream, dial};
+use crate::config::Settings;
+
+/// Messages the driver may hold that it has not yet written. More than the batches we allow, so that sending never waits.
+const DRIVER_QUEUE: usize = 1024;
+
+type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A live connection: the crate's multiplexer and its driver, polled in the supervisor's own task, so that a wake-up
+/// reads, answers, sends and flushes without going through the scheduler in between.
+pub struct Live {
+    /// Where pipelines are handed in.
+    pub connection: MultiplexedConnection,
+    /// Reads and writes; it ends with the connection.
+    pub driver: Driver,
+    /// Signs of life.
+    pub progress: Progress,
+    /// What the server calls the connection, once it has told.
+    pub identity: Option<Identity>,
+    /// The replies to a handshake that nothing had to wait for.
+    greeting: Option<Greeting>,
+}
+
+type Greeting = Pin<Box<dyn Future<Output = RedisResult<Vec<Value>>> + Send>>;
+
+impl Live {
+    /// Notes the connection's identity when a greeting has been answered. What went wrong with it, the calls behind it will show.
+    pub fn hear_greeting(&mut self, cx: &mut Context<'_>) {
+        if let Some(greeting) = &mut self.greeting
+            && let Poll::Ready(replies) = greeting.as_mut().poll(cx)
+        {
+            self.greeting = None;
+            self.identity = replies.ok().and_then(|replies| Identity::read(replies.last()?));
+        }
+    }
+}
+
+/// Connects and shakes hands, within the time limit. Returns the settings that were right, too. `proven` says whether the
+/// target's have been before.
+pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> Result<(Live, Settings), Trouble> {
+    let deadline = tokio::time::Instant::now() + target.connect_timeout;
+    let settings = settings_now(&target, proven).await?;
+    let target = Target { settings, ..target };
+    let address = &target.settings.address;
+    let dialled = timeout_at(deadline, dial(address, target.settings.family)).await;
+    let stream = dialled
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(|error| Trouble::dial(&error, address))?;
+    match timeout_at(deadline, greet(stream, &target, &abandoned)).await {
+        Ok(live) => live.map(|live| (live, target.settings)),
+        Err(_) => Err(Trouble::silent(address)),
+    }
+}
+
+/// Makes a connection of a stream.
+async fn greet(stream: Stream, target: &Target, abandoned: &[Identity]) -> Result<Live, Trouble> {
+    let progress = stream.progress();
+    let config = AsyncConnectionConfig::new()
+        .set_response_timeout(None)
+        .set_connection_timeout(None)
+        .set_pipeline_buffer_size(DRIVER_QUEUE);
+    let lost = |error: RedisError| Trouble::lost(&error.to_string());
+    // Nothing to log in with: the handshake is ours, so that refusals keep the server's own code.
+    let info = RedisConnectionInfo::default().set_skip_set_lib_name();
+    let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(lost)?;
+    let mut driver: Driver = Box::pin(driver);
+    let handshake = Handshake::new(&target.settings, abandoned);
+    let commands = handshake.pipeline.len();
+    let Handshake { pipeline, required } = handshake;
+    let mut greeter = connection.clone();
+    let mut greeting: Greeting =
+        Box::pin(unconstrained(async move { greeter.send_packed_commands(&pipeline, 0, commands).await }));
+    if required == 0 && abandoned.is_empty() {
+        // Nothing in it has to come first: the calls go out right behind it, one round trip earlier.
+        let sent = poll_fn(|cx| Poll::Ready(greeting.as_mut().poll(cx).is_pending())).await;
+        let greeting = sent.then_some(greeting);
+        return Ok(Live { connection, driver, progress, identity: None, greeting });
+    }
+    let replies = poll_fn(|cx| {
+        if let Poll::Ready(replies) = greeting.as_mut().poll(cx) {
+            return Poll::Ready(replies.map_err(lost));
+        }
+        let ended = driver.as_mut().poll(cx).is_ready();
+        match greeting.as_mut().poll(cx) {
+            Poll::Pending if ended => Poll::Ready(Err(Trouble::lost("the server closed the connection"))),
+            answer => answer.map_err(lost),
+        }
+    })
+    .await?;
+    let identity = Handshake::read(&replies, required).map_err(Trouble::handshake)?;
+    Ok(Live { connection, driver, progress, identity, greeting: None })
+}
