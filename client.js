@@ -5,12 +5,15 @@ const { Call } = require("./client/call.js");
 const { DIALECTS } = require("./client/dialects.js");
 const { InFlight } = require("./client/in-flight.js");
 const { METHODS } = require("./client/methods.js");
+const { RequestCall } = require("./client/request-call.js");
 
 /**
  * Opens a store over a client that stays the caller's: closing the store leaves the client open.
  *
- * @param {object} client an object with the eight Redis methods
+ * @param {object} client an object with the methods of its dialect
  * @param {object} settings what `createRedisStore` has checked
+ * @param {"ioredis" | "node-redis" | "upstash" | "glide"} [settings.dialect] how the client spells its commands; absent for
+ *   "ioredis"
  * @param {number} [settings.ttl] milliseconds after which the keys expire; absent for never
  * @param {boolean} settings.slidingTtl whether progress on any task extends all three keys
  * @param {string} [settings.keyPrefix] put before every key; a prefix of the client's own comes before it
@@ -23,13 +26,15 @@ const { METHODS } = require("./client/methods.js");
  */
 function openClientStore(client, settings, clock) {
   const { keyPrefix = "", hashTags, ttl, maxPending, RedisStoreError } = settings;
+  const dialect = DIALECTS[settings.dialect ?? "ioredis"];
+  const CallOfDialect = dialect.request === undefined ? Call : RequestCall;
   const inFlight = new InFlight(settings.commandTimeout, clock);
   const store = {
-    client,
+    client: dialect.open === undefined ? client : dialect.open(client),
     settings,
     inFlight,
-    dialect: DIALECTS.ioredis,
-    seconds: ttl === undefined ? undefined : Math.ceil(ttl / 1000),
+    dialect,
+    expiry: ttl === undefined ? undefined : Math.ceil(ttl / dialect.expiryUnit),
     keyOf: hashTags
       ? (executionId, suffix) => `${keyPrefix}{${executionId}}${suffix}`
       : (executionId, suffix) => keyPrefix + executionId + suffix,
@@ -49,8 +54,9 @@ function openClientStore(client, settings, clock) {
     if (typeof json === "object") {
       return refuse(method, executionId, taskId, "ERR_REDIS_SERIALIZE", json.reason, json.cause);
     }
-    const call = new Call(store, method, executionId, taskId);
-    method.send(call, store.dialect, json);
+    const call = new CallOfDialect(store, method, executionId, taskId);
+    method.send(call, dialect, json);
+    call.flush();
     return call.promise;
   }
 
@@ -74,7 +80,7 @@ function openClientStore(client, settings, clock) {
     methods[method.name] = Object.defineProperty(call, "name", { value: method.name });
   }
   methods.close = close;
-  methods.backend = "client";
+  methods.backend = dialect.backend;
   if (Symbol.asyncDispose !== undefined) methods[Symbol.asyncDispose] = close;
   return methods;
 }

@@ -67,7 +67,8 @@ export interface RedisStore extends RedisStoreDisposal {
   close: () => Promise<void>;
   /**
    * How the commands travel: over a connection of the store's own to one server (`"redis"`), through Sentinel, to a
-   * cluster, over Upstash's HTTP API, or through the methods of the client that was passed in (`"client"`).
+   * cluster, over Upstash's HTTP API, be it in requests of the client that was passed in, or through that client's methods
+   * (`"client"`).
    */
   readonly backend: "redis" | "redis-sentinel" | "redis-cluster" | "upstash" | "client";
 }
@@ -88,7 +89,7 @@ export type RedisStoreDisposal = {
 export interface RedisStoreOptions {
   /**
    * Milliseconds after which the keys of an execution expire, counted from the last write to each of them.
-   * `0` and `undefined`: they never do. Over a caller's own client, rounded up to whole seconds.
+   * `0` and `undefined`: they never do. Over a client's own methods with the names of ioredis, rounded up to whole seconds.
    *
    * Anything else that is not a positive number throws a `TypeError` or `RangeError`.
    *
@@ -165,6 +166,42 @@ export interface RedisImpl {
   del(key: string): PromiseLike<unknown>;
   /** `EXPIRE key seconds` */
   expire(key: string, seconds: number): PromiseLike<unknown>;
+}
+
+/** Any method, whatever it takes and gives: the store asks only for its name. */
+type AnyMethod = (...args: never[]) => unknown;
+
+/**
+ * A client of node-redis 4, 5 or 6: of `createClient`, `createCluster`, `createClientPool` or `createSentinel`.
+ */
+export interface NodeRedisClient extends NodeRedisMethods {
+  /** Whether it has been connected; a transaction has no such thing. */
+  readonly isOpen: boolean;
+}
+
+/** The methods of a {@link NodeRedisClient} that the store calls, typed as the package types them. */
+export type NodeRedisMethods = {
+  [Name in "get" | "set" | "del" | "pExpire" | "hGet" | "hSet" | "hDel" | "hGetAll"]: AnyMethod;
+};
+
+/** A client of valkey-glide: a `GlideClient` or a `GlideClusterClient`. */
+export interface ValkeyGlideClient {
+  /** `GET key` */
+  get(key: string): PromiseLike<unknown>;
+  /** `SET key value` */
+  set(key: string, value: string): PromiseLike<unknown>;
+  /** `HSET key field value` */
+  hset(key: string, entries: { field: string; value: string }[]): PromiseLike<unknown>;
+  /** `HGET key field` */
+  hget(key: string, field: string): PromiseLike<unknown>;
+  /** `HDEL key field [field …]` */
+  hdel(key: string, fields: string[]): PromiseLike<unknown>;
+  /** `HGETALL key` */
+  hgetall(key: string): PromiseLike<unknown>;
+  /** `DEL key [key …]` */
+  del(keys: string[]): PromiseLike<unknown>;
+  /** `PEXPIRE key milliseconds` */
+  pexpire(key: string, milliseconds: number): PromiseLike<unknown>;
 }
 
 /**
@@ -279,11 +316,18 @@ export interface RedisUrl {
 }
 
 /**
+ * Where executions are kept: a URL, a configuration object, or a client. {@link RedisImpl} is ioredis, iovalkey, Upstash,
+ * Vercel KV, and any object with the same eight methods.
+ */
+export type RedisInput = string | RedisUrl | RedisConnectionOptions | RedisImpl | NodeRedisClient | ValkeyGlideClient;
+
+/**
  * Creates a store that keeps executions in Redis. Synchronous: a connection is opened at the first call, not here.
  *
  * @param redis where the executions are kept. A URL (`redis://[[username][:password]@][host][:port][/database]`, or the
- *   path of a Unix domain socket), a configuration object, or an ioredis instance: the store opens a connection of its
- *   own with these settings. Any other object with the eight methods of {@link RedisImpl}: the store calls those.
+ *   path of a Unix domain socket), a configuration object, or a client whose settings can be adopted: the store opens a
+ *   connection of its own. Any other client: the store calls its methods. `undefined`: the URL in the
+ *   environment variable `REDIS_URL`.
  * @param options see {@link RedisStoreOptions}
  * @returns a store that a worker can use at once
  * @throws {TypeError} `redis` or an option is of a kind that cannot be used, or an option is unknown
@@ -296,10 +340,7 @@ export interface RedisUrl {
  * const store = createRedisStore("redis://localhost:6379", { ttl: 24 * 60 * 60 * 1000 });
  * ```
  */
-export declare function createRedisStore(
-  redis: RedisImpl | RedisConnectionOptions | RedisUrl | string,
-  options?: RedisStoreOptions,
-): RedisStore;
+export declare function createRedisStore(redis?: RedisInput, options?: RedisStoreOptions): RedisStore;
 
 /**
  * Which kind of failure a {@link RedisStoreError} is.

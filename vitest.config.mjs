@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["__test__/**/*.test.mjs"],
+    reporters: ["default", "./__test__/support/contract-count.mjs"],
     globalSetup: "__test__/support/global-setup.mjs",
     // Deadlines, not expectations: a test that hangs should say so, a slow machine should not fail.
     testTimeout: 60_000,

@@ -1,4 +1,4 @@
-// What clients answer with: text, bytes or values that they have parsed, in objects, Maps or flat arrays.
+// What clients answer with: text, bytes or values that they have parsed, in objects, Maps or lists.
 import { describe, expect, it } from "vitest";
 import { createRedisStore } from "../index.js";
 
@@ -46,6 +46,20 @@ describe("an answer of the caller's own client", () => {
     ],
     ["a flat array", ["a", "1", "b", { parsed: true }]],
     ["a flat array of Buffers", ["a", "1", "b", '{"parsed":true}'].map((text) => Buffer.from(text))],
+    [
+      "a list of pairs",
+      [
+        ["a", "1"],
+        [Buffer.from("b"), { parsed: true }],
+      ],
+    ],
+    [
+      "a list of records",
+      [
+        { field: "a", value: "1" },
+        { field: Buffer.from("b"), value: Buffer.from('{"parsed":true}') },
+      ],
+    ],
     ["an object of Buffers", { a: Buffer.from("1"), b: Buffer.from('{"parsed":true}') }],
   ])("makes the same table of all results: %s", async (_, all) => {
     const results = await createRedisStore(answers(null, all)).getExecutionTaskResults("execution");

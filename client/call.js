@@ -4,13 +4,16 @@
 /** Names of the errors by which clients say that the server itself refused a command. */
 const REPLY_ERROR_NAMES = new Set(["ReplyError", "ErrorReply", "SimpleError", "BlobError"]);
 
-/** How a server's refusal begins: `WRONGTYPE Operation against …`. Other words with E are the operating system's. */
-const REPLY_CODE = /^(ERR|EXECABORT|[A-DF-Z][A-Z0-9_]{2,}) /;
+/**
+ * How a server's refusal begins: `WRONGTYPE Operation against …`, in valkey-glide `WRONGTYPE: …`. Other words with E are
+ * the operating system's.
+ */
+const REPLY_CODE = /^(ERR|EXECABORT|[A-DF-Z][A-Z0-9_]{2,}):? /;
 
 /** A store call in flight. It settles when all its answers are in, or at its deadline. */
 class Call {
   /**
-   * @param {object} store what all calls of a store share: `client`, `dialect`, `inFlight`, `settings`, `keyOf`, `seconds`
+   * @param {object} store what all calls of a store share: `client`, `dialect`, `inFlight`, `settings`, `keyOf`, `expiry`
    * @param {object} method its row in the table of methods
    * @param {string} executionId the execution the call is about
    * @param {string} [taskId] the task the call is about
@@ -45,8 +48,8 @@ class Call {
    *
    * @param {Function} command a command of the dialect
    * @param {string} key its key
-   * @param {unknown} [argument] field, value or seconds
-   * @param {string} [value] the value of a field
+   * @param {unknown} [argument] field, value or expiry
+   * @param {unknown} [value] the value of a field, or the expiry of a value
    * @returns {boolean} whether the client took it; when it threw, the call fails and nothing more should be sent
    */
   send(command, key, argument, value) {
@@ -70,10 +73,10 @@ class Call {
    * overtake that write and find no key: then it is sent once more, after everything else has been answered.
    */
   expireWritten() {
-    const { dialect, seconds } = this.store;
-    if (seconds === undefined) return true;
+    const { dialect, expiry } = this.store;
+    if (expiry === undefined) return true;
     const expire = async (client, key) => {
-      const reply = await dialect.expire(client, key, seconds);
+      const reply = await dialect.expire(client, key, expiry);
       if (reply === 0 || reply === false) this.retry = dialect.expire;
     };
     return this.send(expire, this.key);
@@ -81,12 +84,20 @@ class Call {
 
   /** With a sliding TTL: lets the other keys of the execution live on with the one that was written. */
   slide(suffixes) {
-    const { dialect, seconds, settings } = this.store;
-    if (seconds === undefined || !settings.slidingTtl) return true;
+    const { dialect, expiry, settings } = this.store;
+    if (expiry === undefined || !settings.slidingTtl) return true;
     return suffixes.every(
-      (suffix) => suffix === this.method.suffix || this.send(dialect.expire, this.keyWith(suffix), seconds),
+      (suffix) => suffix === this.method.suffix || this.send(dialect.expire, this.keyWith(suffix), expiry),
     );
   }
+
+  /** Deletes keys of the execution, one by one: in a cluster they live apart. */
+  delete(suffixes) {
+    suffixes.every((suffix) => this.send(this.store.dialect.del, this.keyWith(suffix)));
+  }
+
+  /** Called when the method has sent all its commands. */
+  flush() {}
 
   answered(reply) {
     this.waiting -= 1;
@@ -96,7 +107,7 @@ class Call {
     } else if (this.retry !== undefined) {
       const expire = this.retry;
       this.retry = undefined;
-      this.send(expire, this.key, this.store.seconds);
+      this.send(expire, this.key, this.store.expiry);
     } else {
       this.succeed(reply);
     }

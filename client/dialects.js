@@ -1,10 +1,26 @@
 "use strict";
-// How clients spell the eight commands and shape their answers: one row per dialect. A method is looked up on the
-// client at every call, with the client as `this`, so that a spy installed later is seen.
+// How clients spell the eight commands: one row per dialect. What they answer with is read the same way for all of
+// them, in answers.js. A method is looked up at every call, with the client as `this`, so that a spy installed later is
+// seen.
+//
+// Besides its commands a row has
+//   backend       what the store says carries its commands
+//   expiryUnit    milliseconds in one unit of what `expire` and `set` are given
+//   setsExpiry    whether `set` takes the expiry too
+//   open          makes what the commands are given, where that is not the client itself
+//   request       carries all commands of a store call at once; then a command is not called on a client but only made
+
+const { requestOfUpstash } = require("./upstash.js");
+
+const SECOND = 1000;
+const MILLISECOND = 1;
 
 const DIALECTS = {
-  /** ioredis, iovalkey, and anything with the same eight methods. */
+  /** ioredis, iovalkey, and anything with the same eight methods: called exactly as the TypeScript store calls them. */
   ioredis: {
+    backend: "client",
+    expiryUnit: SECOND,
+    setsExpiry: false,
     get: (client, key) => client.get(key),
     set: (client, key, value) => client.set(key, value),
     expire: (client, key, seconds) => client.expire(key, seconds),
@@ -14,31 +30,70 @@ const DIALECTS = {
     hdel: (client, key, field) => client.hdel(key, field),
     hgetall: (client, key) => client.hgetall(key),
     del: (client, key) => client.del(key),
-    forEachField: forEachFieldOfHash,
+  },
+
+  /** node-redis 4 to 6: a client, a cluster, a pool or a Sentinel client. */
+  "node-redis": {
+    backend: "client",
+    expiryUnit: MILLISECOND,
+    setsExpiry: true,
+    open: openNodeRedis,
+    get: ({ client, view }, key) => client.get.call(view, key),
+    set: ({ client, view }, key, value, ttl) =>
+      ttl === undefined ? client.set.call(view, key, value) : client.set.call(view, key, value, { PX: ttl }),
+    expire: ({ client, view }, key, ttl) => client.pExpire.call(view, key, ttl),
+    hget: ({ client, view }, key, field) => client.hGet.call(view, key, field),
+    hset: ({ client, view }, key, field, value) => client.hSet.call(view, key, field, value),
+    hdel: ({ client, view }, key, field) => client.hDel.call(view, key, field),
+    hgetall: ({ client, view }, key) => client.hGetAll.call(view, key),
+    del: ({ client, view }, key) => client.del.call(view, key),
+  },
+
+  /** valkey-glide: a string where it wants a list would be taken for a list of letters. */
+  glide: {
+    backend: "client",
+    expiryUnit: MILLISECOND,
+    setsExpiry: true,
+    get: (client, key) => client.get(key),
+    set: (client, key, value, ttl) =>
+      ttl === undefined ? client.set(key, value) : client.set(key, value, { expiry: { type: "PX", count: ttl } }),
+    expire: (client, key, ttl) => client.pexpire(key, ttl),
+    hget: (client, key, field) => client.hget(key, field),
+    hset: (client, key, field, value) => client.hset(key, [{ field, value }]),
+    hdel: (client, key, field) => client.hdel(key, [field]),
+    hgetall: (client, key) => client.hgetall(key),
+    del: (client, key) => client.del([key]),
+  },
+
+  /** Upstash and Vercel KV: one request per store call, past the client's own parsing of values. */
+  upstash: {
+    backend: "upstash",
+    expiryUnit: MILLISECOND,
+    setsExpiry: true,
+    request: requestOfUpstash,
+    get: (key) => ["GET", key],
+    set: (key, value, ttl) => (ttl === undefined ? ["SET", key, value] : ["SET", key, value, "PX", ttl]),
+    expire: (key, ttl) => ["PEXPIRE", key, ttl],
+    hget: (key, field) => ["HGET", key, field],
+    hset: (key, field, value) => ["HSET", key, field, value],
+    hdel: (key, field) => ["HDEL", key, field],
+    hgetall: (key) => ["HGETALL", key],
+    del: (...keys) => ["DEL", ...keys],
   },
 };
 
+/** The first byte of a map in RESP3, by which type mappings of node-redis name it. */
+const RESP_MAP = "%".charCodeAt(0);
+
 /**
- * Visits what `hgetall` answered: an object, a `Map`, a flat array, or nothing.
- *
- * @param {unknown} hash the client's answer
- * @param {(field: string, value: unknown) => void} visit called once per field
+ * The client, and a view of it without what its owner has set up for other uses: callbacks (version 4), type mappings (5
+ * and 6). A view does not have the spies that sit on the client, so methods are taken from the one and called on the other.
+ * Hashes come as a `Map`, because the plain object of version 6 loses a task that is called `__proto__`.
  */
-function forEachFieldOfHash(hash, visit) {
-  if (hash === null || typeof hash !== "object") return;
-  if (Array.isArray(hash)) {
-    for (let index = 0; index + 1 < hash.length; index += 2) visit(asText(hash[index]), hash[index + 1]);
-  } else if (hash instanceof Map) {
-    for (const [field, value] of hash) visit(asText(field), value);
-  } else {
-    for (const field of Object.keys(hash)) visit(field, hash[field]);
-  }
+function openNodeRedis(client) {
+  if (client.options?.legacyMode === true) return { client: client.v4, view: client.v4 };
+  const hasViews = typeof client.withTypeMapping === "function";
+  return { client, view: hasViews ? client.withTypeMapping({ [RESP_MAP]: Map }) : client };
 }
 
-/** Bytes as the text they encode; everything else untouched. */
-function asText(value) {
-  if (!ArrayBuffer.isView(value)) return value;
-  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("utf8");
-}
-
-module.exports = { DIALECTS, asText };
+module.exports = { DIALECTS };

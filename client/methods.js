@@ -1,7 +1,7 @@
 "use strict";
 // The eight methods of the store, one row each: the key a call is about, the commands it sends, how it reads the answer.
 
-const { asText } = require("./dialects.js");
+const { asText, forEachField } = require("./answers.js");
 
 /** What the execution key and the marks of tasks hold. */
 const MARK = "true";
@@ -22,7 +22,8 @@ const METHODS = [
     name: "beginExecution",
     suffix: EXECUTION,
     writes: true,
-    send: (call, { set }) => call.send(set, call.key, MARK) && call.expireWritten(),
+    send: (call, { set, setsExpiry }) =>
+      call.send(set, call.key, MARK, call.store.expiry) && (setsExpiry || call.expireWritten()),
   },
   {
     name: "isExecutionInProgress",
@@ -74,7 +75,7 @@ const METHODS = [
     name: "disposeExecution",
     suffix: EXECUTION,
     writes: true,
-    send: (call, { del }) => KEYS.every((suffix) => call.send(del, call.keyWith(suffix))),
+    send: (call) => call.delete(KEYS),
   },
 ];
 
@@ -85,7 +86,7 @@ function isPresent(reply) {
 /** All results as a plain lookup table: without a prototype, a task called `constructor` is not taken for done. */
 function readResults(reply, call) {
   const results = Object.create(null);
-  call.store.dialect.forEachField(reply, (field, value) => {
+  forEachField(reply, (field, value) => {
     results[field] = parseResult(value, field, call);
   });
   return results;

@@ -14,6 +14,7 @@ import { ROOT, requireCargo, setup } from "./setup.mjs";
 import { createTerminal } from "./terminal.mjs";
 
 const TYPE_TESTS = "__test__/types";
+const CONTRACT_COUNT = "./__test__/support/contract-count.mjs";
 
 const terminal = createTerminal();
 const total = { passed: 0, failed: 0 };
@@ -89,8 +90,12 @@ async function testJavaScript(env) {
   const dir = mkdtempSync(join(tmpdir(), "idioteque-vitest-"));
   const report = join(dir, "report.json");
   try {
-    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-    const { ok } = await stream(process.execPath, [binOf("vitest", "vitest"), "run", ...reporters], { env });
+    const reporters = ["default", "json", CONTRACT_COUNT].map((name) => `--reporter=${name}`);
+    const { ok } = await stream(
+      process.execPath,
+      [binOf("vitest", "vitest"), "run", ...reporters, `--outputFile.json=${report}`],
+      { env },
+    );
     const counted = readReport(report);
     add(ok ? counted : atLeastOneFailed(counted));
   } finally {

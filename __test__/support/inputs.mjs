@@ -7,11 +7,23 @@ import { createRedisStore } from "../../index.js";
 import { createMapClient, wrapClient } from "./map-client.mjs";
 
 /**
+ * @typedef {object} Servers what a test file has started
+ * @property {string} url of one server
+ * @property {string} [unixSocketPath] where a server listens besides
+ * @property {string} [clusterUrl] of a cluster's only node
+ * @property {string} [sentinelUrl] of a primary that a sentinel watches
+ * @property {{ host: string, port: number }} [sentinel] that sentinel
+ * @property {import("./rest-endpoint.mjs").RestEndpoint} [rest] in front of the one server
+ *
  * @typedef {object} Input
  * @property {string} name what is passed
- * @property {"redis" | "client"} backend what the store makes of it
- * @property {(server: { url: string, unixSocketPath?: string }) => unknown} make what is passed, for a server
+ * @property {"redis" | "upstash" | "client"} backend what the store makes of it
+ * @property {(servers: Servers) => unknown} make what is passed, or a promise of it
+ * @property {(redis: any) => unknown} [end] closes it, where that is not `disconnect()`
  * @property {object} [options] what `createRedisStore` is told besides
+ * @property {"url" | "clusterUrl" | "sentinelUrl"} [at] which server holds its keys, for a look at them
+ * @property {string} [keyPrefix] what it puts before every key there
+ * @property {string[]} [cannotCarry] task ids that the client itself loses, whoever calls it
  * @property {boolean} [unixSocket] whether it needs a server with a Unix socket
  */
 
@@ -90,21 +102,40 @@ export const CLIENT_INPUTS = [
 ];
 
 /**
- * Opens a store over one kind of input.
+ * Opens a store over one kind of input that is there at once.
  *
  * @param {Input} input
- * @param {{ url: string, unixSocketPath?: string }} server
+ * @param {Servers} servers
  * @param {object} [options] of `createRedisStore`
  * @returns {{ store: object, release: () => Promise<void> }} `release` closes the store and the client under it
  */
-export function openStore(input, server, options) {
-  const redis = input.make(server);
-  const store = createRedisStore(redis, { ...input.options, ...options });
-  return {
-    store,
-    async release() {
-      await store.close();
-      redis.disconnect?.();
-    },
-  };
+export function openStore(input, servers, options) {
+  return openStoreOver(input, input.make(servers), options);
+}
+
+/**
+ * The same over any kind of input, also one that has to be connected first.
+ *
+ * @param {Parameters<typeof openStore>} args
+ * @returns {Promise<ReturnType<typeof openStore>>}
+ */
+export async function connectStore(...[input, servers, options]) {
+  return openStoreOver(input, await input.make(servers), options);
+}
+
+function openStoreOver(input, redis, options) {
+  const end = () => (input.end ? input.end(redis) : redis.disconnect?.());
+  try {
+    const store = createRedisStore(redis, { ...input.options, ...options });
+    return {
+      store,
+      async release() {
+        await store.close();
+        await end();
+      },
+    };
+  } catch (error) {
+    end();
+    throw error;
+  }
 }

@@ -1,0 +1,47 @@
+"use strict";
+// A store call over a client that carries all commands of a call in one request.
+
+const { Call } = require("./call.js");
+
+/** A call that gathers its commands first and sends them together. */
+class RequestCall extends Call {
+  constructor(store, method, executionId, taskId) {
+    super(store, method, executionId, taskId);
+    this.commands = [];
+    this.keys = [];
+  }
+
+  send(command, key, argument, value) {
+    this.commands.push(command(key, argument, value));
+    this.keys.push(key);
+    return true;
+  }
+
+  /** Nothing can get between a write and its expiry. */
+  expireWritten() {
+    const { dialect, expiry } = this.store;
+    return expiry === undefined || this.send(dialect.expire, this.key, expiry);
+  }
+
+  delete(suffixes) {
+    this.commands.push(this.store.dialect.del(...suffixes.map((suffix) => this.keyWith(suffix))));
+    this.keys.push(this.key);
+  }
+
+  flush() {
+    const { client, dialect } = this.store;
+    this.waiting = 1;
+    dialect.request(client, this.commands).then(
+      (answers) => this.allAnswered(answers),
+      (error) => this.refused(error, this.key),
+    );
+  }
+
+  allAnswered(answers) {
+    const failed = answers.findIndex(({ error }) => typeof error === "string" && error !== "");
+    if (failed === -1) this.answered(answers[answers.length - 1].result);
+    else this.refused(Object.assign(new Error(answers[failed].error), { name: "ReplyError" }), this.keys[failed]);
+  }
+}
+
+module.exports = { RequestCall };
