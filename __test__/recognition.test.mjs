@@ -212,6 +212,7 @@ describe("clients over HTTP", () => {
     ["Upstash", () => new upstash.Redis(REST)],
     ["Upstash without pipelining", () => new upstash.Redis({ ...REST, enableAutoPipelining: false })],
     ["Upstash without deserialisation", () => new upstash.Redis({ ...REST, automaticDeserialization: false })],
+    ["Upstash with a requester of one's own", () => new upstash.Redis({ request: async () => ({ result: null }) })],
     ["Vercel KV", () => createVercelClient(REST)],
   ])("%s is called through its requests", (_, make) => {
     const client = make();

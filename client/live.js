@@ -25,8 +25,8 @@ function watchIoredis(client) {
  *
  * @param {object} client the client
  * @returns {{ state: () => number, login: (answer: Function) => void }} `state()` is -1 once the client has been closed or
- *   destroyed, else 0; `login` calls `answer(undefined, database, username, password)`, or `answer(problem, lasting)` with
- *   what went wrong and whether it will go wrong again
+ *   destroyed, else 0; `login` calls `answer(undefined, database, { username, password })`, or `answer(problem, lasting)`
+ *   with what went wrong and whether it will go wrong again
  */
 function watchNodeRedis(client) {
   let opened = false;
@@ -47,7 +47,7 @@ function watchNodeRedis(client) {
       asked = undefined;
     });
     asked.then(
-      ([{ username, password }, number]) => answer(undefined, number, username, password),
+      ([login, number]) => answer(undefined, number, login),
       (error) => answer(String(error?.message ?? error), isForbidden(error)),
     );
   };

@@ -48,6 +48,8 @@ pub struct PendingCall {
     pub deferred: Deferred,
     /// The store it was asked of.
     pub store: Rc<Store>,
+    /// The database it was made for.
+    pub database: u32,
 }
 
 impl Environment {
@@ -103,7 +105,7 @@ impl Environment {
             self.mailbox.keep_alive(self.engine, true);
         }
         // `maxPending` keeps a store far below 2³² calls.
-        calls.insert(PendingCall { deferred, store }) as u32
+        calls.insert(PendingCall { deferred, database: store.database(), store }) as u32
     }
 
     /// Takes a pending call, and lets the process end if it was the last.

@@ -168,9 +168,9 @@ impl LiveClient {
     fn log_in(&self, settings: Settings, login: &Reference, reply: oneshot::Sender<Result<Settings, Trouble>>) {
         let engine = self.engine();
         let waiting: Rc<Waiting> = Rc::new(RefCell::new(Some((settings, reply))));
-        // What it throws leaves the question unanswered, which the other side takes for an answer.
+        // What throws leaves the question unanswered, which the other side takes for an answer.
         if let Ok(answer) = engine.function_sharing("answer", answered, waiting) {
-            drop(engine.call(engine.kept(login), engine.undefined(), &[answer]));
+            let _ = engine.call(engine.kept(login), engine.undefined(), &[answer]);
         }
     }
 }
@@ -214,37 +214,35 @@ fn unknown_database() -> StoreError {
 /// Settings that wait for a login.
 type Waiting = RefCell<Option<(Settings, oneshot::Sender<Result<Settings, Trouble>>)>>;
 
-/// `answer(undefined, database, username, password)` or `answer(problem, lasting)`
+/// `answer(undefined, database, { username, password })` or `answer(problem, lasting)`
 ///
 /// # Safety
-/// Called by N-API as a function made with a share of settings that wait.
+/// Called by N-API as a function made with a share of what is waiting.
 unsafe extern "C" fn answered(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: see above.
     unsafe {
-        Engine::enter(env, info, |engine, waiting: &Rc<Waiting>, arguments| {
-            if let Some((settings, reply)) = waiting.borrow_mut().take() {
-                drop(reply.send(logged_in(engine, settings, arguments)));
-            }
+        Engine::enter(env, info, |engine, waiting: &Rc<Waiting>, [problem, database, login]| {
+            let Some((settings, reply)) = waiting.borrow_mut().take() else { return Ok(engine.undefined()) };
+            let answer = match (engine.string(problem), engine.to_f64(database)) {
+                (None, Some(database)) => Ok(logged_in(engine, settings, database as u32, login)?),
+                (cause, _) => Err(match engine.to_bool(database) {
+                    Some(true) => Trouble::Refused(StoreError { cause, ..unknown_database() }),
+                    _ => Trouble::Passing(StoreError { cause, ..no_answer() }),
+                }),
+            };
+            // Whoever asked may have stopped waiting.
+            drop(reply.send(answer));
             Ok(engine.undefined())
         })
     }
 }
 
-fn logged_in(engine: Engine, mut settings: Settings, arguments: [Value; 4]) -> Result<Settings, Trouble> {
-    let [problem, lasting_or_database, username, password] = arguments;
-    match (engine.string(problem), engine.to_f64(lasting_or_database)) {
-        (None, Some(database)) if database >= 0.0 => {
-            settings.database = database as u32;
-            settings.username = engine.string(username);
-            let empty = || settings.username.as_ref().map(|_| Secret::new(""));
-            settings.password = engine.string(password).map(Secret::new).or_else(empty);
-            Ok(settings)
-        }
-        (problem, _) => Err(match engine.to_bool(lasting_or_database) {
-            Some(true) => Trouble::Refused(StoreError { cause: problem, ..unknown_database() }),
-            _ => Trouble::Passing(StoreError { cause: problem, ..no_answer() }),
-        }),
-    }
+/// The settings with what only the client knows. A user without a password has an empty one, as node-redis sends it.
+fn logged_in(engine: Engine, settings: Settings, database: u32, login: Value) -> Result<Settings, Thrown> {
+    let username = engine.string(engine.get(login, c"username")?);
+    let empty = username.as_ref().map(|_| Secret::new(""));
+    let password = engine.string(engine.get(login, c"password")?).map(Secret::new).or(empty);
+    Ok(Settings { database, username, password, ..settings })
 }
 
 impl Question {

@@ -55,7 +55,7 @@ pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info
 }
 
 /// One of the eight calls. Throws only where not even a promise can be made.
-fn store_call(store: &Rc<Store>, kind: Kind, [id, task, value, _]: [Value; 4]) -> Result<Value, Thrown> {
+fn store_call(store: &Rc<Store>, kind: Kind, [id, task, value]: [Value; 3]) -> Result<Value, Thrown> {
     let engine = store.environment.engine;
     // First, because it may run the caller's code (`toJSON`), and everything after it must not be interrupted.
     let json = if kind == Kind::CommitResult { Some(stringify(store, value)) } else { None };

@@ -228,7 +228,9 @@ fn settle(environment: &Environment, finished: Finished) {
     let outcome = match finished.outcome {
         Err(error) => Err(error::store_error(environment, &error, Some(call))),
         Ok(reply) => {
-            environment.turn.settled(&pending.store, call.kind, call.id(), reply.snapshot);
+            // What another database holds answers no question about this one.
+            let snapshot = reply.snapshot.filter(|_| pending.database == pending.store.database());
+            environment.turn.settled(&pending.store, call.kind, call.id(), snapshot);
             value_of(environment, call, reply.answer)
         }
     };

@@ -87,11 +87,17 @@ impl Store {
             State::Database(database) if database != connected.database.get() && !self.closed.get() => {
                 let target = self.target()?;
                 connected.database.set(target.settings.database);
+                self.environment.turn.end();
                 connected.link.replace(Some(Link::open(target)?));
                 Ok(())
             }
             State::Database(_) | State::Unknown => Ok(()),
         }
+    }
+
+    /// The database that calls are made for.
+    pub fn database(&self) -> u32 {
+        self.connected.get().map_or(0, |connected| connected.database.get())
     }
 
     /// Where to connect, as far as that is known now.

@@ -93,15 +93,15 @@ impl Supervisor {
     async fn run(&mut self) {
         let mut backoff = Backoff::default();
         let mut trouble = Trouble::connecting(&self.target.settings.address);
-        // What connected last: good for another connection where a live client has no time to say what it is set to now.
-        let mut known = None;
+        // Whether a connection was made with the target's settings, so that they are complete.
+        let mut proven = false;
         loop {
-            let connecting = connect(self.target.clone(), known.clone(), self.abandoned.clone());
+            let connecting = connect(self.target.clone(), proven, self.abandoned.clone());
             trouble = match self.tend_until(pin!(connecting), &trouble).await {
                 None => return,
                 Some(Err(trouble)) => trouble,
                 Some(Ok((live, settings))) => {
-                    known = Some(settings);
+                    (self.target.settings, proven) = (settings, true);
                     self.abandoned.clear();
                     let started = Instant::now();
                     let end = self.serve(live).await;

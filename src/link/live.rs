@@ -51,14 +51,11 @@ impl Live {
     }
 }
 
-/// Connects and shakes hands, within the time limit. Returns the settings that were right, too.
-pub async fn connect(
-    target: Target,
-    known: Option<Settings>,
-    abandoned: Vec<Identity>,
-) -> Result<(Live, Settings), Trouble> {
+/// Connects and shakes hands, within the time limit. Returns the settings that were right, too. `proven` says whether the
+/// target's have been before.
+pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> Result<(Live, Settings), Trouble> {
     let deadline = tokio::time::Instant::now() + target.connect_timeout;
-    let settings = settings_now(&target, known).await?;
+    let settings = settings_now(&target, proven).await?;
     let address = &settings.address;
     let dialled = timeout_at(deadline, dial(address, settings.family)).await;
     let stream = dialled

@@ -39,9 +39,11 @@ pub async fn client_ended(source: Option<Arc<dyn Source>>) -> Trouble {
     }
 }
 
-/// What to connect with: for a live client what it is set to now, or, where it has no time to say so, what was good last.
-pub async fn settings_now(target: &Target, known: Option<Settings>) -> Result<Settings, Trouble> {
+/// What to connect with: for a live client what it is set to now, or, where it has no time to say so, what was good last,
+/// if anything was.
+pub async fn settings_now(target: &Target, proven: bool) -> Result<Settings, Trouble> {
     let Some(source) = &target.source else { return Ok(target.settings.clone()) };
+    let known = proven.then(|| target.settings.clone());
     let asked = source.current(target.settings.database);
     match tokio::time::timeout(target.connect_timeout / 2, asked).await {
         Ok(Some(Ok(settings))) => Ok(settings),

@@ -3,17 +3,17 @@
 use super::{has_method, owns_all};
 use crate::js::engine::{Engine, Thrown, Type, Value};
 
-/// What the HTTP client inside owns.
+/// What the HTTP client inside owns, unless it is a requester of the caller's own.
 const HTTP_CLIENT: [&str; 4] = ["baseUrl", "headers", "options", "retry"];
 
-/// Whether the object is an Upstash client: with its own HTTP client inside, or with a requester of the caller's making,
-/// of which only `request` is known; then the methods of the class have to tell.
+/// Whether the object is an Upstash client.
 pub fn is_client(engine: Engine, redis: Value) -> Result<bool, Thrown> {
-    let http = engine.get(redis, c"client")?;
-    Ok(engine.type_of(http) == Type::Object
-        && has_method(engine, http, "request")?
-        && (owns_all(engine, http, &HTTP_CLIENT)
-            || (has_method(engine, redis, "createScript")? && has_method(engine, redis, "hset")?)))
+    let requester = engine.get(redis, c"client")?;
+    if engine.type_of(requester) != Type::Object || !has_method(engine, requester, "request")? {
+        return Ok(false);
+    }
+    Ok(owns_all(engine, requester, &HTTP_CLIENT)
+        || (has_method(engine, redis, "use")? && has_method(engine, redis, "addTelemetry")?))
 }
 
 /// Whether the object is a pipeline or transaction.
