@@ -17,3 +17,8 @@ pub mod error;
 mod js;
 pub mod link;
 pub mod store;
+
+/// Calls are made on one thread and freed on another, which the allocators of C libraries pay for dearly.
+#[cfg(not(any(target_os = "android", target_os = "freebsd", all(windows, target_arch = "aarch64"))))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -9,7 +9,7 @@ use super::engine::{Callback, Engine, Thrown, Type, Value};
 use super::store_object::Store;
 use super::{error, settle};
 use crate::link::{Link, Request};
-use crate::store::{Answer, Call, Kind};
+use crate::store::{Call, Kind};
 
 /// A scratch buffer larger than this is given away with its call instead of being copied and kept.
 const MOST_SCRATCH: usize = 64 * 1024;
@@ -62,9 +62,7 @@ fn store_call(store: &Rc<Store>, kind: Kind, [id, task, value]: [Value; 3]) -> R
     let (deferred, promise) = engine.promise()?;
     match prepare(store, kind, id, task, json) {
         Err(error) => engine.settle(deferred, Err(error)),
-        Ok(Prepared::Known(call, answer)) => {
-            engine.settle(deferred, settle::value_of(&store.environment, &call, answer));
-        }
+        Ok(Prepared::Known(value)) => engine.settle(deferred, Ok(value)),
         Ok(Prepared::ToSend(call, link)) => {
             let environment = &store.environment;
             store.call_begun();
@@ -78,7 +76,7 @@ fn store_call(store: &Rc<Store>, kind: Kind, [id, task, value]: [Value; 3]) -> R
 /// A call whose arguments are good.
 enum Prepared {
     /// The answer is known already.
-    Known(Call, Answer),
+    Known(Value),
     /// Redis has to be asked.
     ToSend(Call, Arc<Link>),
 }
@@ -113,7 +111,12 @@ fn prepare(
     if kind.writes() {
         environment.turn.forget(id_bytes);
     } else if let Some(answer) = environment.turn.answer(store, kind, id_bytes, task_bytes) {
-        return Ok(Prepared::Known(Call::new(kind, style, text, id_end, task_end), answer));
+        if let Some(value) = settle::plain(engine, &answer) {
+            environment.scratch.replace(text);
+            return Ok(Prepared::Known(value));
+        }
+        let call = Call::new(kind, style, text, id_end, task_end);
+        return settle::value_of(environment, &call, answer).map(Prepared::Known);
     } else {
         environment.turn.missed(store, kind, id_bytes);
     }

@@ -240,15 +240,22 @@ fn settle(environment: &Environment, finished: Finished) {
 
 /// What a promise is settled with: the answer, or the error when a stored result is not JSON.
 pub fn value_of(environment: &Environment, call: &Call, answer: Answer) -> Result<Value, Value> {
-    let engine = environment.engine;
     match answer {
-        Answer::Nothing | Answer::Value(None) => Ok(engine.undefined()),
-        Answer::Flag(flag) => Ok(engine.boolean(flag)),
         Answer::Value(Some(json)) => {
             parse(environment, &json).map_err(|thrown| error::unparsable(environment, call, call.task(), &json, thrown))
         }
         Answer::Results(results) => table(environment, results)
             .map_err(|(task, json, thrown)| error::unparsable(environment, call, &task, &json, thrown)),
+        plain => Ok(self::plain(environment.engine, &plain).unwrap_or_else(|| environment.engine.undefined())),
+    }
+}
+
+/// The answer as it is, if it needs no parsing.
+pub fn plain(engine: Engine, answer: &Answer) -> Option<Value> {
+    match answer {
+        Answer::Nothing | Answer::Value(None) => Some(engine.undefined()),
+        Answer::Flag(flag) => Some(engine.boolean(*flag)),
+        Answer::Value(Some(_)) | Answer::Results(_) => None,
     }
 }
 

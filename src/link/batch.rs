@@ -44,19 +44,14 @@ struct Slot {
     replies: usize,
 }
 
-/// What became of a call.
-pub enum Settled {
-    /// It is over.
-    Finished(Finished),
-    /// The server did not do it and it is worth another try.
-    Refused {
-        /// The call.
-        waiting: Waiting,
-        /// Whether to pause before it.
-        pause: bool,
-        /// Set when the connection has to be replaced first.
-        trouble: Option<Trouble>,
-    },
+/// A call that the server did not do and that is worth another try.
+pub struct Refused {
+    /// The call.
+    pub waiting: Waiting,
+    /// Whether to pause before it.
+    pub pause: bool,
+    /// Set when the connection has to be replaced first.
+    pub trouble: Option<Trouble>,
 }
 
 impl Batch {
@@ -122,20 +117,24 @@ impl Batch {
         true
     }
 
-    /// Matches replies to calls.
-    pub fn settle(self, mut replies: Vec<Value>, dialect: &mut Dialect) -> Vec<Settled> {
+    /// Matches replies to calls: most are finished, and what was refused for now is returned.
+    pub fn settle(self, mut replies: Vec<Value>, dialect: &mut Dialect, finished: &mut Vec<Finished>) -> Vec<Refused> {
         let mut rest = replies.as_mut_slice();
-        let mut settled = Vec::with_capacity(self.slots.len());
+        let mut refused = Vec::new();
+        finished.reserve(self.slots.len());
         for slot in self.slots {
             let (own, others) = rest.split_at_mut(slot.replies.min(rest.len()));
             rest = others;
             let Some(waiting) = slot.waiting else { continue };
-            settled.push(match reply::read(&waiting.request.call, own) {
-                Ok(reply) => Settled::Finished(waiting.finish(Ok(reply))),
-                Err(refusal) => refuse(waiting, refusal, self.dialect, dialect),
-            });
+            match reply::read(&waiting.request.call, own) {
+                Ok(reply) => finished.push(waiting.finish(Ok(reply))),
+                Err(refusal) => match refuse(waiting, refusal, self.dialect, dialect) {
+                    Ok(over) => finished.push(over),
+                    Err(again) => refused.push(*again),
+                },
+            }
         }
-        settled
+        refused
     }
 
     /// The calls that have no answer, oldest first.
@@ -144,18 +143,25 @@ impl Batch {
     }
 }
 
-fn refuse(waiting: Waiting, refusal: Refusal, sent_with: Dialect, dialect: &mut Dialect) -> Settled {
+/// What becomes of a refused call: it is over, or worth another try.
+fn refuse(
+    waiting: Waiting,
+    refusal: Refusal,
+    sent_with: Dialect,
+    dialect: &mut Dialect,
+) -> Result<Finished, Box<Refused>> {
     let begin = waiting.request.call.kind == Kind::BeginExecution;
     if begin && sent_with.set_get && refusal.code == "ERR" && refusal.detail == "syntax error" {
         // Older than Redis 6.2, or something like Redis: it gets a plain SET from now on.
         dialect.set_get = false;
-        return Settled::Refused { waiting, pause: false, trouble: None };
+        return Err(Box::new(Refused { waiting, pause: false, trouble: None }));
     }
     let verdict = verdict(&refusal);
     let error = refused(refusal);
     if verdict == Verdict::Report {
-        return Settled::Finished(waiting.finish(Err(error)));
+        return Ok(waiting.finish(Err(error)));
     }
     let trouble = (verdict == Verdict::Reconnect).then(|| Trouble::Passing(error.clone()));
-    Settled::Refused { waiting: Waiting { refusal: Some(error), ..waiting }, pause: true, trouble }
+    let waiting = Waiting { refusal: Some(Box::new(error)), ..waiting };
+    Err(Box::new(Refused { waiting, pause: true, trouble }))
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use tokio::time::{Sleep, sleep_until};
 
-use super::batch::{Batch, Settled};
+use super::batch::{Batch, Refused};
 use super::handshake::Identity;
 use super::live::{Live, connect};
 use super::pending::{Waiting, deliver, expired};
@@ -347,16 +347,11 @@ impl Supervisor {
             let Some(batch) = self.batches.pop_front() else { break };
             self.calls_in_flight -= batch.calls();
             self.bytes_in_flight -= batch.bytes;
-            for settled in batch.settle(replies, &mut self.dialect) {
-                match settled {
-                    Settled::Finished(finished) => self.finished.push(finished),
-                    Settled::Refused { waiting, pause, trouble } => {
-                        wrong_server = trouble.or(wrong_server);
-                        let until = if pause { now + REFUSED_PAUSE } else { now };
-                        self.refused_until = Some(self.refused_until.map_or(until, |earlier| earlier.min(until)));
-                        self.keep_refused(waiting);
-                    }
-                }
+            for Refused { waiting, pause, trouble } in batch.settle(replies, &mut self.dialect, &mut self.finished) {
+                wrong_server = trouble.or(wrong_server);
+                let until = if pause { now + REFUSED_PAUSE } else { now };
+                self.refused_until = Some(self.refused_until.map_or(until, |earlier| earlier.min(until)));
+                self.keep_refused(waiting);
             }
         }
         match wrong_server {

@@ -45,7 +45,7 @@ impl Request {
         Self { call, token, sink, answered: false }
     }
 
-    fn finish(mut self, outcome: Result<Reply, StoreError>) -> Finished {
+    fn finish(mut self, outcome: Result<Reply, Box<StoreError>>) -> Finished {
         self.answered = true;
         Finished { request: self, outcome }
     }
@@ -56,7 +56,7 @@ impl Drop for Request {
         if !self.answered {
             let error = StoreError::new(Code::Connection, "the connection was shut down before the call was answered");
             let request = Request::new(self.call.clone(), self.token, self.sink.clone());
-            self.sink.deliver(vec![request.finish(Err(error))]);
+            self.sink.deliver(vec![request.finish(Err(Box::new(error)))]);
         }
     }
 }
@@ -66,7 +66,7 @@ pub struct Finished {
     /// What was asked.
     pub request: Request,
     /// What came of it.
-    pub outcome: Result<Reply, StoreError>,
+    pub outcome: Result<Reply, Box<StoreError>>,
 }
 
 /// Everything that makes two stores share one connection.

@@ -20,20 +20,20 @@ pub struct Waiting {
     /// Whether it was ever handed to a connection, so that it may have been applied.
     pub sent: bool,
     /// What the server said when it last refused it for now.
-    pub refusal: Option<StoreError>,
+    pub refusal: Option<Box<StoreError>>,
 }
 
 impl Waiting {
     /// Answers the call.
     pub fn finish(self, outcome: Result<Reply, StoreError>) -> Finished {
-        self.request.finish(outcome)
+        self.request.finish(outcome.map_err(Box::new))
     }
 
     /// Gives the call up because its time is over.
     pub fn expire(self, timeout: Duration, trouble: Option<&Trouble>) -> Finished {
         let over =
             format!("{} was given up after {} ms (commandTimeout)", self.request.call.kind.name(), timeout.as_millis());
-        let error = match self.refusal.as_ref().or(trouble.map(Trouble::error)) {
+        let error = match self.refusal.as_deref().or(trouble.map(Trouble::error)) {
             None => StoreError::new(Code::Timeout, format!("{over}: the server did not answer.")),
             Some(error) => StoreError { message: format!("{over}: {}", error.message), ..error.clone() },
         };
