@@ -4,14 +4,21 @@
 const { existsSync } = require("node:fs");
 const { isProxy } = require("node:util").types;
 
-// Taken at load, so that fake timers installed by a test later do not stop the deadlines of a store.
+// Taken at load, so that fake timers installed by a test later do not stop the deadlines of a store, nor the end of a turn.
 const nanoseconds = process.hrtime.bigint;
 const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6 };
+const { nextTick } = process;
+const resolved = Promise.resolve();
 
 const binding = loadBinding();
 
 function createRedisStore(redis, options) {
-  return binding.createRedisStore(redis, options, RedisStoreError, openClientStore, isProxy);
+  return binding.createRedisStore(redis, options, RedisStoreError, openClientStore, isProxy, nextTick && afterTurn);
+}
+
+// A tick that is asked for in a microtask comes after all microtasks and before any other callback.
+function afterTurn(callback) {
+  resolved.then(() => nextTick(callback));
 }
 
 // Only needed where the caller's own client carries the commands, so only loaded there.

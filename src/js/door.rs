@@ -11,8 +11,8 @@ use super::store_object;
 use crate::config::{ConfigError, Options};
 use crate::error::Code;
 
-/// Makes a store. `index.js` adds the last three arguments: the error class, what makes a store over a client's own
-/// methods, and `util.types.isProxy`.
+/// Makes a store. `index.js` adds the last four arguments: the error class, what makes a store over a client's own methods,
+/// `util.types.isProxy`, and what calls a function after the current turn of the event loop.
 #[napi(catch_unwind)]
 pub fn create_redis_store<'env>(
     env: &'env Env,
@@ -21,13 +21,14 @@ pub fn create_redis_store<'env>(
     error_class: Unknown<'env>,
     open_client_store: Unknown<'env>,
     is_proxy: Unknown<'env>,
+    after_turn: Unknown<'env>,
 ) -> Result<Unknown<'env>> {
     // SAFETY: inside a callback of this environment, and used only within it.
     let engine = unsafe { Engine::new(env.raw()) };
     let value = |unknown: Unknown| Value(unknown.raw());
-    let [redis, options, error_class, open_client_store, is_proxy] =
-        [redis, options, error_class, open_client_store, is_proxy].map(value);
-    let made = create(engine, redis, options, error_class, open_client_store, is_proxy);
+    let [redis, options, error_class, open_client_store, is_proxy, after_turn] =
+        [redis, options, error_class, open_client_store, is_proxy, after_turn].map(value);
+    let made = create(engine, redis, options, error_class, open_client_store, is_proxy, after_turn);
     let error = match made {
         // SAFETY: a value of this environment, handed straight back.
         Ok(store) => return unsafe { Unknown::from_napi_value(env.raw(), store.0) },
@@ -47,6 +48,7 @@ fn create(
     error_class: Value,
     open_client_store: Value,
     is_proxy: Value,
+    after_turn: Value,
 ) -> std::result::Result<Value, Refused> {
     let input = match engine.type_of(options) {
         Type::Undefined => None,
@@ -56,7 +58,7 @@ fn create(
     let options = Options::read(input.as_ref())?;
     match input::recognise(engine, redis, options.connection, is_proxy)? {
         Recognised::Native(origin) => {
-            let environment = Environment::current(engine, error_class)?;
+            let environment = Environment::current(engine, error_class, after_turn)?;
             Ok(store_object::create(environment, origin, options)?)
         }
         Recognised::Client => {

@@ -9,7 +9,7 @@ use super::engine::{Callback, Engine, Thrown, Type, Value};
 use super::store_object::Store;
 use super::{error, settle};
 use crate::link::{Link, Request};
-use crate::store::{Answer, Call, Kind};
+use crate::store::{Ahead, Answer, Call, Kind};
 
 /// A scratch buffer larger than this is given away with its call instead of being copied and kept.
 const MOST_SCRATCH: usize = 64 * 1024;
@@ -68,7 +68,7 @@ fn store_call(store: &Rc<Store>, kind: Kind, [id, task, value]: [Value; 3]) -> R
         Ok(Prepared::ToSend(call, link)) => {
             let environment = &store.environment;
             store.call_begun();
-            let token = environment.begin_call(deferred, store.clone());
+            let token = environment.begin_call(deferred, store.clone(), call.id());
             link.send(Request::new(call, token, environment.mailbox.clone()));
         }
     }
@@ -132,8 +132,13 @@ fn prepare(
         environment.scratch.replace(text);
         own
     };
-    let call = Call::new(kind, style, own, id_end, task_end).carrying(store.ahead(kind));
-    Ok(Prepared::ToSend(call, link))
+    let call = Call::new(kind, style, own, id_end, task_end);
+    // Steps side by side ask for their marks side by side too, in one round trip and only where there is no result.
+    let ahead = match kind {
+        Kind::GetResult if environment.turn.is_beside(call.id()) => Ahead::Nothing,
+        _ => store.ahead(kind),
+    };
+    Ok(Prepared::ToSend(call.carrying(ahead), link))
 }
 
 /// `JSON.stringify(value)`: a string, or `undefined` for what has no JSON form.

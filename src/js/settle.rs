@@ -180,7 +180,8 @@ impl Desk {
             state.called = false;
             self.backlog.borrow_mut().extend(state.finished.drain(..));
         }
-        environment.turn.begin();
+        let teaches = self.backlog.borrow().iter().any(Finished::teaches);
+        environment.turn.begin(environment.engine, teaches);
         let started = Instant::now();
         loop {
             environment.engine.scope(|| {
@@ -197,13 +198,14 @@ impl Desk {
                 break;
             }
         }
-        environment.turn.watch(environment.engine);
     }
 }
 
 fn settle(environment: &Environment, finished: Finished) {
     let Some(pending) = environment.end_call(finished.request.token) else { return };
     let call = &finished.request.call;
+    // A write to the execution that began or ended meanwhile may have come too late for what this call read.
+    let current = environment.turn.writes(call.id()) == pending.writes;
     // A write may have happened even if it failed, and after any failure it is better to ask again.
     if call.kind.writes() || finished.outcome.is_err() {
         environment.turn.forget(call.id());
@@ -211,7 +213,10 @@ fn settle(environment: &Environment, finished: Finished) {
     let outcome = match finished.outcome {
         Err(error) => Err(error::store_error(environment, &error, Some(call))),
         Ok(reply) => {
-            environment.turn.settled(&pending.store, call.kind, call.id(), reply.snapshot);
+            if reply.snapshot.is_some() && !current {
+                pending.store.was_carried(call.kind, false);
+            }
+            environment.turn.settled(&pending.store, call.kind, call.id(), reply.snapshot.filter(|_| current));
             value_of(environment, call, reply.answer)
         }
     };

@@ -4,8 +4,15 @@
 use super::call::Kind;
 use super::snapshot::Ahead;
 
-/// Snapshots in a row that went unused before a question of the worker's stops being carried.
-const PATIENCE: u8 = 16;
+/// How many snapshots in a row may go unused before a call stops carrying. Only a worker that loops within one process
+/// asks in the turn after a write, so one is enough there; where a single result is asked, all that is carried is one read.
+fn patience(kind: Kind) -> u8 {
+    match kind {
+        Kind::BeginTask | Kind::CommitResult => 1,
+        Kind::GetResult => 2,
+        _ => 16,
+    }
+}
 
 /// One store's habits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +47,7 @@ impl Habits {
     pub fn unused(&mut self, kind: Kind) {
         let habit = &mut self.0[kind as usize];
         habit.unused = habit.unused.saturating_add(1);
-        if habit.unused >= if is_afterthought(kind) { 1 } else { PATIENCE } {
+        if habit.unused >= patience(kind) {
             habit.carries = false;
         }
     }
@@ -74,7 +81,7 @@ mod tests {
     #[test]
     fn reads_stop_carrying_for_a_caller_that_never_asks() {
         let mut habits = Habits::default();
-        for _ in 1..PATIENCE {
+        for _ in 1..patience(Kind::GetResults) {
             habits.unused(Kind::GetResults);
         }
         assert_eq!(habits.ahead(Kind::GetResults), Ahead::ExecutionAndMarks);
