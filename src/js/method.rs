@@ -133,11 +133,8 @@ fn prepare(
         own
     };
     let call = Call::new(kind, style, own, id_end, task_end);
-    // Steps side by side ask for their marks side by side too, in one round trip and only where there is no result.
-    let ahead = match kind {
-        Kind::GetResult if environment.turn.is_beside(call.id()) => Ahead::Nothing,
-        _ => store.ahead(kind),
-    };
+    let beside = environment.turn.is_beside(kind, call.id());
+    let ahead = if beside { Ahead::Nothing } else { store.ahead(kind) };
     Ok(Prepared::ToSend(call.carrying(ahead), link))
 }
 

@@ -32,8 +32,8 @@ pub struct Turn {
     wake_up: Cell<u64>,
     /// The call that was settled last: what it might have carried is learnt from the question that follows it.
     last: RefCell<Last>,
-    /// The last question for a single result that was sent.
-    asked: RefCell<Last>,
+    /// The call that was sent last.
+    sent: RefCell<Last>,
     hooks: RefCell<Option<Hooks>>,
 }
 
@@ -78,7 +78,7 @@ impl Turn {
             writes: [const { Cell::new(0) }; WRITE_COUNTERS],
             wake_up: Cell::new(0),
             last: RefCell::new(Last::NONE),
-            asked: RefCell::new(Last::NONE),
+            sent: RefCell::new(Last::NONE),
             hooks: RefCell::default(),
         });
         if engine.type_of(after_turn) == Type::Function {
@@ -123,12 +123,12 @@ impl Turn {
         Some(answer)
     }
 
-    /// Whether a question for a single result follows another for the same execution in the same turn. Then it has not
-    /// waited for that one's answer: the two are asked side by side. Notes it as the next one's predecessor.
-    pub fn is_beside(&self, id: &[u8]) -> bool {
-        let mut asked = self.asked.borrow_mut();
-        let beside = asked.wake_up == self.wake_up.get() && asked.id == id;
-        asked.set(self.wake_up.get(), Kind::GetResult, id);
+    /// Whether another call for the same execution was sent in this turn. Then this one has not waited for that one's answer:
+    /// they are made side by side, as for steps side by side, and what the first of them carries is enough. Notes the call.
+    pub fn is_beside(&self, kind: Kind, id: &[u8]) -> bool {
+        let mut sent = self.sent.borrow_mut();
+        let beside = sent.wake_up == self.wake_up.get() && sent.id == id;
+        sent.set(self.wake_up.get(), kind, id);
         beside
     }
 
