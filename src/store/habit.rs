@@ -30,8 +30,8 @@ struct Habit {
     unused: u8,
     /// Questions that might have been answered since it stopped.
     missed: u8,
-    /// How many of those it takes to carry again: more each time that this proved wrong, so that a caller who asks now and
-    /// then, as steps side by side do, is not guessed at for ever.
+    /// How many of those it takes to carry again: more each time, so that a caller who asks now and then, as steps side by
+    /// side do, is not guessed at for ever.
     reserve: u8,
 }
 
@@ -65,7 +65,6 @@ impl Habits {
         (habit.used, habit.unused) = (0, habit.unused.saturating_add(1));
         if habit.carries && habit.unused >= patience(kind) {
             (habit.carries, habit.missed) = (false, 0);
-            habit.reserve = habit.reserve.saturating_mul(2).min(MOST_RESERVE);
         }
     }
 
@@ -75,6 +74,7 @@ impl Habits {
         habit.missed = habit.missed.saturating_add(1);
         if !habit.carries && habit.missed >= habit.reserve {
             (habit.carries, habit.unused) = (true, 0);
+            habit.reserve = habit.reserve.saturating_mul(2).min(MOST_RESERVE);
         }
     }
 }
@@ -109,7 +109,6 @@ mod tests {
         habits.unused(Kind::GetResults);
         assert_eq!(habits.ahead(Kind::GetResults), Ahead::Nothing);
         habits.missed(Kind::GetResults);
-        habits.missed(Kind::GetResults);
         assert_eq!(habits.ahead(Kind::GetResults), Ahead::ExecutionAndMarks);
     }
 
@@ -133,7 +132,6 @@ mod tests {
             habits.used(Kind::BeginTask);
         }
         habits.unused(Kind::BeginTask);
-        habits.missed(Kind::BeginTask);
         habits.missed(Kind::BeginTask);
         assert_eq!(habits.ahead(Kind::BeginTask), Ahead::Execution);
     }
