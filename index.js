@@ -4,14 +4,56 @@
 const { existsSync } = require("node:fs");
 const { isProxy } = require("node:util").types;
 
-// Taken at load, so that fake timers installed by a test later do not stop the deadlines of a store.
+// Taken at load, so that fake timers installed by a test later do not stop the deadlines of a store, nor the end of a turn.
 const nanoseconds = process.hrtime.bigint;
 const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6 };
+const { nextTick } = process;
+const resolved = Promise.resolve();
+
+/** What a store call rejects with; `code` says which kind of failure it is. Made by the addon and by client.js. */
+class RedisStoreError extends Error {
+  /**
+   * @param {string} message a sentence for a person
+   * @param {object} details only the fields that are defined become properties
+   * @param {string} details.code one of the `ERR_REDIS_…` codes
+   * @param {unknown} [details.cause] what the layer below said
+   * @param {string} [details.reply] the server's own error code, such as `WRONGTYPE`
+   * @param {string} [details.executionId] the execution the call was about
+   * @param {string} [details.taskId] the task the call was about
+   * @param {string} [details.key] the Redis key the call was about
+   */
+  constructor(message, details) {
+    super(message);
+    // Not the `cause` option of Error, which Node.js before 16.9 ignores.
+    if (details.cause !== undefined) {
+      Object.defineProperty(this, "cause", { value: details.cause, configurable: true, writable: true });
+    }
+    this.code = details.code;
+    if (details.reply !== undefined) this.reply = details.reply;
+    if (details.executionId !== undefined) this.executionId = details.executionId;
+    if (details.taskId !== undefined) this.taskId = details.taskId;
+    if (details.key !== undefined) this.key = details.key;
+  }
+}
+
+Object.defineProperty(RedisStoreError.prototype, "name", {
+  value: "RedisStoreError",
+  configurable: true,
+  writable: true,
+});
 
 const binding = loadBinding();
 
+// What the addon needs of the JavaScript side.
+const helpers = { RedisStoreError, openClientStore, isProxy, loadLive, afterTurn: nextTick && afterTurn };
+
 function createRedisStore(redis, options) {
-  return binding.createRedisStore(redis, options, RedisStoreError, openClientStore, isProxy, loadLive);
+  return binding.createRedisStore(redis, options, helpers);
+}
+
+// A tick that is asked for in a microtask comes after all microtasks and before any other callback.
+function afterTurn(callback) {
+  resolved.then(() => nextTick(callback));
 }
 
 // Only needed where the caller's own client carries the commands, so only loaded there.
@@ -66,37 +108,5 @@ function describePlatform() {
   const { glibcVersionRuntime } = process.report.getReport().header;
   return `linux-${process.arch} (${glibcVersionRuntime ? `glibc ${glibcVersionRuntime}` : "musl"}, ${node})`;
 }
-
-/** What a store call rejects with; `code` says which kind of failure it is. Made by the addon and by client.js. */
-class RedisStoreError extends Error {
-  /**
-   * @param {string} message a sentence for a person
-   * @param {object} details only the fields that are defined become properties
-   * @param {string} details.code one of the `ERR_REDIS_…` codes
-   * @param {unknown} [details.cause] what the layer below said
-   * @param {string} [details.reply] the server's own error code, such as `WRONGTYPE`
-   * @param {string} [details.executionId] the execution the call was about
-   * @param {string} [details.taskId] the task the call was about
-   * @param {string} [details.key] the Redis key the call was about
-   */
-  constructor(message, details) {
-    super(message);
-    // Not the `cause` option of Error, which Node.js before 16.9 ignores.
-    if (details.cause !== undefined) {
-      Object.defineProperty(this, "cause", { value: details.cause, configurable: true, writable: true });
-    }
-    this.code = details.code;
-    if (details.reply !== undefined) this.reply = details.reply;
-    if (details.executionId !== undefined) this.executionId = details.executionId;
-    if (details.taskId !== undefined) this.taskId = details.taskId;
-    if (details.key !== undefined) this.key = details.key;
-  }
-}
-
-Object.defineProperty(RedisStoreError.prototype, "name", {
-  value: "RedisStoreError",
-  configurable: true,
-  writable: true,
-});
 
 module.exports = { createRedisStore, RedisStoreError };

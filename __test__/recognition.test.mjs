@@ -31,7 +31,8 @@ afterEach(async () => {
 function recognise(client, options) {
   const open = (called, settings) => ({ ...settings, called });
   const load = () => createRequire(import.meta.url)("../client/live.js");
-  const made = binding.createRedisStore(client, options, Error, open, types.isProxy, load);
+  const helpers = { RedisStoreError: Error, openClientStore: open, isProxy: types.isProxy, loadLive: load };
+  const made = binding.createRedisStore(client, options, helpers);
   if (made.backend !== "redis") return made;
   release.push(() => made.close());
   return "native";

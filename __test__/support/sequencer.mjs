@@ -95,12 +95,12 @@ export async function startSequencer({ host, port }) {
 
 /** Sends bytes to a server and resolves with the bytes of one reply, for one command at a time. */
 function createAsker(socket) {
-  let answered;
-  onValues(socket, (bytes) => answered?.(bytes));
+  let asked;
+  onValues(socket, (bytes) => asked?.resolve(bytes));
+  socket.on("close", () => asked?.reject(new Error("the server closed the connection")));
   return (bytes) =>
     new Promise((resolve, reject) => {
-      answered = resolve;
-      socket.once("close", () => reject(new Error("the server closed the connection")));
+      asked = { resolve, reject };
       socket.write(bytes);
     });
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use std::rc::Rc;
+
 use napi::bindgen_prelude::{FromNapiValue, JsValue, Unknown};
 use napi::{Env, Error, Result, Status};
 use napi_derive::napi;
@@ -14,28 +16,18 @@ use super::{read, store_object};
 use crate::config::{ConfigError, Options};
 use crate::error::Code;
 
-/// Makes a store. `index.js` adds the last four arguments: the error class, what makes a store over a client's own
-/// methods, `util.types.isProxy`, and what loads `client/live.js`.
+/// Makes a store. `index.js` adds the last argument, which has what the addon needs of the JavaScript side.
 #[napi(catch_unwind)]
 pub fn create_redis_store<'env>(
     env: &'env Env,
     redis: Unknown<'env>,
     options: Unknown<'env>,
-    error_class: Unknown<'env>,
-    open_client_store: Unknown<'env>,
-    is_proxy: Unknown<'env>,
-    load_live: Unknown<'env>,
+    helpers: Unknown<'env>,
 ) -> Result<Unknown<'env>> {
     // SAFETY: inside a callback of this environment, and used only within it.
     let engine = unsafe { Engine::new(env.raw()) };
-    let value = |unknown: Unknown| Value(unknown.raw());
-    let helpers = Helpers {
-        error_class: value(error_class),
-        open_client_store: value(open_client_store),
-        is_proxy: value(is_proxy),
-        load_live: value(load_live),
-    };
-    let made = create(engine, value(redis), value(options), &helpers);
+    let [redis, options, helpers] = [redis, options, helpers].map(|unknown| Value(unknown.raw()));
+    let made = Helpers::read(engine, helpers).and_then(|helpers| create(engine, redis, options, &helpers));
     let error = match made {
         // SAFETY: a value of this environment, handed straight back.
         Ok(store) => return unsafe { Unknown::from_napi_value(env.raw(), store.0) },
@@ -50,10 +42,32 @@ pub fn create_redis_store<'env>(
 
 /// What `index.js` hands over.
 struct Helpers {
+    /// `RedisStoreError`
     error_class: Value,
+    /// Makes a store over a client's own methods.
     open_client_store: Value,
+    /// `util.types.isProxy`
     is_proxy: Value,
+    /// Loads `client/live.js`.
     load_live: Value,
+    /// Calls a function after the current turn of the event loop; `undefined` where the runtime cannot.
+    after_turn: Value,
+}
+
+impl Helpers {
+    fn read(engine: Engine, helpers: Value) -> std::result::Result<Self, Refused> {
+        Ok(Self {
+            error_class: engine.get(helpers, c"RedisStoreError")?,
+            open_client_store: engine.get(helpers, c"openClientStore")?,
+            is_proxy: engine.get(helpers, c"isProxy")?,
+            load_live: engine.get(helpers, c"loadLive")?,
+            after_turn: engine.get(helpers, c"afterTurn")?,
+        })
+    }
+
+    fn environment(&self, engine: Engine) -> std::result::Result<Rc<Environment>, Thrown> {
+        Environment::current(engine, self.error_class, self.after_turn)
+    }
 }
 
 fn create(engine: Engine, redis: Value, options: Value, helpers: &Helpers) -> std::result::Result<Value, Refused> {
@@ -68,9 +82,9 @@ fn create(engine: Engine, redis: Value, options: Value, helpers: &Helpers) -> st
             let settings = client_settings(engine, &options, &own, helpers.error_class)?;
             return Ok(engine.call(helpers.open_client_store, engine.undefined(), &[own.client, settings])?);
         }
-        Recognised::Fixed(settings) => (Environment::current(engine, helpers.error_class)?, Origin::Fixed(settings)),
+        Recognised::Fixed(settings) => (helpers.environment(engine)?, Origin::Fixed(settings)),
         Recognised::Live(family, client) => {
-            let environment = Environment::current(engine, helpers.error_class)?;
+            let environment = helpers.environment(engine)?;
             let live = engine.call(helpers.load_live, engine.undefined(), &[])?;
             let client = LiveClient::of(&environment, family, client, live)?;
             (environment, Origin::Live(client))

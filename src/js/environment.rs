@@ -50,11 +50,13 @@ pub struct PendingCall {
     pub store: Rc<Store>,
     /// The database it was made for.
     pub database: u32,
+    /// Writes to its execution until it was asked.
+    pub writes: u32,
 }
 
 impl Environment {
-    /// The environment of the current callback, set up when this is its first call.
-    pub fn current(engine: Engine, error_class: Value) -> Result<Rc<Environment>, Thrown> {
+    /// The environment of the current callback, set up with these when this is its first call.
+    pub fn current(engine: Engine, error_class: Value, after_turn: Value) -> Result<Rc<Environment>, Thrown> {
         let mut data = ptr::null_mut();
         // SAFETY: on the environment's own thread; the out pointer is valid.
         unsafe { sys::napi_get_instance_data(engine.raw(), &mut data) };
@@ -66,10 +68,10 @@ impl Environment {
                 Rc::from_raw(data.cast::<Environment>())
             });
         }
-        Self::set_up(engine, error_class)
+        Self::set_up(engine, error_class, after_turn)
     }
 
-    fn set_up(engine: Engine, error_class: Value) -> Result<Rc<Environment>, Thrown> {
+    fn set_up(engine: Engine, error_class: Value, after_turn: Value) -> Result<Rc<Environment>, Thrown> {
         let global = engine.global()?;
         let json = engine.get(global, c"JSON")?;
         let object = engine.get(global, c"Object")?;
@@ -77,7 +79,7 @@ impl Environment {
             engine,
             mailbox: Arc::new(Mailbox::default()),
             calls: RefCell::default(),
-            turn: Turn::new(engine)?,
+            turn: Turn::new(engine, after_turn)?,
             clients: RefCell::default(),
             scratch: RefCell::default(),
             parse: engine.keep(engine.get(json, c"parse")?)?,
@@ -99,13 +101,14 @@ impl Environment {
     }
 
     /// Notes a pending call, and keeps the process alive for it. Returns its token.
-    pub fn begin_call(&self, deferred: Deferred, store: Rc<Store>) -> u32 {
+    pub fn begin_call(&self, deferred: Deferred, store: Rc<Store>, id: &[u8]) -> u32 {
         let mut calls = self.calls.borrow_mut();
         if calls.is_empty() {
             self.mailbox.keep_alive(self.engine, true);
         }
         // `maxPending` keeps a store far below 2³² calls.
-        calls.insert(PendingCall { deferred, database: store.database(), store }) as u32
+        let (database, writes) = (store.database(), self.turn.writes(id));
+        calls.insert(PendingCall { deferred, store, database, writes }) as u32
     }
 
     /// Takes a pending call, and lets the process end if it was the last.

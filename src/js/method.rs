@@ -9,7 +9,7 @@ use super::engine::{Callback, Engine, Thrown, Type, Value};
 use super::store_object::Store;
 use super::{error, settle};
 use crate::link::{Link, Request};
-use crate::store::{Call, Kind};
+use crate::store::{Ahead, Call, Kind};
 
 /// A scratch buffer larger than this is given away with its call instead of being copied and kept.
 const MOST_SCRATCH: usize = 64 * 1024;
@@ -66,7 +66,7 @@ fn store_call(store: &Rc<Store>, kind: Kind, [id, task, value]: [Value; 3]) -> R
         Ok(Prepared::ToSend(call, link)) => {
             let environment = &store.environment;
             store.call_begun();
-            let token = environment.begin_call(deferred, store.clone());
+            let token = environment.begin_call(deferred, store.clone(), call.id());
             link.send(Request::new(call, token, environment.mailbox.clone()));
         }
     }
@@ -135,8 +135,10 @@ fn prepare(
         environment.scratch.replace(text);
         own
     };
-    let call = Call::new(kind, style, own, id_end, task_end).carrying(store.ahead(kind));
-    Ok(Prepared::ToSend(call, link))
+    let call = Call::new(kind, style, own, id_end, task_end);
+    let beside = environment.turn.is_beside(kind, call.id());
+    let ahead = if beside { Ahead::Nothing } else { store.ahead(kind) };
+    Ok(Prepared::ToSend(call.carrying(ahead), link))
 }
 
 /// `JSON.stringify(value)`: a string, or `undefined` for what has no JSON form.

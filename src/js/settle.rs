@@ -197,7 +197,8 @@ impl Desk {
         for question in questions {
             environment.engine.scope(|| question.answer(environment));
         }
-        environment.turn.begin();
+        let teaches = self.backlog.borrow().iter().any(Finished::teaches);
+        environment.turn.begin(environment.engine, teaches);
         let started = Instant::now();
         loop {
             environment.engine.scope(|| {
@@ -214,13 +215,14 @@ impl Desk {
                 break;
             }
         }
-        environment.turn.watch(environment.engine);
     }
 }
 
 fn settle(environment: &Environment, finished: Finished) {
     let Some(pending) = environment.end_call(finished.request.token) else { return };
     let call = &finished.request.call;
+    // A write to the execution that began or ended meanwhile may have come too late for what this call read.
+    let current = environment.turn.writes(call.id()) == pending.writes;
     // A write may have happened even if it failed, and after any failure it is better to ask again.
     if call.kind.writes() || finished.outcome.is_err() {
         environment.turn.forget(call.id());
@@ -229,8 +231,11 @@ fn settle(environment: &Environment, finished: Finished) {
         Err(error) => Err(error::store_error(environment, &error, Some(call))),
         Ok(reply) => {
             // What another database holds answers no question about this one.
-            let snapshot = reply.snapshot.filter(|_| pending.database == pending.store.database());
-            environment.turn.settled(&pending.store, call.kind, call.id(), snapshot);
+            let current = current && pending.database == pending.store.database();
+            if reply.snapshot.is_some() && !current {
+                pending.store.was_carried(call.kind, false);
+            }
+            environment.turn.settled(&pending.store, call.kind, call.id(), reply.snapshot.filter(|_| current));
             value_of(environment, call, reply.answer)
         }
     };

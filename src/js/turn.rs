@@ -1,30 +1,39 @@
 //! The turn of the event loop in which a snapshot may answer questions, and the snapshots of the current one.
 //!
 //! A turn is what runs after a wake-up settled promises, up to the moment the engine hands over to any other callback: the
-//! microtasks of those promises and all that these start. Its end is caught by a microtask, queued while settling, that
-//! calls `process.nextTick`: Node.js runs that tick after all chained microtasks and before any other callback. `nextTick`
-//! by itself would come before the microtasks, `setImmediate` after other callbacks. A runtime that orders them otherwise
-//! ends the turn earlier, never later than its own tick.
+//! microtasks of those promises and all that these start. Its end is caught by a microtask, queued before anything is
+//! settled, that calls `process.nextTick` (`afterTurn` in `index.js`): Node.js runs that tick after all chained microtasks
+//! and, because it is the first, before any other callback, those of other ticks included. `nextTick` by itself could come
+//! before the microtasks, `setImmediate` after other callbacks. A runtime that orders them otherwise ends the turn
+//! earlier, never later than its own tick.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::hash::Hasher;
 use std::rc::Rc;
 
 use napi::sys;
+use rustc_hash::{FxHashMap, FxHasher};
 
-use super::engine::{Engine, Reference, Thrown, Type};
+use super::engine::{Engine, Reference, Thrown, Type, Value};
 use super::store_object::Store;
 use crate::store::{Answer, Kind, Snapshot};
 
+/// Counters of writes, shared by the executions whose ids fall to them: more of them, fewer hits lost to strangers.
+const WRITE_COUNTERS: usize = 256;
+
 /// The current turn of one environment.
 pub struct Turn {
-    snapshots: RefCell<HashMap<Vec<u8>, Held>>,
-    /// The end of this turn is going to be noticed.
+    snapshots: RefCell<FxHashMap<Vec<u8>, Held>>,
+    /// The end of this turn is going to be noticed: without that, nothing is held.
     watched: Cell<bool>,
+    /// Writes that were begun or ended, by a hash of their execution.
+    writes: [Cell<u32>; WRITE_COUNTERS],
     /// Counts wake-ups: two events with the same number may be in the same turn.
     wake_up: Cell<u64>,
     /// The call that was settled last: what it might have carried is learnt from the question that follows it.
     last: RefCell<Last>,
+    /// The call that was sent last.
+    sent: RefCell<Last>,
     hooks: RefCell<Option<Hooks>>,
 }
 
@@ -36,66 +45,64 @@ struct Held {
     used: bool,
 }
 
+/// A call and the turn it belongs to.
 struct Last {
     wake_up: u64,
     kind: Kind,
     id: Vec<u8>,
 }
 
+impl Last {
+    const NONE: Last = Last { wake_up: 0, kind: Kind::Dispose, id: Vec::new() };
+
+    fn set(&mut self, wake_up: u64, kind: Kind, id: &[u8]) {
+        (self.wake_up, self.kind) = (wake_up, kind);
+        self.id.clear();
+        self.id.extend_from_slice(id);
+    }
+}
+
 /// What notices the end of a turn.
 struct Hooks {
-    queue_microtask: Reference,
-    process: Reference,
-    next_tick: Reference,
-    on_microtask: Reference,
-    on_tick: Reference,
+    after_turn: Reference,
+    on_end: Reference,
 }
 
 impl Turn {
-    /// The turns of an environment. In a runtime without the means to notice their end, no snapshot is ever held.
-    pub fn new(engine: Engine) -> Result<Rc<Turn>, Thrown> {
+    /// The turns of an environment. `after_turn` calls a function when the turn is over; in a runtime without the means to
+    /// notice that it is `undefined`, and no snapshot is ever held.
+    pub fn new(engine: Engine, after_turn: Value) -> Result<Rc<Turn>, Thrown> {
         let turn = Rc::new(Turn {
             snapshots: RefCell::default(),
             watched: Cell::new(false),
+            writes: [const { Cell::new(0) }; WRITE_COUNTERS],
             wake_up: Cell::new(0),
-            last: RefCell::new(Last { wake_up: 0, kind: Kind::Dispose, id: Vec::new() }),
+            last: RefCell::new(Last::NONE),
+            sent: RefCell::new(Last::NONE),
             hooks: RefCell::default(),
         });
-        let global = engine.global()?;
-        let queue_microtask = engine.get(global, c"queueMicrotask")?;
-        let process = engine.get(global, c"process")?;
-        if engine.type_of(queue_microtask) != Type::Function || engine.type_of(process) != Type::Object {
-            return Ok(turn);
+        if engine.type_of(after_turn) == Type::Function {
+            let on_end = engine.function_sharing("turnEnded", on_end, turn.clone())?;
+            turn.hooks.replace(Some(Hooks { after_turn: engine.keep(after_turn)?, on_end: engine.keep(on_end)? }));
         }
-        let next_tick = engine.get(process, c"nextTick")?;
-        if engine.type_of(next_tick) != Type::Function {
-            return Ok(turn);
-        }
-        let on_microtask = engine.function_sharing("turnMayEnd", on_microtask, turn.clone())?;
-        let on_tick = engine.function_sharing("turnEnded", on_tick, turn.clone())?;
-        turn.hooks.replace(Some(Hooks {
-            queue_microtask: engine.keep(queue_microtask)?,
-            process: engine.keep(process)?,
-            next_tick: engine.keep(next_tick)?,
-            on_microtask: engine.keep(on_microtask)?,
-            on_tick: engine.keep(on_tick)?,
-        }));
         Ok(turn)
     }
 
-    /// A wake-up begins to settle promises.
-    pub fn begin(&self) {
-        self.wake_up.set(self.wake_up.get() + 1);
+    /// A wake-up begins to settle promises: what is left of an earlier turn is over. `teaches` is whether any of the calls
+    /// brought a snapshot.
+    pub fn begin(&self, engine: Engine, teaches: bool) {
+        self.end();
+        if teaches && let Some(hooks) = &*self.hooks.borrow() {
+            let (after_turn, on_end) = (engine.kept(&hooks.after_turn), engine.kept(&hooks.on_end));
+            self.watched.set(engine.call(after_turn, engine.undefined(), &[on_end]).is_ok());
+        }
     }
 
     /// Notes that a call was settled, with what it taught.
     pub fn settled(&self, store: &Rc<Store>, kind: Kind, id: &[u8], snapshot: Option<Box<Snapshot>>) {
-        let mut last = self.last.borrow_mut();
-        (last.wake_up, last.kind) = (self.wake_up.get(), kind);
-        last.id.clear();
-        last.id.extend_from_slice(id);
+        self.last.borrow_mut().set(self.wake_up.get(), kind, id);
         if let Some(snapshot) = snapshot
-            && self.hooks.borrow().is_some()
+            && self.watched.get()
         {
             let held = Held { store: store.clone(), source: kind, snapshot, used: false };
             if let Some(previous) = self.snapshots.borrow_mut().insert(id.to_vec(), held) {
@@ -116,6 +123,15 @@ impl Turn {
         Some(answer)
     }
 
+    /// Whether another call for the same execution was sent in this turn. Then this one has not waited for that one's answer:
+    /// they are made side by side, as for steps side by side, and what the first of them carries is enough. Notes the call.
+    pub fn is_beside(&self, kind: Kind, id: &[u8]) -> bool {
+        let mut sent = self.sent.borrow_mut();
+        let beside = sent.wake_up == self.wake_up.get() && sent.id == id;
+        sent.set(self.wake_up.get(), kind, id);
+        beside
+    }
+
     /// A question has to be sent: learns from it whether the call before it should have carried it.
     pub fn missed(&self, store: &Store, asked: Kind, id: &[u8]) {
         let last = self.last.borrow();
@@ -124,8 +140,22 @@ impl Turn {
         }
     }
 
-    /// What is known of an execution no longer holds.
+    /// How many writes to an execution were begun or ended so far, through any store: what was asked at one count and
+    /// is answered at another may be out of date.
+    pub fn writes(&self, id: &[u8]) -> u32 {
+        self.write_counter(id).get()
+    }
+
+    fn write_counter(&self, id: &[u8]) -> &Cell<u32> {
+        let mut hasher = FxHasher::default();
+        hasher.write(id);
+        &self.writes[hasher.finish() as usize % WRITE_COUNTERS]
+    }
+
+    /// A write to an execution begins or ends, or a call for it failed: what is known of it no longer holds.
     pub fn forget(&self, id: &[u8]) {
+        let counter = self.write_counter(id);
+        counter.set(counter.get().wrapping_add(1));
         let mut snapshots = self.snapshots.borrow_mut();
         if !snapshots.is_empty()
             && let Some(held) = snapshots.remove(id)
@@ -134,39 +164,11 @@ impl Turn {
         }
     }
 
-    /// Has the end of the turn noticed, if there is anything to drop then. To be called at the end of a wake-up.
-    pub fn watch(&self, engine: Engine) {
-        if self.watched.get() || self.snapshots.borrow().is_empty() {
-            return;
-        }
-        let hooks = self.hooks.borrow();
-        let queued = hooks.as_ref().map(|hooks| {
-            let (queue, microtask) = (engine.kept(&hooks.queue_microtask), engine.kept(&hooks.on_microtask));
-            engine.call(queue, engine.undefined(), &[microtask])
-        });
-        match queued {
-            Some(Ok(_)) => self.watched.set(true),
-            // Nobody would drop them in time.
-            _ => self.end(),
-        }
-    }
-
-    fn may_end(&self, engine: Engine) {
-        let hooks = self.hooks.borrow();
-        let ticked = hooks.as_ref().map(|hooks| {
-            let (process, tick) = (engine.kept(&hooks.process), engine.kept(&hooks.on_tick));
-            engine.call(engine.kept(&hooks.next_tick), process, &[tick])
-        });
-        if !matches!(ticked, Some(Ok(_))) {
-            self.end();
-        }
-    }
-
     /// The turn is over: drops all that was known.
     pub fn end(&self) {
         self.watched.set(false);
-        // Another wake-up number, so that what follows is not taken for a part of this turn.
-        self.begin();
+        // Another number, so that what follows is not taken for a part of this turn.
+        self.wake_up.set(self.wake_up.get() + 1);
         let mut snapshots = self.snapshots.borrow_mut();
         for (_, held) in snapshots.drain() {
             held.learn();
@@ -182,19 +184,7 @@ impl Held {
 
 /// # Safety
 /// Called by N-API as a function made with a share of a turn.
-unsafe extern "C" fn on_microtask(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    // SAFETY: see above.
-    unsafe {
-        Engine::enter(env, info, |engine, turn: &Rc<Turn>, _| {
-            turn.may_end(engine);
-            Ok(engine.undefined())
-        })
-    }
-}
-
-/// # Safety
-/// Called by N-API as a function made with a share of a turn.
-unsafe extern "C" fn on_tick(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+unsafe extern "C" fn on_end(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: see above.
     unsafe {
         Engine::enter(env, info, |engine, turn: &Rc<Turn>, _| {

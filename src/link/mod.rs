@@ -69,6 +69,13 @@ pub struct Finished {
     pub outcome: Result<Reply, Box<StoreError>>,
 }
 
+impl Finished {
+    /// Whether it brought more than its own answer.
+    pub fn teaches(&self) -> bool {
+        self.outcome.as_ref().is_ok_and(|reply| reply.snapshot.is_some())
+    }
+}
+
 /// Everything that makes two stores share one connection.
 #[derive(Clone)]
 pub struct Target {

@@ -4,8 +4,19 @@
 use super::call::Kind;
 use super::snapshot::Ahead;
 
-/// Snapshots in a row that went unused before a question of the worker's stops being carried.
-const PATIENCE: u8 = 16;
+/// How many snapshots in a row may go unused before a call stops carrying. One, where what is carried answers one question
+/// only: it is asked in the turn after the call, or this caller does not ask it.
+fn patience(kind: Kind) -> u8 {
+    match kind {
+        Kind::BeginTask | Kind::CommitResult | Kind::GetResult => 1,
+        _ => 16,
+    }
+}
+
+/// Snapshots in a row that have to be used before earlier disappointments are forgotten.
+const TRUST: u8 = 16;
+/// The most questions that it takes to carry again.
+const MOST_RESERVE: u8 = 64;
 
 /// One store's habits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,14 +25,22 @@ pub struct Habits([Habit; Kind::ALL.len()]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Habit {
     carries: bool,
+    /// Snapshots in a row that were used, or that were not.
+    used: u8,
     unused: u8,
+    /// Questions that might have been answered since it stopped.
+    missed: u8,
+    /// How many of those it takes to carry again: more each time, so that a caller who asks now and then, as steps side by
+    /// side do, is not guessed at for ever.
+    reserve: u8,
 }
 
 impl Default for Habits {
     /// Reads carry until shown otherwise. Writes do not: only a worker that loops within one process asks in the turn
     /// after a write, and the first such question shows it.
     fn default() -> Self {
-        Self(Kind::ALL.map(|kind| Habit { carries: !is_afterthought(kind), unused: 0 }))
+        let habit = |kind| Habit { carries: !is_afterthought(kind), used: 0, unused: 0, missed: 0, reserve: 1 };
+        Self(Kind::ALL.map(habit))
     }
 }
 
@@ -33,21 +52,30 @@ impl Habits {
 
     /// What a call carried was asked.
     pub fn used(&mut self, kind: Kind) {
-        self.0[kind as usize].unused = 0;
+        let habit = &mut self.0[kind as usize];
+        (habit.used, habit.unused) = (habit.used.saturating_add(1), 0);
+        if habit.used >= TRUST {
+            habit.reserve = 1;
+        }
     }
 
     /// What a call carried was not asked in its turn.
     pub fn unused(&mut self, kind: Kind) {
         let habit = &mut self.0[kind as usize];
-        habit.unused = habit.unused.saturating_add(1);
-        if habit.unused >= if is_afterthought(kind) { 1 } else { PATIENCE } {
-            habit.carries = false;
+        (habit.used, habit.unused) = (0, habit.unused.saturating_add(1));
+        if habit.carries && habit.unused >= patience(kind) {
+            (habit.carries, habit.missed) = (false, 0);
         }
     }
 
     /// A question was asked that the call before it, in the same turn, could have carried.
     pub fn missed(&mut self, kind: Kind) {
-        self.0[kind as usize] = Habit { carries: true, unused: 0 };
+        let habit = &mut self.0[kind as usize];
+        habit.missed = habit.missed.saturating_add(1);
+        if !habit.carries && habit.missed >= habit.reserve {
+            (habit.carries, habit.unused) = (true, 0);
+            habit.reserve = habit.reserve.saturating_mul(2).min(MOST_RESERVE);
+        }
     }
 }
 
@@ -74,7 +102,7 @@ mod tests {
     #[test]
     fn reads_stop_carrying_for_a_caller_that_never_asks() {
         let mut habits = Habits::default();
-        for _ in 1..PATIENCE {
+        for _ in 1..patience(Kind::GetResults) {
             habits.unused(Kind::GetResults);
         }
         assert_eq!(habits.ahead(Kind::GetResults), Ahead::ExecutionAndMarks);
@@ -82,5 +110,29 @@ mod tests {
         assert_eq!(habits.ahead(Kind::GetResults), Ahead::Nothing);
         habits.missed(Kind::GetResults);
         assert_eq!(habits.ahead(Kind::GetResults), Ahead::ExecutionAndMarks);
+    }
+
+    #[test]
+    fn a_caller_who_asks_now_and_then_is_guessed_at_less_and_less() {
+        let mut habits = Habits::default();
+        let mut wasted = 0;
+        for _ in 0..1000 {
+            if habits.ahead(Kind::BeginTask) == Ahead::Nothing {
+                habits.missed(Kind::BeginTask);
+            } else {
+                wasted += 1;
+                habits.unused(Kind::BeginTask);
+            }
+        }
+        assert!(wasted < 25, "{wasted}");
+        for _ in 0..MOST_RESERVE {
+            habits.missed(Kind::BeginTask);
+        }
+        for _ in 0..TRUST {
+            habits.used(Kind::BeginTask);
+        }
+        habits.unused(Kind::BeginTask);
+        habits.missed(Kind::BeginTask);
+        assert_eq!(habits.ahead(Kind::BeginTask), Ahead::Execution);
     }
 }

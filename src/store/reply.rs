@@ -4,7 +4,7 @@ use redis::{ServerError, Value};
 use serde::de::IgnoredAny;
 
 use super::call::{Call, Kind};
-use super::snapshot::{self, Ahead, Snapshot};
+use super::snapshot::{Ahead, Known, Snapshot};
 
 /// What a call is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,11 +78,11 @@ pub fn read(call: &Call, replies: &mut [Value]) -> Result<Reply, Refusal> {
         Kind::GetResult => Answer::Value(text(last)?),
         Kind::GetResults => {
             let entries = entries(last)?;
-            kept = (call.ahead != Ahead::Nothing && snapshot::is_small(&entries)).then(|| entries.clone());
+            kept = (call.ahead != Ahead::Nothing).then(|| Known::of(&entries));
             Answer::Results(splice(entries))
         }
     };
-    let carried = if before > 0 { carried_before } else { carried_behind };
+    let carried = carried_before.iter_mut().chain(carried_behind).map(std::mem::take);
     Ok(Reply { answer, snapshot: Snapshot::new(call, carried, kept).map(Box::new) })
 }
 
