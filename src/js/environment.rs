@@ -51,7 +51,7 @@ pub struct PendingCall {
     /// The database it was made for.
     pub database: u32,
     /// Writes to its execution until it was asked.
-    pub writes: u32,
+    pub writes: u16,
 }
 
 impl Environment {

@@ -18,8 +18,9 @@ use super::engine::{Engine, Reference, Thrown, Type, Value};
 use super::store_object::Store;
 use crate::store::{Answer, Kind, Snapshot};
 
-/// Counters of writes, shared by the executions whose ids fall to them: more of them, fewer hits lost to strangers.
-const WRITE_COUNTERS: usize = 256;
+/// Counters of writes, shared by the executions whose ids fall to them. So many that with hundreds of executions at once
+/// hardly a snapshot is lost to a stranger's write.
+const WRITE_COUNTERS: usize = 1 << 16;
 
 /// The current turn of one environment.
 pub struct Turn {
@@ -27,7 +28,7 @@ pub struct Turn {
     /// The end of this turn is going to be noticed: without that, nothing is held.
     watched: Cell<bool>,
     /// Writes that were begun or ended, by a hash of their execution.
-    writes: [Cell<u32>; WRITE_COUNTERS],
+    writes: Box<[Cell<u16>]>,
     /// Counts wake-ups: two events with the same number may be in the same turn.
     wake_up: Cell<u64>,
     /// The call that was settled last: what it might have carried is learnt from the question that follows it.
@@ -75,7 +76,7 @@ impl Turn {
         let turn = Rc::new(Turn {
             snapshots: RefCell::default(),
             watched: Cell::new(false),
-            writes: [const { Cell::new(0) }; WRITE_COUNTERS],
+            writes: vec![Cell::new(0); WRITE_COUNTERS].into(),
             wake_up: Cell::new(0),
             last: RefCell::new(Last::NONE),
             sent: RefCell::new(Last::NONE),
@@ -142,11 +143,11 @@ impl Turn {
 
     /// How many writes to an execution were begun or ended so far, through any store: what was asked at one count and
     /// is answered at another may be out of date.
-    pub fn writes(&self, id: &[u8]) -> u32 {
+    pub fn writes(&self, id: &[u8]) -> u16 {
         self.write_counter(id).get()
     }
 
-    fn write_counter(&self, id: &[u8]) -> &Cell<u32> {
+    fn write_counter(&self, id: &[u8]) -> &Cell<u16> {
         let mut hasher = FxHasher::default();
         hasher.write(id);
         &self.writes[hasher.finish() as usize % WRITE_COUNTERS]

@@ -12,10 +12,10 @@
 //! whether the execution is in progress after its results, as the worker asks it, so that an execution being disposed of
 //! is never seen as in progress without them.
 
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::Hasher;
 
 use redis::{Pipeline, Value};
+use rustc_hash::{FxHashSet, FxHasher};
 
 use super::call::{Call, Kind};
 use super::keys::Role;
@@ -114,7 +114,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Marks {
     /// All tasks that are marked.
-    All(HashSet<Vec<u8>>),
+    All(FxHashSet<Vec<u8>>),
     /// One task, and whether it is marked.
     One(Vec<u8>, bool),
 }
@@ -126,7 +126,7 @@ pub enum Known {
     All(Vec<Entry>),
     /// Too many or too large to be kept: hashes of the tasks that have one. The worker asks for the result of a step
     /// when it has seen none, so the answer is nearly always that there is none.
-    Tasks(HashSet<u64>),
+    Tasks(FxHashSet<u64>),
 }
 
 impl Known {
@@ -142,7 +142,7 @@ impl Known {
 }
 
 fn hash(task: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FxHasher::default();
     hasher.write(task);
     hasher.finish()
 }
