@@ -185,7 +185,7 @@ class Caller {
     }
   }
 
-  /** Makes a write and, before that is answered, asks about its execution: the question sees the write. */
+  /** Makes a write and, before that is answered, asks about its execution: the question is sent, and sees the write. */
   async #overtake() {
     const write = this.#anyCall(WRITES);
     const question = this.#anyCall(READS);
@@ -193,14 +193,20 @@ class Caller {
     const from = sequencer.passed.length;
     const written = this.#store[write.name](...write.args);
     const answer = await this.#store[question.name](...question.args);
+    if (!this.#firstCommand(from)) expect.fail(this.#say(`${question.name} behind ${write.name} was not sent`));
     this.#noteTrip([write], from);
     this.#check(question, answer, this.#trip.since);
     await written;
   }
 
+  /** The first command of this caller's since then. */
+  #firstCommand(from) {
+    return sequencer.passed.slice(from).find(({ connection }) => connection === this.#connection);
+  }
+
   /** Finds out whether Redis was asked, and what it held then. */
   #noteTrip(calls, from) {
-    const asked = sequencer.passed.slice(from).find(({ connection }) => connection === this.#connection);
+    const asked = this.#firstCommand(from);
     if (!asked) {
       this.answeredWithoutAsking += calls.length;
       for (const { name, args } of calls) {

@@ -226,16 +226,16 @@ describe("a turn ends all the same", () => {
   it("under fake timers that were there before the store was made", async () => {
     const id = newId();
     const source = `
-      const real = { queueMicrotask, nextTick: process.nextTick };
-      globalThis.queueMicrotask = () => {};
-      process.nextTick = () => {};
+      const real = { nextTick: process.nextTick, queueMicrotask };
+      process.nextTick = globalThis.queueMicrotask = () => {};
       const store = createRedisStore(args.url);
-      globalThis.queueMicrotask = real.queueMicrotask;
-      process.nextTick = real.nextTick;
       await store.getExecutionTaskResults(args.id);
       await new Promise(setImmediate);
-      console.log(await store.isExecutionInProgress(args.id));
+      const answer = await store.isExecutionInProgress(args.id);
       await store.close();
+      process.nextTick = real.nextTick;
+      globalThis.queueMicrotask = real.queueMicrotask;
+      console.log(answer);
     `;
     const { lines, errors } = await runScript(source, { args: { url, id } });
     expect(errors).toBe("");

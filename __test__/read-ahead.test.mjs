@@ -2,10 +2,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createRedisStore } from "../index.js";
 import { startElsewhere } from "./support/elsewhere.mjs";
+import { ioredisConfiguration } from "./support/inputs.mjs";
 import { recordCommands } from "./support/monitor.mjs";
-import { sharedRedis } from "./support/redis.mjs";
+import { startProxy } from "./support/proxy.mjs";
+import { eventually, sharedRedis } from "./support/redis.mjs";
 
 const { url, admin, newId } = sharedRedis();
+const server = ioredisConfiguration(url);
 let store;
 let elsewhere;
 let commands;
@@ -22,7 +25,7 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  for (const release of releases.splice(0)) await release();
+  for (const release of releases.splice(0).reverse()) await release();
 });
 
 afterAll(async () => {
@@ -213,9 +216,9 @@ describe("what was learnt is dropped", () => {
     ["disposeExecution", (by, id) => by.disposeExecution(id), { done: "task" }, [false, false, undefined]],
   ];
   const QUESTIONS = [
-    (id) => store.isExecutionInProgress(id),
-    (id) => store.isExecutionTaskInProgress(id, "task"),
-    (id) => store.getExecutionTaskResult(id, "task"),
+    (id, by = store) => by.isExecutionInProgress(id),
+    (id, by = store) => by.isExecutionTaskInProgress(id, "task"),
+    (id, by = store) => by.getExecutionTaskResult(id, "task"),
   ];
 
   const prepareFor = async (before) => {
@@ -269,6 +272,30 @@ describe("what was learnt is dropped", () => {
       const learnt = store.getExecutionTaskResults(id);
       await Promise.all([write(other, id), learnt]);
       expect(await ask(id)).toEqual(after[index]);
+    }
+  });
+
+  it.each(WRITES)("by %s of another store that was answered before it", async (_, write, before, after) => {
+    // Two connections, so that Redis may answer the question first and its answer may arrive last.
+    const proxies = [await startProxy(server), await startProxy(server)];
+    releases.push(...proxies.map((proxy) => proxy.stop));
+    const [asking, writing] = proxies.map(({ host, port }) => openStore({ ...server, host, port }));
+    await Promise.all([asking, writing].map((each) => each.isExecutionInProgress("connected")));
+    const [[question], [order]] = proxies.map(({ connections }) => connections);
+    for (const [index, ask] of QUESTIONS.entries()) {
+      const id = await prepareFor(before);
+      order.hold("toServer");
+      question.hold("toClient");
+      const written = write(writing, id);
+      // In a turn of its own: calls side by side with others carry nothing.
+      await store.isExecutionInProgress("another");
+      const learnt = asking.getExecutionTaskResults(id);
+      await eventually(() => question.held("toClient").includes("task") || question.held("toClient").includes("*0"));
+      order.release("toServer");
+      await written;
+      question.release("toClient");
+      await learnt;
+      expect(await ask(id, asking)).toEqual(after[index]);
     }
   });
 

@@ -74,7 +74,7 @@ impl Habits {
         habit.missed = habit.missed.saturating_add(1);
         if !habit.carries && habit.missed >= habit.reserve {
             (habit.carries, habit.unused) = (true, 0);
-            habit.reserve = habit.reserve.saturating_mul(2).min(MOST_RESERVE);
+            habit.reserve = habit.reserve.saturating_mul(4).min(MOST_RESERVE);
         }
     }
 }
@@ -124,7 +124,7 @@ mod tests {
                 habits.unused(Kind::BeginTask);
             }
         }
-        assert!(wasted < 25, "{wasted}");
+        assert!(wasted < 20, "{wasted}");
         for _ in 0..MOST_RESERVE {
             habits.missed(Kind::BeginTask);
         }
