@@ -1,0 +1,169 @@
+//! TLS over a dialled stream: the handshake, and what its failures are called. There is no way back to plaintext.
+
+use std::error::Error as _;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redis::RedisError;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
+
+use super::retry::{Trouble, place};
+use super::stream::Stream;
+use crate::config::tls::{Authorities, Tls};
+use crate::config::{Address, Settings};
+use crate::error::{Code, StoreError};
+
+/// Encrypts a stream. The caller sets the time limit.
+pub async fn encrypt(stream: Stream, tls: &Tls, address: &Address) -> Result<TlsStream<Stream>, Trouble> {
+    let name = server_name(tls, address)?;
+    let extra = match &tls.authorities {
+        Authorities::Mozilla { extra: Some(file) } => read_file(file.clone()).await,
+        _ => Ok(Vec::new()),
+    };
+    // As in Node, a file that cannot be read is as good as none; it is named when that is why a server is not trusted.
+    let unread = extra.as_ref().err().cloned();
+    let config = tls.client_config(extra.unwrap_or_default());
+    let config = config.map_err(|error| refused(&error, address, unread.as_deref()))?;
+    let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    connected.map_err(|error| match of_rustls(&error) {
+        Some(why) => refused(why, address, unread.as_deref()),
+        None => broken(&error, address),
+    })
+}
+
+/// The server took the connection and is silent in the handshake.
+pub fn silent(address: &Address) -> Trouble {
+    let message = format!(
+        "{} took the connection but does not answer in TLS: is this its plaintext port, or is it stopped or overloaded?",
+        place(address)
+    );
+    Trouble::Passing(StoreError::new(Code::Timeout, message))
+}
+
+/// Why an encrypted connection failed behind the handshake: in TLS 1.3 the server looks at our certificate only then.
+pub fn lost(error: &RedisError, settings: &Settings) -> Trouble {
+    let io_error = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    match io_error.and_then(of_rustls) {
+        Some(why) => refused(why, &settings.address, None),
+        None => Trouble::lost(&error.to_string()),
+    }
+}
+
+fn of_rustls(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// The name that the server's certificate has to be for: that of the settings, else the host, else Node's default.
+fn server_name(tls: &Tls, address: &Address) -> Result<ServerName<'static>, Trouble> {
+    let name = match (&tls.server_name, address) {
+        (Some(name), _) => name,
+        // A certificate knows nothing of the interface that a link-local address is reached through.
+        (None, Address::Tcp(host, _)) => host.split_once('%').map_or(host.as_str(), |(host, _)| host),
+        (None, Address::Unix(_)) => "localhost",
+    };
+    if let Ok(ip) = name.parse::<IpAddr>() {
+        return Ok(ip.into());
+    }
+    ServerName::try_from(name.to_owned()).map_err(|_| {
+        let message = format!("{name:?} is no name that a certificate can be for: give the right one in `servername`");
+        Trouble::Refused(StoreError::new(Code::Connection, message))
+    })
+}
+
+/// The certificates in a file, or why there are none.
+async fn read_file(file: PathBuf) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = |file: &Path| CertificateDer::pem_file_iter(file)?.collect::<Result<Vec<_>, PemError>>();
+    // A file may take its time, and the I/O thread has others to serve.
+    let path = file.clone();
+    let outcome = tokio::task::spawn_blocking(move || read(&path)).await;
+    let why = match outcome {
+        Ok(Ok(certificates)) => return Ok(certificates),
+        Ok(Err(PemError::Io(error))) => error.to_string(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it could not be read".to_owned(),
+    };
+    Err(format!("NODE_EXTRA_CA_CERTS names {}, which is left out: {why}", file.display()))
+}
+
+/// One side does not accept the other, which no further attempt would change.
+fn refused(error: &Error, address: &Address, unread: Option<&str>) -> Trouble {
+    let place = place(address);
+    let mut message = match error {
+        Error::InvalidCertificate(why) => certificate(why, &place),
+        Error::InvalidMessage(_) => {
+            format!(
+                "{place} does not speak TLS: is this its plaintext port? Connections in plaintext have to be asked for"
+            )
+        }
+        Error::AlertReceived(alert) => alerted(*alert, &place),
+        Error::PeerIncompatible(_) => {
+            format!("{place} and we have no version or cipher of TLS in common: it has to offer TLS 1.2 or 1.3")
+        }
+        _ => format!("the TLS connection to {place} failed"),
+    };
+    if let (Error::InvalidCertificate(CertificateError::UnknownIssuer), Some(unread)) = (error, unread) {
+        message = format!("{message}. {unread}");
+    }
+    Trouble::Refused(StoreError { cause: Some(error.to_string()), ..StoreError::new(Code::Connection, message) })
+}
+
+fn certificate(why: &CertificateError, place: &str) -> String {
+    let of = format!("the certificate of {place}");
+    match why {
+        CertificateError::UnknownIssuer => format!(
+            "{of} is not from an authority that is trusted: give the authority's certificate in `ca`, or the file it is in \
+             to Node in NODE_EXTRA_CA_CERTS"
+        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
+            "{of} is for another name (see `cause`): connect by a name in its subjectAltName, or give that in `servername`"
+        ),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            format!("{of} has expired: renew it, or set this machine's clock")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            format!("{of} is not valid yet: is this machine's clock right?")
+        }
+        _ => format!("{of} cannot be accepted (see `cause`)"),
+    }
+}
+
+fn alerted(alert: AlertDescription, place: &str) -> String {
+    match alert {
+        AlertDescription::CertificateRequired | AlertDescription::HandshakeFailure => {
+            format!(
+                "{place} broke off the TLS handshake: does it want a client certificate? Give it in `cert` and `key`"
+            )
+        }
+        AlertDescription::BadCertificate
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::DecryptError
+        | AlertDescription::UnknownCA
+        | AlertDescription::UnsupportedCertificate => {
+            format!("{place} does not accept the client certificate in `cert` (see `cause`)")
+        }
+        AlertDescription::ProtocolVersion => {
+            format!("{place} has no version of TLS in common with us: it has to offer TLS 1.2 or 1.3")
+        }
+        AlertDescription::UnrecognisedName => {
+            format!("{place} does not know the name it is called by: give the right one in `servername`")
+        }
+        _ => format!("{place} broke off the TLS connection (see `cause`)"),
+    }
+}
+
+/// The connection ended in the middle of the handshake.
+fn broken(error: &io::Error, address: &Address) -> Trouble {
+    let message = format!(
+        "{} closed the connection in the TLS handshake: is this its plaintext port, or is it restarting?",
+        place(address)
+    );
+    Trouble::Passing(StoreError { cause: Some(error.to_string()), ..StoreError::new(Code::Connection, message) })
+}
