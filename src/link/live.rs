@@ -69,7 +69,9 @@ pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> 
         Some(tls) => {
             let encrypted = timeout_at(deadline, encrypt(stream, tls, address)).await;
             let stream = encrypted.unwrap_or_else(|_| Err(tls::silent(address)))?;
-            timeout_at(deadline, greet(stream, progress, &settings, &abandoned)).await
+            let objection = stream.objection();
+            let greeted = timeout_at(deadline, greet(stream, progress, &settings, &abandoned)).await;
+            greeted.map(|live| live.map_err(|trouble| objection.trouble(address).unwrap_or(trouble)))
         }
     };
     greeted.unwrap_or_else(|_| Err(Trouble::silent(address))).map(|live| (live, settings))
@@ -86,7 +88,7 @@ async fn greet(
         .set_response_timeout(None)
         .set_connection_timeout(None)
         .set_pipeline_buffer_size(DRIVER_QUEUE);
-    let lost = |error: RedisError| tls::lost(&error, settings);
+    let lost = |error: RedisError| Trouble::lost(&error.to_string());
     // Nothing to log in with: the handshake is ours, so that refusals keep the server's own code.
     let info = RedisConnectionInfo::default().set_skip_set_lib_name();
     let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(lost)?;

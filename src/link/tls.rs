@@ -1,12 +1,13 @@
 //! TLS over a dialled stream: the handshake, and what its failures are called. There is no way back to plaintext.
 
-use std::error::Error as _;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
-use redis::RedisError;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
@@ -15,12 +16,29 @@ use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 
 use super::retry::{Trouble, place};
 use super::stream::Stream;
+use crate::config::Address;
 use crate::config::tls::{Authorities, Tls};
-use crate::config::{Address, Settings};
 use crate::error::{Code, StoreError};
 
+/// An encrypted stream.
+pub struct Encrypted {
+    stream: TlsStream<Stream>,
+    objection: Objection,
+}
+
+/// Why TLS failed behind the handshake, if it did: with TLS 1.3, the server looks at our certificate only then.
+#[derive(Clone, Default)]
+pub struct Objection(Arc<OnceLock<Error>>);
+
+impl Objection {
+    /// The trouble it is.
+    pub fn trouble(&self, address: &Address) -> Option<Trouble> {
+        self.0.get().map(|error| refused(error, address, None))
+    }
+}
+
 /// Encrypts a stream. The caller sets the time limit.
-pub async fn encrypt(stream: Stream, tls: &Tls, address: &Address) -> Result<TlsStream<Stream>, Trouble> {
+pub async fn encrypt(stream: Stream, tls: &Tls, address: &Address) -> Result<Encrypted, Trouble> {
     let name = server_name(tls, address)?;
     let extra = match &tls.authorities {
         Authorities::Mozilla { extra: Some(file) } => read_file(file.clone()).await,
@@ -31,10 +49,74 @@ pub async fn encrypt(stream: Stream, tls: &Tls, address: &Address) -> Result<Tls
     let config = tls.client_config(extra.unwrap_or_default());
     let config = config.map_err(|error| refused(&error, address, unread.as_deref()))?;
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-    connected.map_err(|error| match of_rustls(&error) {
+    let stream = connected.map_err(|error| match of_rustls(&error) {
         Some(why) => refused(why, address, unread.as_deref()),
         None => broken(&error, address),
-    })
+    })?;
+    Ok(Encrypted { stream, objection: Objection::default() })
+}
+
+impl Encrypted {
+    /// A handle on what the other side may object to.
+    pub fn objection(&self) -> Objection {
+        self.objection.clone()
+    }
+
+    fn note<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = &result
+            && let Some(error) = of_rustls(error)
+        {
+            // The first is the cause of the others.
+            let _ = self.objection.0.set(error.clone());
+        }
+        result
+    }
+
+    /// A server that closes the connection has said why before, and that may not have been read yet.
+    fn note_write<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if matches!(result, Poll::Ready(Err(_))) {
+            let mut room = [0; 16];
+            let last_words = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut room));
+            let _ = self.note(last_words);
+        }
+        self.note(result)
+    }
+}
+
+impl AsyncRead for Encrypted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.note(result)
+    }
+}
+
+impl AsyncWrite for Encrypted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note_write(cx, result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.note_write(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        self.note_write(cx, result)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 /// The server took the connection and is silent in the handshake.
@@ -44,15 +126,6 @@ pub fn silent(address: &Address) -> Trouble {
         place(address)
     );
     Trouble::Passing(StoreError::new(Code::Timeout, message))
-}
-
-/// Why an encrypted connection failed behind the handshake: in TLS 1.3 the server looks at our certificate only then.
-pub fn lost(error: &RedisError, settings: &Settings) -> Trouble {
-    let io_error = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    match io_error.and_then(of_rustls) {
-        Some(why) => refused(why, &settings.address, None),
-        None => Trouble::lost(&error.to_string()),
-    }
 }
 
 fn of_rustls(error: &io::Error) -> Option<&Error> {
