@@ -143,7 +143,7 @@ describe.each([
   });
 
   it.each([
-    ["TLS", { tls: {} }],
+    ["TLS without verification", { tls: { rejectUnauthorized: false } }],
     ["Sentinel", { sentinels: [{ host: "127.0.0.1", port: 1 }], name: "main" }],
     ["a connector of its own", { Connector }],
     ["a decision about reconnecting", { reconnectOnError: () => true }],

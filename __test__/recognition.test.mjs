@@ -93,7 +93,7 @@ describe.each(IOREDIS)("%s", (_, Client) => {
 
   it.each([
     ["sentinels", { sentinels: [NOWHERE], name: "main" }],
-    ["tls", { tls: {} }],
+    ["tls.rejectUnauthorized", { tls: { rejectUnauthorized: false } }],
     ["reconnectOnError", { reconnectOnError: () => true }],
     ["readOnly", { readOnly: true }],
     ["natMap", { natMap: {} }],
@@ -152,7 +152,7 @@ describe.each(NODE_REDIS)("%s", (name, module) => {
   });
 
   it.each([
-    ["socket.tls", { url: "rediss://127.0.0.1" }],
+    ["socket.rejectUnauthorized", { url: "rediss://127.0.0.1", socket: { tls: true, rejectUnauthorized: false } }],
     ["readonly", { readonly: true }],
     ["socket.lookup", { socket: { lookup: () => {} } }],
     ["socket.localAddress", { socket: { localAddress: "127.0.0.1" } }],

@@ -8,6 +8,7 @@ import { memoryExperiments } from "./experiments/memory.mjs";
 import { resultsExperiments } from "./experiments/results.mjs";
 import { scaleExperiments } from "./experiments/scale.mjs";
 import { throughputExperiments } from "./experiments/throughput.mjs";
+import { tlsExperiments } from "./experiments/tls.mjs";
 import { workflowExperiments } from "./experiments/workflow.mjs";
 
 /**
@@ -48,6 +49,7 @@ export function allExperiments(settings) {
     ...resultsExperiments(settings),
     ...coldStartExperiments(),
     ...ceilingExperiments(settings),
+    ...tlsExperiments(settings),
     ...scaleExperiments(settings),
     ...memoryExperiments(settings),
   ];

@@ -1,14 +1,15 @@
 //! Reads ioredis-style configuration: a plain object such as `{ host, port, db }`, and the `options` of a live instance.
 
-use super::keys::{Keys, NO_CLUSTER, NO_SENTINEL, NO_TLS};
+use super::keys::{Keys, NO_CLUSTER, NO_SENTINEL, USE_A_CLIENT};
 use super::parts::{Parts, same};
-use super::{ConfigError, Input, Settings, Unsupported, read};
+use super::{ConfigError, Input, Settings, Tls, Unsupported, read, tls};
 
 const MAPPED: &[&str] = &[
     "host",
     "port",
     "path",
     "family",
+    "tls",
     "db",
     "database",
     "username",
@@ -64,7 +65,6 @@ const IGNORED: &[&str] = &[
 ];
 
 const REFUSED: &[(&str, &str)] = &[
-    ("tls", NO_TLS),
     ("sentinels", NO_SENTINEL),
     ("startupNodes", NO_CLUSTER),
     ("redisOptions", NO_CLUSTER),
@@ -104,13 +104,16 @@ pub(super) const KEYS: Keys = Keys {
 /// The same as parameters of a URL.
 pub(super) const URL_QUERY: Keys = Keys { kind: "the query of a Redis URL", ..KEYS };
 
+/// Said of a `tls` that is neither a switch nor an object.
+const NOT_TLS: &str = "must be an object with the settings of TLS, `true` or `false`";
+
 /// Reads a plain ioredis-style configuration object.
 ///
 /// Defaults are those of ioredis: port 6379 on localhost, either IP version, database 0; `path` wins over `host` and
 /// `port`. `database` is accepted for `db`. Numbers may be given in digits, and `null` counts as absent.
 ///
 /// # Errors
-/// For a key that ioredis does not have, a value that makes no sense, and what cannot be honoured, such as `tls`.
+/// For a key that ioredis does not have, a value that makes no sense, and what cannot be honoured, such as `sentinels`.
 pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     KEYS.refuse(map)?;
     KEYS.check(map)?;
@@ -134,6 +137,15 @@ pub fn from_instance(options: &[(String, Input)], selected_database: Option<u32>
         let skipped = match (key.as_str(), value) {
             ("reconnectOnError", value) if read::truthy(value) => {
                 return Err(unsupported(key, "decides when to reconnect, which a native connection decides itself"));
+            }
+            ("tls", value) => {
+                parts.tls = match value {
+                    Input::Map(map) => Some(tls::read(&tls::OF_IOREDIS, map)?),
+                    Input::Bool(true) => Some(Tls::default()),
+                    value if read::truthy(value) => return Err(unsupported(key, NOT_TLS)),
+                    _ => None,
+                };
+                true
             }
             ("port", Input::Null) => return Err(unsupported(key, "is null, with which ioredis cannot connect")),
             // Not an option of ioredis, which does not look at it.
@@ -174,6 +186,7 @@ fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
         "port" => parts.port = Some(read::port(key, value)?),
         "path" => parts.path = Some(read::path(key, value)?),
         "family" => parts.family = Some(read::family(key, value)?),
+        "tls" => parts.tls = read_tls(key, value)?,
         "db" | "database" => {
             let database = Some(read::database(key, value)?);
             parts.database = same(parts.database, database, "database", "in `db` and in `database`")?;
@@ -190,6 +203,23 @@ fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
         _ => {}
     }
     Ok(())
+}
+
+/// `tls` of a configuration object.
+fn read_tls(key: &str, value: &Input) -> Result<Option<Tls>, ConfigError> {
+    match value {
+        Input::Map(map) => {
+            let present: Vec<_> = map.iter().filter(|(_, value)| *value != Input::Null).cloned().collect();
+            if let Some(refused) = present.iter().find_map(|(key, value)| tls::refusal(&tls::OF_IOREDIS, key, value)) {
+                return Err(ConfigError::wrong_type(format!("{refused}. {USE_A_CLIENT}")));
+            }
+            tls::OF_IOREDIS.check(&present)?;
+            tls::read(&tls::OF_IOREDIS, &present).map(Some).map_err(|wrong| ConfigError::wrong_type(wrong.to_string()))
+        }
+        Input::Bool(true) => Ok(Some(Tls::default())),
+        Input::Bool(false) => Ok(None),
+        _ => Err(ConfigError::wrong_type(format!("`{key}` {NOT_TLS}"))),
+    }
 }
 
 #[cfg(test)]

@@ -3,10 +3,6 @@
 use super::read::truthy;
 use super::{ConfigError, Input};
 
-/// Said of anything that asks for TLS.
-pub(super) const NO_TLS: &str = "asks for TLS, which native connections do not support yet; plaintext is never used \
-    in its place";
-
 /// Said of anything that asks for Sentinel.
 pub(super) const NO_SENTINEL: &str = "asks for Redis Sentinel, which native connections do not support yet";
 

@@ -10,14 +10,16 @@ mod keys;
 mod object;
 mod parts;
 mod read;
+pub mod tls;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use environment::{ENVIRONMENT_NAMES, from_environment};
 pub use object::{from_input, from_object};
 pub use options::{Connection, Options};
+pub use tls::Tls;
 
 /// A JavaScript value as configuration sees it. `undefined` never appears: such keys are left out.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,13 +32,15 @@ pub enum Input {
     Number(f64),
     /// A string.
     Text(String),
+    /// A Buffer or another array of bytes.
+    Bytes(Vec<u8>),
     /// A function, of which nothing more is known.
     Function,
     /// An array.
     List(Vec<Input>),
     /// A plain object, its own enumerable keys in order.
     Map(Vec<(String, Input)>),
-    /// Something configuration has no use for (symbol, bigint, Buffer, class instance); holds its name for messages.
+    /// Something configuration has no use for (symbol, bigint, class instance); holds its name for messages.
     Other(String),
 }
 
@@ -90,6 +94,8 @@ pub struct Settings {
     pub address: Address,
     /// The IP versions to use.
     pub family: Family,
+    /// How the connection is encrypted; `None` is plaintext.
+    pub tls: Option<Tls>,
     /// ACL user; `None` is the server's `default` user.
     pub username: Option<String>,
     /// Password; `None` sends no AUTH. A user without a password has an empty one, as ACL users with `nopass` need it.
@@ -104,6 +110,16 @@ pub struct Settings {
     pub connect_timeout: Option<Duration>,
     /// The client's own limit for one command.
     pub command_timeout: Option<Duration>,
+}
+
+impl Settings {
+    /// Trusts the authorities in a file besides Mozilla's, as Node does with `NODE_EXTRA_CA_CERTS`: whoever named
+    /// authorities of their own trusts no others.
+    pub fn trust_file(&mut self, file: &Path) {
+        if let Some(Tls { authorities: tls::Authorities::Mozilla { extra }, .. }) = &mut self.tls {
+            *extra = Some(file.to_owned());
+        }
+    }
 }
 
 /// What is wrong with an argument, thrown by `createRedisStore` itself.

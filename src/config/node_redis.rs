@@ -1,8 +1,8 @@
 //! Reads node-redis-style configuration: a plain object such as `{ url }` or `{ socket: { host, port }, database }`.
 
-use super::keys::{Keys, NO_CLUSTER, NO_SENTINEL, NO_TLS};
+use super::keys::{Keys, NO_CLUSTER, NO_SENTINEL, USE_A_CLIENT};
 use super::parts::Parts;
-use super::{ConfigError, Input, Settings, Unsupported, read, url};
+use super::{ConfigError, Input, Settings, Unsupported, read, tls, url};
 
 /// The keys of a node-redis-style configuration object. The ignored ones are all other options of redis 4 to 6.
 pub(super) const KEYS: Keys = Keys {
@@ -61,7 +61,8 @@ pub(super) const KEYS: Keys = Keys {
     ],
 };
 
-/// The keys of `socket`: those of node-redis and of Node's `net.connect`, without TLS.
+/// The keys of `socket`: those of node-redis and of Node's `net.connect`. What `tls.connect` takes besides, and node-redis
+/// ignores without `tls: true`, is in [`tls::OF_NODE_REDIS`].
 const SOCKET: Keys = Keys {
     kind: "a node-redis-style configuration",
     prefix: "socket.",
@@ -83,7 +84,6 @@ const SOCKET: Keys = Keys {
         "writable",
     ],
     refused: &[
-        ("tls", NO_TLS),
         ("lookup", "replaces name resolution, which a native connection cannot use"),
         ("localAddress", "chooses a local address, which a native connection does not do"),
         ("localPort", "chooses a local port, which a native connection does not do"),
@@ -92,45 +92,8 @@ const SOCKET: Keys = Keys {
     aliases: &[("hostname", "socket.host"), ("db", "database"), ("username", "username"), ("password", "password")],
 };
 
-/// What Node's `tls.connect` takes besides: without `tls: true`, node-redis ignores it and connects in plaintext.
-const TLS_OPTIONS: &[&str] = &[
-    "ALPNCallback",
-    "ALPNProtocols",
-    "SNICallback",
-    "allowPartialTrustChain",
-    "ca",
-    "cert",
-    "checkServerIdentity",
-    "ciphers",
-    "clientCertEngine",
-    "crl",
-    "dhparam",
-    "ecdhCurve",
-    "enableTrace",
-    "handshakeTimeout",
-    "honorCipherOrder",
-    "key",
-    "maxVersion",
-    "minDHSize",
-    "minVersion",
-    "passphrase",
-    "pfx",
-    "privateKeyEngine",
-    "privateKeyIdentifier",
-    "pskCallback",
-    "rejectUnauthorized",
-    "requestCert",
-    "secureContext",
-    "secureOptions",
-    "secureProtocol",
-    "servername",
-    "session",
-    "sessionIdContext",
-    "sessionTimeout",
-    "sigalgs",
-    "socket",
-    "ticketKeys",
-];
+/// Said of a `socket.tls` that is no switch: node-redis would connect in plaintext.
+const NOT_TLS: &str = "must be true or false: the settings of TLS stand beside it in `socket`";
 
 /// The keys of `commandOptions`.
 const COMMAND_OPTIONS: Keys = Keys {
@@ -149,10 +112,10 @@ const COMMAND_OPTIONS: Keys = Keys {
 ///
 /// # Errors
 /// For a key that node-redis does not have, a value that makes no sense, what cannot be honoured (such as
-/// `socket.tls`), and where `url` and another key differ, in which case node-redis silently follows the URL.
+/// `rootNodes`), and where `url` and another key differ, in which case node-redis silently follows the URL.
 pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     KEYS.refuse(map)?;
-    let url = match map.iter().find(|(key, value)| key == "url" && *value != Input::Null) {
+    let mut url = match map.iter().find(|(key, value)| key == "url" && *value != Input::Null) {
         Some((key, value)) => url::parts(read::text(key, value)?)?,
         None => Parts::default(),
     };
@@ -160,7 +123,7 @@ pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     let mut parts = Parts::default();
     for (key, value) in map.iter().filter(|(_, value)| *value != Input::Null) {
         match key.as_str() {
-            "socket" => read_socket(&mut parts, object(key, value)?)?,
+            "socket" => read_socket(&mut parts, object(key, value)?, &mut url)?,
             "commandOptions" => read_command_options(&mut parts, object(key, value)?)?,
             key => set(&mut parts, key, value)?,
         }
@@ -188,6 +151,13 @@ pub fn from_instance(options: &[(String, Input)]) -> Result<Settings, Unsupporte
                 if let Some((key, reason)) = refused {
                     return Err(Unsupported { setting: format!("socket.{key}"), reason: reason.to_owned() });
                 }
+                parts.tls = match socket.iter().find(|(key, _)| key == "tls") {
+                    Some((_, Input::Bool(true))) => Some(tls::read(&tls::OF_NODE_REDIS, socket)?),
+                    Some((_, value)) if read::truthy(value) => {
+                        return Err(Unsupported { setting: "socket.tls".into(), reason: NOT_TLS.into() });
+                    }
+                    _ => None,
+                };
                 set_socket(&mut parts, socket)
             }
             // What is set by default has no limit of the caller's choosing.
@@ -217,19 +187,38 @@ fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn read_socket(parts: &mut Parts, socket: &[(String, Input)]) -> Result<(), ConfigError> {
+/// `socket` of a configuration object; `url` is what the URL beside it says.
+fn read_socket(parts: &mut Parts, socket: &[(String, Input)], url: &mut Parts) -> Result<(), ConfigError> {
     SOCKET.refuse(socket)?;
-    let plaintext_is_meant = socket.iter().any(|(key, value)| key == "tls" && *value == Input::Bool(false));
-    let (tls, socket): (Vec<_>, Vec<_>) = socket
-        .iter()
-        .filter(|(_, value)| *value != Input::Null)
-        .cloned()
-        .partition(|(key, _)| TLS_OPTIONS.contains(&key.as_str()));
-    if let (Some((key, _)), false) = (tls.first(), plaintext_is_meant) {
-        return Err(ConfigError::wrong_type(format!(
-            "`socket.{key}` is a setting for TLS, which native connections do not support yet. Leave it out, or set \
-             `socket.tls` to false, if the connection is to be in plaintext"
-        )));
+    let present = socket.iter().filter(|(_, value)| *value != Input::Null).cloned();
+    let (of_tls, socket): (Vec<_>, Vec<_>) = present.partition(|(key, _)| tls::OF_NODE_REDIS.has(key));
+    let wanted = match socket.iter().find(|(key, _)| key == "tls") {
+        Some((_, Input::Bool(wanted))) => Some(*wanted),
+        Some(_) => return Err(ConfigError::wrong_type(format!("`socket.tls` {NOT_TLS}"))),
+        None => None,
+    };
+    match (wanted, url.tls.is_some()) {
+        (Some(false), true) => {
+            return Err(ConfigError::wrong_type("`socket.tls` is false, and the scheme of `url` asks for TLS"));
+        }
+        (Some(true), _) | (None, true) => {
+            if let Some(refused) = of_tls.iter().find_map(|(key, value)| tls::refusal(&tls::OF_NODE_REDIS, key, value))
+            {
+                return Err(ConfigError::wrong_type(format!("{refused}. {USE_A_CLIENT}")));
+            }
+            let tls = tls::read(&tls::OF_NODE_REDIS, &of_tls);
+            parts.tls = Some(tls.map_err(|wrong| ConfigError::wrong_type(wrong.to_string()))?);
+            // What stands here says more than the scheme does.
+            url.tls = None;
+        }
+        (None, false) if !of_tls.is_empty() => {
+            return Err(ConfigError::wrong_type(format!(
+                "`socket.{}` is a setting for TLS, which `socket.tls` has to ask for: set that to true, or to false if the \
+                 connection is to be in plaintext",
+                of_tls[0].0
+            )));
+        }
+        _ => {}
     }
     SOCKET.check(&socket)?;
     set_socket(parts, &socket)

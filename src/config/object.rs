@@ -129,7 +129,7 @@ mod tests {
             (map([("sentinels", Input::List(vec![])), ("name", text("m"))]), "Sentinel"),
             (map([("sentinelRootNodes", Input::List(vec![])), ("replicaPoolSize", number(1))]), "Sentinel"),
             (map([("rootNodes", Input::List(vec![])), ("defaults", Input::Map(vec![]))]), "cluster"),
-            (map([("host", text("h")), ("tls", Input::Map(vec![]))]), "TLS"),
+            (map([("host", text("h")), ("tls", number(1))]), "`tls` must be an object"),
             (map([("url", text("redis://h")), ("tls", Input::Bool(true))]), "Did you mean `socket.tls`?"),
         ] {
             let error = from_object(&object).expect_err(reason);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Address, ConfigError, Family, Secret, Settings};
+use super::{Address, ConfigError, Family, Secret, Settings, Tls};
 
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 6379;
@@ -16,6 +16,7 @@ pub(super) struct Parts {
     /// The path of a Unix domain socket. It wins over host and port, as in both clients.
     pub path: Option<PathBuf>,
     pub family: Option<Family>,
+    pub tls: Option<Tls>,
     pub username: Option<String>,
     pub password: Option<Secret>,
     pub database: Option<u32>,
@@ -42,6 +43,7 @@ impl Parts {
             port: same(self.port, other.port, "port", place)?,
             path: same(self.path, other.path, "path", place)?,
             family: same(self.family, other.family, "family", place)?,
+            tls: same(self.tls, other.tls, "tls", place)?,
             username: same(self.username, other.username, "username", place)?,
             password: same(self.password, other.password, "password", place)?,
             database: same(self.database, other.database, "database", place)?,
@@ -67,6 +69,7 @@ impl Parts {
         Settings {
             address,
             family: self.family.unwrap_or_default(),
+            tls: self.tls,
             username: self.username,
             password,
             database: self.database.unwrap_or(0),

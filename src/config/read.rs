@@ -21,7 +21,9 @@ pub(super) fn describe(value: &Input) -> String {
         Input::Number(value) => value.to_string(),
         // An @ may mean that a whole URL, password included, was put into the wrong place.
         Input::Text(text) if text.chars().count() <= 40 && !text.contains('@') => format!("{text:?}"),
-        Input::Text(_) | Input::Function | Input::List(_) | Input::Map(_) | Input::Other(_) => kind(value),
+        Input::Text(_) | Input::Bytes(_) | Input::Function | Input::List(_) | Input::Map(_) | Input::Other(_) => {
+            kind(value)
+        }
     }
 }
 
@@ -32,6 +34,7 @@ pub(super) fn kind(value: &Input) -> String {
         Input::Bool(_) => "a boolean".into(),
         Input::Number(_) => "a number".into(),
         Input::Text(_) => "a string".into(),
+        Input::Bytes(_) => "a Buffer".into(),
         Input::Function => "a function".into(),
         Input::List(_) => "an array".into(),
         Input::Map(_) => "an object".into(),
@@ -46,7 +49,7 @@ pub(super) fn truthy(value: &Input) -> bool {
         Input::Bool(value) => *value,
         Input::Number(value) => *value != 0.0 && !value.is_nan(),
         Input::Text(text) => !text.is_empty(),
-        Input::Function | Input::List(_) | Input::Map(_) | Input::Other(_) => true,
+        Input::Bytes(_) | Input::Function | Input::List(_) | Input::Map(_) | Input::Other(_) => true,
     }
 }
 

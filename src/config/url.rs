@@ -5,13 +5,13 @@ use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
 use super::parts::Parts;
-use super::{ConfigError, Input, Secret, Settings, ioredis, keys, read};
+use super::{ConfigError, Input, Secret, Settings, Tls, ioredis, read};
 
 /// What is accepted, for messages.
-const ACCEPTED: &str = "redis://[user[:password]@]host[:port][/database], valkey://…, unix:///path/to.sock, host:port, \
+const ACCEPTED: &str = "redis://[user[:password]@]host[:port][/database], rediss://… for TLS, valkey://…, unix:///path/to.sock, host:port, \
     a port, or the absolute path of a socket";
 
-/// Reads a Redis URL: `redis://` and `valkey://`, `unix://` and `redis+unix://`, and the shorthands `host:port`,
+/// Reads a Redis URL: `redis://` and `valkey://`, `rediss://` and `valkeys://` for TLS, `unix://` and `redis+unix://`, and the shorthands `host:port`,
 /// `6379` and `/path.sock`.
 ///
 /// The database comes from the path, or from `?db=` (the only way for a socket). Further query parameters are those of
@@ -19,7 +19,7 @@ const ACCEPTED: &str = "redis://[user[:password]@]host[:port][/database], valkey
 /// `username`, `password`).
 ///
 /// # Errors
-/// For anything else, TLS included, and for what contradicts itself.
+/// For anything else, and for what contradicts itself.
 pub fn from_url(text: &str) -> Result<Settings, ConfigError> {
     parts(text).map(Parts::into_settings)
 }
@@ -38,7 +38,7 @@ pub(super) fn parts(text: &str) -> Result<Parts, ConfigError> {
         Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
             "redis" | "valkey" => tcp(rest, true),
             "unix" | "redis+unix" => unix(rest),
-            "rediss" | "valkeys" => Err(wrong(&format!("{}. {}", keys::NO_TLS, keys::USE_A_CLIENT))),
+            "rediss" | "valkeys" => Ok(Parts { tls: Some(Tls::default()), ..tcp(rest, true)? }),
             "http" | "https" => Err(upstash_rest()),
             other => Err(wrong(&format!("has the unknown scheme `{other}://`. Accepted are {ACCEPTED}"))),
         },
@@ -159,6 +159,9 @@ fn query(text: &str) -> Result<Parts, ConfigError> {
         let key = if key == "name" { "connectionName".into() } else { key };
         if matches!(&*key, "host" | "port" | "path") {
             return Err(wrong(&format!("has a query parameter `{key}`: write it in the URL itself")));
+        }
+        if key == "tls" {
+            return Err(wrong("has a query parameter `tls`: write rediss:// in place of redis:// to ask for TLS"));
         }
         if map.iter().any(|(earlier, _)| *earlier == key) {
             return Err(wrong(&format!("has the query parameter `{key}` more than once")));

@@ -327,6 +327,24 @@ impl Engine {
             .collect()
     }
 
+    /// The content of a Buffer or another `Uint8Array`, or `None` when the value is none.
+    pub fn bytes(self, value: Value) -> Option<Vec<u8>> {
+        let (mut kind, mut length, mut data) = (0, 0, ptr::null_mut());
+        // SAFETY: the module's rules; the out pointers are valid or null, and what is no typed array is an error.
+        let status = unsafe {
+            let (buffer, offset) = (ptr::null_mut(), ptr::null_mut());
+            sys::napi_get_typedarray_info(self.0, value.0, &mut kind, &mut length, &mut data, buffer, offset)
+        };
+        if status != sys::Status::napi_ok || kind != sys::TypedarrayType::uint8_array {
+            return None;
+        }
+        if data.is_null() {
+            return Some(Vec::new());
+        }
+        // SAFETY: N-API says that so many bytes are there, and no JavaScript runs while they are copied.
+        Some(unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) }.to_vec())
+    }
+
     /// The global object.
     pub fn global(self) -> Result<Value, Thrown> {
         let mut value = ptr::null_mut();

@@ -1,6 +1,8 @@
 //! Recognises what was passed to `createRedisStore`: the table of all inputs, in the order in which they are told apart.
 //! What a family of clients looks like is in `recognise/`.
 
+use std::path::Path;
+
 use super::engine::{Engine, Thrown, Type, Value};
 use super::live::{Family, LiveClient};
 use super::read::{MOST_DEPTH, read};
@@ -199,7 +201,7 @@ fn require(engine: Engine, client: Value, methods: &[&'static str]) -> Result<()
 }
 
 fn configuration(engine: Engine, redis: Value, wanted: Connection) -> Result<Recognised, Refused> {
-    let settings = match engine.type_of(redis) {
+    let mut settings = match engine.type_of(redis) {
         Type::Undefined => config::from_environment(&environment(engine)?)?,
         Type::Object if has_method(engine, redis, "then")? => {
             let message = "A promise was passed in place of a client: await it first";
@@ -216,20 +218,35 @@ fn configuration(engine: Engine, redis: Value, wanted: Connection) -> Result<Rec
             "`connection: \"client\"` needs a client: with a URL or a configuration there is none to work through";
         return Err(ConfigError::wrong_type(message).into());
     }
+    trust_extra(engine, &mut settings)?;
     Ok(Recognised::Fixed(Box::new(settings)))
 }
 
-/// The environment variables that count, as `process.env` of this thread has them.
+/// The environment variables that name a server, as `process.env` of this thread has them.
 fn environment(engine: Engine) -> Result<Vec<(String, String)>, Thrown> {
-    let process = engine.get(engine.global()?, c"process")?;
-    let env = engine.get(process, c"env")?;
     let mut found = Vec::new();
     for name in config::ENVIRONMENT_NAMES {
-        if let Some(text) = engine.string(engine.get_by(env, engine.text(name.as_bytes())?)?) {
+        if let Some(text) = variable(engine, name)? {
             found.push((name.to_owned(), text));
         }
     }
     Ok(found)
+}
+
+fn variable(engine: Engine, name: &str) -> Result<Option<String>, Thrown> {
+    let process = engine.get(engine.global()?, c"process")?;
+    let env = engine.get(process, c"env")?;
+    Ok(engine.string(engine.get_by(env, engine.text(name.as_bytes())?)?))
+}
+
+/// Trusts the authorities that Node is told to trust: <https://nodejs.org/api/cli.html#node_extra_ca_certsfile>.
+pub fn trust_extra(engine: Engine, settings: &mut Settings) -> Result<(), Thrown> {
+    if settings.tls.is_some()
+        && let Some(file) = variable(engine, "NODE_EXTRA_CA_CERTS")?.filter(|file| !file.is_empty())
+    {
+        settings.trust_file(Path::new(&file));
+    }
+    Ok(())
 }
 
 /// Whether the value is a `URL`, of whichever realm.

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::engine::{Engine, Reference, Thrown, Type, Value};
 use super::environment::Environment;
+use super::input::trust_extra;
 use super::recognise::{ioredis, node_redis};
 use super::settle::Mailbox;
 use crate::config::{Secret, Settings};
@@ -147,7 +148,11 @@ impl LiveClient {
             Family::Ioredis => ioredis::settings(self.engine(), client),
             Family::NodeRedis => node_redis::settings(self.engine(), client),
         };
-        settings.map_err(|why| StoreError::new(Code::Config, format!("The client's settings cannot be used: {why}")))
+        let trusting = settings.and_then(|mut settings| match trust_extra(self.engine(), &mut settings) {
+            Ok(()) => Ok(settings),
+            Err(_) => Err("the environment cannot be read".into()),
+        });
+        trusting.map_err(|why| StoreError::new(Code::Config, format!("The client's settings cannot be used: {why}")))
     }
 
     fn answer(&self, about: About) {

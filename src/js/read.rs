@@ -18,6 +18,7 @@ pub fn read(engine: Engine, value: Value, depth: usize) -> Result<Input, Thrown>
         Type::Symbol => Input::Other("a symbol".into()),
         Type::BigInt => Input::Other("a bigint".into()),
         Type::Other => Input::Other("a value of another kind".into()),
+        Type::Object if let Some(bytes) = engine.bytes(value) => Input::Bytes(bytes),
         Type::Object if depth == 0 => Input::Other("an object".into()),
         Type::Object if engine.is_array(value) => {
             let items = engine.items(value)?.into_iter().map(|item| read(engine, item, depth - 1));

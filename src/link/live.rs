@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, RedisResult, Value};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop::unconstrained;
 use tokio::time::timeout_at;
 
@@ -14,7 +15,8 @@ use super::Target;
 use super::handshake::{Handshake, Identity};
 use super::retry::Trouble;
 use super::source::settings_now;
-use super::stream::{Progress, Stream, dial};
+use super::stream::{Progress, dial};
+use super::tls::{self, encrypt};
 use crate::config::Settings;
 
 /// Messages the driver may hold that it has not yet written. More than the batches we allow, so that sending never waits.
@@ -61,15 +63,27 @@ pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> 
     let stream = dialled
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .map_err(|error| Trouble::dial(&error, address))?;
-    match timeout_at(deadline, greet(stream, &settings, &abandoned)).await {
-        Ok(live) => live.map(|live| (live, settings)),
-        Err(_) => Err(Trouble::silent(address)),
-    }
+    let progress = stream.progress();
+    let greeted = match &settings.tls {
+        None => timeout_at(deadline, greet(stream, progress, &settings, &abandoned)).await,
+        Some(tls) => {
+            let encrypted = timeout_at(deadline, encrypt(stream, tls, address)).await;
+            let stream = encrypted.unwrap_or_else(|_| Err(tls::silent(address)))?;
+            let objection = stream.objection();
+            let greeted = timeout_at(deadline, greet(stream, progress, &settings, &abandoned)).await;
+            greeted.map(|live| live.map_err(|trouble| objection.trouble(address).unwrap_or(trouble)))
+        }
+    };
+    greeted.unwrap_or_else(|_| Err(Trouble::silent(address))).map(|live| (live, settings))
 }
 
 /// Makes a connection of a stream.
-async fn greet(stream: Stream, settings: &Settings, abandoned: &[Identity]) -> Result<Live, Trouble> {
-    let progress = stream.progress();
+async fn greet(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    progress: Progress,
+    settings: &Settings,
+    abandoned: &[Identity],
+) -> Result<Live, Trouble> {
     let config = AsyncConnectionConfig::new()
         .set_response_timeout(None)
         .set_connection_timeout(None)
@@ -85,8 +99,9 @@ async fn greet(stream: Stream, settings: &Settings, abandoned: &[Identity]) -> R
     let mut greeter = connection.clone();
     let mut greeting: Greeting =
         Box::pin(unconstrained(async move { greeter.send_packed_commands(&pipeline, 0, commands).await }));
-    if required == 0 && abandoned.is_empty() {
-        // Nothing in it has to come first: the calls go out right behind it, one round trip earlier.
+    if required == 0 && abandoned.is_empty() && settings.tls.is_none() {
+        // Nothing in it has to come first: the calls go out right behind it, one round trip earlier. With TLS, the server
+        // may still have something against our certificate.
         let sent = poll_fn(|cx| Poll::Ready(greeting.as_mut().poll(cx).is_pending())).await;
         let greeting = sent.then_some(greeting);
         return Ok(Live { connection, driver, progress, identity: None, greeting });

@@ -10,6 +10,7 @@ mod pending;
 mod retry;
 mod source;
 mod stream;
+mod tls;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

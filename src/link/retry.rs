@@ -117,7 +117,7 @@ impl Trouble {
     }
 }
 
-fn place(address: &Address) -> String {
+pub(super) fn place(address: &Address) -> String {
     match address {
         Address::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
         Address::Tcp(host, port) => format!("{host}:{port}"),

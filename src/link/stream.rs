@@ -1,7 +1,7 @@
 //! The byte stream to a server: dialling with the socket options that make a dead peer noticeable, and a count of what
 //! arrives, by which the supervisor tells a slow server from a silent one.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -142,6 +142,19 @@ impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = on_socket!(self, socket => Pin::new(socket).poll_write(cx, bytes));
         self.note_write(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = on_socket!(self, socket => Pin::new(socket).poll_write_vectored(cx, bytes));
+        self.note_write(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

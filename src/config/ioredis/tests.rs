@@ -89,6 +89,7 @@ fn an_object_says_what_it_says_to_ioredis() {
     let expected = Settings {
         address: Address::Tcp("h".into(), 6380),
         family: Family::V6,
+        tls: None,
         username: Some("u".into()),
         password: Some(Secret::new("p")),
         database: 3,
@@ -121,8 +122,8 @@ fn database_is_another_name_for_db() {
 fn every_option_of_ioredis_is_known() {
     assert!(from_config(&instance([])).is_ok());
     for (key, value, reason) in [
-        ("tls", Input::Map(vec![]), "TLS"),
-        ("tls", text("RedisCloudFixed"), "TLS"),
+        ("tls", Input::Map(vec![("ciphers".into(), text("ALL"))]), "`tls.ciphers` tunes OpenSSL"),
+        ("tls", text("RedisCloudFixed"), "`tls` must be an object"),
         ("sentinels", Input::List(vec![]), "Sentinel"),
         ("redisOptions", Input::Map(vec![]), "cluster"),
         ("Connector", Input::Function, "connections are made"),
@@ -197,8 +198,7 @@ fn what_ioredis_overlooks_in_an_instance_is_overlooked() {
 #[test]
 fn an_instance_that_needs_its_own_methods_says_why() {
     for (key, value) in [
-        ("tls", Input::Bool(true)),
-        ("tls", Input::Map(vec![])),
+        ("tls", text("RedisCloudFixed")),
         ("sentinels", Input::List(vec![])),
         ("Connector", Input::Function),
         ("monitor", Input::Bool(true)),

@@ -47,6 +47,7 @@ fn an_object_says_what_it_says_to_node_redis() {
     let expected = Settings {
         address: Address::Tcp("h".into(), 6380),
         family: Family::V4,
+        tls: None,
         username: Some("u".into()),
         password: Some(Secret::new("p")),
         database: 3,
@@ -104,7 +105,6 @@ fn what_is_not_understood_is_an_error_that_names_it() {
     for (entry, reason) in [
         (("url", text("")), "is empty"),
         (("url", Input::Other("URL".into())), "`url` must be a string, got URL"),
-        (("url", text("rediss://h")), "TLS"),
         (("url", text("https://h")), "Upstash REST"),
         (("rootNodes", Input::List(vec![])), "cluster"),
         (("sentinelRootNodes", Input::List(vec![])), "Sentinel"),
@@ -122,8 +122,8 @@ fn what_is_not_understood_is_an_error_that_names_it() {
         (("database", number(1.5)), "`database` must be an integer"),
         (("password", Input::Function), "`password` must be a string, got a function"),
         (("name", text("two words")), "`name` must consist"),
-        (socket([("tls", Input::Bool(true))]), "`socket.tls` asks for TLS"),
-        (socket([("tls", Input::Map(vec![]))]), "`socket.tls` asks for TLS"),
+        (socket([("tls", Input::Map(vec![]))]), "`socket.tls` must be true or false"),
+        (socket([("tls", Input::Bool(true)), ("pfx", text("x"))]), "`socket.pfx` is a PKCS #12 file"),
         (socket([("ca", text("pem"))]), "`socket.ca` is a setting for TLS"),
         (socket([("rejectUnauthorized", Input::Bool(false))]), "`socket.rejectUnauthorized` is a setting for TLS"),
         (socket([("lookup", Input::Function)]), "`socket.lookup` replaces"),
@@ -171,7 +171,8 @@ fn a_live_client_says_what_it_would_do_itself() {
 #[test]
 fn what_a_live_client_needs_beyond_a_native_connection_is_named() {
     for (entry, setting) in [
-        (socket([("tls", Input::Bool(true))]), "socket.tls"),
+        (socket([("tls", Input::Map(vec![]))]), "socket.tls"),
+        (socket([("tls", Input::Bool(true)), ("rejectUnauthorized", Input::Bool(false))]), "socket.rejectUnauthorized"),
         (socket([("lookup", Input::Function)]), "socket.lookup"),
         (socket([("localAddress", text("10.0.0.1"))]), "socket.localAddress"),
         (("readonly", Input::Bool(true)), "readonly"),

@@ -98,9 +98,6 @@ fn what_cannot_be_meant_is_an_error_that_says_why() {
     for (text, reason) in [
         ("", "is empty"),
         ("  ", "is empty"),
-        ("rediss://h", "TLS"),
-        ("REDISS://h", "TLS"),
-        ("valkeys://h", "TLS"),
         ("https://eu1-x.upstash.io", "Upstash REST"),
         ("http://h", "Upstash REST"),
         ("tcp://h:1", "unknown scheme `tcp://`. Accepted are redis://"),
@@ -112,7 +109,7 @@ fn what_cannot_be_meant_is_an_error_that_says_why() {
         ("redis://h?dbs=1", "`dbs` is not a setting of the query of a Redis URL. Did you mean `db`?"),
         ("redis://h?timeout=1", "Did you mean `commandTimeout`?"),
         ("redis://h?host=x", "write it in the URL itself"),
-        ("redis://h?tls=true", "TLS"),
+        ("redis://h?tls=true", "write rediss://"),
         ("redis://h?sentinels=x", "Sentinel"),
         ("redis://h?readOnly=true", "readOnly"),
         ("redis://h?db=", "must be an integer"),
@@ -162,7 +159,7 @@ fn no_error_shows_a_piece_of_the_password() {
         "redis://u:hunter2@h/1?db=2",
         "redis://u:hunter2@",
         "redis://u:hunter2@h#x",
-        "rediss://u:hunter2@h",
+        "rediss://u:hunter2@h?tls=true",
         "https://u:hunter2@h",
         "what://u:hunter2@h",
         "u:hunter2://sesame@h",
@@ -176,4 +173,18 @@ fn no_error_shows_a_piece_of_the_password() {
     }
     let settings = from_url("redis://u:hunter2@h").unwrap();
     assert!(!format!("{settings:?}").contains("hunter2"));
+}
+
+#[test]
+fn the_scheme_asks_for_tls() {
+    for (url, tls) in [
+        ("rediss://h:1/2", true),
+        ("REDISS://h:1/2", true),
+        ("valkeys://h:1/2", true),
+        ("redis://h:1/2", false),
+        ("valkey://h:1/2", false),
+    ] {
+        let settings = from_url(url).unwrap();
+        assert_eq!((settings.tls.is_some(), settings.database), (tls, 2), "{url}");
+    }
 }

@@ -1,0 +1,324 @@
+//! Reads TLS settings as Node's `tls.connect` has them, and both clients with it, and makes of them what rustls
+//! connects with. What cannot be honoured is named, never dropped.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
+
+use super::keys::Keys;
+use super::{Input, Unsupported, read};
+
+/// How a connection is encrypted, and who the server has to be. Its certificate and its name are always verified.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tls {
+    /// Who may have signed the server's certificate.
+    pub authorities: Authorities,
+    /// Who we are, if the server asks.
+    pub identity: Option<Arc<Identity>>,
+    /// The name the server's certificate has to be for, and of SNI; `None` is the host that is connected to.
+    pub server_name: Option<String>,
+    /// The protocol versions to offer.
+    pub versions: Versions,
+}
+
+/// Whom we trust.
+#[derive(Clone, PartialEq)]
+pub enum Authorities {
+    /// Mozilla's roots, as Node ships them, and those in a file: what `NODE_EXTRA_CA_CERTS` names.
+    Mozilla {
+        /// The file, read whenever a connection is made.
+        extra: Option<PathBuf>,
+    },
+    /// These certificates and no others.
+    Own(Arc<Vec<CertificateDer<'static>>>),
+}
+
+impl Default for Authorities {
+    fn default() -> Self {
+        Authorities::Mozilla { extra: None }
+    }
+}
+
+impl fmt::Debug for Authorities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Authorities::Mozilla { extra } => f.debug_struct("Mozilla").field("extra", extra).finish(),
+            Authorities::Own(certificates) => f.debug_tuple("Own").field(&certificates.len()).finish(),
+        }
+    }
+}
+
+/// A client certificate, the chain below its authority, and its key.
+#[derive(PartialEq)]
+pub struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+/// Which versions of the protocol are offered. rustls has none before 1.2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versions {
+    /// TLS 1.2 and 1.3.
+    #[default]
+    Both,
+    /// TLS 1.2 alone.
+    Only12,
+    /// TLS 1.3 alone.
+    Only13,
+}
+
+impl Tls {
+    /// What rustls connects with. `extra` is what was found in the file besides Mozilla's roots.
+    ///
+    /// # Errors
+    /// When the client certificate and its key do not fit each other, or none of one's own authorities is usable.
+    pub fn client_config(&self, extra: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
+        let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        match &self.authorities {
+            Authorities::Mozilla { .. } => {
+                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+                roots.add_parsable_certificates(extra);
+            }
+            // Certificates that cannot be an authority help nobody, and stand in the way of no other, as in OpenSSL.
+            Authorities::Own(certificates) => drop(roots.add_parsable_certificates(certificates.iter().cloned())),
+        }
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+        let verifier = verifier.map_err(|error| Error::General(error.to_string()))?;
+        let versions: &[_] = match self.versions {
+            Versions::Both => &[&TLS13, &TLS12],
+            Versions::Only12 => &[&TLS12],
+            Versions::Only13 => &[&TLS13],
+        };
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)?
+            .with_webpki_verifier(verifier);
+        match &self.identity {
+            Some(identity) => config.with_client_auth_cert(identity.chain.clone(), identity.key.clone_key()),
+            None => Ok(config.with_no_client_auth()),
+        }
+    }
+}
+
+/// Settings that are read.
+const MAPPED: &[&str] = &["ca", "cert", "key", "maxVersion", "minVersion", "rejectUnauthorized", "servername"];
+
+/// Settings that only a server has, and those that change nothing about who is trusted.
+const IGNORED: &[&str] = &[
+    "ALPNCallback",
+    "SNICallback",
+    "allowPartialTrustChain",
+    "dhparam",
+    "enableTrace",
+    "handshakeTimeout",
+    "honorCipherOrder",
+    "minDHSize",
+    "requestCert",
+    "requestOCSP",
+    "session",
+    "sessionIdContext",
+    "sessionTimeout",
+    "ticketKeys",
+];
+
+const PKCS12: &str = "is a PKCS #12 file, which a native connection cannot read: give `cert` and `key` in PEM";
+const ENGINE: &str = "asks for an OpenSSL engine, which a native connection does not have";
+const OPENSSL: &str = "tunes OpenSSL, which a native connection does not use";
+const PLACE: &str = "changes where to connect: give it beside `tls`";
+
+const REFUSED: &[(&str, &str)] = &[
+    ("ALPNProtocols", "chooses a protocol by ALPN, which a native connection does not do"),
+    ("checkServerIdentity", "replaces the verification of the server's name, which a native connection always does"),
+    ("ciphers", OPENSSL),
+    ("clientCertEngine", ENGINE),
+    ("crl", "is a revocation list, which a native connection does not check"),
+    ("ecdhCurve", OPENSSL),
+    ("passphrase", "is for an encrypted key, which a native connection cannot read: give the key unencrypted"),
+    ("pfx", PKCS12),
+    ("privateKeyEngine", ENGINE),
+    ("privateKeyIdentifier", ENGINE),
+    ("pskCallback", "asks for pre-shared keys, which a native connection does not have"),
+    ("secureContext", "is a context of OpenSSL, which a native connection cannot use: give `ca`, `cert` and `key`"),
+    ("secureOptions", OPENSSL),
+    ("secureProtocol", OPENSSL),
+    ("sigalgs", OPENSSL),
+    ("socket", "is a socket, which a native connection cannot use"),
+];
+
+/// What ioredis lets a `tls` object change besides.
+const REFUSED_BY_IOREDIS: &[(&str, &str)] = &[
+    ("host", PLACE),
+    ("port", PLACE),
+    ("path", PLACE),
+    ("family", PLACE),
+    ("profile", "names certificates that only ioredis knows: give them in `ca`"),
+    ("lookup", "replaces name resolution, which a native connection cannot use"),
+    ("localAddress", "chooses a local address, which a native connection does not do"),
+    ("localPort", "chooses a local port, which a native connection does not do"),
+];
+
+const UNVERIFIED: &str = "is false, which leaves the server's certificate unverified, and a native connection always \
+    verifies it: give its authority in `ca`";
+
+const fn keys(prefix: &'static str) -> Keys {
+    Keys {
+        kind: "TLS",
+        prefix,
+        mapped: MAPPED,
+        ignored: IGNORED,
+        refused: REFUSED,
+        aliases: &[("serverName", "servername"), ("sni", "servername"), ("caCert", "ca"), ("certificate", "cert")],
+    }
+}
+
+/// The settings in ioredis's `tls`.
+pub(super) const OF_IOREDIS: Keys = keys("tls.");
+
+/// The settings in node-redis's `socket`.
+pub(super) const OF_NODE_REDIS: Keys = keys("socket.");
+
+/// Why a setting cannot be honoured by any native connection, if so.
+pub(super) fn refusal(keys: &Keys, key: &str, value: &Input) -> Option<Unsupported> {
+    let of_ioredis = || REFUSED_BY_IOREDIS.iter().find(|(name, _)| *name == key && read::truthy(value));
+    let reason = match (key, value) {
+        ("rejectUnauthorized", Input::Bool(false)) => UNVERIFIED,
+        _ => match keys.refusal(key, value) {
+            Some(reason) => reason,
+            None if keys.prefix == OF_IOREDIS.prefix => of_ioredis()?.1,
+            None => return None,
+        },
+    };
+    Some(unsupported(keys, key, reason))
+}
+
+/// Reads the settings; those that TLS does not have are left alone.
+///
+/// # Errors
+/// At the first that cannot be honoured, or makes no sense.
+pub(super) fn read(keys: &Keys, map: &[(String, Input)]) -> Result<Tls, Unsupported> {
+    if let Some(refusal) = map.iter().find_map(|(key, value)| refusal(keys, key, value)) {
+        return Err(refusal);
+    }
+    // As in Node, what is falsy counts as absent.
+    let find = |key: &str| map.iter().find(|(name, value)| name == key && read::truthy(value)).map(|(_, value)| value);
+    let wrong = |key: &str, reason: String| unsupported(keys, key, &reason);
+    let mut tls = Tls::default();
+    if let Some(value) = find("servername") {
+        tls.server_name = match value {
+            Input::Text(name) => Some(name.clone()),
+            other => return Err(wrong("servername", format!("must be a string, got {}", read::describe(other)))),
+        };
+    }
+    if let Some(value) = find("ca") {
+        let certificates = certificates(value).map_err(|reason| wrong("ca", reason))?;
+        tls.authorities = Authorities::Own(Arc::new(certificates));
+        tls.client_config(Vec::new())
+            .map_err(|_| wrong("ca", "has no certificate that could be an authority".into()))?;
+    }
+    tls.identity = match (find("cert"), find("key")) {
+        (Some(cert), Some(key)) => {
+            let chain = certificates(cert).map_err(|reason| wrong("cert", reason))?;
+            let key = private_key(key).map_err(|reason| wrong("key", reason))?;
+            Some(Arc::new(Identity { chain, key }))
+        }
+        (None, None) => None,
+        (Some(_), None) => return Err(wrong("cert", "needs its private key in `key`".into())),
+        (None, Some(_)) => return Err(wrong("key", "needs its certificate in `cert`".into())),
+    };
+    if tls.identity.is_some() {
+        let fits = tls.client_config(Vec::new());
+        fits.map_err(|error| wrong("key", format!("cannot be used with the certificate in `cert`: {error}")))?;
+    }
+    tls.versions = versions(keys, find("minVersion"), find("maxVersion"))?;
+    Ok(tls)
+}
+
+fn unsupported(keys: &Keys, key: &str, reason: &str) -> Unsupported {
+    Unsupported { setting: format!("{}{key}", keys.prefix), reason: reason.to_owned() }
+}
+
+/// What rustls calls the oldest and the newest version that are allowed.
+fn versions(keys: &Keys, oldest: Option<&Input>, newest: Option<&Input>) -> Result<Versions, Unsupported> {
+    let minor = |key: &str, value: Option<&Input>, default: u8| match value {
+        None => Ok(default),
+        Some(Input::Text(text)) if text == "TLSv1.3" => Ok(3),
+        Some(Input::Text(text)) if text == "TLSv1.2" => Ok(2),
+        // As the oldest, they allow what we have.
+        Some(Input::Text(text)) if key == "minVersion" && (text == "TLSv1.1" || text == "TLSv1") => Ok(2),
+        Some(other) => {
+            let shown = read::describe(other);
+            Err(unsupported(keys, key, &format!("must be \"TLSv1.2\" or \"TLSv1.3\", got {shown}")))
+        }
+    };
+    match (minor("minVersion", oldest, 2)?, minor("maxVersion", newest, 3)?) {
+        (2, 3) => Ok(Versions::Both),
+        (2, _) => Ok(Versions::Only12),
+        (_, 3) => Ok(Versions::Only13),
+        _ => Err(unsupported(keys, "minVersion", "is newer than `maxVersion`")),
+    }
+}
+
+/// The certificates in a PEM text or several.
+fn certificates(value: &Input) -> Result<Vec<CertificateDer<'static>>, String> {
+    let mut all = Vec::new();
+    for pem in pems(value)? {
+        let found: Vec<_> =
+            CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| malformed(pem))?;
+        if found.is_empty() {
+            return Err(malformed(pem));
+        }
+        all.extend(found);
+    }
+    Ok(all)
+}
+
+/// The one private key in a PEM text.
+fn private_key(value: &Input) -> Result<PrivateKeyDer<'static>, String> {
+    let pems = pems(value)?;
+    let [pem] = pems[..] else { return Err("must be one private key".into()) };
+    if pem.windows(9).any(|word| word == b"ENCRYPTED") {
+        return Err("is encrypted, which a native connection cannot read: give the key unencrypted".into());
+    }
+    PrivateKeyDer::from_pem_slice(pem).map_err(|_| malformed(pem))
+}
+
+fn pems(value: &Input) -> Result<Vec<&[u8]>, String> {
+    match value {
+        Input::Text(text) => Ok(vec![text.as_bytes()]),
+        Input::Bytes(bytes) => Ok(vec![bytes]),
+        Input::List(items) if !items.is_empty() => {
+            let nested = |item: &Input| matches!(item, Input::List(_));
+            let each = items.iter().map(|item| if nested(item) { Err(read::kind(item)) } else { pems(item) });
+            Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
+        }
+        other => {
+            Err(format!("must be PEM text, as a string or Buffer, or an array of these, got {}", read::kind(other)))
+        }
+    }
+}
+
+fn malformed(pem: &[u8]) -> String {
+    let has = |word: &[u8]| pem.windows(word.len()).any(|part| part == word);
+    match has(b"-----BEGIN ") {
+        false => "is not PEM text: give the content of the file, not its path",
+        true if has(b"\\n") => "has its line breaks written as \\n: turn them into real ones",
+        true => "holds no PEM of the kind that belongs there, or a damaged one",
+    }
+    .into()
+}
+
+#[cfg(test)]
+mod tests;
