@@ -144,7 +144,7 @@ describe.each([
 
   it.each([
     ["TLS", { tls: {} }],
-    ["Sentinel", { sentinels: [{ host: "127.0.0.1", port: 1 }], name: "main" }],
+    ["a replica", { sentinels: [{ host: "127.0.0.1", port: 1 }], name: "main", role: "slave" }],
     ["a connector of its own", { Connector }],
     ["a decision about reconnecting", { reconnectOnError: () => true }],
   ])("keeps its own methods where it needs %s, or says so when told not to", (_label, options) => {

@@ -91,7 +91,8 @@ describe.each(IOREDIS)("%s", (_, Client) => {
   });
 
   it.each([
-    ["sentinels", { sentinels: [NOWHERE], name: "main" }],
+    ["role", { sentinels: [NOWHERE], name: "main", role: "slave" }],
+    ["preferredSlaves", { sentinels: [NOWHERE], name: "main", preferredSlaves: [NOWHERE] }],
     ["tls", { tls: {} }],
     ["reconnectOnError", { reconnectOnError: () => true }],
     ["readOnly", { readOnly: true }],

@@ -79,8 +79,15 @@ export const IOREDIS_INPUTS = PACKAGES.flatMap(([name, Client]) => {
     },
     {
       name: `${name} through Sentinel`,
+      backend: "redis-sentinel",
+      at: "sentinelUrl",
+      make: ({ sentinel }) => new Client({ ...lazily, sentinels: [sentinel], name: SENTINEL_MASTER }),
+    },
+    {
+      name: `${name} through Sentinel, told to use it`,
       backend: "client",
       at: "sentinelUrl",
+      options: { connection: "client" },
       make: ({ sentinel }) => new Client({ ...lazily, sentinels: [sentinel], name: SENTINEL_MASTER }),
     },
   ];

@@ -1,8 +1,8 @@
 //! Reads ioredis-style configuration: a plain object such as `{ host, port, db }`, and the `options` of a live instance.
 
-use super::keys::{Keys, NO_CLUSTER, NO_SENTINEL, NO_TLS};
+use super::keys::{Keys, NO_CLUSTER, NO_TLS};
 use super::parts::{Parts, same};
-use super::{ConfigError, Input, Settings, Unsupported, read};
+use super::{ConfigError, Input, Settings, Topology, Unsupported, read, topology};
 
 const MAPPED: &[&str] = &[
     "host",
@@ -18,6 +18,10 @@ const MAPPED: &[&str] = &[
     "connectTimeout",
     "commandTimeout",
     "role",
+    "sentinels",
+    "name",
+    "sentinelUsername",
+    "sentinelPassword",
 ];
 
 /// All other options of ioredis 4 to 6: queues, retries, waiting, reply shapes and what only matters with Sentinel.
@@ -42,7 +46,6 @@ const IGNORED: &[&str] = &[
     "lazyConnect",
     "maxLoadingRetryTime",
     "maxRetriesPerRequest",
-    "name",
     "noDelay",
     "offlineQueue",
     "protocol",
@@ -52,11 +55,9 @@ const IGNORED: &[&str] = &[
     "scripts",
     "sentinelCommandTimeout",
     "sentinelMaxConnections",
-    "sentinelPassword",
     "sentinelReconnectStrategy",
     "sentinelRetryStrategy",
     "sentinelTLS",
-    "sentinelUsername",
     "showFriendlyErrorStack",
     "socketTimeout",
     "stringNumbers",
@@ -65,7 +66,6 @@ const IGNORED: &[&str] = &[
 
 const REFUSED: &[(&str, &str)] = &[
     ("tls", NO_TLS),
-    ("sentinels", NO_SENTINEL),
     ("startupNodes", NO_CLUSTER),
     ("redisOptions", NO_CLUSTER),
     ("Connector", "replaces how connections are made, which a native connection cannot use"),
@@ -156,7 +156,32 @@ pub fn from_instance(options: &[(String, Input)], selected_database: Option<u32>
         }
     }
     parts.database = selected_database.or(parts.database);
+    if let Err(error) = set_sentinels(&mut parts, options) {
+        return Err(unsupported("sentinels", &format!("cannot be used: {error}")));
+    }
     Ok(parts.into_settings())
+}
+
+/// Sentinels are several keys that make sense together only; without `sentinels` the others are not looked at.
+fn set_sentinels(parts: &mut Parts, map: &[(String, Input)]) -> Result<(), ConfigError> {
+    let given =
+        |key: &str| map.iter().find(|(name, value)| name == key && *value != Input::Null).map(|(_, value)| value);
+    let Some(list) = given("sentinels") else { return Ok(()) };
+    let mut sentinels = topology::sentinels("sentinels", list, given("name"))?;
+    for key in ["sentinelTLS", "enableTLSForSentinelMode"] {
+        if given(key).is_some_and(read::truthy) {
+            return Err(ConfigError::wrong_type(format!("`{key}` {NO_TLS}")));
+        }
+    }
+    if let Some(username) = given("sentinelUsername") {
+        sentinels.username = read::optional_text("sentinelUsername", username)?;
+    }
+    if let Some(password) = given("sentinelPassword") {
+        sentinels.password = read::secret("sentinelPassword", password)?;
+    }
+    sentinels.family = parts.family.unwrap_or_default();
+    parts.topology = Some(Topology::Sentinel(sentinels));
+    Ok(())
 }
 
 /// What the mapped keys of an object say.
@@ -165,6 +190,7 @@ pub(super) fn parts(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
     for (key, value) in map.iter().filter(|(_, value)| *value != Input::Null) {
         set(&mut parts, key, value)?;
     }
+    set_sentinels(&mut parts, map)?;
     Ok(parts)
 }
 

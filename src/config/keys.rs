@@ -7,9 +7,6 @@ use super::{ConfigError, Input};
 pub(super) const NO_TLS: &str = "asks for TLS, which native connections do not support yet; plaintext is never used \
     in its place";
 
-/// Said of anything that asks for Sentinel.
-pub(super) const NO_SENTINEL: &str = "asks for Redis Sentinel, which native connections do not support yet";
-
 /// Said of anything that asks for a cluster.
 pub(super) const NO_CLUSTER: &str = "asks for a Redis cluster, which native connections do not support yet";
 

@@ -10,6 +10,7 @@ mod keys;
 mod object;
 mod parts;
 mod read;
+mod topology;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub use environment::{ENVIRONMENT_NAMES, from_environment};
 pub use object::{from_input, from_object};
 pub use options::{Connection, Options};
+pub use topology::{Sentinels, Topology};
 
 /// A JavaScript value as configuration sees it. `undefined` never appears: such keys are left out.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,8 +88,10 @@ pub enum Family {
 /// Where and how to connect to one server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// The server.
+    /// The server. Where it has to be found first, the one that is asked or was found last.
     pub address: Address,
+    /// How the server is found.
+    pub topology: Topology,
     /// The IP versions to use.
     pub family: Family,
     /// ACL user; `None` is the server's `default` user.

@@ -35,6 +35,16 @@ pub enum Origin {
     Live(std::rc::Rc<LiveClient>),
 }
 
+impl Origin {
+    /// What a store says of itself in `backend`.
+    pub fn backend(&self) -> &'static str {
+        match self {
+            Origin::Fixed(settings) => settings.topology.backend(),
+            Origin::Live(live) => live.settings().map_or("redis", |settings| settings.topology.backend()),
+        }
+    }
+}
+
 /// Why an input is not accepted.
 pub enum Refused {
     /// It is wrong.

@@ -16,7 +16,7 @@ use super::handshake::Identity;
 use super::live::{Live, connect};
 use super::pending::{Waiting, deliver, expired};
 use super::retry::{Backoff, Trouble};
-use super::source::client_ended;
+use super::source::{client_ended, primary_moved};
 use super::{Finished, Inbox, Target};
 use crate::config::Address;
 use crate::store::call::Dialect;
@@ -176,6 +176,7 @@ impl Supervisor {
         let (mut seen, mut heard_at) = (live.progress.count(), Instant::now());
         let mut peer_closed = false;
         let mut ended = pin!(client_ended(self.target.source.clone()));
+        let mut moved = pin!(primary_moved(self.target.settings.clone()));
         let end = poll_fn(|cx| {
             loop {
                 let now = Instant::now();
@@ -199,6 +200,9 @@ impl Supervisor {
                 if self.batches.is_empty()
                     && let Poll::Ready(trouble) = ended.as_mut().poll(cx)
                 {
+                    return Poll::Ready(End::Replace(trouble));
+                }
+                if let Poll::Ready(trouble) = moved.as_mut().poll(cx) {
                     return Poll::Ready(End::Replace(trouble));
                 }
                 if live.progress.count() != seen {

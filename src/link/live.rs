@@ -10,12 +10,12 @@ use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, RedisResult,
 use tokio::task::coop::unconstrained;
 use tokio::time::timeout_at;
 
-use super::Target;
 use super::handshake::{Handshake, Identity};
 use super::retry::Trouble;
 use super::source::settings_now;
 use super::stream::{Progress, Stream, dial};
-use crate::config::Settings;
+use super::{Target, sentinel};
+use crate::config::{Settings, Topology};
 
 /// Messages the driver may hold that it has not yet written. More than the batches we allow, so that sending never waits.
 const DRIVER_QUEUE: usize = 1024;
@@ -55,7 +55,13 @@ impl Live {
 /// target's have been before.
 pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> Result<(Live, Settings), Trouble> {
     let deadline = tokio::time::Instant::now() + target.connect_timeout;
-    let settings = settings_now(&target, proven).await?;
+    let mut settings = settings_now(&target, proven).await?;
+    if let Topology::Sentinel(sentinels) = &mut settings.topology {
+        if let Topology::Sentinel(earlier) = &target.settings.topology {
+            sentinel::remember(sentinels, earlier);
+        }
+        settings.address = sentinel::locate(sentinels, deadline).await?;
+    }
     let address = &settings.address;
     let dialled = timeout_at(deadline, dial(address, settings.family)).await;
     let stream = dialled

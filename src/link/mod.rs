@@ -8,6 +8,8 @@ mod io_thread;
 mod live;
 mod pending;
 mod retry;
+mod sentinel;
+mod short;
 mod source;
 mod stream;
 

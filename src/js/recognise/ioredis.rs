@@ -13,8 +13,8 @@ const INSTANCE: [&str; 7] =
 const CLUSTER: [&str; 4] = ["options", "startupNodes", "connectionPool", "slots"];
 /// What the store calls on a client.
 const METHODS: [&str; 8] = ["get", "set", "del", "expire", "hget", "hset", "hdel", "hgetall"];
-/// How deep the options are read: `tls` and `sentinels` matter only as present or not.
-const OPTIONS_DEPTH: usize = 2;
+/// How deep the options are read: as far as the addresses in `sentinels`.
+const OPTIONS_DEPTH: usize = 4;
 
 /// Whether the object is a standalone or Sentinel instance.
 pub fn is_instance(engine: Engine, redis: Value) -> Result<bool, Thrown> {
