@@ -125,6 +125,14 @@ pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
 /// # Errors
 /// At the first setting that a native connection cannot honour.
 pub fn from_instance(options: &[(String, Input)], selected_database: Option<u32>) -> Result<Settings, Unsupported> {
+    instance_parts(options, selected_database).map(Parts::into_settings)
+}
+
+/// What the options of a live instance say.
+pub(super) fn instance_parts(
+    options: &[(String, Input)],
+    selected_database: Option<u32>,
+) -> Result<Parts, Unsupported> {
     let unsupported = |key: &str, reason: &str| Unsupported { setting: key.to_owned(), reason: reason.to_owned() };
     let mut parts = Parts::default();
     for (key, value) in options {
@@ -159,7 +167,7 @@ pub fn from_instance(options: &[(String, Input)], selected_database: Option<u32>
     if let Err(error) = set_sentinels(&mut parts, options) {
         return Err(unsupported("sentinels", &format!("cannot be used: {error}")));
     }
-    Ok(parts.into_settings())
+    Ok(parts)
 }
 
 /// Sentinels are several keys that make sense together only; without `sentinels` the others are not looked at.

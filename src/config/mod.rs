@@ -1,5 +1,6 @@
 //! What the caller passed, turned into where and how to connect. Pure: no I/O, no N-API.
 
+pub mod cluster;
 pub mod environment;
 pub mod ioredis;
 pub mod node_redis;
@@ -65,7 +66,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// Host name or IP address (without brackets), and port.
     Tcp(String, u16),

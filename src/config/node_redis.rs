@@ -1,8 +1,8 @@
 //! Reads node-redis-style configuration: a plain object such as `{ url }` or `{ socket: { host, port }, database }`.
 
-use super::keys::{Keys, NO_CLUSTER, NO_TLS};
+use super::keys::{Keys, NO_TLS};
 use super::parts::Parts;
-use super::{ConfigError, Input, Settings, Topology, Unsupported, read, topology, url};
+use super::{ConfigError, Input, Settings, Topology, cluster, Unsupported, read, topology, url};
 
 /// The keys of a node-redis-style configuration object. The ignored ones are all other options of redis 4 to 6.
 pub(super) const KEYS: Keys = Keys {
@@ -31,7 +31,6 @@ pub(super) const KEYS: Keys = Keys {
         "unstableResp3",
     ],
     refused: &[
-        ("rootNodes", NO_CLUSTER),
         (
             "credentialsProvider",
             "is called for live clients only: give `username` and `password`, or pass the node-redis client",
@@ -182,6 +181,9 @@ pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     if given("sentinelRootNodes") {
         return of_sentinel(map);
     }
+    if given("rootNodes") {
+        return cluster::from_config(map);
+    }
     KEYS.refuse(map)?;
     parts_of(map).map(Parts::into_settings)
 }
@@ -214,7 +216,7 @@ fn of_sentinel(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
 }
 
 /// What one client's options say.
-fn parts_of(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
+pub(super) fn parts_of(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
     KEYS.refuse(map)?;
     let url = match map.iter().find(|(key, value)| key == "url" && *value != Input::Null) {
         Some((key, value)) => url::parts(read::text(key, value)?)?,
@@ -239,6 +241,11 @@ fn parts_of(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
 /// # Errors
 /// At the first setting that a native connection cannot honour.
 pub fn from_instance(options: &[(String, Input)]) -> Result<Settings, Unsupported> {
+    instance_parts(options).map(Parts::into_settings)
+}
+
+/// What the options of a live client say.
+pub(super) fn instance_parts(options: &[(String, Input)]) -> Result<Parts, Unsupported> {
     let mut parts = Parts::default();
     for (key, value) in options.iter().filter(|(_, value)| *value != Input::Null) {
         if key == "readonly"
@@ -266,7 +273,7 @@ pub fn from_instance(options: &[(String, Input)]) -> Result<Settings, Unsupporte
             Unsupported { setting: key.clone(), reason }
         })?;
     }
-    Ok(parts.into_settings())
+    Ok(parts)
 }
 
 fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
@@ -316,7 +323,7 @@ fn set_socket(parts: &mut Parts, socket: &[(String, Input)]) -> Result<(), Confi
     Ok(())
 }
 
-fn read_command_options(parts: &mut Parts, options: &[(String, Input)]) -> Result<(), ConfigError> {
+pub(super) fn read_command_options(parts: &mut Parts, options: &[(String, Input)]) -> Result<(), ConfigError> {
     COMMAND_OPTIONS.check(options)?;
     set_command_options(parts, options)
 }
@@ -328,7 +335,7 @@ fn set_command_options(parts: &mut Parts, options: &[(String, Input)]) -> Result
     Ok(())
 }
 
-fn object<'a>(key: &str, value: &'a Input) -> Result<&'a [(String, Input)], ConfigError> {
+pub(super) fn object<'a>(key: &str, value: &'a Input) -> Result<&'a [(String, Input)], ConfigError> {
     match value {
         Input::Map(map) => Ok(map),
         other => Err(ConfigError::wrong_type(format!("`{key}` must be an object, got {}", read::describe(other)))),

@@ -1,11 +1,10 @@
 //! How many servers there are, and how one is found: alone, watched by sentinels, or a cluster.
 
-use super::{Address, ConfigError, Family, Input, Secret, read, url};
+use super::{Address, ConfigError, Family, Input, Secret, read};
 
 /// The port of a sentinel that is given without one.
 const SENTINEL_PORT: u16 = 26_379;
-const DEFAULT_HOST: &str = "127.0.0.1";
-const DEFAULT_PORT: u16 = 6379;
+pub(super) const DEFAULT_HOST: &str = "127.0.0.1";
 
 /// How the server that has a key is found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,7 +74,8 @@ fn addresses(key: &str, list: &Input, default_port: u16) -> Result<Vec<Address>,
     items.iter().enumerate().map(|(index, item)| address(&format!("{key}[{index}]"), item, default_port)).collect()
 }
 
-fn address(place: &str, item: &Input, default_port: u16) -> Result<Address, ConfigError> {
+/// One `{ host, port }`.
+pub(super) fn address(place: &str, item: &Input, default_port: u16) -> Result<Address, ConfigError> {
     let Input::Map(map) = item else {
         let shown = read::kind(item);
         return Err(ConfigError::wrong_type(format!(
@@ -99,7 +99,8 @@ fn address(place: &str, item: &Input, default_port: u16) -> Result<Address, Conf
     Ok(Address::Tcp(host, port))
 }
 
-fn items<'a>(key: &str, list: &'a Input) -> Result<&'a [Input], ConfigError> {
+/// An array that is not empty.
+pub(super) fn items<'a>(key: &str, list: &'a Input) -> Result<&'a [Input], ConfigError> {
     match list {
         Input::List(items) if items.is_empty() => {
             Err(ConfigError::wrong_type(format!("`{key}` is empty: name at least one server")))
@@ -107,42 +108,6 @@ fn items<'a>(key: &str, list: &'a Input) -> Result<&'a [Input], ConfigError> {
         Input::List(items) => Ok(items),
         other => Err(ConfigError::wrong_type(format!("`{key}` must be an array, got {}", read::describe(other)))),
     }
-}
-
-/// Start-up nodes as ioredis takes them: objects, URLs, and bare ports. Returns what the first URL says besides, too.
-pub(super) fn nodes(key: &str, list: &Input) -> Result<(Vec<Address>, super::parts::Parts), ConfigError> {
-    let mut nodes = Vec::new();
-    let mut login = super::parts::Parts::default();
-    for (index, item) in items(key, list)?.iter().enumerate() {
-        let place = format!("{key}[{index}]");
-        match item {
-            Input::Number(_) => nodes.push(Address::Tcp(DEFAULT_HOST.to_owned(), read::port(&place, item)?)),
-            Input::Text(text) => nodes.push(node_of_url(url::parts(text)?, &mut login)),
-            Input::Map(map) => match map.iter().find(|(name, _)| name == "url") {
-                Some((_, Input::Text(text))) => nodes.push(node_of_url(url::parts(text)?, &mut login)),
-                _ => match map.iter().find(|(name, _)| name == "socket") {
-                    Some((_, socket)) => nodes.push(address(&format!("{place}.socket"), socket, DEFAULT_PORT)?),
-                    None => nodes.push(address(&place, item, DEFAULT_PORT)?),
-                },
-            },
-            other => {
-                return Err(ConfigError::wrong_type(format!(
-                    "`{place}` must be a URL, a port or an object such as {{ host, port }}, got {}",
-                    read::kind(other)
-                )));
-            }
-        }
-    }
-    Ok((nodes, login))
-}
-
-fn node_of_url(parts: super::parts::Parts, login: &mut super::parts::Parts) -> Address {
-    let host = parts.host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned());
-    let port = parts.port.unwrap_or(DEFAULT_PORT);
-    if login.password.is_none() {
-        (login.username, login.password) = (parts.username, parts.password);
-    }
-    Address::Tcp(host, port)
 }
 
 #[cfg(test)]
@@ -168,17 +133,5 @@ mod tests {
             let error = sentinels("sentinels", &list, name).unwrap_err();
             assert!(error.message.contains(wrong), "{error}");
         }
-    }
-
-    #[test]
-    fn nodes_are_objects_urls_and_ports() {
-        let url = Input::Text("redis://user:secret@h:7".into());
-        let of_url = Input::Map(vec![("url".into(), Input::Text("redis://g:8".into()))]);
-        let of_socket = Input::Map(vec![("socket".into(), node("s", 9))]);
-        let list = Input::List(vec![node("a", 1), Input::Number(2.0), url, of_url, of_socket]);
-        let (nodes, login) = nodes("rootNodes", &list).unwrap();
-        let expected = [("a", 1), ("127.0.0.1", 2), ("h", 7), ("g", 8), ("s", 9)];
-        assert_eq!(nodes, expected.map(|(host, port)| Address::Tcp(host.into(), port)));
-        assert_eq!((login.username.as_deref(), login.password), (Some("user"), Some(Secret::new("secret"))));
     }
 }

@@ -23,6 +23,10 @@ pub enum Family {
     Ioredis,
     /// node-redis.
     NodeRedis,
+    /// A cluster of ioredis or iovalkey.
+    IoredisCluster,
+    /// A cluster of node-redis.
+    NodeRedisCluster,
 }
 
 /// What a live client is doing.
@@ -90,6 +94,8 @@ impl LiveClient {
         let watch = match family {
             Family::Ioredis => c"watchIoredis",
             Family::NodeRedis => c"watchNodeRedis",
+            Family::IoredisCluster => c"watchIoredis",
+            Family::NodeRedisCluster => c"watchNodeRedisCluster",
         };
         let watched = engine.call(engine.get(helpers, watch)?, helpers, &[client])?;
         let login = engine.get(watched, c"login")?;
@@ -146,6 +152,8 @@ impl LiveClient {
         let settings = match self.family {
             Family::Ioredis => ioredis::settings(self.engine(), client),
             Family::NodeRedis => node_redis::settings(self.engine(), client),
+            Family::IoredisCluster => ioredis::cluster_settings(self.engine(), client),
+            Family::NodeRedisCluster => node_redis::cluster_settings(self.engine(), client),
         };
         settings.map_err(|why| StoreError::new(Code::Config, format!("The client's settings cannot be used: {why}")))
     }

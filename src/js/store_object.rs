@@ -111,6 +111,7 @@ impl Store {
             command_timeout: self.options.command_timeout_or(settings.command_timeout),
             settings,
             source,
+            is_node: false,
         })
     }
 

@@ -56,6 +56,10 @@ impl Live {
 pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> Result<(Live, Settings), Trouble> {
     let deadline = tokio::time::Instant::now() + target.connect_timeout;
     let mut settings = settings_now(&target, proven).await?;
+    if target.is_node {
+        settings.address = target.settings.address.clone();
+        (settings.topology, settings.database) = (Topology::Single, 0);
+    }
     if let Topology::Sentinel(sentinels) = &mut settings.topology {
         if let Topology::Sentinel(earlier) = &target.settings.topology {
             sentinel::remember(sentinels, earlier);

@@ -107,7 +107,7 @@ fn what_is_not_understood_is_an_error_that_names_it() {
         (("url", Input::Other("URL".into())), "`url` must be a string, got URL"),
         (("url", text("rediss://h")), "TLS"),
         (("url", text("https://h")), "Upstash REST"),
-        (("rootNodes", Input::List(vec![])), "cluster"),
+        (("rootNodes", Input::List(vec![])), "is empty"),
         (("sentinelRootNodes", Input::List(vec![])), "is empty"),
         (("credentialsProvider", Input::Map(vec![])), "`username` and `password`"),
         (("readonly", Input::Bool(true)), "read-only"),
