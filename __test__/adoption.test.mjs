@@ -154,8 +154,8 @@ describe.each([
     client.disconnect();
   });
 
-  it("keeps its own methods as a cluster, or says so when told not to", () => {
-    const cluster = new Client.Cluster([{ host: "127.0.0.1", port: 1 }], { lazyConnect: true });
+  it("keeps its own methods as a cluster that translates addresses, or says so when told not to", () => {
+    const cluster = new Client.Cluster([{ host: "127.0.0.1", port: 1 }], { lazyConnect: true, natMap: {} });
     expect(createRedisStore(cluster).backend).toBe("client");
     expect(() => createRedisStore(cluster, { connection: "native" })).toThrow(TypeError);
     cluster.disconnect();

@@ -114,11 +114,24 @@ describe.each(IOREDIS)("%s", (_, Client) => {
     expect(refusal(client, { connection: "native" }).message).toContain("`sendCommand`");
   });
 
-  it("as a cluster is called", () => {
-    const cluster = new Client.Cluster([NOWHERE], { lazyConnect: true, redisOptions: { commandTimeout: 77 } });
-    release.push(() => cluster.disconnect());
-    expect(recognise(cluster)).toMatchObject({ dialect: "ioredis", commandTimeout: 77 });
-    expect(refusal(cluster, { connection: "native" }).message).toContain("cluster");
+  it("as a cluster is connected for natively, or called where it has to be", () => {
+    const made = (options) => {
+      const cluster = new Client.Cluster([NOWHERE], { lazyConnect: true, ...options });
+      release.push(() => cluster.disconnect());
+      return cluster;
+    };
+    const plain = made({ redisOptions: { commandTimeout: 77 } });
+    expect(recognise(plain)).toBe("native");
+    expect(recognise(plain, { connection: "client" })).toMatchObject({ dialect: "ioredis", commandTimeout: 77 });
+    for (const [setting, options] of [
+      ["natMap", { natMap: {} }],
+      ["scaleReads", { scaleReads: () => [] }],
+      ["reconnectOnError", { redisOptions: { reconnectOnError: () => true } }],
+    ]) {
+      const cluster = made(options);
+      expect(recognise(cluster).dialect).toBe("ioredis");
+      expect(refusal(cluster, { connection: "native" }).message).toContain(setting);
+    }
   });
 
   it("is refused as a pipeline or transaction, and once it has ended", async () => {
@@ -174,10 +187,18 @@ describe.each(NODE_REDIS)("%s", (name, module) => {
     expect(recognise(new Proxy(nodeRedis(module), {})).dialect).toBe("node-redis");
   });
 
-  it("is called as cluster, sentinel or pool", () => {
+  it("is connected for natively as a cluster that tells its settings", () => {
+    const cluster = module.createCluster({ rootNodes: [{ url: "redis://127.0.0.1:1" }] });
+    if (name !== "node-redis 4") return expect(recognise(cluster)).toBe("native");
+    expectCalled(cluster, "node-redis");
+    expect(refusal(cluster, { connection: "native" }).message).toContain("cluster");
+  });
+
+  it("is called as a cluster that translates addresses, sentinel or pool", () => {
+    const rootNodes = [{ url: "redis://127.0.0.1:1" }];
     const clients = [
-      ["cluster", module.createCluster({ rootNodes: [{ url: "redis://127.0.0.1:1" }] })],
-      ["Sentinel", module.createSentinel?.({ name: "main", sentinelRootNodes: [NOWHERE] })],
+      [name === "node-redis 4" ? "cluster" : "nodeAddressMap", module.createCluster({ rootNodes, nodeAddressMap: {} })],
+      ["createSentinel", module.createSentinel?.({ name: "main", sentinelRootNodes: [NOWHERE] })],
       ["pool", module.createClientPool?.({ url })],
     ].filter(([, client]) => client !== undefined);
     expect(clients).toHaveLength(name === "node-redis 4" ? 1 : 3);

@@ -73,8 +73,15 @@ export const IOREDIS_INPUTS = PACKAGES.flatMap(([name, Client]) => {
     },
     {
       name: `a Cluster of ${name}`,
+      backend: "redis-cluster",
+      at: "clusterUrl",
+      make: ({ clusterUrl }) => new Client.Cluster([clusterUrl]),
+    },
+    {
+      name: `a Cluster of ${name}, told to use it`,
       backend: "client",
       at: "clusterUrl",
+      options: { connection: "client" },
       make: ({ clusterUrl }) => new Client.Cluster([clusterUrl]),
     },
     {

@@ -156,7 +156,9 @@ fn nodes(key: &str, list: &Input) -> Result<(Vec<Address>, Parts), ConfigError> 
     for (index, item) in topology::items(key, list)?.iter().enumerate() {
         let parts = node(&format!("{key}[{index}]"), item)?;
         if parts.database.is_some_and(|database| database != 0) {
-            return Err(ConfigError::wrong_type(format!("`{key}[{index}]` names a database, and a cluster has only 0")));
+            return Err(ConfigError::wrong_type(format!(
+                "`{key}[{index}]` names a database, and a cluster has only 0"
+            )));
         }
         let host = parts.host.clone().unwrap_or_else(|| topology::DEFAULT_HOST.to_owned());
         nodes.push(Address::Tcp(host, parts.port.unwrap_or(DEFAULT_PORT)));

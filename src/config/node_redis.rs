@@ -2,7 +2,7 @@
 
 use super::keys::{Keys, NO_TLS};
 use super::parts::Parts;
-use super::{ConfigError, Input, Settings, Topology, cluster, Unsupported, read, topology, url};
+use super::{ConfigError, Input, Settings, Topology, Unsupported, cluster, read, topology, url};
 
 /// The keys of a node-redis-style configuration object. The ignored ones are all other options of redis 4 to 6.
 pub(super) const KEYS: Keys = Keys {

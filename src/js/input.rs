@@ -131,7 +131,9 @@ fn node_redis_object(
             let obstacle = node_redis::cluster_obstacle(engine, itself)?;
             return adopt(wanted, obstacle, Family::NodeRedisCluster, itself, own);
         }
-        Kind::Sentinel => "a client of createSentinel does not tell its settings; give createRedisStore the same options",
+        Kind::Sentinel => {
+            "a client of createSentinel does not tell its settings; give createRedisStore the same options"
+        }
         Kind::Pool => "a pool has many connections, and a native store only one",
         Kind::Client => {
             node_redis::refuse_closed(engine, redis)?;

@@ -10,9 +10,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisResult, Value};
 use tokio::task::coop::unconstrained;
 
-use super::{Again, Finished};
 use super::pending::Waiting;
 use super::retry::{Trouble, Verdict, refused, verdict};
+use super::{Again, Finished};
 use crate::store::call::{Dialect, Kind};
 use crate::store::reply::{self, Refusal};
 

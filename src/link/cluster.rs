@@ -4,7 +4,7 @@
 //! the map has been read anew. Until everything that is under way for a slot has come back, what follows for the same
 //! slot waits, so that the order per key is kept.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::Pin;
@@ -16,6 +16,7 @@ use slab::Slab;
 use tokio::time::{Sleep, sleep_until};
 
 use super::nodes::Nodes;
+use super::order::Order;
 use super::pending::{Waiting, deliver};
 use super::retry::{Backoff, Trouble};
 use super::slots::{Range, SLOTS, fetch, read_redirect, slot_of};
@@ -24,7 +25,7 @@ use crate::config::Settings;
 use crate::error::StoreError;
 use crate::store::keys::Role;
 use crate::store::split::steps;
-use crate::store::{Ahead, Call, Kind, Reply};
+use crate::store::{Ahead, Call, Reply};
 
 /// The pause before something is sent again that no server could take.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -51,7 +52,7 @@ pub async fn route(target: Target, inbox: Arc<Inbox>) {
         slots: vec![Slot::default(); SLOTS],
         held: BTreeMap::new(),
         next_deadline: None,
-        staged: HashMap::new(),
+        order: Order::default(),
         map: None,
         map_wanted: true,
         map_not_before: Instant::now(),
@@ -79,8 +80,7 @@ struct Router {
     held: BTreeMap<u16, Held>,
     /// The earliest deadline in `held`.
     next_deadline: Option<Instant>,
-    /// Commits that have not come to their mark, by execution and task, and what has to wait for them.
-    staged: HashMap<Vec<u8>, VecDeque<usize>>,
+    order: Order,
     nodes: Nodes,
     /// The map is being read.
     map: Option<Map>,
@@ -206,13 +206,9 @@ impl Router {
     /// Sends a call, whole if its keys are in one slot.
     fn start(&mut self, index: usize, now: Instant) {
         let mut call = mem::replace(&mut self.calls[index].request.call, Call::empty());
-        if !self.staged.is_empty() && matches!(call.kind, Kind::BeginTask | Kind::IsTaskInProgress | Kind::CommitResult) {
-            // A mark that a commit before it is about to take away.
-            if let Some(waiting) = self.staged.get_mut(&task_key(&call)) {
-                waiting.push_back(index);
-                self.calls[index].request.call = call;
-                return;
-            }
+        if self.order.waits(&call, index) {
+            self.calls[index].request.call = call;
+            return;
         }
         let slot = self.slot(&call, call.kind.role());
         let steps = steps(&call);
@@ -223,7 +219,7 @@ impl Router {
                 if let Some(steps) = steps {
                     let staged = steps.len() > 1;
                     if staged {
-                        self.staged.insert(task_key(&call), VecDeque::new());
+                        self.order.begin(&call);
                     }
                     let entry = &mut self.calls[index];
                     (entry.request.call, entry.staged, entry.steps) = (call, staged, steps);
@@ -260,13 +256,12 @@ impl Router {
         request
     }
 
-    /// Lets go what waited for a commit's mark.
+    /// Lets go what waited for a commit's second step.
     fn unstage(&mut self, index: usize, now: Instant) {
         if !mem::take(&mut self.calls[index].staged) {
             return;
         }
-        let key = task_key(&self.calls[index].request.call);
-        for waiting in self.staged.remove(&key).into_iter().flatten() {
+        for waiting in self.order.end(&self.calls[index].request.call) {
             self.start(waiting, now);
         }
     }
@@ -347,7 +342,8 @@ impl Router {
             match again {
                 Again::Elsewhere { ask, detail } => {
                     let asked = self.nodes.address(route.node);
-                    let place = asked.and_then(|asked| read_redirect(&detail, &asked)).map(|place| self.nodes.at(place));
+                    let place =
+                        asked.and_then(|asked| read_redirect(&detail, &asked)).map(|place| self.nodes.at(place));
                     match (ask, place) {
                         (true, place) => route.asking = place,
                         (false, Some(place)) => slot.node = Some(place),
@@ -512,9 +508,4 @@ impl Router {
         self.alarm.as_mut().reset(moment.into());
         self.alarm.as_mut().poll(cx).is_pending()
     }
-}
-
-/// A task of an execution.
-fn task_key(call: &Call) -> Vec<u8> {
-    [&(call.id().len() as u32).to_le_bytes(), call.style.key_prefix.as_bytes(), b"\0", call.id(), call.task()].concat()
 }

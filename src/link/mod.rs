@@ -8,6 +8,7 @@ mod handshake;
 mod io_thread;
 mod live;
 mod nodes;
+mod order;
 mod pending;
 mod retry;
 mod sentinel;

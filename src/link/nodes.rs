@@ -123,7 +123,6 @@ impl Nodes {
             stays
         });
     }
-
 }
 
 impl Drop for Nodes {

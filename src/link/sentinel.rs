@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::retry::Trouble;
-use super::short::{Access, ask, refusal, text};
+use super::short::{Access, Open, ask, next, refusal, text};
 use super::stream::{Stream, dial};
 use crate::config::{Address, Sentinels};
 use crate::error::{Code, StoreError};
@@ -76,7 +76,7 @@ pub fn remember(sentinels: &mut Sentinels, earlier: &Sentinels) {
 /// The word of the sentinel that knows best, and all sentinels that any of them tells of.
 async fn consult(sentinels: &Sentinels, deadline: Instant) -> Result<(Word, Vec<Address>), Trouble> {
     let access = access(sentinels);
-    let mut open: Vec<Pin<Box<dyn Future<Output = Result<Word, Trouble>> + Send + '_>>> = Vec::new();
+    let mut open: Open<'_, Result<Word, Trouble>> = Vec::new();
     for address in &sentinels.addresses {
         open.push(Box::pin(word_of(address, &access, &sentinels.master)));
     }
@@ -85,15 +85,7 @@ async fn consult(sentinels: &Sentinels, deadline: Instant) -> Result<(Word, Vec<
     let mut troubles = Vec::new();
     let mut until = deadline;
     while !open.is_empty() {
-        let next = poll_fn(|cx| {
-            let found = open.iter_mut().enumerate().find_map(|(index, word)| match word.as_mut().poll(cx) {
-                Poll::Ready(word) => Some((index, word)),
-                Poll::Pending => None,
-            });
-            found.map_or(Poll::Pending, Poll::Ready)
-        });
-        let Ok((index, word)) = timeout_at(until, next).await else { break };
-        drop(open.swap_remove(index));
+        let Ok(word) = timeout_at(until, next(&mut open)).await else { break };
         match word {
             Ok(mut word) => {
                 others.append(&mut word.others);

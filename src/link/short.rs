@@ -2,7 +2,8 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -77,6 +78,23 @@ async fn converse(address: &Address, access: &Access, questions: &[&[&str]]) -> 
     }
 }
 
+/// Questions that are under way.
+pub type Open<'a, T> = Vec<Pin<Box<dyn Future<Output = T> + Send + 'a>>>;
+
+/// The next answer of any of them, which is not among them any more. There must be one.
+pub async fn next<T>(open: &mut Open<'_, T>) -> T {
+    let (index, answer) = poll_fn(|cx| {
+        let found = open.iter_mut().enumerate().find_map(|(index, question)| match question.as_mut().poll(cx) {
+            Poll::Ready(answer) => Some((index, answer)),
+            Poll::Pending => None,
+        });
+        found.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await;
+    drop(open.swap_remove(index));
+    answer
+}
+
 async fn drive(
     connection: &mut MultiplexedConnection,
     driver: impl Future<Output = ()>,
@@ -87,7 +105,6 @@ async fn drive(
     let mut replies = pin!(connection.send_packed_commands(pipeline, 0, pipeline.len()));
     let mut ended = false;
     poll_fn(|cx| {
-        use std::task::Poll;
         if let Poll::Ready(replies) = replies.as_mut().poll(cx) {
             return Poll::Ready(replies.map_err(&lost));
         }

@@ -1,16 +1,13 @@
 //! The slots of a cluster: which one a key is in, and which server each belongs to.
 //! <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model>
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use redis::Value;
 
 use super::Target;
 use super::retry::Trouble;
-use super::short::{Access, ask, refusal, text};
+use super::short::{Access, Open, ask, next, refusal, text};
 use super::source::settings_now;
 use crate::config::{Address, Settings, Topology};
 use crate::error::{Code, StoreError};
@@ -45,7 +42,8 @@ pub fn slot_of(key: &[u8]) -> u16 {
         let length = key[open + 1..].iter().position(|&byte| byte == b'}')?;
         (length > 0).then(|| &key[open + 1..open + 1 + length])
     });
-    let crc = tag.unwrap_or(key).iter().fold(0, |crc: u16, byte| (crc << 8) ^ TABLE[usize::from((crc >> 8) as u8 ^ byte)]);
+    let crc =
+        tag.unwrap_or(key).iter().fold(0, |crc: u16, byte| (crc << 8) ^ TABLE[usize::from((crc >> 8) as u8 ^ byte)]);
     crc % SLOTS as u16
 }
 
@@ -101,28 +99,16 @@ pub async fn fetch(target: Target, proven: bool, known: Vec<Address>) -> Result<
         addresses.splice(0..0, new);
     }
     addresses.truncate(MOST_ASKED);
-    let access = Access {
-        family: settings.family,
-        username: settings.username.clone(),
-        password: settings.password.clone(),
-    };
+    let access =
+        Access { family: settings.family, username: settings.username.clone(), password: settings.password.clone() };
     let limit = LIMIT.min(target.connect_timeout);
-    let mut open: Vec<Pin<Box<dyn Future<Output = Result<Vec<Range>, Trouble>> + Send + '_>>> = Vec::new();
+    let mut open: Open<'_, Result<Vec<Range>, Trouble>> = Vec::new();
     for address in &addresses {
         open.push(Box::pin(map_of(address, &access, limit)));
     }
     let mut last = None;
     while !open.is_empty() {
-        let (index, answer) = poll_fn(|cx| {
-            let found = open.iter_mut().enumerate().find_map(|(index, map)| match map.as_mut().poll(cx) {
-                Poll::Ready(map) => Some((index, map)),
-                Poll::Pending => None,
-            });
-            found.map_or(Poll::Pending, Poll::Ready)
-        })
-        .await;
-        drop(open.swap_remove(index));
-        match answer {
+        match next(&mut open).await {
             Ok(ranges) => {
                 drop(open);
                 return Ok((ranges, settings));
@@ -151,7 +137,7 @@ mod tests {
 
     #[test]
     fn keys_are_in_the_slots_of_the_specification() {
-        assert_eq!(slot_of(b"123456789"), 0x31C3 % 16_384);
+        assert_eq!(slot_of(b"123456789"), 0x31C3);
         assert_eq!(slot_of(b"foo"), 12_182);
         for (key, tag) in [("{user}.a", "user"), ("a{user}b{c}", "user"), ("{{a}b", "{a")] {
             assert_eq!(slot_of(key.as_bytes()), slot_of(tag.as_bytes()), "{key}");

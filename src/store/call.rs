@@ -140,7 +140,8 @@ impl Call {
 
     /// The part of the call that is about one key, reads not carried.
     pub fn part(&self, role: Role) -> Self {
-        let end = if self.kind == Kind::CommitResult && role != Role::Results { self.task_end } else { self.text.len() };
+        let end =
+            if self.kind == Kind::CommitResult && role != Role::Results { self.task_end } else { self.text.len() };
         let text = self.text[..end].to_vec();
         Self { only: Some(role), ..Call::new(self.kind, self.style.clone(), text, self.id_end, self.task_end) }
     }
