@@ -32,7 +32,7 @@ function recognise(client, options) {
   const open = (called, settings) => ({ ...settings, called });
   const load = () => createRequire(import.meta.url)("../client/live.js");
   const made = binding.createRedisStore(client, options, Error, open, types.isProxy, load);
-  if (made.backend !== "redis") return made;
+  if (!made.backend?.startsWith("redis")) return made;
   release.push(() => made.close());
   return "native";
 }
