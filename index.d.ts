@@ -302,8 +302,66 @@ export interface NodeRedisSocketOptions {
   connectTimeout?: number | undefined;
 }
 
-/** A configuration object, in the style of ioredis or of node-redis. */
-export type RedisConnectionOptions = IoredisConnectionOptions | NodeRedisConnectionOptions;
+/** The address of one of several servers. */
+export interface RedisNode {
+  /** Host name or IP address. @default "127.0.0.1" */
+  host?: string | undefined;
+  /** TCP port. @default 6379, of a sentinel 26379 */
+  port?: number | undefined;
+}
+
+/** A primary that sentinels watch, with the names that `new Redis({ sentinels, name })` of ioredis uses. */
+export interface IoredisSentinelOptions extends Omit<IoredisConnectionOptions, "host" | "port" | "path"> {
+  /** The sentinels. The others that they know of are found by themselves. */
+  sentinels: RedisNode[];
+  /** What the sentinels call the primary. */
+  name: string;
+  /** ACL user on the sentinels. */
+  sentinelUsername?: string | undefined;
+  /** Password on the sentinels. */
+  sentinelPassword?: string | undefined;
+  /** The store has to write. */
+  role?: "master" | undefined;
+}
+
+/** A primary that sentinels watch, with the names that `createSentinel(…)` of node-redis uses. */
+export interface NodeRedisSentinelOptions {
+  /** The sentinels. The others that they know of are found by themselves. */
+  sentinelRootNodes: RedisNode[];
+  /** What the sentinels call the primary. */
+  name: string;
+  /** How to log in to the primary, which database to select. */
+  nodeClientOptions?: NodeRedisConnectionOptions | undefined;
+  /** How to log in to the sentinels. */
+  sentinelClientOptions?: NodeRedisConnectionOptions | undefined;
+  /** Put before every key. @default none */
+  keyPrefix?: string | undefined;
+}
+
+/** A server of a cluster that is asked for the others: a URL, a port on this machine, or an address with a login. */
+export type RedisClusterNode =
+  | string
+  | number
+  | (RedisNode & { username?: string | undefined; password?: string | undefined });
+
+/** A cluster, with the names that `createCluster(…)` of node-redis uses. */
+export interface NodeRedisClusterOptions {
+  /** Some of its servers, which are asked for the others. */
+  rootNodes: (RedisNode | Pick<NodeRedisConnectionOptions, "url" | "socket" | "username" | "password">)[];
+  /** How to log in to all of them. */
+  defaults?: NodeRedisConnectionOptions | undefined;
+  /** Put before every key. @default none */
+  keyPrefix?: string | undefined;
+}
+
+/** A configuration object, in the style of ioredis or of node-redis; an array names servers of a cluster. */
+export type RedisConnectionOptions =
+  | IoredisConnectionOptions
+  | NodeRedisConnectionOptions
+  | IoredisSentinelOptions
+  | NodeRedisSentinelOptions
+  | NodeRedisClusterOptions
+  | RedisClusterNode[];
 
 /** A WHATWG `URL`, as far as the store needs it. */
 export interface RedisUrl {

@@ -144,7 +144,8 @@ describe.each([
 
   it.each([
     ["TLS without verification", { tls: { rejectUnauthorized: false } }],
-    ["Sentinel", { sentinels: [{ host: "127.0.0.1", port: 1 }], name: "main" }],
+    ["a replica", { sentinels: [{ host: "127.0.0.1", port: 1 }], name: "main", role: "slave" }],
+    ["Sentinel with TLS for the sentinels alone", { sentinels: [{ port: 1 }], name: "main", tls: {} }],
     ["a connector of its own", { Connector }],
     ["a decision about reconnecting", { reconnectOnError: () => true }],
   ])("keeps its own methods where it needs %s, or says so when told not to", (_label, options) => {
@@ -154,8 +155,8 @@ describe.each([
     client.disconnect();
   });
 
-  it("keeps its own methods as a cluster, or says so when told not to", () => {
-    const cluster = new Client.Cluster([{ host: "127.0.0.1", port: 1 }], { lazyConnect: true });
+  it("keeps its own methods as a cluster that translates addresses, or says so when told not to", () => {
+    const cluster = new Client.Cluster([{ host: "127.0.0.1", port: 1 }], { lazyConnect: true, natMap: {} });
     expect(createRedisStore(cluster).backend).toBe("client");
     expect(() => createRedisStore(cluster, { connection: "native" })).toThrow(TypeError);
     cluster.disconnect();

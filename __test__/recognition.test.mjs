@@ -33,7 +33,7 @@ function recognise(client, options) {
   const load = () => createRequire(import.meta.url)("../client/live.js");
   const helpers = { RedisStoreError: Error, openClientStore: open, isProxy: types.isProxy, loadLive: load };
   const made = binding.createRedisStore(client, options, helpers);
-  if (made.backend !== "redis") return made;
+  if (!made.backend?.startsWith("redis")) return made;
   release.push(() => made.close());
   return "native";
 }
@@ -92,7 +92,10 @@ describe.each(IOREDIS)("%s", (_, Client) => {
   });
 
   it.each([
-    ["sentinels", { sentinels: [NOWHERE], name: "main" }],
+    ["role", { sentinels: [NOWHERE], name: "main", role: "slave" }],
+    ["preferredSlaves", { sentinels: [NOWHERE], name: "main", preferredSlaves: [NOWHERE] }],
+    ["tls", { sentinels: [NOWHERE], name: "main", tls: {} }],
+    ["sentinelTLS.rejectUnauthorized", { sentinels: [NOWHERE], name: "main", sentinelTLS: { rejectUnauthorized: false } }],
     ["tls.rejectUnauthorized", { tls: { rejectUnauthorized: false } }],
     ["reconnectOnError", { reconnectOnError: () => true }],
     ["readOnly", { readOnly: true }],
@@ -114,11 +117,24 @@ describe.each(IOREDIS)("%s", (_, Client) => {
     expect(refusal(client, { connection: "native" }).message).toContain("`sendCommand`");
   });
 
-  it("as a cluster is called", () => {
-    const cluster = new Client.Cluster([NOWHERE], { lazyConnect: true, redisOptions: { commandTimeout: 77 } });
-    release.push(() => cluster.disconnect());
-    expect(recognise(cluster)).toMatchObject({ dialect: "ioredis", commandTimeout: 77 });
-    expect(refusal(cluster, { connection: "native" }).message).toContain("cluster");
+  it("as a cluster is connected for natively, or called where it has to be", () => {
+    const made = (options) => {
+      const cluster = new Client.Cluster([NOWHERE], { lazyConnect: true, ...options });
+      release.push(() => cluster.disconnect());
+      return cluster;
+    };
+    const plain = made({ redisOptions: { commandTimeout: 77 } });
+    expect(recognise(plain)).toBe("native");
+    expect(recognise(plain, { connection: "client" })).toMatchObject({ dialect: "ioredis", commandTimeout: 77 });
+    for (const [setting, options] of [
+      ["natMap", { natMap: {} }],
+      ["scaleReads", { scaleReads: () => [] }],
+      ["reconnectOnError", { redisOptions: { reconnectOnError: () => true } }],
+    ]) {
+      const cluster = made(options);
+      expect(recognise(cluster).dialect).toBe("ioredis");
+      expect(refusal(cluster, { connection: "native" }).message).toContain(setting);
+    }
   });
 
   it("is refused as a pipeline or transaction, and once it has ended", async () => {
@@ -174,10 +190,18 @@ describe.each(NODE_REDIS)("%s", (name, module) => {
     expect(recognise(new Proxy(nodeRedis(module), {})).dialect).toBe("node-redis");
   });
 
-  it("is called as cluster, sentinel or pool", () => {
+  it("is connected for natively as a cluster that tells its settings", () => {
+    const cluster = module.createCluster({ rootNodes: [{ url: "redis://127.0.0.1:1" }] });
+    if (name !== "node-redis 4") return expect(recognise(cluster)).toBe("native");
+    expectCalled(cluster, "node-redis");
+    expect(refusal(cluster, { connection: "native" }).message).toContain("cluster");
+  });
+
+  it("is called as a cluster that translates addresses, sentinel or pool", () => {
+    const rootNodes = [{ url: "redis://127.0.0.1:1" }];
     const clients = [
-      ["cluster", module.createCluster({ rootNodes: [{ url: "redis://127.0.0.1:1" }] })],
-      ["Sentinel", module.createSentinel?.({ name: "main", sentinelRootNodes: [NOWHERE] })],
+      [name === "node-redis 4" ? "cluster" : "nodeAddressMap", module.createCluster({ rootNodes, nodeAddressMap: {} })],
+      ["createSentinel", module.createSentinel?.({ name: "main", sentinelRootNodes: [NOWHERE] })],
       ["pool", module.createClientPool?.({ url })],
     ].filter(([, client]) => client !== undefined);
     expect(clients).toHaveLength(name === "node-redis 4" ? 1 : 3);

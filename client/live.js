@@ -55,6 +55,21 @@ function watchNodeRedis(client) {
   return { state, login };
 }
 
+/**
+ * A node-redis cluster, whose options say all there is to know.
+ *
+ * @param {object} cluster the cluster
+ * @returns {{ state: () => number }} -1 once it has been closed or destroyed, else 0
+ */
+function watchNodeRedisCluster(cluster) {
+  let opened = false;
+  const state = () => {
+    opened ||= cluster.isOpen;
+    return opened && !cluster.isOpen ? ENDED : 0;
+  };
+  return { state };
+}
+
 /** What the client would log in with at its next connection. */
 async function credentials(options) {
   const provider = options.credentialsProvider;
@@ -90,4 +105,4 @@ function isForbidden(error) {
   return /^NOPERM /.test(error?.message);
 }
 
-module.exports = { watchIoredis, watchNodeRedis };
+module.exports = { watchIoredis, watchNodeRedis, watchNodeRedisCluster };

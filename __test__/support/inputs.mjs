@@ -5,6 +5,7 @@ import { Redis } from "ioredis";
 import { Redis as Redis5 } from "ioredis-5";
 import { createRedisStore } from "../../index.js";
 import { createMapClient, wrapClient } from "./map-client.mjs";
+import { SENTINEL_MASTER } from "./topologies.mjs";
 
 /**
  * @typedef {object} Servers what a test file has started
@@ -17,7 +18,7 @@ import { createMapClient, wrapClient } from "./map-client.mjs";
  *
  * @typedef {object} Input
  * @property {string} name what is passed
- * @property {"redis" | "upstash" | "client"} backend what the store makes of it
+ * @property {"redis" | "redis-sentinel" | "redis-cluster" | "upstash" | "client"} backend what the store makes of it
  * @property {(servers: Servers) => unknown} make what is passed, or a promise of it
  * @property {(redis: any) => unknown} [end] closes it, where that is not `disconnect()`
  * @property {object} [options] what `createRedisStore` is told besides
@@ -74,6 +75,38 @@ export const NATIVE_INPUTS = [
   },
   { name: "an ioredis 6 instance", backend: "redis", make: ({ url }) => new Redis(url, { lazyConnect: true }) },
   { name: "an ioredis 5 instance", backend: "redis", make: ({ url }) => new Redis5(url, { lazyConnect: true }) },
+];
+
+/**
+ * Configurations of more than one server.
+ *
+ * @type {Input[]}
+ */
+export const TOPOLOGY_INPUTS = [
+  {
+    name: "ioredis-style sentinels",
+    backend: "redis-sentinel",
+    at: "sentinelUrl",
+    make: ({ sentinel }) => ({ sentinels: [sentinel], name: SENTINEL_MASTER }),
+  },
+  {
+    name: "node-redis-style sentinels",
+    backend: "redis-sentinel",
+    at: "sentinelUrl",
+    make: ({ sentinel }) => ({ sentinelRootNodes: [sentinel], name: SENTINEL_MASTER }),
+  },
+  {
+    name: "an array of start-up nodes",
+    backend: "redis-cluster",
+    at: "clusterUrl",
+    make: ({ clusterUrl }) => [clusterUrl],
+  },
+  {
+    name: "node-redis-style root nodes",
+    backend: "redis-cluster",
+    at: "clusterUrl",
+    make: ({ clusterUrl: url }) => ({ rootNodes: [{ url }] }),
+  },
 ];
 
 /** @type {Input[]} */

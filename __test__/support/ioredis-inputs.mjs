@@ -73,14 +73,28 @@ export const IOREDIS_INPUTS = PACKAGES.flatMap(([name, Client]) => {
     },
     {
       name: `a Cluster of ${name}`,
-      backend: "client",
+      backend: "redis-cluster",
       at: "clusterUrl",
       make: ({ clusterUrl }) => new Client.Cluster([clusterUrl]),
     },
     {
+      name: `a Cluster of ${name}, told to use it`,
+      backend: "client",
+      at: "clusterUrl",
+      options: { connection: "client" },
+      make: ({ clusterUrl }) => new Client.Cluster([clusterUrl]),
+    },
+    {
       name: `${name} through Sentinel`,
+      backend: "redis-sentinel",
+      at: "sentinelUrl",
+      make: ({ sentinel }) => new Client({ ...lazily, sentinels: [sentinel], name: SENTINEL_MASTER }),
+    },
+    {
+      name: `${name} through Sentinel, told to use it`,
       backend: "client",
       at: "sentinelUrl",
+      options: { connection: "client" },
       make: ({ sentinel }) => new Client({ ...lazily, sentinels: [sentinel], name: SENTINEL_MASTER }),
     },
   ];

@@ -42,7 +42,15 @@ const plain = ([name, { createClient, createCluster }]) => [
   },
   {
     name: `a cluster of ${name}`,
+    // Before version 5 it does not tell its settings.
+    backend: name === "node-redis 4" ? "client" : "redis-cluster",
+    at: "clusterUrl",
+    make: ({ clusterUrl: url }) => connected(createCluster({ rootNodes: [{ url }] })),
+  },
+  {
+    name: `a cluster of ${name}, told to use it`,
     backend: "client",
+    options: own,
     at: "clusterUrl",
     make: ({ clusterUrl: url }) => connected(createCluster({ rootNodes: [{ url }] })),
   },

@@ -67,8 +67,16 @@ createRedisStore(6379);
 createRedisStore(null);
 // @ts-expect-error nor a function
 createRedisStore(() => client);
-// @ts-expect-error a list of servers is not a configuration
-createRedisStore(["localhost:6379"]);
+createRedisStore(["localhost:6379", 7000, { host: "c1", port: 6379, password: "p" }]);
+createRedisStore({ rootNodes: [{ url: "redis://c1" }], defaults: { password: "p" } });
+createRedisStore({ sentinels: [{ host: "s1" }], name: "main", sentinelPassword: "p", db: 1 });
+createRedisStore({
+  sentinelRootNodes: [{ host: "s1", port: 26379 }],
+  name: "main",
+  nodeClientOptions: { database: 1 },
+});
+// @ts-expect-error an array of what are no servers
+createRedisStore([true]);
 // @ts-expect-error a promise of a client is not a client
 createRedisStore(Promise.resolve(client));
 // @ts-expect-error the class instead of an instance

@@ -1,8 +1,8 @@
 //! Reads ioredis-style configuration: a plain object such as `{ host, port, db }`, and the `options` of a live instance.
 
-use super::keys::{Keys, NO_CLUSTER, NO_SENTINEL, USE_A_CLIENT};
+use super::keys::{Keys, NO_CLUSTER, USE_A_CLIENT};
 use super::parts::{Parts, same};
-use super::{ConfigError, Input, Settings, Tls, Unsupported, read, tls};
+use super::{ConfigError, Input, Settings, Tls, Topology, Unsupported, read, tls, topology};
 
 const MAPPED: &[&str] = &[
     "host",
@@ -19,6 +19,12 @@ const MAPPED: &[&str] = &[
     "connectTimeout",
     "commandTimeout",
     "role",
+    "sentinels",
+    "name",
+    "sentinelUsername",
+    "sentinelPassword",
+    "sentinelTLS",
+    "enableTLSForSentinelMode",
 ];
 
 /// All other options of ioredis 4 to 6: queues, retries, waiting, reply shapes and what only matters with Sentinel.
@@ -36,14 +42,12 @@ const IGNORED: &[&str] = &[
     "enableAutoPipelining",
     "enableOfflineQueue",
     "enableReadyCheck",
-    "enableTLSForSentinelMode",
     "failoverDetector",
     "himportFieldsets",
     "keepAlive",
     "lazyConnect",
     "maxLoadingRetryTime",
     "maxRetriesPerRequest",
-    "name",
     "noDelay",
     "offlineQueue",
     "protocol",
@@ -53,11 +57,8 @@ const IGNORED: &[&str] = &[
     "scripts",
     "sentinelCommandTimeout",
     "sentinelMaxConnections",
-    "sentinelPassword",
     "sentinelReconnectStrategy",
     "sentinelRetryStrategy",
-    "sentinelTLS",
-    "sentinelUsername",
     "showFriendlyErrorStack",
     "socketTimeout",
     "stringNumbers",
@@ -65,7 +66,6 @@ const IGNORED: &[&str] = &[
 ];
 
 const REFUSED: &[(&str, &str)] = &[
-    ("sentinels", NO_SENTINEL),
     ("startupNodes", NO_CLUSTER),
     ("redisOptions", NO_CLUSTER),
     ("Connector", "replaces how connections are made, which a native connection cannot use"),
@@ -128,6 +128,14 @@ pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
 /// # Errors
 /// At the first setting that a native connection cannot honour.
 pub fn from_instance(options: &[(String, Input)], selected_database: Option<u32>) -> Result<Settings, Unsupported> {
+    instance_parts(options, selected_database).map(Parts::into_settings)
+}
+
+/// What the options of a live instance say.
+pub(super) fn instance_parts(
+    options: &[(String, Input)],
+    selected_database: Option<u32>,
+) -> Result<Parts, Unsupported> {
     let unsupported = |key: &str, reason: &str| Unsupported { setting: key.to_owned(), reason: reason.to_owned() };
     let mut parts = Parts::default();
     for (key, value) in options {
@@ -168,7 +176,48 @@ pub fn from_instance(options: &[(String, Input)], selected_database: Option<u32>
         }
     }
     parts.database = selected_database.or(parts.database);
-    Ok(parts.into_settings())
+    let tls_of_sentinels = match find(options, "sentinelTLS").filter(|_| find(options, "sentinels").is_some()) {
+        Some(Input::Map(map)) => Some(tls::read(&tls::OF_SENTINELS, map)?),
+        Some(Input::Bool(true)) => Some(Tls::default()),
+        Some(value) if read::truthy(value) => return Err(unsupported("sentinelTLS", NOT_TLS)),
+        _ => None,
+    };
+    if let Err(error) = set_sentinels(&mut parts, options, tls_of_sentinels) {
+        return Err(unsupported("sentinels", &format!("cannot be used: {error}")));
+    }
+    Ok(parts)
+}
+
+/// Sentinels are several keys that make sense together only; without `sentinels` the others are not looked at.
+fn set_sentinels(parts: &mut Parts, map: &[(String, Input)], tls: Option<Tls>) -> Result<(), ConfigError> {
+    let given = |key: &str| find(map, key);
+    let Some(list) = given("sentinels") else { return Ok(()) };
+    let mut sentinels = topology::sentinels("sentinels", list, given("name"))?;
+    sentinels.tls = tls;
+    match (parts.tls.is_some(), given("enableTLSForSentinelMode").is_some_and(read::truthy)) {
+        (true, false) => {
+            return Err(ConfigError::wrong_type(
+                "`tls` counts beside `sentinels` only with `enableTLSForSentinelMode: true`, without which ioredis \
+                 connects to the primary in plaintext: set that, or leave `tls` out",
+            ));
+        }
+        (false, true) => {
+            return Err(ConfigError::wrong_type(
+                "`enableTLSForSentinelMode` asks for TLS to the primary, whose settings have to be in `tls`: give them, \
+                 if only as `tls: {}`",
+            ));
+        }
+        _ => {}
+    }
+    if let Some(username) = given("sentinelUsername") {
+        sentinels.username = read::optional_text("sentinelUsername", username)?;
+    }
+    if let Some(password) = given("sentinelPassword") {
+        sentinels.password = read::secret("sentinelPassword", password)?;
+    }
+    sentinels.family = parts.family.unwrap_or_default();
+    parts.topology = Some(Topology::Sentinel(sentinels));
+    Ok(())
 }
 
 /// What the mapped keys of an object say.
@@ -177,7 +226,16 @@ pub(super) fn parts(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
     for (key, value) in map.iter().filter(|(_, value)| *value != Input::Null) {
         set(&mut parts, key, value)?;
     }
+    let tls_of_sentinels = match find(map, "sentinelTLS").filter(|_| find(map, "sentinels").is_some()) {
+        Some(value) => read_tls(&tls::OF_SENTINELS, "sentinelTLS", value)?,
+        None => None,
+    };
+    set_sentinels(&mut parts, map, tls_of_sentinels)?;
     Ok(parts)
+}
+
+fn find<'a>(map: &'a [(String, Input)], key: &str) -> Option<&'a Input> {
+    map.iter().find(|(name, value)| name == key && *value != Input::Null).map(|(_, value)| value)
 }
 
 fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
@@ -186,7 +244,7 @@ fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
         "port" => parts.port = Some(read::port(key, value)?),
         "path" => parts.path = Some(read::path(key, value)?),
         "family" => parts.family = Some(read::family(key, value)?),
-        "tls" => parts.tls = read_tls(key, value)?,
+        "tls" => parts.tls = read_tls(&tls::OF_IOREDIS, key, value)?,
         "db" | "database" => {
             let database = Some(read::database(key, value)?);
             parts.database = same(parts.database, database, "database", "in `db` and in `database`")?;
@@ -205,16 +263,16 @@ fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// `tls` of a configuration object.
-fn read_tls(key: &str, value: &Input) -> Result<Option<Tls>, ConfigError> {
+/// `tls` or `sentinelTLS` of a configuration object.
+fn read_tls(keys: &Keys, key: &str, value: &Input) -> Result<Option<Tls>, ConfigError> {
     match value {
         Input::Map(map) => {
             let present: Vec<_> = map.iter().filter(|(_, value)| *value != Input::Null).cloned().collect();
-            if let Some(refused) = present.iter().find_map(|(key, value)| tls::refusal(&tls::OF_IOREDIS, key, value)) {
+            if let Some(refused) = present.iter().find_map(|(key, value)| tls::refusal(keys, key, value)) {
                 return Err(ConfigError::wrong_type(format!("{refused}. {USE_A_CLIENT}")));
             }
-            tls::OF_IOREDIS.check(&present)?;
-            tls::read(&tls::OF_IOREDIS, &present).map(Some).map_err(|wrong| ConfigError::wrong_type(wrong.to_string()))
+            keys.check(&present)?;
+            tls::read(keys, &present).map(Some).map_err(|wrong| ConfigError::wrong_type(wrong.to_string()))
         }
         Input::Bool(true) => Ok(Some(Tls::default())),
         Input::Bool(false) => Ok(None),

@@ -3,9 +3,6 @@
 use super::read::truthy;
 use super::{ConfigError, Input};
 
-/// Said of anything that asks for Sentinel.
-pub(super) const NO_SENTINEL: &str = "asks for Redis Sentinel, which native connections do not support yet";
-
 /// Said of anything that asks for a cluster.
 pub(super) const NO_CLUSTER: &str = "asks for a Redis cluster, which native connections do not support yet";
 

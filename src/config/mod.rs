@@ -1,5 +1,6 @@
 //! What the caller passed, turned into where and how to connect. Pure: no I/O, no N-API.
 
+pub mod cluster;
 pub mod environment;
 pub mod ioredis;
 pub mod node_redis;
@@ -11,6 +12,7 @@ mod object;
 mod parts;
 mod read;
 pub mod tls;
+mod topology;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,6 +22,7 @@ pub use environment::{ENVIRONMENT_NAMES, from_environment};
 pub use object::{from_input, from_object};
 pub use options::{Connection, Options};
 pub use tls::Tls;
+pub use topology::{Sentinels, Topology};
 
 /// A JavaScript value as configuration sees it. `undefined` never appears: such keys are left out.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +70,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// Host name or IP address (without brackets), and port.
     Tcp(String, u16),
@@ -90,8 +93,10 @@ pub enum Family {
 /// Where and how to connect to one server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// The server.
+    /// The server. Where it has to be found first, the one that is asked or was found last.
     pub address: Address,
+    /// How the server is found.
+    pub topology: Topology,
     /// The IP versions to use.
     pub family: Family,
     /// How the connection is encrypted; `None` is plaintext.
@@ -116,9 +121,20 @@ impl Settings {
     /// Trusts the authorities in a file besides Mozilla's, as Node does with `NODE_EXTRA_CA_CERTS`: whoever named
     /// authorities of their own trusts no others.
     pub fn trust_file(&mut self, file: &Path) {
-        if let Some(Tls { authorities: tls::Authorities::Mozilla { extra }, .. }) = &mut self.tls {
-            *extra = Some(file.to_owned());
+        let of_sentinels = match &mut self.topology {
+            Topology::Sentinel(sentinels) => sentinels.tls.as_mut(),
+            Topology::Single | Topology::Cluster(_) => None,
+        };
+        for tls in self.tls.iter_mut().chain(of_sentinels) {
+            if let tls::Authorities::Mozilla { extra } = &mut tls.authorities {
+                *extra = Some(file.to_owned());
+            }
         }
+    }
+
+    /// Whether any of the connections is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some() || matches!(&self.topology, Topology::Sentinel(sentinels) if sentinels.tls.is_some())
     }
 }
 

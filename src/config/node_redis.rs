@@ -1,8 +1,8 @@
 //! Reads node-redis-style configuration: a plain object such as `{ url }` or `{ socket: { host, port }, database }`.
 
-use super::keys::{Keys, NO_CLUSTER, NO_SENTINEL, USE_A_CLIENT};
+use super::keys::{Keys, USE_A_CLIENT};
 use super::parts::Parts;
-use super::{ConfigError, Input, Settings, Unsupported, read, tls, url};
+use super::{ConfigError, Input, Settings, Topology, Unsupported, cluster, read, tls, topology, url};
 
 /// The keys of a node-redis-style configuration object. The ignored ones are all other options of redis 4 to 6.
 pub(super) const KEYS: Keys = Keys {
@@ -31,8 +31,6 @@ pub(super) const KEYS: Keys = Keys {
         "unstableResp3",
     ],
     refused: &[
-        ("rootNodes", NO_CLUSTER),
-        ("sentinelRootNodes", NO_SENTINEL),
         (
             "credentialsProvider",
             "is called for live clients only: give `username` and `password`, or pass the node-redis client",
@@ -58,6 +56,34 @@ pub(super) const KEYS: Keys = Keys {
         ("prefix", "keyPrefix"),
         ("connectionName", "name"),
         ("clientName", "name"),
+    ],
+};
+
+/// The keys of what `createSentinel` takes.
+pub(super) const SENTINEL: Keys = Keys {
+    kind: "a node-redis-style Sentinel configuration",
+    prefix: "",
+    mapped: &["name", "sentinelRootNodes", "nodeClientOptions", "sentinelClientOptions", "keyPrefix", "commandOptions"],
+    ignored: &[
+        "RESP",
+        "clientSideCache",
+        "functions",
+        "masterPoolSize",
+        "maxCommandRediscovers",
+        "modules",
+        "passthroughClientErrorEvents",
+        "replicaPoolSize",
+        "reserveClient",
+        "scanInterval",
+        "scripts",
+    ],
+    refused: &[("nodeAddressMap", "translates addresses, which a native connection does not do")],
+    aliases: &[
+        ("sentinels", "sentinelRootNodes"),
+        ("username", "nodeClientOptions.username"),
+        ("password", "nodeClientOptions.password"),
+        ("database", "nodeClientOptions.database"),
+        ("socket", "nodeClientOptions.socket"),
     ],
 };
 
@@ -114,6 +140,46 @@ const COMMAND_OPTIONS: Keys = Keys {
 /// For a key that node-redis does not have, a value that makes no sense, what cannot be honoured (such as
 /// `rootNodes`), and where `url` and another key differ, in which case node-redis silently follows the URL.
 pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
+    let given = |key: &str| map.iter().any(|(name, value)| name == key && *value != Input::Null);
+    if given("sentinelRootNodes") {
+        return of_sentinel(map);
+    }
+    if given("rootNodes") {
+        return cluster::from_config(map);
+    }
+    KEYS.refuse(map)?;
+    parts_of(map).map(Parts::into_settings)
+}
+
+/// What `createSentinel` takes.
+fn of_sentinel(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
+    SENTINEL.refuse(map)?;
+    SENTINEL.check(map)?;
+    let given =
+        |key: &str| map.iter().find(|(name, value)| name == key && *value != Input::Null).map(|(_, value)| value);
+    let mut sentinels =
+        topology::sentinels("sentinelRootNodes", given("sentinelRootNodes").unwrap_or(&Input::Null), given("name"))?;
+    if let Some(options) = given("sentinelClientOptions") {
+        let login = parts_of(object("sentinelClientOptions", options)?)?;
+        (sentinels.username, sentinels.password) = (login.username, login.password);
+        (sentinels.family, sentinels.tls) = (login.family.unwrap_or_default(), login.tls);
+    }
+    let mut parts = match given("nodeClientOptions") {
+        Some(options) => parts_of(object("nodeClientOptions", options)?)?,
+        None => Parts::default(),
+    };
+    if let Some(prefix) = given("keyPrefix") {
+        parts.key_prefix = Some(read::text("keyPrefix", prefix)?.to_owned());
+    }
+    if let Some(options) = given("commandOptions") {
+        read_command_options(&mut parts, object("commandOptions", options)?)?;
+    }
+    parts.topology = Some(Topology::Sentinel(sentinels));
+    Ok(parts.into_settings())
+}
+
+/// What one client's options say.
+pub(super) fn parts_of(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
     KEYS.refuse(map)?;
     let mut url = match map.iter().find(|(key, value)| key == "url" && *value != Input::Null) {
         Some((key, value)) => url::parts(read::text(key, value)?)?,
@@ -128,7 +194,7 @@ pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
             key => set(&mut parts, key, value)?,
         }
     }
-    url.join(parts, "in `url` and beside it").map(Parts::into_settings)
+    url.join(parts, "in `url` and beside it")
 }
 
 /// Reads the `options` of a live client, into which node-redis has already parsed its `url`.
@@ -138,6 +204,11 @@ pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
 /// # Errors
 /// At the first setting that a native connection cannot honour.
 pub fn from_instance(options: &[(String, Input)]) -> Result<Settings, Unsupported> {
+    instance_parts(options).map(Parts::into_settings)
+}
+
+/// What the options of a live client say.
+pub(super) fn instance_parts(options: &[(String, Input)]) -> Result<Parts, Unsupported> {
     let mut parts = Parts::default();
     for (key, value) in options.iter().filter(|(_, value)| *value != Input::Null) {
         if key == "readonly"
@@ -172,7 +243,7 @@ pub fn from_instance(options: &[(String, Input)]) -> Result<Settings, Unsupporte
             Unsupported { setting: key.clone(), reason }
         })?;
     }
-    Ok(parts.into_settings())
+    Ok(parts)
 }
 
 fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
@@ -241,7 +312,7 @@ fn set_socket(parts: &mut Parts, socket: &[(String, Input)]) -> Result<(), Confi
     Ok(())
 }
 
-fn read_command_options(parts: &mut Parts, options: &[(String, Input)]) -> Result<(), ConfigError> {
+pub(super) fn read_command_options(parts: &mut Parts, options: &[(String, Input)]) -> Result<(), ConfigError> {
     COMMAND_OPTIONS.check(options)?;
     set_command_options(parts, options)
 }
@@ -253,7 +324,7 @@ fn set_command_options(parts: &mut Parts, options: &[(String, Input)]) -> Result
     Ok(())
 }
 
-fn object<'a>(key: &str, value: &'a Input) -> Result<&'a [(String, Input)], ConfigError> {
+pub(super) fn object<'a>(key: &str, value: &'a Input) -> Result<&'a [(String, Input)], ConfigError> {
     match value {
         Input::Map(map) => Ok(map),
         other => Err(ConfigError::wrong_type(format!("`{key}` must be an object, got {}", read::describe(other)))),

@@ -1,7 +1,7 @@
 //! Decides what a value that is not a client says: a URL, a port, or an object in the style of ioredis or node-redis.
 
-use super::keys::{Keys, NO_CLUSTER, USE_A_CLIENT};
-use super::{ConfigError, Input, Settings, ioredis, node_redis, read, url};
+use super::keys::Keys;
+use super::{ConfigError, Input, Settings, cluster, ioredis, node_redis, read, url};
 
 /// Keys that only an ioredis-style object has at its top level, and where node-redis has the same setting.
 const OF_IOREDIS: &[(&str, &str)] = &[
@@ -25,7 +25,7 @@ pub fn from_input(input: &Input) -> Result<Settings, ConfigError> {
         Input::Text(text) => url::from_url(text),
         Input::Number(_) => url::from_url(&read::port("port", input)?.to_string()),
         Input::Map(map) => from_object(map),
-        Input::List(_) => Err(ConfigError::wrong_type(format!("An array of nodes {NO_CLUSTER}. {USE_A_CLIENT}"))),
+        Input::List(_) => cluster::from_nodes(input),
         other => Err(ConfigError::wrong_type(format!(
             "Pass a Redis URL, a configuration object such as {{ host, port }}, a client of ioredis, node-redis, Upstash or \
              valkey-glide, or anything with the methods get, set, del, expire, hget, hset, hdel and hgetall; got {}",
@@ -126,9 +126,9 @@ mod tests {
             (map([("host", text("h")), ("socket", Input::Map(vec![]))]), "which has `socket.host`: use one style"),
             (map([("url", text("https://h")), ("token", text("hunter2"))]), "Upstash REST"),
             (map([("url", text("https://h")), ("retry", Input::Bool(true))]), "Upstash REST"),
-            (map([("sentinels", Input::List(vec![])), ("name", text("m"))]), "Sentinel"),
-            (map([("sentinelRootNodes", Input::List(vec![])), ("replicaPoolSize", number(1))]), "Sentinel"),
-            (map([("rootNodes", Input::List(vec![])), ("defaults", Input::Map(vec![]))]), "cluster"),
+            (map([("sentinels", Input::List(vec![])), ("name", text("m"))]), "is empty"),
+            (map([("sentinelRootNodes", Input::List(vec![])), ("replicaPoolSize", number(1))]), "is empty"),
+            (map([("rootNodes", Input::List(vec![])), ("defaults", Input::Map(vec![]))]), "is empty"),
             (map([("host", text("h")), ("tls", number(1))]), "`tls` must be an object"),
             (map([("url", text("redis://h")), ("tls", Input::Bool(true))]), "Did you mean `socket.tls`?"),
         ] {
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(from_input(&number(1)).unwrap().address, Address::Tcp("localhost".into(), 1));
         assert!(from_input(&Input::Map(map([("host", text("h"))]))).is_ok());
         assert!(from_input(&number(0)).unwrap_err().range);
-        assert!(from_input(&Input::List(vec![])).unwrap_err().message.contains("cluster"));
+        assert!(from_input(&Input::List(vec![])).unwrap_err().message.contains("is empty"));
         for (input, shown) in [
             (Input::Null, "got null"),
             (Input::Bool(true), "got true"),

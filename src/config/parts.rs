@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Address, ConfigError, Family, Secret, Settings, Tls};
+use super::{Address, ConfigError, Family, Secret, Settings, Tls, Topology};
 
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 6379;
@@ -13,6 +13,7 @@ const DEFAULT_PORT: u16 = 6379;
 pub(super) struct Parts {
     pub host: Option<String>,
     pub port: Option<u16>,
+    pub topology: Option<Topology>,
     /// The path of a Unix domain socket. It wins over host and port, as in both clients.
     pub path: Option<PathBuf>,
     pub family: Option<Family>,
@@ -41,6 +42,7 @@ impl Parts {
         Ok(Parts {
             host: same(self.host, other.host, "host", place)?,
             port: same(self.port, other.port, "port", place)?,
+            topology: same(self.topology, other.topology, "servers", place)?,
             path: same(self.path, other.path, "path", place)?,
             family: same(self.family, other.family, "family", place)?,
             tls: same(self.tls, other.tls, "tls", place)?,
@@ -56,9 +58,11 @@ impl Parts {
 
     /// Fills in the defaults of the clients: port 6379 on localhost, database 0.
     pub fn into_settings(self) -> Settings {
-        let address = match self.path {
-            Some(path) => Address::Unix(path),
-            None => {
+        let topology = self.topology.unwrap_or_default();
+        let address = match (topology.first(), self.path) {
+            (Some(first), _) => first.clone(),
+            (None, Some(path)) => Address::Unix(path),
+            (None, None) => {
                 let host = self.host.unwrap_or_else(|| DEFAULT_HOST.to_owned());
                 Address::Tcp(host, self.port.unwrap_or(DEFAULT_PORT))
             }
@@ -68,6 +72,7 @@ impl Parts {
         let password = self.password.or_else(|| self.username.as_ref().map(|_| Secret::new("")));
         Settings {
             address,
+            topology,
             family: self.family.unwrap_or_default(),
             tls: self.tls,
             username: self.username,

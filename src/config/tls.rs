@@ -187,6 +187,9 @@ const fn keys(prefix: &'static str) -> Keys {
 /// The settings in ioredis's `tls`.
 pub(super) const OF_IOREDIS: Keys = keys("tls.");
 
+/// The settings in ioredis's `sentinelTLS`.
+pub(super) const OF_SENTINELS: Keys = keys("sentinelTLS.");
+
 /// The settings in node-redis's `socket`.
 pub(super) const OF_NODE_REDIS: Keys = keys("socket.");
 
@@ -197,7 +200,7 @@ pub(super) fn refusal(keys: &Keys, key: &str, value: &Input) -> Option<Unsupport
         ("rejectUnauthorized", Input::Bool(false)) => UNVERIFIED,
         _ => match keys.refusal(key, value) {
             Some(reason) => reason,
-            None if keys.prefix == OF_IOREDIS.prefix => of_ioredis()?.1,
+            None if keys.prefix != OF_NODE_REDIS.prefix => of_ioredis()?.1,
             None => return None,
         },
     };

@@ -37,6 +37,16 @@ pub enum Origin {
     Live(std::rc::Rc<LiveClient>),
 }
 
+impl Origin {
+    /// What a store says of itself in `backend`.
+    pub fn backend(&self) -> &'static str {
+        match self {
+            Origin::Fixed(settings) => settings.topology.backend(),
+            Origin::Live(live) => live.settings().map_or("redis", |settings| settings.topology.backend()),
+        }
+    }
+}
+
 /// Why an input is not accepted.
 pub enum Refused {
     /// It is wrong.
@@ -91,7 +101,7 @@ pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Val
         ioredis::refuse_ended(engine, redis)?;
         let command_timeout = ioredis::command_timeout(engine, redis)?;
         let own = OwnMethods { client: redis, dialect: IOREDIS, command_timeout };
-        return own_methods(wanted, own, "native connections do not support clusters yet");
+        return adopt(wanted, ioredis::cluster_obstacle(engine, redis)?, Family::IoredisCluster, redis, own);
     }
     if let Some(kind) = node_redis::kind(engine, redis)? {
         return node_redis_object(engine, redis, wanted, kind);
@@ -116,8 +126,16 @@ fn node_redis_object(
     let topology = match kind {
         Kind::Legacy => return Err(node_redis::refuse_legacy().into()),
         Kind::Other => return generic(engine, redis, wanted, "the settings of this client are not known to us"),
-        Kind::Cluster => "native connections do not support clusters yet",
-        Kind::Sentinel => "native connections do not support Sentinel yet",
+        Kind::Cluster => {
+            require(engine, redis, &CAMEL_CASE_METHODS)?;
+            let own = OwnMethods { client: redis, dialect: NODE_REDIS, command_timeout: None };
+            let itself = node_redis::behind_views(engine, redis)?;
+            let obstacle = node_redis::cluster_obstacle(engine, itself)?;
+            return adopt(wanted, obstacle, Family::NodeRedisCluster, itself, own);
+        }
+        Kind::Sentinel => {
+            "a client of createSentinel does not tell its settings; give createRedisStore the same options"
+        }
         Kind::Pool => "a pool has many connections, and a native store only one",
         Kind::Client => {
             node_redis::refuse_closed(engine, redis)?;
@@ -241,7 +259,7 @@ fn variable(engine: Engine, name: &str) -> Result<Option<String>, Thrown> {
 
 /// Trusts the authorities that Node is told to trust: <https://nodejs.org/api/cli.html#node_extra_ca_certsfile>.
 pub fn trust_extra(engine: Engine, settings: &mut Settings) -> Result<(), Thrown> {
-    if settings.tls.is_some()
+    if settings.is_encrypted()
         && let Some(file) = variable(engine, "NODE_EXTRA_CA_CERTS")?.filter(|file| !file.is_empty())
     {
         settings.trust_file(Path::new(&file));

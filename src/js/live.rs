@@ -24,6 +24,10 @@ pub enum Family {
     Ioredis,
     /// node-redis.
     NodeRedis,
+    /// A cluster of ioredis or iovalkey.
+    IoredisCluster,
+    /// A cluster of node-redis.
+    NodeRedisCluster,
 }
 
 /// What a live client is doing.
@@ -91,6 +95,8 @@ impl LiveClient {
         let watch = match family {
             Family::Ioredis => c"watchIoredis",
             Family::NodeRedis => c"watchNodeRedis",
+            Family::IoredisCluster => c"watchIoredis",
+            Family::NodeRedisCluster => c"watchNodeRedisCluster",
         };
         let watched = engine.call(engine.get(helpers, watch)?, helpers, &[client])?;
         let login = engine.get(watched, c"login")?;
@@ -147,6 +153,8 @@ impl LiveClient {
         let settings = match self.family {
             Family::Ioredis => ioredis::settings(self.engine(), client),
             Family::NodeRedis => node_redis::settings(self.engine(), client),
+            Family::IoredisCluster => ioredis::cluster_settings(self.engine(), client),
+            Family::NodeRedisCluster => node_redis::cluster_settings(self.engine(), client),
         };
         let trusting = settings.and_then(|mut settings| match trust_extra(self.engine(), &mut settings) {
             Ok(()) => Ok(settings),

@@ -111,6 +111,7 @@ impl Store {
             command_timeout: self.options.command_timeout_or(settings.command_timeout),
             settings,
             source,
+            is_node: false,
         })
     }
 
@@ -181,6 +182,7 @@ impl Store {
 /// Makes the store object.
 pub fn create(environment: Rc<Environment>, origin: Origin, options: Options) -> Result<Value, Thrown> {
     let engine = environment.engine;
+    let backend = origin.backend();
     let store = Rc::new(Store {
         environment,
         max_pending: options.max_pending,
@@ -203,7 +205,7 @@ pub fn create(environment: Rc<Environment>, origin: Origin, options: Options) ->
     if engine.type_of(dispose) == Type::Symbol {
         engine.set_by(object, dispose, close)?;
     }
-    engine.set(object, c"backend", engine.text(b"redis")?)?;
+    engine.set(object, c"backend", engine.text(backend.as_bytes())?)?;
     Ok(object)
 }
 

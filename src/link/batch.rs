@@ -10,9 +10,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisResult, Value};
 use tokio::task::coop::unconstrained;
 
-use super::Finished;
 use super::pending::Waiting;
 use super::retry::{Trouble, Verdict, refused, verdict};
+use super::{Again, Finished};
 use crate::store::call::{Dialect, Kind};
 use crate::store::reply::{self, Refusal};
 
@@ -42,6 +42,8 @@ struct Slot {
     /// `None` once it was given up; its replies are still owed and are then thrown away.
     waiting: Option<Waiting>,
     replies: usize,
+    /// The first reply is that to ASKING.
+    asked: bool,
 }
 
 /// A call that the server did not do and that is worth another try.
@@ -70,8 +72,12 @@ impl Batch {
             let Some(mut waiting) = queue.pop_front() else { break };
             waiting.sent = true;
             bytes += waiting.request.call.size();
-            let replies = waiting.request.call.append(dialect, &mut pipeline);
-            slots.push(Slot { waiting: Some(waiting), replies });
+            let asked = waiting.request.route.as_ref().is_some_and(|route| route.asking.is_some());
+            if asked {
+                pipeline.cmd("ASKING");
+            }
+            let replies = waiting.request.call.append(dialect, &mut pipeline) + usize::from(asked);
+            slots.push(Slot { waiting: Some(waiting), replies, asked });
         }
         let commands = pipeline.len();
         // Outside tokio's cooperative budget: the first poll must always reach the driver's queue, or batches would
@@ -126,6 +132,7 @@ impl Batch {
             let (own, others) = rest.split_at_mut(slot.replies.min(rest.len()));
             rest = others;
             let Some(waiting) = slot.waiting else { continue };
+            let own = if slot.asked { own.split_at_mut(own.len().min(1)).1 } else { own };
             match reply::read(&waiting.request.call, own) {
                 Ok(reply) => finished.push(waiting.finish(Ok(reply))),
                 Err(refusal) => match refuse(waiting, refusal, self.dialect, dialect) {
@@ -155,6 +162,15 @@ fn refuse(
         // Older than Redis 6.2, or something like Redis: it gets a plain SET from now on.
         dialect.set_get = false;
         return Err(Box::new(Refused { waiting, pause: false, trouble: None }));
+    }
+    let again = match refusal.code.as_str() {
+        _ if waiting.request.route.is_none() => None,
+        code @ ("MOVED" | "ASK") => Some(Again::Elsewhere { ask: code == "ASK", detail: refusal.detail.clone() }),
+        "TRYAGAIN" | "CLUSTERDOWN" | "READONLY" | "MASTERDOWN" => Some(Again::Later),
+        _ => None,
+    };
+    if let Some(again) = again {
+        return Ok(waiting.hand_back(again, refused(refusal)));
     }
     let verdict = verdict(&refusal);
     let error = refused(refusal);

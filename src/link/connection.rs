@@ -16,8 +16,8 @@ use super::handshake::Identity;
 use super::live::{Live, connect};
 use super::pending::{Waiting, deliver, expired};
 use super::retry::{Backoff, Trouble};
-use super::source::client_ended;
-use super::{Finished, Inbox, Target};
+use super::source::{client_ended, primary_moved};
+use super::{Again, Finished, Inbox, Target};
 use crate::config::Address;
 use crate::store::call::Dialect;
 
@@ -109,7 +109,7 @@ impl Supervisor {
                         backoff.reset();
                     }
                     match end {
-                        End::Closed => return,
+                        End::Closed => return self.hand_back(&trouble),
                         End::Replace(trouble) => trouble,
                     }
                 }
@@ -118,6 +118,9 @@ impl Supervisor {
                 let all = std::mem::take(&mut self.queue);
                 self.finished.extend(all.into_iter().map(|waiting| waiting.give_up(error.clone())));
                 backoff.reset();
+            }
+            if self.target.is_node {
+                self.hand_back(&trouble);
             }
             let pause = tokio::time::sleep(backoff.next());
             if self.tend_until(pin!(pause), &trouble).await.is_none() {
@@ -129,6 +132,18 @@ impl Supervisor {
         }
     }
 
+    /// Returns everything that waits to whoever routes it: there may be another server for it by now.
+    fn hand_back(&mut self, trouble: &Trouble) {
+        let all = std::mem::take(&mut self.queue);
+        self.finished.extend(all.into_iter().map(|waiting| waiting.hand_back(Again::Lost, trouble.error().clone())));
+        deliver(&mut self.finished);
+    }
+
+    /// Whether the server has left the cluster, as far as we know, so that nothing more is to be expected of it.
+    fn is_recalled(&self) -> bool {
+        self.target.is_node && self.closed
+    }
+
     /// Waits for something while calls keep arriving and deadlines keep passing. `None` when there is nothing left to do.
     async fn tend_until<T>(&mut self, mut event: Pin<&mut impl Future<Output = T>>, trouble: &Trouble) -> Option<T> {
         poll_fn(|cx| {
@@ -136,6 +151,9 @@ impl Supervisor {
                 let now = Instant::now();
                 self.take_in(now);
                 self.expire(now, Some(trouble));
+                if self.is_recalled() {
+                    self.hand_back(trouble);
+                }
                 deliver(&mut self.finished);
                 if self.is_done() {
                     return Poll::Ready(None);
@@ -176,6 +194,7 @@ impl Supervisor {
         let (mut seen, mut heard_at) = (live.progress.count(), Instant::now());
         let mut peer_closed = false;
         let mut ended = pin!(client_ended(self.target.source.clone()));
+        let mut moved = pin!(primary_moved(self.target.settings.clone()));
         let end = poll_fn(|cx| {
             loop {
                 let now = Instant::now();
@@ -192,13 +211,16 @@ impl Supervisor {
                     Ok(_) if peer_closed => {
                         return Poll::Ready(End::Replace(Trouble::lost("the server closed the connection")));
                     }
-                    Ok(_) if self.is_done() => return Poll::Ready(End::Closed),
+                    Ok(_) if self.is_done() || self.is_recalled() => return Poll::Ready(End::Closed),
                     Ok(any) if any || sent => continue,
                     Ok(_) => {}
                 }
                 if self.batches.is_empty()
                     && let Poll::Ready(trouble) = ended.as_mut().poll(cx)
                 {
+                    return Poll::Ready(End::Replace(trouble));
+                }
+                if let Poll::Ready(trouble) = moved.as_mut().poll(cx) {
                     return Poll::Ready(End::Replace(trouble));
                 }
                 if live.progress.count() != seen {
@@ -242,14 +264,21 @@ impl Supervisor {
         drop(inbox);
         let deadline = now + self.target.command_timeout;
         for request in requests {
-            self.queue.push_back(Waiting {
-                request,
-                sequence: self.next_sequence,
-                deadline,
-                sent: false,
-                refusal: None,
-            });
-            self.next_sequence += 1;
+            let Some(route) = &request.route else {
+                let (sequence, sent) = (self.next_sequence, false);
+                self.queue.push_back(Waiting { request, sequence, deadline, sent, refusal: None });
+                self.next_sequence += 1;
+                continue;
+            };
+            let (sequence, deadline, sent) = (route.sequence, route.deadline, route.sent);
+            let waiting = Waiting { request, sequence, deadline, sent, refusal: None };
+            match self.queue.back().is_some_and(|last| last.sequence > sequence) {
+                true => {
+                    let place = self.queue.partition_point(|other| other.sequence <= sequence);
+                    self.queue.insert(place, waiting);
+                }
+                false => self.queue.push_back(waiting),
+            }
         }
     }
 

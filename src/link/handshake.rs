@@ -2,12 +2,12 @@
 
 use redis::{Pipeline, Value};
 
-use crate::config::Settings;
+use crate::config::{Settings, Topology};
 use crate::store::reply::Refusal;
 
 /// The commands, and where their replies are.
 pub struct Handshake {
-    /// AUTH, SELECT, CLIENT KILL …, CLIENT SETNAME, CLIENT INFO: in this order, as far as needed.
+    /// AUTH, SELECT, ROLE, CLIENT KILL …, CLIENT SETNAME, CLIENT INFO: in this order, as far as needed.
     pub pipeline: Pipeline,
     /// How many of the first replies must not be errors; calls may only follow once they are there.
     pub required: usize,
@@ -31,6 +31,10 @@ impl Handshake {
         if settings.database != 0 {
             pipeline.cmd("SELECT").arg(settings.database);
         }
+        if matches!(settings.topology, Topology::Sentinel(_)) {
+            // The sentinels may not yet know what the server knows.
+            pipeline.cmd("ROLE");
+        }
         let required = pipeline.len();
         for Identity { id, address } in abandoned {
             pipeline.cmd("CLIENT").arg("KILL").arg("ID").arg(id).arg("ADDR").arg(address);
@@ -49,8 +53,15 @@ impl Handshake {
     /// socket without sending what it still holds has to do as a fence.
     pub fn read(replies: &[Value], required: usize) -> Result<Option<Identity>, Refusal> {
         for reply in &replies[..required.min(replies.len())] {
-            if let Value::ServerError(error) = reply {
-                return Err(Refusal::new(error));
+            match reply {
+                // Who may not ask for the role will be told by the first write.
+                Value::ServerError(error) if error.code() == "NOPERM" && is_about_role(error) => {}
+                Value::ServerError(error) => return Err(Refusal::new(error)),
+                Value::Array(role) if role.first().is_some_and(|role| !is_primary(role)) => {
+                    let detail = "the server is a replica, though the sentinels call it the primary";
+                    return Err(Refusal { code: "READONLY".into(), detail: detail.into() });
+                }
+                _ => {}
             }
         }
         match replies.last() {
@@ -79,6 +90,14 @@ impl Identity {
     }
 }
 
+fn is_primary(role: &Value) -> bool {
+    matches!(role, Value::BulkString(role) if role == b"master")
+}
+
+fn is_about_role(error: &redis::ServerError) -> bool {
+    error.details().is_some_and(|details| details.contains("'role'"))
+}
+
 /// Errors that concern the connection as a whole, not the permission to use `CLIENT INFO`.
 fn concerns_all(code: &str) -> bool {
     matches!(code, "NOAUTH" | "LOADING")
@@ -87,6 +106,17 @@ fn concerns_all(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_replica_is_not_what_sentinels_lead_to() {
+        let role = |role: &str| Value::Array(vec![Value::BulkString(role.into()), Value::Int(1)]);
+        assert_eq!(Handshake::read(&[role("master"), Value::Nil], 1), Ok(None));
+        assert_eq!(Handshake::read(&[role("slave"), Value::Nil], 1).unwrap_err().code, "READONLY");
+        let refused = |line: &str| redis::parse_redis_value(line.as_bytes()).unwrap();
+        let forbidden = refused("-NOPERM User worker has no permissions to run the 'role' command\r\n");
+        assert_eq!(Handshake::read(&[forbidden, Value::Nil], 1), Ok(None));
+        assert!(Handshake::read(&[refused("-NOPERM no select\r\n"), Value::Nil], 1).is_err());
+    }
 
     #[test]
     fn a_connection_is_known_by_id_and_address() {

@@ -11,13 +11,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop::unconstrained;
 use tokio::time::timeout_at;
 
-use super::Target;
 use super::handshake::{Handshake, Identity};
 use super::retry::Trouble;
 use super::source::settings_now;
 use super::stream::{Progress, dial};
 use super::tls::{self, encrypt};
-use crate::config::Settings;
+use super::{Target, sentinel};
+use crate::config::{Settings, Topology};
 
 /// Messages the driver may hold that it has not yet written. More than the batches we allow, so that sending never waits.
 const DRIVER_QUEUE: usize = 1024;
@@ -57,7 +57,17 @@ impl Live {
 /// target's have been before.
 pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> Result<(Live, Settings), Trouble> {
     let deadline = tokio::time::Instant::now() + target.connect_timeout;
-    let settings = settings_now(&target, proven).await?;
+    let mut settings = settings_now(&target, proven).await?;
+    if target.is_node {
+        settings.address = target.settings.address.clone();
+        (settings.topology, settings.database) = (Topology::Single, 0);
+    }
+    if let Topology::Sentinel(sentinels) = &mut settings.topology {
+        if let Topology::Sentinel(earlier) = &target.settings.topology {
+            sentinel::remember(sentinels, earlier);
+        }
+        settings.address = sentinel::locate(sentinels, deadline).await?;
+    }
     let address = &settings.address;
     let dialled = timeout_at(deadline, dial(address, settings.family)).await;
     let stream = dialled

@@ -2,12 +2,18 @@
 //! answers back in batches. Knows nothing of N-API.
 
 mod batch;
+mod cluster;
 mod connection;
 mod handshake;
 mod io_thread;
 mod live;
+mod nodes;
+mod order;
 mod pending;
 mod retry;
+mod sentinel;
+mod short;
+mod slots;
 mod source;
 mod stream;
 mod tls;
@@ -15,9 +21,9 @@ mod tls;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::config::Settings;
+use crate::config::{Settings, Topology};
 use crate::error::{Code, StoreError};
 use crate::store::{Call, Reply};
 
@@ -38,17 +44,48 @@ pub struct Request {
     pub token: u32,
     sink: Arc<dyn Sink>,
     answered: bool,
+    /// Present when it is part of a call to a cluster.
+    route: Option<Route>,
+}
+
+/// How a part of a call travels through a cluster.
+#[derive(Clone)]
+struct Route {
+    /// The place of its call in the order in which the calls came.
+    sequence: u64,
+    /// When it is given up.
+    deadline: Instant,
+    /// The slot of its key.
+    slot: u16,
+    /// The server it was last sent to.
+    node: u32,
+    /// The server that has to be told ASKING first, because the slot is on its way there.
+    asking: Option<u32>,
+    /// Whether it, or an earlier part of its call, may have been applied.
+    sent: bool,
+    /// How often it was sent on.
+    moves: u32,
+}
+
+/// Why a part of a call comes back from a server undone, to be sent again, perhaps to another one.
+enum Again {
+    /// The slot belongs to another server, for good or (`ask`) for this key only.
+    Elsewhere { ask: bool, detail: String },
+    /// The cluster cannot serve the slot just now.
+    Later,
+    /// There is no connection.
+    Lost,
 }
 
 impl Request {
     /// A request whose answer goes to `sink` under `token`.
     pub fn new(call: Call, token: u32, sink: Arc<dyn Sink>) -> Self {
-        Self { call, token, sink, answered: false }
+        Self { call, token, sink, answered: false, route: None }
     }
 
     fn finish(mut self, outcome: Result<Reply, Box<StoreError>>) -> Finished {
         self.answered = true;
-        Finished { request: self, outcome }
+        Finished { request: self, outcome, again: None }
     }
 }
 
@@ -56,7 +93,8 @@ impl Drop for Request {
     fn drop(&mut self) {
         if !self.answered {
             let error = StoreError::new(Code::Connection, "the connection was shut down before the call was answered");
-            let request = Request::new(self.call.clone(), self.token, self.sink.clone());
+            let mut request = Request::new(self.call.clone(), self.token, self.sink.clone());
+            request.route = self.route.take();
             self.sink.deliver(vec![request.finish(Err(Box::new(error)))]);
         }
     }
@@ -68,6 +106,8 @@ pub struct Finished {
     pub request: Request,
     /// What came of it.
     pub outcome: Result<Reply, Box<StoreError>>,
+    /// Set when it has to be sent again.
+    again: Option<Again>,
 }
 
 impl Finished {
@@ -88,6 +128,8 @@ pub struct Target {
     pub connect_timeout: Duration,
     /// Deadline of one call, reconnecting and re-sending included.
     pub command_timeout: Duration,
+    /// Whether it is one server of a cluster: what it cannot answer goes back to be sent to another one.
+    pub is_node: bool,
 }
 
 impl Target {
@@ -169,7 +211,10 @@ impl Link {
         }
         let inbox = Arc::new(Inbox::default());
         let (task_target, task_inbox) = (target.clone(), inbox.clone());
-        io_thread::spawn(move || connection::supervise(task_target.clone(), task_inbox.clone()))?;
+        match target.settings.topology {
+            Topology::Cluster(_) => io_thread::spawn(move || cluster::route(task_target.clone(), task_inbox.clone()))?,
+            _ => io_thread::spawn(move || connection::supervise(task_target.clone(), task_inbox.clone()))?,
+        }
         let link = Arc::new(Link { target, inbox });
         links.push(Arc::downgrade(&link));
         Ok(link)

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::retry::Trouble;
-use super::{Finished, Request};
+use super::{Again, Finished, Request};
 use crate::error::{Code, StoreError};
 use crate::store::Reply;
 
@@ -27,6 +27,15 @@ impl Waiting {
     /// Answers the call.
     pub fn finish(self, outcome: Result<Reply, StoreError>) -> Finished {
         self.request.finish(outcome.map_err(Box::new))
+    }
+
+    /// Hands part of a call to a cluster back, to be sent again.
+    pub fn hand_back(mut self, again: Again, error: StoreError) -> Finished {
+        // What was refused was not applied.
+        if let (Again::Lost, Some(route)) = (&again, &mut self.request.route) {
+            route.sent = self.sent;
+        }
+        Finished { again: Some(again), ..self.finish(Err(error)) }
     }
 
     /// Gives the call up because its time is over.

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Target, Trouble};
-use crate::config::Settings;
+use super::{Target, Trouble, sentinel};
+use crate::config::{Settings, Topology};
 
 /// How often the live client that the settings are of is asked whether it has ended.
 const LOOK_AT_CLIENT: Duration = Duration::from_secs(2);
@@ -36,6 +36,14 @@ pub async fn client_ended(source: Option<Arc<dyn Source>>) -> Trouble {
         if let Some(Some(trouble)) = source.ended().await {
             return trouble;
         }
+    }
+}
+
+/// Resolves when the sentinels name another primary than the one in use; without sentinels, never.
+pub async fn primary_moved(settings: Settings) -> Trouble {
+    match settings.topology {
+        Topology::Sentinel(sentinels) => sentinel::moved(sentinels, settings.address).await,
+        Topology::Single | Topology::Cluster(_) => std::future::pending().await,
     }
 }
 

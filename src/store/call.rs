@@ -1,6 +1,6 @@
 //! The eight calls and the commands of each: always one round trip, atomic on one server, the expiry set in the same step.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use redis::{Cmd, Pipeline};
 
@@ -88,6 +88,9 @@ pub struct Style {
     pub sliding_ttl: bool,
 }
 
+/// The style of no store.
+static NO_STYLE: LazyLock<Arc<Style>> = LazyLock::new(Arc::default);
+
 /// What a server understands; learnt from its answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dialect {
@@ -110,6 +113,8 @@ pub struct Call {
     pub style: Arc<Style>,
     /// The reads it carries along.
     pub ahead: Ahead,
+    /// The one key that this part of the call is about; `None` when it is the whole call.
+    pub only: Option<Role>,
     /// Execution id, task id and JSON value, one after the other.
     text: Vec<u8>,
     id_end: usize,
@@ -120,12 +125,25 @@ impl Call {
     /// A call. `text` is execution id, task id and value one after the other; the latter two are empty where the call
     /// has none.
     pub fn new(kind: Kind, style: Arc<Style>, text: Vec<u8>, id_end: usize, task_end: usize) -> Self {
-        Self { kind, style, ahead: Ahead::Nothing, text, id_end, task_end }
+        Self { kind, style, ahead: Ahead::Nothing, only: None, text, id_end, task_end }
+    }
+
+    /// A place for a call that is elsewhere.
+    pub fn empty() -> Self {
+        Self::new(Kind::IsExecutionInProgress, NO_STYLE.clone(), Vec::new(), 0, 0)
     }
 
     /// The same call, carrying reads along.
     pub fn carrying(self, ahead: Ahead) -> Self {
         Self { ahead, ..self }
+    }
+
+    /// The part of the call that is about one key, reads not carried.
+    pub fn part(&self, role: Role) -> Self {
+        let end =
+            if self.kind == Kind::CommitResult && role != Role::Results { self.task_end } else { self.text.len() };
+        let text = self.text[..end].to_vec();
+        Self { only: Some(role), ..Call::new(self.kind, self.style.clone(), text, self.id_end, self.task_end) }
     }
 
     /// The execution id, as UTF-8.
@@ -156,6 +174,10 @@ impl Call {
     /// Adds the call's commands to a pipeline and returns how many replies they bring.
     pub fn append(&self, dialect: Dialect, pipeline: &mut Pipeline) -> usize {
         let before = pipeline.len();
+        if let Some(role) = self.only {
+            self.append_part(role, pipeline);
+            return pipeline.len() - before;
+        }
         self.ahead.append_before(self, pipeline);
         match self.kind {
             Kind::BeginExecution => self.append_begin(dialect, pipeline),
@@ -193,6 +215,33 @@ impl Call {
         }
         self.ahead.append_behind(self, pipeline);
         pipeline.len() - before
+    }
+
+    /// Adds what the call does to one of its keys, in a transaction of their own where these are two commands.
+    fn append_part(&self, role: Role, pipeline: &mut Pipeline) {
+        let ttl = self.style.ttl.filter(|_| self.kind != Kind::Dispose).map(|ttl| ttl.to_string());
+        let write = match (self.kind, role) {
+            (Kind::Dispose, _) => Some(("UNLINK", Vec::new())),
+            (Kind::BeginTask, Role::Transactions) => Some(("HSET", vec![self.task(), b"true"])),
+            (Kind::CommitResult, Role::Results) => Some(("HSET", vec![self.task(), self.value()])),
+            (Kind::CommitResult, Role::Transactions) => Some(("HDEL", vec![self.task()])),
+            _ => None,
+        };
+        // Taking a mark away leaves the expiry of the others as it is, unless it slides.
+        let expiry = ttl.filter(|_| self.style.sliding_ttl || !matches!(&write, Some(("HDEL", _))));
+        let both = write.is_some() && expiry.is_some();
+        if both {
+            pipeline.cmd("MULTI");
+        }
+        if let Some((name, arguments)) = write {
+            self.push(pipeline, name, role, &arguments);
+        }
+        if let Some(ttl) = expiry {
+            self.push(pipeline, "PEXPIRE", role, &[ttl.as_bytes()]);
+        }
+        if both {
+            pipeline.cmd("EXEC");
+        }
     }
 
     /// `SET id true [PX ttl] [GET]`: <https://redis.io/docs/latest/commands/set/>.
@@ -281,6 +330,33 @@ mod tests {
             with(Kind::CommitResult, true)[3..6],
             ["PEXPIRE run 2500", "PEXPIRE run-transactions 2500", "PEXPIRE run-results 2500"]
         );
+    }
+
+    #[test]
+    fn parts_are_about_one_key_each() {
+        let parts = |kind, ttl, sliding_ttl| {
+            let style = Style { ttl, sliding_ttl, ..Style::default() };
+            let call = Call::new(kind, Arc::new(style), b"runstep42".to_vec(), 3, 7);
+            let steps = crate::store::split::steps(&call).unwrap_or_default();
+            let texts = steps.iter().flat_map(|step| step.iter()).map(|&role| {
+                let mut pipeline = Pipeline::new();
+                call.part(role).append(Dialect::default(), &mut pipeline);
+                let text = String::from_utf8_lossy(&pipeline.get_packed_pipeline()).into_owned();
+                text.split("\r\n").filter(|word| !word.starts_with(['*', '$'])).collect::<Vec<_>>().join(" ")
+            });
+            texts.map(|text| text.trim().to_owned()).collect::<Vec<_>>()
+        };
+        let commit = ["HSET run-results step 42", "HDEL run-transactions step"];
+        assert_eq!(parts(Kind::CommitResult, None, false), commit);
+        let expiring = ["MULTI HSET run-results step 42 PEXPIRE run-results 9 EXEC", commit[1]];
+        assert_eq!(parts(Kind::CommitResult, Some(9), false), expiring);
+        let mark = "MULTI HDEL run-transactions step PEXPIRE run-transactions 9 EXEC";
+        assert_eq!(parts(Kind::CommitResult, Some(9), true), [expiring[0], mark, "PEXPIRE run 9"]);
+        let dispose = ["UNLINK run", "UNLINK run-transactions", "UNLINK run-results"];
+        assert_eq!(parts(Kind::Dispose, Some(9), true), dispose);
+        let begin = "MULTI HSET run-transactions step true PEXPIRE run-transactions 9 EXEC";
+        assert_eq!(parts(Kind::BeginTask, Some(9), true), [begin, "PEXPIRE run 9", "PEXPIRE run-results 9"]);
+        assert!(parts(Kind::BeginTask, Some(9), false).is_empty());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::io::Write;
 use redis::{RedisWrite, ToRedisArgs, ToSingleRedisArg};
 
 /// Which of the three keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The mark that the execution is in progress.
     Execution,
@@ -56,6 +56,11 @@ impl Key<'_> {
     /// The number of bytes of the key.
     pub fn size(&self) -> usize {
         self.parts().iter().map(|part| part.len()).sum()
+    }
+
+    /// Appends the key's bytes.
+    pub fn append_to(self, bytes: &mut Vec<u8>) {
+        self.parts().iter().for_each(|part| bytes.extend_from_slice(part));
     }
 
     /// The key as bytes.

@@ -5,6 +5,7 @@ pub mod habit;
 pub mod keys;
 pub mod reply;
 pub mod snapshot;
+pub mod split;
 
 pub use call::{Call, Kind, Style};
 pub use reply::{Answer, Reply};

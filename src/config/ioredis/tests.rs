@@ -87,6 +87,7 @@ fn an_object_says_what_it_says_to_ioredis() {
         ("maxRetriesPerRequest", Input::Null),
     ]));
     let expected = Settings {
+        topology: Default::default(),
         address: Address::Tcp("h".into(), 6380),
         family: Family::V6,
         tls: None,
@@ -124,7 +125,7 @@ fn every_option_of_ioredis_is_known() {
     for (key, value, reason) in [
         ("tls", Input::Map(vec![("ciphers".into(), text("ALL"))]), "`tls.ciphers` tunes OpenSSL"),
         ("tls", text("RedisCloudFixed"), "`tls` must be an object"),
-        ("sentinels", Input::List(vec![]), "Sentinel"),
+        ("sentinels", Input::List(vec![]), "is empty"),
         ("redisOptions", Input::Map(vec![]), "cluster"),
         ("Connector", Input::Function, "connections are made"),
         ("monitor", Input::Bool(true), "monitor"),

@@ -45,6 +45,7 @@ fn an_object_says_what_it_says_to_node_redis() {
         ("url", Input::Null),
     ]));
     let expected = Settings {
+        topology: Default::default(),
         address: Address::Tcp("h".into(), 6380),
         family: Family::V4,
         tls: None,
@@ -106,8 +107,8 @@ fn what_is_not_understood_is_an_error_that_names_it() {
         (("url", text("")), "is empty"),
         (("url", Input::Other("URL".into())), "`url` must be a string, got URL"),
         (("url", text("https://h")), "Upstash REST"),
-        (("rootNodes", Input::List(vec![])), "cluster"),
-        (("sentinelRootNodes", Input::List(vec![])), "Sentinel"),
+        (("rootNodes", Input::List(vec![])), "is empty"),
+        (("sentinelRootNodes", Input::List(vec![])), "is empty"),
         (("credentialsProvider", Input::Map(vec![])), "`username` and `password`"),
         (("readonly", Input::Bool(true)), "read-only"),
         (("db", number(1)), "`db` is not a setting of a node-redis-style configuration. Did you mean `database`?"),

@@ -110,7 +110,7 @@ fn what_cannot_be_meant_is_an_error_that_says_why() {
         ("redis://h?timeout=1", "Did you mean `commandTimeout`?"),
         ("redis://h?host=x", "write it in the URL itself"),
         ("redis://h?tls=true", "write rediss://"),
-        ("redis://h?sentinels=x", "Sentinel"),
+        ("redis://h?sentinels=x", "must be an array"),
         ("redis://h?readOnly=true", "readOnly"),
         ("redis://h?db=", "must be an integer"),
         ("redis://h/abc", "must be an integer"),

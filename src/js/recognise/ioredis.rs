@@ -1,10 +1,10 @@
 //! ioredis 4 to 6 and iovalkey: standalone and Sentinel instances, clusters, and their pipelines.
 
 use super::{owns_all, replaced, sends_itself};
-use crate::config::{ConfigError, Settings, ioredis};
+use crate::config::{self, ConfigError, Settings, ioredis};
 use crate::js::engine::{Engine, Thrown, Type, Value};
 use crate::js::input::Refused;
-use crate::js::read::read_map;
+use crate::js::read::{read, read_keys, read_map};
 
 /// What every instance owns, whatever its class is called.
 const INSTANCE: [&str; 7] =
@@ -13,8 +13,10 @@ const INSTANCE: [&str; 7] =
 const CLUSTER: [&str; 4] = ["options", "startupNodes", "connectionPool", "slots"];
 /// What the store calls on a client.
 const METHODS: [&str; 8] = ["get", "set", "del", "expire", "hget", "hset", "hdel", "hgetall"];
-/// How deep the options are read: `tls.ca` may be an array.
-const OPTIONS_DEPTH: usize = 3;
+/// The options of a cluster that matter here.
+const CLUSTER_OPTIONS: [&str; 4] = ["redisOptions", "keyPrefix", "natMap", "scaleReads"];
+/// How deep the options are read: as far as the addresses in `sentinels`, or `redisOptions.tls.ca`, which may be an array.
+const OPTIONS_DEPTH: usize = 5;
 
 /// Whether the object is a standalone or Sentinel instance.
 pub fn is_instance(engine: Engine, redis: Value) -> Result<bool, Thrown> {
@@ -67,6 +69,27 @@ pub fn settings(engine: Engine, redis: Value) -> Result<Settings, String> {
     };
     let (options, database) = read().map_err(|_| "its options cannot be read".to_owned())?;
     ioredis::from_instance(&options, database).map_err(|unsupported| unsupported.to_string())
+}
+
+/// What stands in the way of a native connection to the cluster, if anything does.
+pub fn cluster_obstacle(engine: Engine, cluster: Value) -> Result<Option<String>, Thrown> {
+    if !sends_itself(engine, cluster, "refreshSlotsCache")? {
+        return Ok(Some("its method `sendCommand` has been replaced".into()));
+    }
+    if let Some(replaced) = replaced(engine, cluster, &METHODS, "hgetallBuffer")? {
+        return Ok(Some(replaced));
+    }
+    Ok(cluster_settings(engine, cluster).err())
+}
+
+/// What the cluster is set to now, or the setting that stands in the way.
+pub fn cluster_settings(engine: Engine, cluster: Value) -> Result<Settings, String> {
+    let read_both = || -> Result<_, Thrown> {
+        let nodes = read(engine, engine.get(cluster, c"startupNodes")?, OPTIONS_DEPTH)?;
+        Ok((nodes, read_keys(engine, engine.get(cluster, c"options")?, &CLUSTER_OPTIONS, OPTIONS_DEPTH)?))
+    };
+    let (nodes, options) = read_both().map_err(|_| "its options cannot be read".to_owned())?;
+    config::cluster::from_ioredis(&nodes, &options).map_err(|unsupported| unsupported.to_string())
 }
 
 /// The limit for one command that the instance, or the nodes of the cluster, are set to, in milliseconds.

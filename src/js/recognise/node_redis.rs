@@ -1,7 +1,7 @@
 //! node-redis (the package `redis`) 4 to 6: clients, also in legacy mode, clusters, sentinels, pools and transactions.
 
 use super::{has_method, has_object, nearest_owner, replaced, sends_itself};
-use crate::config::{ConfigError, Settings, node_redis};
+use crate::config::{self, ConfigError, Settings, node_redis};
 use crate::js::engine::{Engine, Thrown, Type, Value};
 use crate::js::input::Refused;
 use crate::js::read::read_keys;
@@ -29,6 +29,34 @@ pub enum Kind {
     Legacy,
     /// The `v4` of a client in legacy mode, or a wrapper with the same methods.
     Other,
+}
+
+/// The options of a cluster that matter here, and how deep they are read.
+const CLUSTER_OPTIONS: [&str; 4] = ["rootNodes", "defaults", "keyPrefix", "nodeAddressMap"];
+const CLUSTER_OPTIONS_DEPTH: usize = 6;
+
+/// What stands in the way of a native connection to the cluster, if anything does. Before version 5 a cluster does not
+/// tell its options.
+pub fn cluster_obstacle(engine: Engine, cluster: Value) -> Result<Option<String>, Thrown> {
+    if !has_object(engine, cluster, "_options")? {
+        return Ok(Some("a cluster of this version of node-redis does not tell its settings".into()));
+    }
+    if !sends_itself(engine, cluster, "isOpen")? {
+        return Ok(Some("its method `sendCommand` has been replaced".into()));
+    }
+    if let Some(replaced) = replaced(engine, cluster, &METHODS, "HGETALL")? {
+        return Ok(Some(replaced));
+    }
+    Ok(cluster_settings(engine, cluster).err())
+}
+
+/// What the cluster's options say now, or the setting that stands in the way.
+pub fn cluster_settings(engine: Engine, cluster: Value) -> Result<Settings, String> {
+    let options = engine
+        .get(cluster, c"_options")
+        .and_then(|options| read_keys(engine, options, &CLUSTER_OPTIONS, CLUSTER_OPTIONS_DEPTH))
+        .map_err(|_| "its options cannot be read".to_owned())?;
+    config::cluster::from_node_redis(&options).map_err(|unsupported| unsupported.to_string())
 }
 
 /// What kind of node-redis object this is, or `None` when it is none.

@@ -1,0 +1,139 @@
+//! How many servers there are, and how one is found: alone, watched by sentinels, or a cluster.
+
+use super::{Address, ConfigError, Family, Input, Secret, Tls, read};
+
+/// The port of a sentinel that is given without one.
+const SENTINEL_PORT: u16 = 26_379;
+pub(super) const DEFAULT_HOST: &str = "127.0.0.1";
+
+/// How the server that has a key is found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Topology {
+    /// There is one server.
+    #[default]
+    Single,
+    /// Sentinels know which server is the primary.
+    Sentinel(Sentinels),
+    /// The keys are spread over a cluster, of which these nodes are asked first.
+    Cluster(Vec<Address>),
+}
+
+impl Topology {
+    /// What a store over it says of itself in `backend`.
+    pub fn backend(&self) -> &'static str {
+        match self {
+            Topology::Single => "redis",
+            Topology::Sentinel(_) => "redis-sentinel",
+            Topology::Cluster(_) => "redis-cluster",
+        }
+    }
+
+    /// Where a connection begins.
+    pub fn first(&self) -> Option<&Address> {
+        match self {
+            Topology::Single => None,
+            Topology::Sentinel(sentinels) => sentinels.addresses.first(),
+            Topology::Cluster(nodes) => nodes.first(),
+        }
+    }
+}
+
+/// Who is asked which server is the primary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sentinels {
+    /// The sentinels, at least one.
+    pub addresses: Vec<Address>,
+    /// What they call the primary.
+    pub master: String,
+    /// ACL user on the sentinels.
+    pub username: Option<String>,
+    /// Password on the sentinels.
+    pub password: Option<Secret>,
+    /// The IP versions to use for them.
+    pub family: Family,
+    /// How the connections to them are encrypted; `None` is plaintext.
+    pub tls: Option<Tls>,
+}
+
+/// The sentinels of a configuration. `master` is the value of `name`.
+pub(super) fn sentinels(key: &str, list: &Input, master: Option<&Input>) -> Result<Sentinels, ConfigError> {
+    let addresses = addresses(key, list, SENTINEL_PORT)?;
+    let master = match master {
+        Some(name) => read::text("name", name)?.to_owned(),
+        None => String::new(),
+    };
+    if master.is_empty() {
+        return Err(ConfigError::wrong_type(format!(
+            "`name` is missing beside `{key}`: it says what the sentinels call the primary, such as \"mymaster\""
+        )));
+    }
+    Ok(Sentinels { addresses, master, username: None, password: None, family: Family::Any, tls: None })
+}
+
+/// The addresses in a list of `{ host, port }`.
+fn addresses(key: &str, list: &Input, default_port: u16) -> Result<Vec<Address>, ConfigError> {
+    let items = items(key, list)?;
+    items.iter().enumerate().map(|(index, item)| address(&format!("{key}[{index}]"), item, default_port)).collect()
+}
+
+/// One `{ host, port }`.
+pub(super) fn address(place: &str, item: &Input, default_port: u16) -> Result<Address, ConfigError> {
+    let Input::Map(map) = item else {
+        let shown = read::kind(item);
+        return Err(ConfigError::wrong_type(format!(
+            "`{place}` must be an object such as {{ host, port }}, got {shown}"
+        )));
+    };
+    let (mut host, mut port) = (DEFAULT_HOST.to_owned(), default_port);
+    for (name, value) in map.iter().filter(|(_, value)| *value != Input::Null) {
+        let key = format!("{place}.{name}");
+        match name.as_str() {
+            "host" => host = read::host(&key, value)?,
+            "port" => port = read::port(&key, value)?,
+            "family" => {}
+            _ => {
+                return Err(ConfigError::wrong_type(format!(
+                    "`{key}` is not a setting of one server here. Those that count are: host, port"
+                )));
+            }
+        }
+    }
+    Ok(Address::Tcp(host, port))
+}
+
+/// An array that is not empty.
+pub(super) fn items<'a>(key: &str, list: &'a Input) -> Result<&'a [Input], ConfigError> {
+    match list {
+        Input::List(items) if items.is_empty() => {
+            Err(ConfigError::wrong_type(format!("`{key}` is empty: name at least one server")))
+        }
+        Input::List(items) => Ok(items),
+        other => Err(ConfigError::wrong_type(format!("`{key}` must be an array, got {}", read::describe(other)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(host: &str, port: u16) -> Input {
+        Input::Map(vec![("host".into(), Input::Text(host.into())), ("port".into(), Input::Number(port.into()))])
+    }
+
+    #[test]
+    fn sentinels_need_a_name_and_an_address() {
+        let name = Input::Text("main".into());
+        let read = sentinels("sentinels", &Input::List(vec![node("h", 1), Input::Map(vec![])]), Some(&name)).unwrap();
+        assert_eq!(read.addresses, [Address::Tcp("h".into(), 1), Address::Tcp("127.0.0.1".into(), 26_379)]);
+        assert_eq!(read.master, "main");
+        for (list, name, wrong) in [
+            (Input::List(vec![node("h", 1)]), None, "`name`"),
+            (Input::List(vec![]), Some(&name), "empty"),
+            (Input::List(vec![Input::Number(1.0)]), Some(&name), "sentinels[0]"),
+            (Input::Text("h:1".into()), Some(&name), "array"),
+        ] {
+            let error = sentinels("sentinels", &list, name).unwrap_err();
+            assert!(error.message.contains(wrong), "{error}");
+        }
+    }
+}

@@ -1,0 +1,511 @@
+//! A Redis Cluster: a router that sends each call to the server that has its slot, over one batched connection per server.
+//!
+//! What a server cannot answer comes back and is sent again: where it was redirected to, or to whoever has the slot when
+//! the map has been read anew. Until everything that is under way for a slot has come back, what follows for the same
+//! slot waits, so that the order per key is kept.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+use tokio::time::{Sleep, sleep_until};
+
+use super::nodes::Nodes;
+use super::order::Order;
+use super::pending::{Waiting, deliver};
+use super::retry::{Backoff, Trouble};
+use super::slots::{Range, SLOTS, fetch, read_redirect, slot_of};
+use super::{Again, Finished, Inbox, Request, Route, Sink, Target};
+use crate::config::Settings;
+use crate::error::StoreError;
+use crate::store::keys::Role;
+use crate::store::split::steps;
+use crate::store::{Ahead, Call, Reply};
+
+/// The pause before something is sent again that no server could take.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Redirections in a row after which there is a pause before the next one.
+const MOVES_WITHOUT_PAUSE: u32 = 4;
+/// The shortest time between two readings of the map.
+const BREATH: Duration = Duration::from_millis(50);
+/// And the longest while something is amiss.
+const LONGEST: Duration = Duration::from_millis(400);
+
+/// The parts of a call, as the lowest bits of a token.
+const ROLES: [Role; 3] = [Role::Execution, Role::Transactions, Role::Results];
+const WHOLE: usize = ROLES.len();
+
+/// Runs one cluster until its link is closed and nothing is pending.
+pub async fn route(target: Target, inbox: Arc<Inbox>) {
+    let mut router = Router {
+        trouble: Trouble::connecting(&target.settings.address),
+        nodes: Nodes::new(&target),
+        target,
+        inbox,
+        returns: Arc::default(),
+        calls: Slab::new(),
+        slots: vec![Slot::default(); SLOTS],
+        held: BTreeMap::new(),
+        next_deadline: None,
+        order: Order::default(),
+        map: None,
+        map_wanted: true,
+        map_not_before: Instant::now(),
+        backoff: Backoff::default(),
+        proven: false,
+        finished: Vec::new(),
+        closed: false,
+        next_sequence: 0,
+        key: Vec::new(),
+        alarm: Box::pin(sleep_until(Instant::now().into())),
+    };
+    router.run().await;
+}
+
+type Map = Pin<Box<dyn Future<Output = Result<(Vec<Range>, Settings), Trouble>> + Send>>;
+
+struct Router {
+    target: Target,
+    inbox: Arc<Inbox>,
+    /// What the servers' connections hand back.
+    returns: Arc<Returns>,
+    calls: Slab<Entry>,
+    slots: Vec<Slot>,
+    /// What waits until its slot is at rest and has a server, in the order in which the calls came.
+    held: BTreeMap<u16, Held>,
+    /// The earliest deadline in `held`.
+    next_deadline: Option<Instant>,
+    order: Order,
+    nodes: Nodes,
+    /// The map is being read.
+    map: Option<Map>,
+    map_wanted: bool,
+    map_not_before: Instant,
+    backoff: Backoff,
+    /// The map was read with the target's settings, so that they are complete.
+    proven: bool,
+    trouble: Trouble,
+    finished: Vec<Finished>,
+    closed: bool,
+    next_sequence: u64,
+    /// Scratch.
+    key: Vec<u8>,
+    alarm: Pin<Box<Sleep>>,
+}
+
+#[derive(Clone, Default)]
+struct Slot {
+    node: Option<u32>,
+    /// Sent and not come back.
+    outstanding: u32,
+}
+
+struct Held {
+    parts: Vec<Request>,
+    not_before: Instant,
+}
+
+/// A call and what has become of its parts.
+struct Entry {
+    request: Request,
+    sequence: u64,
+    deadline: Instant,
+    steps: &'static [&'static [Role]],
+    /// Parts of this step that have not been answered.
+    left: usize,
+    reply: Option<Reply>,
+    failure: Option<Box<StoreError>>,
+    /// Others wait for its mark.
+    staged: bool,
+    /// A step is done.
+    begun: bool,
+}
+
+/// Where parts of calls come back to.
+#[derive(Default)]
+struct Returns {
+    state: Mutex<(Vec<Finished>, Option<Waker>)>,
+}
+
+impl Sink for Returns {
+    fn deliver(&self, mut batch: Vec<Finished>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0.append(&mut batch);
+        let sleeper = state.1.take();
+        drop(state);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+}
+
+impl Router {
+    async fn run(&mut self) {
+        poll_fn(|cx| {
+            loop {
+                let now = Instant::now();
+                self.take_in(now);
+                self.take_back(now);
+                self.read_map(cx, now);
+                self.release(now);
+                self.expire(now);
+                self.nodes.flush();
+                deliver(&mut self.finished);
+                if self.closed && self.calls.is_empty() {
+                    return Poll::Ready(());
+                }
+                let map_at = (self.map_wanted && self.map.is_none()).then_some(self.map_not_before);
+                let held_at = self.held.values().filter(|held| held.not_before > now).map(|held| held.not_before).min();
+                let moment = [map_at, held_at, self.next_deadline].into_iter().flatten().min();
+                if self.sleep_until(cx, moment) && self.leave_word(cx) {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Takes the calls that have arrived.
+    fn take_in(&mut self, now: Instant) {
+        let mut inbox = self.inbox.lock();
+        self.closed = inbox.closed;
+        let requests = mem::take(&mut inbox.requests);
+        drop(inbox);
+        let deadline = now + self.target.command_timeout;
+        for request in requests {
+            let sequence = self.next_sequence;
+            self.next_sequence += 1;
+            let entry = Entry {
+                request,
+                sequence,
+                deadline,
+                steps: &[],
+                left: 0,
+                reply: None,
+                failure: None,
+                staged: false,
+                begun: false,
+            };
+            let index = self.calls.insert(entry);
+            self.start(index, now);
+        }
+    }
+
+    /// The slot of one of a call's keys.
+    fn slot(&mut self, call: &Call, role: Role) -> u16 {
+        self.key.clear();
+        call.key(role).append_to(&mut self.key);
+        slot_of(&self.key)
+    }
+
+    /// Sends a call, whole if its keys are in one slot.
+    fn start(&mut self, index: usize, now: Instant) {
+        let mut call = mem::replace(&mut self.calls[index].request.call, Call::empty());
+        if self.order.waits(&call, index) {
+            self.calls[index].request.call = call;
+            return;
+        }
+        let slot = self.slot(&call, call.kind.role());
+        let steps = steps(&call);
+        if steps.is_some() || call.ahead != Ahead::Nothing {
+            let together = ROLES.iter().all(|&role| self.slot(&call, role) == slot);
+            if !together {
+                call.ahead = Ahead::Nothing;
+                if let Some(steps) = steps {
+                    let staged = steps.len() > 1;
+                    if staged {
+                        self.order.begin(&call);
+                    }
+                    let entry = &mut self.calls[index];
+                    (entry.request.call, entry.staged, entry.steps) = (call, staged, steps);
+                    self.step(index, now);
+                    return;
+                }
+            }
+        }
+        let part = self.part(index, call, WHOLE, slot);
+        self.calls[index].left = 1;
+        self.dispatch(part, now);
+    }
+
+    /// Sends the next parts of a call that is taken apart.
+    fn step(&mut self, index: usize, now: Instant) {
+        let Some((step, rest)) = self.calls[index].steps.split_first() else { return };
+        (self.calls[index].steps, self.calls[index].left) = (rest, step.len());
+        for role in *step {
+            let call = self.calls[index].request.call.part(*role);
+            let slot = self.slot(&call, *role);
+            let part = self.part(index, call, *role as usize, slot);
+            self.dispatch(part, now);
+        }
+        if rest.is_empty() {
+            self.unstage(index, now);
+        }
+    }
+
+    fn part(&self, index: usize, call: Call, which: usize, slot: u16) -> Request {
+        let Entry { sequence, deadline, begun, .. } = self.calls[index];
+        let mut request = Request::new(call, (index << 2 | which) as u32, self.returns.clone());
+        let sent = begun;
+        request.route = Some(Route { sequence, deadline, slot, node: 0, asking: None, sent, moves: 0 });
+        request
+    }
+
+    /// Lets go what waited for a commit's second step.
+    fn unstage(&mut self, index: usize, now: Instant) {
+        if !mem::take(&mut self.calls[index].staged) {
+            return;
+        }
+        for waiting in self.order.end(&self.calls[index].request.call) {
+            self.start(waiting, now);
+        }
+    }
+
+    /// Sends a part, or holds it while its slot is unsettled.
+    fn dispatch(&mut self, part: Request, now: Instant) {
+        let Some(slot) = part.route.as_ref().map(|route| route.slot) else { return };
+        match self.slots[usize::from(slot)].node {
+            Some(node) if self.held.is_empty() || !self.held.contains_key(&slot) => self.send(part, node),
+            Some(_) => self.hold(part, now),
+            None => {
+                self.map_wanted = true;
+                self.hold(part, now);
+            }
+        }
+    }
+
+    fn send(&mut self, mut part: Request, node: u32) {
+        let Some(route) = &mut part.route else { return };
+        route.node = node;
+        self.slots[usize::from(route.slot)].outstanding += 1;
+        self.nodes.send(part);
+    }
+
+    /// Keeps a part until its slot is at rest, and not before a moment.
+    fn hold(&mut self, part: Request, not_before: Instant) {
+        let Some(route) = &part.route else { return };
+        self.next_deadline = Some(self.next_deadline.map_or(route.deadline, |earlier| earlier.min(route.deadline)));
+        let held = self.held.entry(route.slot).or_insert_with(|| Held { parts: Vec::new(), not_before });
+        held.not_before = held.not_before.max(not_before);
+        held.parts.push(part);
+    }
+
+    /// Sends what was held for slots that are at rest, in the order in which the calls came.
+    fn release(&mut self, now: Instant) {
+        if self.held.is_empty() {
+            return;
+        }
+        let slots = &self.slots;
+        let at_rest = |slot: &Slot| slot.outstanding == 0 && slot.node.is_some();
+        let ready: Vec<u16> = self
+            .held
+            .iter()
+            .filter(|(slot, held)| held.not_before <= now && at_rest(&slots[usize::from(**slot)]))
+            .map(|(slot, _)| *slot)
+            .collect();
+        for slot in ready {
+            let Some(mut held) = self.held.remove(&slot) else { continue };
+            held.parts.sort_by_key(|part| part.route.as_ref().map(|route| route.sequence));
+            for part in held.parts {
+                let asking = part.route.as_ref().and_then(|route| route.asking);
+                if let Some(node) = asking.or(self.slots[usize::from(slot)].node) {
+                    self.send(part, node);
+                }
+            }
+        }
+        if self.held.is_empty() {
+            self.next_deadline = None;
+        }
+    }
+
+    /// Takes what the servers' connections have handed back.
+    fn take_back(&mut self, now: Instant) {
+        let returned = mem::take(&mut self.returns.state.lock().unwrap_or_else(PoisonError::into_inner).0);
+        for Finished { mut request, outcome, again } in returned {
+            let call = mem::replace(&mut request.call, Call::empty());
+            let Some(mut route) = request.route.take() else { continue };
+            let slot = &mut self.slots[usize::from(route.slot)];
+            slot.outstanding -= 1;
+            self.nodes.came_back(&route);
+            self.nodes.heard(&route, matches!(again, Some(Again::Lost)));
+            route.asking = None;
+            let Some(again) = again else {
+                self.settle(request.token, call, outcome, now);
+                continue;
+            };
+            let mut not_before = now;
+            match again {
+                Again::Elsewhere { ask, detail } => {
+                    let asked = self.nodes.address(route.node);
+                    let place =
+                        asked.and_then(|asked| read_redirect(&detail, &asked)).map(|place| self.nodes.at(place));
+                    match (ask, place) {
+                        (true, place) => route.asking = place,
+                        (false, Some(place)) => slot.node = Some(place),
+                        (false, None) => {}
+                    }
+                    self.map_wanted |= !ask;
+                    route.moves += 1;
+                    if place.is_none() || route.moves % MOVES_WITHOUT_PAUSE == 0 {
+                        not_before = now + PAUSE;
+                    }
+                }
+                Again::Later => {
+                    self.map_wanted = true;
+                    not_before = now + PAUSE;
+                }
+                Again::Lost => {
+                    self.map_wanted = true;
+                    not_before = now + PAUSE;
+                }
+            }
+            if let Err(error) = outcome {
+                self.trouble = Trouble::Passing(*error);
+            }
+            let mut part = Request::new(call, request.token, self.returns.clone());
+            if let Some(node) = route.asking {
+                self.nodes.asks(node);
+            }
+            part.route = Some(route);
+            self.hold(part, not_before);
+        }
+    }
+
+    /// Notes what became of a part; when it was the last one, the call goes on or is over.
+    fn settle(&mut self, token: u32, call: Call, outcome: Result<Reply, Box<StoreError>>, now: Instant) {
+        let (index, which) = (token as usize >> 2, token as usize & 3);
+        let Some(entry) = self.calls.get_mut(index) else { return };
+        if which == WHOLE {
+            entry.request.call = call;
+        }
+        match outcome {
+            Ok(reply) if which == WHOLE || ROLES[which] == entry.request.call.kind.role() => entry.reply = Some(reply),
+            Ok(_) => {}
+            Err(error) => entry.failure = entry.failure.take().or(Some(error)),
+        }
+        entry.left -= 1;
+        if entry.left > 0 {
+            return;
+        }
+        if entry.failure.is_none() && !entry.steps.is_empty() {
+            entry.begun = true;
+            self.step(index, now);
+            return;
+        }
+        self.unstage(index, now);
+        let entry = self.calls.remove(index);
+        let outcome = match (entry.failure, entry.reply) {
+            (None, Some(reply)) => Ok(reply),
+            (failure, _) => Err(failure.unwrap_or_else(|| Box::new(self.trouble.error().clone()))),
+        };
+        self.finished.push(entry.request.finish(outcome));
+    }
+
+    /// Gives up what was held beyond its deadline.
+    fn expire(&mut self, now: Instant) {
+        if self.next_deadline.is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        let trouble = self.trouble.clone();
+        self.give_up(|deadline| deadline <= now, &trouble, now);
+    }
+
+    /// Gives up what is held and has a deadline of this kind.
+    fn give_up(&mut self, over: impl Fn(Instant) -> bool, trouble: &Trouble, now: Instant) {
+        let mut past = Vec::new();
+        for held in self.held.values_mut() {
+            let (gone, kept) = mem::take(&mut held.parts)
+                .into_iter()
+                .partition(|part: &Request| part.route.as_ref().is_none_or(|route| over(route.deadline)));
+            held.parts = kept;
+            past.extend::<Vec<Request>>(gone);
+        }
+        self.held.retain(|_, held| !held.parts.is_empty());
+        let deadlines = self.held.values().flat_map(|held| &held.parts).filter_map(|part| part.route.as_ref());
+        self.next_deadline = deadlines.map(|route| route.deadline).min();
+        for mut request in past {
+            let Some(route) = request.route.take() else { continue };
+            self.nodes.came_back(&route);
+            let Route { sequence, deadline, sent, .. } = route;
+            let waiting = Waiting { request, sequence, deadline, sent, refusal: None };
+            let mut finished = match trouble {
+                Trouble::Refused(error) => waiting.give_up(error.clone()),
+                Trouble::Passing(_) => waiting.expire(self.target.command_timeout, Some(trouble)),
+            };
+            let call = mem::replace(&mut finished.request.call, Call::empty());
+            self.settle(finished.request.token, call, finished.outcome, now);
+        }
+    }
+
+    /// Reads the map when it is wanted, in the background and not too often.
+    fn read_map(&mut self, cx: &mut Context<'_>, now: Instant) {
+        if self.map.is_none() && self.map_wanted && self.map_not_before <= now {
+            self.map_not_before = now + self.backoff.next().clamp(BREATH, LONGEST);
+            self.map = Some(Box::pin(fetch(self.target.clone(), self.proven, self.nodes.addresses())));
+        }
+        let Some(Poll::Ready(map)) = self.map.as_mut().map(|map| map.as_mut().poll(cx)) else { return };
+        self.map = None;
+        match map {
+            Ok((ranges, settings)) => {
+                (self.target.settings, self.proven) = (settings, true);
+                self.draw(ranges);
+                // While a server that has slots does not answer, somebody may be about to take its place.
+                self.map_wanted = self.nodes.any_is_down();
+                if !self.map_wanted {
+                    self.backoff.reset();
+                }
+            }
+            Err(trouble) => {
+                if matches!(trouble, Trouble::Refused(_)) {
+                    self.map_wanted = false;
+                    self.give_up(|_| true, &trouble, now);
+                }
+                self.trouble = trouble;
+            }
+        }
+    }
+
+    fn draw(&mut self, ranges: Vec<Range>) {
+        self.nodes.settings(&self.target);
+        for slot in &mut self.slots {
+            slot.node = None;
+        }
+        let mut owners = Vec::new();
+        for (first, last, address) in ranges {
+            let node = self.nodes.at(address);
+            owners.push(node);
+            for slot in &mut self.slots[usize::from(first)..=usize::from(last)] {
+                slot.node = Some(node);
+            }
+        }
+        self.nodes.keep(&owners);
+    }
+
+    /// Leaves word to be woken; false when something has come in the meantime.
+    fn leave_word(&self, cx: &Context<'_>) -> bool {
+        let mut returns = self.returns.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inbox = self.inbox.lock();
+        if !returns.0.is_empty() || !inbox.requests.is_empty() || inbox.closed != self.closed {
+            return false;
+        }
+        for sleeper in [&mut returns.1, &mut inbox.sleeper] {
+            match sleeper {
+                Some(sleeper) if sleeper.will_wake(cx.waker()) => {}
+                _ => *sleeper = Some(cx.waker().clone()),
+            }
+        }
+        true
+    }
+
+    /// Sets the alarm; false when the moment has already come.
+    fn sleep_until(&mut self, cx: &mut Context<'_>, moment: Option<Instant>) -> bool {
+        let Some(moment) = moment else { return true };
+        self.alarm.as_mut().reset(moment.into());
+        self.alarm.as_mut().poll(cx).is_pending()
+    }
+}

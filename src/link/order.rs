@@ -1,0 +1,83 @@
+//! Commits in a cluster write the result first and take the mark away later. What comes after one for the same task, and
+//! whatever comes after that for the same execution, waits until the second step is on its way.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::store::{Call, Kind};
+
+/// Commits on their first step, and the calls that wait for them, by execution.
+#[derive(Default)]
+pub struct Order {
+    executions: HashMap<Vec<u8>, Steps>,
+}
+
+#[derive(Default)]
+struct Steps {
+    /// The tasks whose commit is on its first step.
+    tasks: Vec<Vec<u8>>,
+    waiting: VecDeque<usize>,
+}
+
+impl Order {
+    /// Whether the call has to wait, in which case its number is kept.
+    pub fn waits(&mut self, call: &Call, number: usize) -> bool {
+        if self.executions.is_empty() {
+            return false;
+        }
+        let Some(steps) = self.executions.get_mut(&key(call)) else { return false };
+        // Its result, and all results, are in one slot and need no help to stay in order.
+        let of_marks = matches!(call.kind, Kind::BeginTask | Kind::IsTaskInProgress | Kind::CommitResult);
+        let waits = !steps.waiting.is_empty() || of_marks && steps.tasks.iter().any(|task| task == call.task());
+        if waits {
+            steps.waiting.push_back(number);
+        }
+        waits
+    }
+
+    /// A commit sets out on its first step.
+    pub fn begin(&mut self, call: &Call) {
+        self.executions.entry(key(call)).or_default().tasks.push(call.task().to_vec());
+    }
+
+    /// The second step of a commit is on its way, or there will be none. Returns what waited, to be tried again in order.
+    pub fn end(&mut self, call: &Call) -> VecDeque<usize> {
+        let key = key(call);
+        let Some(steps) = self.executions.get_mut(&key) else { return VecDeque::new() };
+        steps.tasks.retain(|task| task != call.task());
+        let waiting = std::mem::take(&mut steps.waiting);
+        if steps.tasks.is_empty() {
+            self.executions.remove(&key);
+        }
+        waiting
+    }
+}
+
+fn key(call: &Call) -> Vec<u8> {
+    [call.style.key_prefix.as_bytes(), b"\0", call.id()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(kind: Kind, task: &str) -> Call {
+        let text = format!("run{task}").into_bytes();
+        let end = text.len();
+        Call::new(kind, Default::default(), text, 3, end)
+    }
+
+    #[test]
+    fn what_follows_a_commit_for_the_same_task_waits_in_line() {
+        let mut order = Order::default();
+        let commit = call(Kind::CommitResult, "t");
+        assert!(!order.waits(&commit, 0));
+        order.begin(&commit);
+        assert!(!order.waits(&call(Kind::BeginTask, "other"), 1));
+        assert!(!order.waits(&call(Kind::GetResult, "t"), 2));
+        assert!(order.waits(&call(Kind::BeginTask, "t"), 3));
+        assert!(order.waits(&call(Kind::GetResult, "t"), 4));
+        assert!(order.waits(&call(Kind::Dispose, ""), 5));
+        assert_eq!(order.end(&commit), [3, 4, 5]);
+        assert!(order.executions.is_empty());
+    }
+}

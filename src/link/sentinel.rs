@@ -1,0 +1,280 @@
+//! Which server is the primary: the sentinels are asked at every connect, and while connected they are listened to
+//! (`+switch-master`) and asked again now and then, so that a failover is followed at once.
+//!
+//! They may disagree for a while. The one with the highest configuration epoch knows best:
+//! <https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#configuration-epochs>.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use redis::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+
+use super::retry::Trouble;
+use super::short::{Access, Open, Wire, ask, next, refusal, text};
+use crate::config::{Address, Sentinels};
+use crate::error::{Code, StoreError};
+
+/// The channels on which a sentinel tells of a new primary: when it knows of it, and, if it leads the failover, already
+/// when the replica has become one. Until we hear, the old primary may take writes that will be lost.
+const CHANNELS: [&str; 2] = ["+switch-master", "+promoted-slave"];
+/// The time between two rounds of questions while connected, if no sentinel says anything.
+const POLL: Duration = Duration::from_secs(1);
+/// The shortest time between two rounds.
+const BREATH: Duration = Duration::from_millis(50);
+/// How long one round waits for the slower sentinels when one has answered.
+const GRACE: Duration = Duration::from_millis(200);
+/// The limit for one sentinel.
+const LIMIT: Duration = Duration::from_secs(2);
+/// Sentinels that are listened to.
+const MOST_LISTENED: usize = 5;
+/// Sentinels that are asked; those that only the others know of come last.
+const MOST_ASKED: usize = 16;
+
+/// What one sentinel says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Word {
+    primary: Address,
+    epoch: u64,
+    others: Vec<Address>,
+}
+
+fn access(sentinels: &Sentinels) -> Access {
+    Access {
+        family: sentinels.family,
+        username: sentinels.username.clone(),
+        password: sentinels.password.clone(),
+        tls: sentinels.tls.clone(),
+    }
+}
+
+/// Asks the sentinels where the primary is, all at once, and adds those they tell of to the list.
+///
+/// # Errors
+/// When none of them answers, or none knows a primary of that name.
+pub async fn locate(sentinels: &mut Sentinels, deadline: Instant) -> Result<Address, Trouble> {
+    let (word, others) = consult(sentinels, deadline).await?;
+    learn(sentinels, others);
+    Ok(word.primary)
+}
+
+/// Adds sentinels that are not yet known.
+fn learn(sentinels: &mut Sentinels, others: Vec<Address>) {
+    for other in others {
+        if sentinels.addresses.len() < MOST_ASKED && !sentinels.addresses.contains(&other) {
+            sentinels.addresses.push(other);
+        }
+    }
+}
+
+/// Keeps the sentinels that an earlier connection learnt of.
+pub fn remember(sentinels: &mut Sentinels, earlier: &Sentinels) {
+    if sentinels.master == earlier.master {
+        learn(sentinels, earlier.addresses.clone());
+    }
+}
+
+/// The word of the sentinel that knows best, and all sentinels that any of them tells of.
+async fn consult(sentinels: &Sentinels, deadline: Instant) -> Result<(Word, Vec<Address>), Trouble> {
+    let access = access(sentinels);
+    let mut open: Open<'_, Result<Word, Trouble>> = Vec::new();
+    for address in &sentinels.addresses {
+        open.push(Box::pin(word_of(address, &access, &sentinels.master)));
+    }
+    let mut best: Option<Word> = None;
+    let mut others = Vec::new();
+    let mut troubles = Vec::new();
+    let mut until = deadline;
+    while !open.is_empty() {
+        let Ok(word) = timeout_at(until, next(&mut open)).await else { break };
+        match word {
+            Ok(mut word) => {
+                others.append(&mut word.others);
+                until = until.min(Instant::now() + GRACE);
+                if best.as_ref().is_none_or(|best| best.epoch < word.epoch) {
+                    best = Some(word);
+                }
+            }
+            Err(trouble) => troubles.push(trouble),
+        }
+    }
+    best.map(|best| (best, others)).ok_or_else(|| none_of(sentinels, troubles))
+}
+
+/// Why no sentinel could say anything.
+fn none_of(sentinels: &Sentinels, troubles: Vec<Trouble>) -> Trouble {
+    let count = sentinels.addresses.len();
+    let all_refuse = !troubles.is_empty() && troubles.iter().all(|trouble| matches!(trouble, Trouble::Refused(_)));
+    let reason = troubles.last().map_or("they do not answer.", |trouble| &trouble.error().message);
+    let message = format!(
+        "none of the {count} sentinels could say where the primary \"{}\" is; the last one: {reason}",
+        sentinels.master
+    );
+    let last = troubles.last().map(|trouble| trouble.error().clone());
+    let code = last.as_ref().filter(|_| all_refuse).map_or(Code::Connection, |error| error.code);
+    let error = StoreError {
+        cause: last.as_ref().and_then(|error| error.cause.clone()),
+        reply: last.filter(|_| all_refuse).and_then(|error| error.reply),
+        ..StoreError::new(code, message)
+    };
+    if all_refuse { Trouble::Refused(error) } else { Trouble::Passing(error) }
+}
+
+/// Asks one sentinel.
+async fn word_of(address: &Address, access: &Access, master: &str) -> Result<Word, Trouble> {
+    let questions: [&[&str]; 3] = [
+        &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", master],
+        &["SENTINEL", "MASTER", master],
+        &["SENTINEL", "SENTINELS", master],
+    ];
+    let replies = ask(address, access, &questions, LIMIT).await?;
+    if let Some(refusal) = replies.first().and_then(refusal) {
+        return Err(Trouble::handshake(refusal));
+    }
+    read_word(&replies).ok_or_else(|| {
+        let message = format!("it knows no primary of that name: is `name` right? (asked for \"{master}\")");
+        Trouble::Passing(StoreError::new(Code::Connection, message))
+    })
+}
+
+fn read_word(replies: &[Value]) -> Option<Word> {
+    let primary = match replies.first()? {
+        Value::Array(pair) => Address::Tcp(text(pair.first()?)?, text(pair.get(1)?)?.parse().ok()?),
+        _ => return None,
+    };
+    let epoch = replies.get(1).and_then(|reply| field(reply, "config-epoch")?.parse().ok()).unwrap_or(0);
+    let others = match replies.get(2) {
+        Some(Value::Array(others)) => others
+            .iter()
+            .filter_map(|other| Some(Address::Tcp(field(other, "ip")?, field(other, "port")?.parse().ok()?)))
+            .collect(),
+        _ => Vec::new(),
+    };
+    Some(Word { primary, epoch, others })
+}
+
+/// A field of a sentinel's description of a server.
+fn field(reply: &Value, name: &str) -> Option<String> {
+    match reply {
+        Value::Array(flat) => {
+            flat.chunks_exact(2).find(|pair| text(&pair[0]).as_deref() == Some(name)).and_then(|pair| text(&pair[1]))
+        }
+        Value::Map(pairs) => {
+            pairs.iter().find(|(key, _)| text(key).as_deref() == Some(name)).and_then(|(_, value)| text(value))
+        }
+        _ => None,
+    }
+}
+
+/// Resolves when `current` is not the primary any more. Sentinels that know less than was known before are not believed.
+pub async fn moved(sentinels: Sentinels, current: Address) -> Trouble {
+    let mut ears: Vec<Ear> = sentinels
+        .addresses
+        .iter()
+        .take(MOST_LISTENED)
+        .map(|address| listen(address.clone(), access(&sentinels)))
+        .collect();
+    let mut known = 0;
+    loop {
+        if let Ok((word, _)) = consult(&sentinels, Instant::now() + LIMIT).await
+            && word.epoch >= known
+        {
+            if word.primary != current {
+                let message = "the primary has changed, and the new one could not be reached in time.";
+                return Trouble::Passing(StoreError::new(Code::Connection, message));
+            }
+            known = word.epoch;
+        }
+        sleep(BREATH).await;
+        let mut pause = Box::pin(sleep_until(Instant::now() + POLL));
+        poll_fn(|cx| {
+            let heard = ears.iter_mut().any(|ear| ear.poll(cx));
+            if heard || pause.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// The open subscription, if there is one.
+type Hearing = Option<Box<dyn Wire>>;
+
+/// A subscription to one sentinel. What is said does not matter: it makes all sentinels be asked.
+struct Ear {
+    address: Address,
+    access: Access,
+    hearing: Pin<Box<dyn Future<Output = Hearing> + Send>>,
+}
+
+fn listen(address: Address, access: Access) -> Ear {
+    let hearing = Box::pin(subscribe(address.clone(), access.clone(), Duration::ZERO));
+    Ear { address, access, hearing }
+}
+
+impl Ear {
+    /// Whether the sentinel has said anything.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut heard = false;
+        while let Poll::Ready(stream) = self.hearing.as_mut().poll(cx) {
+            heard |= stream.is_some();
+            self.hearing = match stream {
+                Some(stream) => Box::pin(hear(stream)),
+                None => Box::pin(subscribe(self.address.clone(), self.access.clone(), POLL)),
+            };
+        }
+        heard
+    }
+}
+
+/// Subscribes after a pause; `None` when that fails.
+async fn subscribe(address: Address, access: Access, pause: Duration) -> Hearing {
+    sleep(pause).await;
+    let mut pipeline = redis::Pipeline::new();
+    access.log_in(&mut pipeline);
+    pipeline.cmd("SUBSCRIBE").arg(&CHANNELS);
+    let attempt = async {
+        let (mut stream, _) = access.reach(&address).await.ok()?;
+        stream.write_all(&pipeline.get_packed_pipeline()).await.ok()?;
+        stream.flush().await.ok()?;
+        Some(stream)
+    };
+    timeout(LIMIT, attempt).await.ok().flatten()
+}
+
+/// Waits until something is said; `None` when the connection ends.
+async fn hear(mut stream: Box<dyn Wire>) -> Hearing {
+    let mut said = [0; 1024];
+    match stream.read(&mut said).await {
+        Ok(count) if count > 0 => Some(stream),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(words: &[&str]) -> Value {
+        Value::Array(words.iter().map(|word| Value::BulkString(word.as_bytes().to_vec())).collect())
+    }
+
+    #[test]
+    fn a_sentinel_names_the_primary_its_epoch_and_the_others() {
+        let master = list(&["name", "main", "config-epoch", "7"]);
+        let others = Value::Array(vec![list(&["name", "x", "ip", "10.0.0.2", "port", "26379"])]);
+        let word = read_word(&[list(&["10.0.0.1", "6379"]), master, others]).unwrap();
+        assert_eq!(word.primary, Address::Tcp("10.0.0.1".into(), 6379));
+        assert_eq!((word.epoch, word.others), (7, vec![Address::Tcp("10.0.0.2".into(), 26379)]));
+    }
+
+    #[test]
+    fn a_sentinel_that_knows_no_such_primary_says_nothing() {
+        assert_eq!(read_word(&[Value::Nil, Value::Nil, Value::Nil]), None);
+        assert_eq!(read_word(&[]), None);
+        let refused = redis::parse_redis_value(b"-NOPERM no\r\n").unwrap();
+        let word = read_word(&[list(&["h", "1"]), refused.clone(), refused]).unwrap();
+        assert_eq!((word.epoch, word.others.len()), (0, 0));
+    }
+}

@@ -1,0 +1,171 @@
+//! The slots of a cluster: which one a key is in, and which server each belongs to.
+//! <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model>
+
+use std::time::Duration;
+
+use redis::Value;
+
+use super::Target;
+use super::retry::Trouble;
+use super::short::{Access, Open, ask, next, refusal, text};
+use super::source::settings_now;
+use crate::config::{Address, Settings, Topology};
+use crate::error::{Code, StoreError};
+
+/// How many slots a cluster has.
+pub const SLOTS: usize = 16_384;
+/// Servers that are asked for the map at once.
+const MOST_ASKED: usize = 8;
+/// The limit for one of them.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// CRC16/XMODEM, one entry for each byte.
+const TABLE: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = (byte as u16) << 8;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+};
+
+/// The slot of a key: only what stands in its first braces counts, if anything does.
+pub fn slot_of(key: &[u8]) -> u16 {
+    let tag = key.iter().position(|&byte| byte == b'{').and_then(|open| {
+        let length = key[open + 1..].iter().position(|&byte| byte == b'}')?;
+        (length > 0).then(|| &key[open + 1..open + 1 + length])
+    });
+    let crc =
+        tag.unwrap_or(key).iter().fold(0, |crc: u16, byte| (crc << 8) ^ TABLE[usize::from((crc >> 8) as u8 ^ byte)]);
+    crc % SLOTS as u16
+}
+
+/// Slots from the first to the last, and the server that has them.
+pub type Range = (u16, u16, Address);
+
+/// What `CLUSTER SLOTS` tells. A server that does not know its own name is the one that was asked.
+pub fn read_slots(reply: &Value, asked: &Address) -> Option<Vec<Range>> {
+    let Value::Array(ranges) = reply else { return None };
+    let bound = |value: &Value| match value {
+        Value::Int(slot) => u16::try_from(*slot).ok().filter(|&slot| usize::from(slot) < SLOTS),
+        _ => None,
+    };
+    let range = |range: &Value| {
+        let Value::Array(parts) = range else { return None };
+        let Value::Array(primary) = parts.get(2)? else { return None };
+        let port = match primary.get(1)? {
+            Value::Int(port) => u16::try_from(*port).ok()?,
+            _ => return None,
+        };
+        let host = text(primary.first()?).unwrap_or_default();
+        Some((bound(parts.first()?)?, bound(parts.get(1)?)?, at(&host, port, asked)?))
+    };
+    let ranges: Vec<Range> = ranges.iter().filter_map(range).collect();
+    (!ranges.is_empty()).then_some(ranges)
+}
+
+/// Where `MOVED 3999 host:port` or `ASK …` leads; the first word is already taken off.
+pub fn read_redirect(detail: &str, asked: &Address) -> Option<Address> {
+    let (_, place) = detail.split_once(' ')?;
+    let (host, port) = place.trim().rsplit_once(':')?;
+    at(host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?, asked)
+}
+
+fn at(host: &str, port: u16, asked: &Address) -> Option<Address> {
+    match (host, asked) {
+        ("" | "?", Address::Tcp(asked, _)) => Some(Address::Tcp(asked.clone(), port)),
+        ("" | "?", Address::Unix(_)) => None,
+        (host, _) => Some(Address::Tcp(host.to_owned(), port)),
+    }
+}
+
+/// Asks the known servers and the start-up nodes, all at once, for the map; the first good answer counts. Returns the
+/// settings that were used, too.
+///
+/// # Errors
+/// When none of them answers with a map.
+pub async fn fetch(target: Target, proven: bool, known: Vec<Address>) -> Result<(Vec<Range>, Settings), Trouble> {
+    let settings = settings_now(&target, proven).await?;
+    let mut addresses = known;
+    if let Topology::Cluster(nodes) = &settings.topology {
+        let new: Vec<_> = nodes.iter().filter(|node| !addresses.contains(node)).cloned().collect();
+        addresses.splice(0..0, new);
+    }
+    addresses.truncate(MOST_ASKED);
+    let access = Access {
+        family: settings.family,
+        username: settings.username.clone(),
+        password: settings.password.clone(),
+        tls: settings.tls.clone(),
+    };
+    let limit = LIMIT.min(target.connect_timeout);
+    let mut open: Open<'_, Result<Vec<Range>, Trouble>> = Vec::new();
+    for address in &addresses {
+        open.push(Box::pin(map_of(address, &access, limit)));
+    }
+    let mut last = None;
+    while !open.is_empty() {
+        match next(&mut open).await {
+            Ok(ranges) => {
+                drop(open);
+                return Ok((ranges, settings));
+            }
+            Err(trouble) => last = Some(trouble),
+        }
+    }
+    Err(last.unwrap_or_else(|| Trouble::connecting(&target.settings.address)))
+}
+
+async fn map_of(address: &Address, access: &Access, limit: Duration) -> Result<Vec<Range>, Trouble> {
+    let replies = ask(address, access, &[&["CLUSTER", "SLOTS"]], limit).await?;
+    let Some(reply) = replies.first() else { return Err(Trouble::silent(address)) };
+    if let Some(refusal) = refusal(reply) {
+        return Err(Trouble::handshake(refusal));
+    }
+    read_slots(reply, address).ok_or_else(|| {
+        let message = "the cluster has no slots yet: has it been created (redis-cli --cluster create)?";
+        Trouble::Passing(StoreError::new(Code::Connection, message))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_the_slots_of_the_specification() {
+        assert_eq!(slot_of(b"123456789"), 0x31C3);
+        assert_eq!(slot_of(b"foo"), 12_182);
+        for (key, tag) in [("{user}.a", "user"), ("a{user}b{c}", "user"), ("{{a}b", "{a")] {
+            assert_eq!(slot_of(key.as_bytes()), slot_of(tag.as_bytes()), "{key}");
+        }
+        assert_ne!(slot_of(b"{}a"), slot_of(b"{}b"));
+        assert_ne!(slot_of(b"{a"), slot_of(b"{b"));
+    }
+
+    #[test]
+    fn an_unnamed_server_is_the_one_that_was_asked() {
+        let asked = Address::Tcp("cluster.example".into(), 1);
+        let server = |host: Value| Value::Array(vec![host, Value::Int(7000)]);
+        let range = |host| Value::Array(vec![Value::Int(0), Value::Int(16_383), server(host)]);
+        for (host, expected) in [
+            (Value::Nil, "cluster.example"),
+            (Value::BulkString(Vec::new()), "cluster.example"),
+            (Value::BulkString(b"10.0.0.1".to_vec()), "10.0.0.1"),
+        ] {
+            let read = read_slots(&Value::Array(vec![range(host)]), &asked);
+            assert_eq!(read, Some(vec![(0, 16_383, Address::Tcp(expected.into(), 7000))]));
+        }
+        assert_eq!(read_slots(&Value::Array(vec![]), &asked), None);
+        assert_eq!(read_redirect("3999 :7001", &asked), Some(Address::Tcp("cluster.example".into(), 7001)));
+        assert_eq!(read_redirect("3999 ::1:7001", &asked), Some(Address::Tcp("::1".into(), 7001)));
+        assert_eq!(read_redirect("nonsense", &asked), None);
+    }
+}
