@@ -4,28 +4,28 @@
 //! the map has been read anew. Until everything that is under way for a slot has come back, what follows for the same
 //! slot waits, so that the order per key is kept.
 
-use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use slab::Slab;
-use tokio::time::{Sleep, sleep_until};
-
+use super::alarm::Alarm;
+use super::entry::{Entry, Returns};
 use super::nodes::Nodes;
 use super::order::Order;
 use super::pending::{Waiting, deliver};
 use super::retry::{Backoff, Trouble};
-use super::slots::{Range, SLOTS, fetch, read_redirect, slot_of};
-use super::{Again, Finished, Inbox, Request, Route, Sink, Target};
+use super::slot_table::SlotTable;
+use super::slots::{Range, fetch, read_redirect, slot_of};
+use super::{Again, Finished, Inbox, Request, Route, Target};
 use crate::config::Settings;
 use crate::error::StoreError;
 use crate::store::keys::Role;
 use crate::store::split::steps;
 use crate::store::{Ahead, Call, Reply};
+use slab::Slab;
 
 /// The pause before something is sent again that no server could take.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -49,9 +49,7 @@ pub async fn route(target: Target, inbox: Arc<Inbox>) {
         inbox,
         returns: Arc::default(),
         calls: Slab::new(),
-        slots: vec![Slot::default(); SLOTS],
-        held: BTreeMap::new(),
-        next_deadline: None,
+        slots: SlotTable::new(),
         order: Order::default(),
         map: None,
         map_wanted: true,
@@ -62,7 +60,7 @@ pub async fn route(target: Target, inbox: Arc<Inbox>) {
         closed: false,
         next_sequence: 0,
         key: Vec::new(),
-        alarm: Box::pin(sleep_until(Instant::now().into())),
+        alarm: Alarm::new(),
     };
     router.run().await;
 }
@@ -75,11 +73,7 @@ struct Router {
     /// What the servers' connections hand back.
     returns: Arc<Returns>,
     calls: Slab<Entry>,
-    slots: Vec<Slot>,
-    /// What waits until its slot is at rest and has a server, in the order in which the calls came.
-    held: BTreeMap<u16, Held>,
-    /// The earliest deadline in `held`.
-    next_deadline: Option<Instant>,
+    slots: SlotTable,
     order: Order,
     nodes: Nodes,
     /// The map is being read.
@@ -95,53 +89,7 @@ struct Router {
     next_sequence: u64,
     /// Scratch.
     key: Vec<u8>,
-    alarm: Pin<Box<Sleep>>,
-}
-
-#[derive(Clone, Default)]
-struct Slot {
-    node: Option<u32>,
-    /// Sent and not come back.
-    outstanding: u32,
-}
-
-struct Held {
-    parts: Vec<Request>,
-    not_before: Instant,
-}
-
-/// A call and what has become of its parts.
-struct Entry {
-    request: Request,
-    sequence: u64,
-    deadline: Instant,
-    steps: &'static [&'static [Role]],
-    /// Parts of this step that have not been answered.
-    left: usize,
-    reply: Option<Reply>,
-    failure: Option<Box<StoreError>>,
-    /// Others wait for its mark.
-    staged: bool,
-    /// A step is done.
-    begun: bool,
-}
-
-/// Where parts of calls come back to.
-#[derive(Default)]
-struct Returns {
-    state: Mutex<(Vec<Finished>, Option<Waker>)>,
-}
-
-impl Sink for Returns {
-    fn deliver(&self, mut batch: Vec<Finished>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0.append(&mut batch);
-        let sleeper = state.1.take();
-        drop(state);
-        if let Some(sleeper) = sleeper {
-            sleeper.wake();
-        }
-    }
+    alarm: Alarm,
 }
 
 impl Router {
@@ -160,9 +108,8 @@ impl Router {
                     return Poll::Ready(());
                 }
                 let map_at = (self.map_wanted && self.map.is_none()).then_some(self.map_not_before);
-                let held_at = self.held.values().filter(|held| held.not_before > now).map(|held| held.not_before).min();
-                let moment = [map_at, held_at, self.next_deadline].into_iter().flatten().min();
-                if self.sleep_until(cx, moment) && self.leave_word(cx) {
+                let moment = self.slots.next_moment(now).into_iter().chain(map_at).min();
+                if self.alarm.sleep_until(cx, moment) && self.leave_word(cx) {
                     return Poll::Pending;
                 }
             }
@@ -180,18 +127,7 @@ impl Router {
         for request in requests {
             let sequence = self.next_sequence;
             self.next_sequence += 1;
-            let entry = Entry {
-                request,
-                sequence,
-                deadline,
-                steps: &[],
-                left: 0,
-                reply: None,
-                failure: None,
-                staged: false,
-                begun: false,
-            };
-            let index = self.calls.insert(entry);
+            let index = self.calls.insert(Entry::new(request, sequence, deadline));
             self.start(index, now);
         }
     }
@@ -269,68 +205,38 @@ impl Router {
     /// Sends a part, or holds it while its slot is unsettled.
     fn dispatch(&mut self, part: Request, now: Instant) {
         let Some(slot) = part.route.as_ref().map(|route| route.slot) else { return };
-        match self.slots[usize::from(slot)].node {
-            Some(node) if self.held.is_empty() || !self.held.contains_key(&slot) => self.send(part, node),
-            Some(_) => self.hold(part, now),
-            None => {
-                self.map_wanted = true;
-                self.hold(part, now);
-            }
+        match self.slots.node(slot) {
+            Some(node) if !self.slots.is_held(slot) => return self.send(part, node),
+            Some(_) => {}
+            None => self.map_wanted = true,
         }
+        self.slots.hold(part, now);
     }
 
     fn send(&mut self, mut part: Request, node: u32) {
         let Some(route) = &mut part.route else { return };
         route.node = node;
-        self.slots[usize::from(route.slot)].outstanding += 1;
+        self.slots.sent(route.slot);
         self.nodes.send(part);
     }
 
-    /// Keeps a part until its slot is at rest, and not before a moment.
-    fn hold(&mut self, part: Request, not_before: Instant) {
-        let Some(route) = &part.route else { return };
-        self.next_deadline = Some(self.next_deadline.map_or(route.deadline, |earlier| earlier.min(route.deadline)));
-        let held = self.held.entry(route.slot).or_insert_with(|| Held { parts: Vec::new(), not_before });
-        held.not_before = held.not_before.max(not_before);
-        held.parts.push(part);
-    }
-
-    /// Sends what was held for slots that are at rest, in the order in which the calls came.
+    /// Sends what was held for slots that are at rest.
     fn release(&mut self, now: Instant) {
-        if self.held.is_empty() {
-            return;
-        }
-        let slots = &self.slots;
-        let at_rest = |slot: &Slot| slot.outstanding == 0 && slot.node.is_some();
-        let ready: Vec<u16> = self
-            .held
-            .iter()
-            .filter(|(slot, held)| held.not_before <= now && at_rest(&slots[usize::from(**slot)]))
-            .map(|(slot, _)| *slot)
-            .collect();
-        for slot in ready {
-            let Some(mut held) = self.held.remove(&slot) else { continue };
-            held.parts.sort_by_key(|part| part.route.as_ref().map(|route| route.sequence));
-            for part in held.parts {
-                let asking = part.route.as_ref().and_then(|route| route.asking);
-                if let Some(node) = asking.or(self.slots[usize::from(slot)].node) {
-                    self.send(part, node);
-                }
+        for part in self.slots.release(now) {
+            let Some(route) = &part.route else { continue };
+            if let Some(node) = route.asking.or(self.slots.node(route.slot)) {
+                self.send(part, node);
             }
-        }
-        if self.held.is_empty() {
-            self.next_deadline = None;
         }
     }
 
     /// Takes what the servers' connections have handed back.
     fn take_back(&mut self, now: Instant) {
-        let returned = mem::take(&mut self.returns.state.lock().unwrap_or_else(PoisonError::into_inner).0);
+        let returned = self.returns.take();
         for Finished { mut request, outcome, again } in returned {
             let call = mem::replace(&mut request.call, Call::empty());
             let Some(mut route) = request.route.take() else { continue };
-            let slot = &mut self.slots[usize::from(route.slot)];
-            slot.outstanding -= 1;
+            self.slots.came_back(route.slot);
             self.nodes.came_back(&route);
             self.nodes.heard(&route, matches!(again, Some(Again::Lost)));
             route.asking = None;
@@ -346,7 +252,7 @@ impl Router {
                         asked.and_then(|asked| read_redirect(&detail, &asked)).map(|place| self.nodes.at(place));
                     match (ask, place) {
                         (true, place) => route.asking = place,
-                        (false, Some(place)) => slot.node = Some(place),
+                        (false, Some(place)) => self.slots.give(route.slot, route.slot, place),
                         (false, None) => {}
                     }
                     self.map_wanted |= !ask;
@@ -372,7 +278,7 @@ impl Router {
                 self.nodes.asks(node);
             }
             part.route = Some(route);
-            self.hold(part, not_before);
+            self.slots.hold(part, not_before);
         }
     }
 
@@ -408,28 +314,15 @@ impl Router {
 
     /// Gives up what was held beyond its deadline.
     fn expire(&mut self, now: Instant) {
-        if self.next_deadline.is_none_or(|deadline| deadline > now) {
-            return;
+        if self.slots.is_overdue(now) {
+            let trouble = self.trouble.clone();
+            self.give_up(|deadline| deadline <= now, &trouble, now);
         }
-        let trouble = self.trouble.clone();
-        self.give_up(|deadline| deadline <= now, &trouble, now);
     }
 
     /// Gives up what is held and has a deadline of this kind.
     fn give_up(&mut self, over: impl Fn(Instant) -> bool, trouble: &Trouble, now: Instant) {
-        let mut past = Vec::new();
-        for held in self.held.values_mut() {
-            let (gone, kept) = mem::take(&mut held.parts)
-                .into_iter()
-                .partition(|part: &Request| part.route.as_ref().is_none_or(|route| over(route.deadline)));
-            held.parts = kept;
-            past.extend::<Vec<Request>>(gone);
-        }
-        self.held.retain(|_, held| !held.parts.is_empty());
-        let deadlines = self.held.values().flat_map(|held| &held.parts).filter_map(|part| part.route.as_ref());
-        self.next_deadline = deadlines.map(|route| route.deadline).min();
-        for mut request in past {
-            let Some(route) = request.route.take() else { continue };
+        for (request, route) in self.slots.take_out(over) {
             self.nodes.came_back(&route);
             let Route { sequence, deadline, sent, .. } = route;
             let waiting = Waiting { request, sequence, deadline, sent, refusal: None };
@@ -472,40 +365,24 @@ impl Router {
 
     fn draw(&mut self, ranges: Vec<Range>) {
         self.nodes.settings(&self.target);
-        for slot in &mut self.slots {
-            slot.node = None;
-        }
+        self.slots.clear();
         let mut owners = Vec::new();
         for (first, last, address) in ranges {
             let node = self.nodes.at(address);
             owners.push(node);
-            for slot in &mut self.slots[usize::from(first)..=usize::from(last)] {
-                slot.node = Some(node);
-            }
+            self.slots.give(first, last, node);
         }
         self.nodes.keep(&owners);
     }
 
     /// Leaves word to be woken; false when something has come in the meantime.
     fn leave_word(&self, cx: &Context<'_>) -> bool {
-        let mut returns = self.returns.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut inbox = self.inbox.lock();
-        if !returns.0.is_empty() || !inbox.requests.is_empty() || inbox.closed != self.closed {
+        if !inbox.requests.is_empty() || inbox.closed != self.closed {
             return false;
         }
-        for sleeper in [&mut returns.1, &mut inbox.sleeper] {
-            match sleeper {
-                Some(sleeper) if sleeper.will_wake(cx.waker()) => {}
-                _ => *sleeper = Some(cx.waker().clone()),
-            }
-        }
-        true
-    }
-
-    /// Sets the alarm; false when the moment has already come.
-    fn sleep_until(&mut self, cx: &mut Context<'_>, moment: Option<Instant>) -> bool {
-        let Some(moment) = moment else { return true };
-        self.alarm.as_mut().reset(moment.into());
-        self.alarm.as_mut().poll(cx).is_pending()
+        inbox.sleeper = Some(cx.waker().clone());
+        drop(inbox);
+        self.returns.leave_word(cx)
     }
 }

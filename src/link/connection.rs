@@ -9,12 +9,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use tokio::time::{Sleep, sleep_until};
 
+use super::alarm::Alarm;
 use super::batch::{Batch, Refused};
 use super::handshake::Identity;
 use super::live::{Live, connect};
-use super::pending::{Waiting, deliver, expired};
+use super::pending::{Waiting, deliver, expired, line_up};
 use super::retry::{Backoff, Trouble};
 use super::source::{client_ended, primary_moved};
 use super::{Again, Finished, Inbox, Target};
@@ -51,7 +51,7 @@ pub async fn supervise(target: Target, inbox: Arc<Inbox>) {
         closed: false,
         dialect: Dialect::default(),
         abandoned: Vec::new(),
-        alarm: Box::pin(sleep_until(Instant::now().into())),
+        alarm: Alarm::new(),
     };
     supervisor.run().await;
 }
@@ -78,7 +78,7 @@ struct Supervisor {
     dialect: Dialect,
     /// Connections given up with bytes of ours on their way; the next connection kills them first.
     abandoned: Vec<Identity>,
-    alarm: Pin<Box<Sleep>>,
+    alarm: Alarm,
 }
 
 /// Why the supervisor stopped using a connection.
@@ -161,7 +161,8 @@ impl Supervisor {
                 if let Poll::Ready(value) = event.as_mut().poll(cx) {
                     return Poll::Ready(Some(value));
                 }
-                if self.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline)) && self.leave_word(cx) {
+                if self.alarm.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline)) && self.leave_word(cx)
+                {
                     return Poll::Pending;
                 }
             }
@@ -237,7 +238,7 @@ impl Supervisor {
                     self.queue.front().map(|waiting| waiting.deadline),
                     self.refused.front().map(|waiting| waiting.deadline),
                 ];
-                if self.sleep_until(cx, deadlines.into_iter().flatten().min()) && self.leave_word(cx) {
+                if self.alarm.sleep_until(cx, deadlines.into_iter().flatten().min()) && self.leave_word(cx) {
                     return Poll::Pending;
                 }
             }
@@ -264,21 +265,8 @@ impl Supervisor {
         drop(inbox);
         let deadline = now + self.target.command_timeout;
         for request in requests {
-            let Some(route) = &request.route else {
-                let (sequence, sent) = (self.next_sequence, false);
-                self.queue.push_back(Waiting { request, sequence, deadline, sent, refusal: None });
-                self.next_sequence += 1;
-                continue;
-            };
-            let (sequence, deadline, sent) = (route.sequence, route.deadline, route.sent);
-            let waiting = Waiting { request, sequence, deadline, sent, refusal: None };
-            match self.queue.back().is_some_and(|last| last.sequence > sequence) {
-                true => {
-                    let place = self.queue.partition_point(|other| other.sequence <= sequence);
-                    self.queue.insert(place, waiting);
-                }
-                false => self.queue.push_back(waiting),
-            }
+            line_up(&mut self.queue, request, self.next_sequence, deadline);
+            self.next_sequence += 1;
         }
     }
 
@@ -400,19 +388,5 @@ impl Supervisor {
         self.queue = all.into();
         self.refused_until = None;
         (self.calls_in_flight, self.bytes_in_flight) = (0, 0);
-    }
-
-    /// Sets the alarm; false when the moment has already come. The alarm may be early, never late: it is only moved
-    /// forward, because the nearest deadline changes with every answer.
-    fn sleep_until(&mut self, cx: &mut Context<'_>, moment: Option<Instant>) -> bool {
-        let Some(moment) = moment else { return true };
-        if self.alarm.is_elapsed() || self.alarm.deadline().into_std() > moment {
-            self.alarm.as_mut().reset(moment.into());
-        }
-        if self.alarm.as_mut().poll(cx).is_pending() {
-            return true;
-        }
-        self.alarm.as_mut().reset(moment.into());
-        self.alarm.as_mut().poll(cx).is_pending()
     }
 }

@@ -1,9 +1,11 @@
 //! How calls reach a server: a queue into the one I/O thread, where a supervisor per connection sends them and hands the
 //! answers back in batches. Knows nothing of N-API.
 
+mod alarm;
 mod batch;
 mod cluster;
 mod connection;
+mod entry;
 mod handshake;
 mod io_thread;
 mod live;
@@ -13,6 +15,7 @@ mod pending;
 mod retry;
 mod sentinel;
 mod short;
+mod slot_table;
 mod slots;
 mod source;
 mod stream;

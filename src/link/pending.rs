@@ -62,6 +62,17 @@ impl Waiting {
     }
 }
 
+/// Adds a request to a queue. Part of a call to a cluster has a place and a deadline of its own, those of its call.
+pub fn line_up(queue: &mut VecDeque<Waiting>, request: Request, sequence: u64, deadline: Instant) {
+    let own = request.route.as_ref().map(|route| (route.sequence, route.deadline, route.sent));
+    let (sequence, deadline, sent) = own.unwrap_or((sequence, deadline, false));
+    let place = match queue.back() {
+        Some(last) if last.sequence > sequence => queue.partition_point(|other| other.sequence <= sequence),
+        _ => queue.len(),
+    };
+    queue.insert(place, Waiting { request, sequence, deadline, sent, refusal: None });
+}
+
 /// Removes what is past its deadline from the front of a queue.
 pub fn expired(queue: &mut VecDeque<Waiting>, now: Instant) -> impl Iterator<Item = Waiting> + '_ {
     std::iter::from_fn(move || if queue.front()?.deadline <= now { queue.pop_front() } else { None })

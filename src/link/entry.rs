@@ -1,0 +1,82 @@
+//! A call to a cluster while its parts are under way, and where the parts come back to.
+
+use std::mem;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Instant;
+
+use super::{Finished, Request, Sink};
+use crate::error::StoreError;
+use crate::store::Reply;
+use crate::store::keys::Role;
+
+/// A call and what has become of its parts.
+pub struct Entry {
+    /// The call.
+    pub request: Request,
+    /// Its place in the order in which the calls came.
+    pub sequence: u64,
+    /// When it is given up.
+    pub deadline: Instant,
+    /// The steps that are still to be made.
+    pub steps: &'static [&'static [Role]],
+    /// Parts of this step that have not been answered.
+    pub left: usize,
+    /// What the call is answered with.
+    pub reply: Option<Reply>,
+    /// Why it failed.
+    pub failure: Option<Box<StoreError>>,
+    /// Others wait for its mark.
+    pub staged: bool,
+    /// A step is done.
+    pub begun: bool,
+}
+
+impl Entry {
+    /// A call of which nothing has been sent.
+    pub fn new(request: Request, sequence: u64, deadline: Instant) -> Self {
+        Self {
+            request,
+            sequence,
+            deadline,
+            steps: &[],
+            left: 0,
+            reply: None,
+            failure: None,
+            staged: false,
+            begun: false,
+        }
+    }
+}
+
+/// Where parts of calls come back to.
+#[derive(Default)]
+pub struct Returns {
+    state: Mutex<(Vec<Finished>, Option<Waker>)>,
+}
+
+impl Returns {
+    /// What has come back.
+    pub fn take(&self) -> Vec<Finished> {
+        mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// Leaves word to be woken; false when something has come back already.
+    pub fn leave_word(&self, cx: &Context<'_>) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1 = Some(cx.waker().clone());
+        state.0.is_empty()
+    }
+}
+
+impl Sink for Returns {
+    fn deliver(&self, mut batch: Vec<Finished>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0.append(&mut batch);
+        let sleeper = state.1.take();
+        drop(state);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+}

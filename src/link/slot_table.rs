@@ -1,0 +1,121 @@
+//! For each slot of a cluster: which server has it, how much is under way, and what waits until nothing is.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::time::Instant;
+
+use super::slots::SLOTS;
+use super::{Request, Route};
+
+/// The table of all slots.
+pub struct SlotTable {
+    slots: Vec<Slot>,
+    held: BTreeMap<u16, Held>,
+    /// The earliest deadline of what is held.
+    next_deadline: Option<Instant>,
+}
+
+#[derive(Clone, Default)]
+struct Slot {
+    node: Option<u32>,
+    /// Sent and not come back.
+    outstanding: u32,
+}
+
+struct Held {
+    parts: Vec<Request>,
+    not_before: Instant,
+}
+
+impl SlotTable {
+    /// Slots without servers.
+    pub fn new() -> Self {
+        Self { slots: vec![Slot::default(); SLOTS], held: BTreeMap::new(), next_deadline: None }
+    }
+
+    /// Which server has a slot.
+    pub fn node(&self, slot: u16) -> Option<u32> {
+        self.slots[usize::from(slot)].node
+    }
+
+    /// Gives slots, from the first to the last, to a server.
+    pub fn give(&mut self, first: u16, last: u16, node: u32) {
+        for slot in &mut self.slots[usize::from(first)..=usize::from(last)] {
+            slot.node = Some(node);
+        }
+    }
+
+    /// Takes all slots from their servers.
+    pub fn clear(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.node = None);
+    }
+
+    /// Something for a slot is on its way.
+    pub fn sent(&mut self, slot: u16) {
+        self.slots[usize::from(slot)].outstanding += 1;
+    }
+
+    /// Something for a slot is not on its way any more.
+    pub fn came_back(&mut self, slot: u16) {
+        self.slots[usize::from(slot)].outstanding -= 1;
+    }
+
+    /// Whether something waits for a slot.
+    pub fn is_held(&self, slot: u16) -> bool {
+        !self.held.is_empty() && self.held.contains_key(&slot)
+    }
+
+    /// Keeps a part of a call until its slot is at rest, and not before a moment.
+    pub fn hold(&mut self, part: Request, not_before: Instant) {
+        let Some(route) = &part.route else { return };
+        self.next_deadline = Some(self.next_deadline.map_or(route.deadline, |earlier| earlier.min(route.deadline)));
+        let held = self.held.entry(route.slot).or_insert_with(|| Held { parts: Vec::new(), not_before });
+        held.not_before = held.not_before.max(not_before);
+        held.parts.push(part);
+    }
+
+    /// Takes out what was held for slots that are at rest and have a server, in the order in which the calls came.
+    pub fn release(&mut self, now: Instant) -> Vec<Request> {
+        let slots = &self.slots;
+        let at_rest = |slot: &Slot| slot.outstanding == 0 && slot.node.is_some();
+        let ready = |(slot, held): (&u16, &Held)| {
+            (held.not_before <= now && at_rest(&slots[usize::from(*slot)])).then_some(*slot)
+        };
+        let ready: Vec<u16> = self.held.iter().filter_map(ready).collect();
+        let mut parts: Vec<Request> =
+            ready.iter().filter_map(|slot| self.held.remove(slot)).flat_map(|held| held.parts).collect();
+        parts.sort_by_key(|part| part.route.as_ref().map(|route| route.sequence));
+        if self.held.is_empty() {
+            self.next_deadline = None;
+        }
+        parts
+    }
+
+    /// When something has to be done about what is held.
+    pub fn next_moment(&self, now: Instant) -> Option<Instant> {
+        let pauses = self.held.values().map(|held| held.not_before).filter(|moment| *moment > now);
+        pauses.chain(self.next_deadline).min()
+    }
+
+    /// Whether something held is past its deadline.
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.next_deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Takes out what is held and has a deadline of this kind.
+    pub fn take_out(&mut self, over: impl Fn(Instant) -> bool) -> Vec<(Request, Route)> {
+        let mut out = Vec::new();
+        for held in self.held.values_mut() {
+            for mut part in mem::take(&mut held.parts) {
+                match part.route.take_if(|route| over(route.deadline)) {
+                    Some(route) => out.push((part, route)),
+                    None => held.parts.push(part),
+                }
+            }
+        }
+        self.held.retain(|_, held| !held.parts.is_empty());
+        let deadlines = self.held.values().flat_map(|held| &held.parts).filter_map(|part| part.route.as_ref());
+        self.next_deadline = deadlines.map(|route| route.deadline).min();
+        out
+    }
+}
