@@ -95,7 +95,10 @@ describe.each(IOREDIS)("%s", (_, Client) => {
     ["role", { sentinels: [NOWHERE], name: "main", role: "slave" }],
     ["preferredSlaves", { sentinels: [NOWHERE], name: "main", preferredSlaves: [NOWHERE] }],
     ["tls", { sentinels: [NOWHERE], name: "main", tls: {} }],
-    ["sentinelTLS.rejectUnauthorized", { sentinels: [NOWHERE], name: "main", sentinelTLS: { rejectUnauthorized: false } }],
+    [
+      "sentinelTLS.rejectUnauthorized",
+      { sentinels: [NOWHERE], name: "main", sentinelTLS: { rejectUnauthorized: false } },
+    ],
     ["tls.rejectUnauthorized", { tls: { rejectUnauthorized: false } }],
     ["reconnectOnError", { reconnectOnError: () => true }],
     ["readOnly", { readOnly: true }],
