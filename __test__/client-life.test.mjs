@@ -273,7 +273,8 @@ describe.each([
       },
     };
     const client = module.createClient({ url, credentialsProvider });
-    const store = open(client, { commandTimeout: 1000 });
+    // Longer than the longest pause between two attempts.
+    const store = open(client, { commandTimeout: 3000 });
     const error = await store.beginExecution(newId()).catch((error) => error);
     expect(error).toMatchObject({ code: "ERR_REDIS_CONNECTION", cause: { message: "no token today" } });
     broken = false;
