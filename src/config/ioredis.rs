@@ -113,7 +113,7 @@ const NOT_TLS: &str = "must be an object with the settings of TLS, `true` or `fa
 /// `port`. `database` is accepted for `db`. Numbers may be given in digits, and `null` counts as absent.
 ///
 /// # Errors
-/// For a key that ioredis does not have, a value that makes no sense, and what cannot be honoured, such as `sentinels`.
+/// For a key that ioredis does not have, a value that makes no sense, and what cannot be honoured, such as `readOnly`.
 pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     KEYS.refuse(map)?;
     KEYS.check(map)?;
