@@ -45,8 +45,10 @@ pub struct PendingCall {
     pub deferred: Deferred,
     /// The store it was asked of.
     pub store: Rc<Store>,
-    /// Writes to its execution until it was asked.
-    pub writes: u32,
+    /// The fingerprint of its execution.
+    pub execution: u64,
+    /// What [`Turn::takes_off`] returned, if it carries something.
+    pub changes: u32,
 }
 
 impl Environment {
@@ -95,13 +97,13 @@ impl Environment {
     }
 
     /// Notes a pending call, and keeps the process alive for it. Returns its token.
-    pub fn begin_call(&self, deferred: Deferred, store: Rc<Store>, id: &[u8]) -> u32 {
+    pub fn begin_call(&self, call: PendingCall) -> u32 {
         let mut calls = self.calls.borrow_mut();
         if calls.is_empty() {
             self.mailbox.keep_alive(self.engine, true);
         }
         // `maxPending` keeps a store far below 2³² calls.
-        calls.insert(PendingCall { deferred, store, writes: self.turn.writes(id) }) as u32
+        calls.insert(call) as u32
     }
 
     /// Takes a pending call, and lets the process end if it was the last.

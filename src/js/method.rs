@@ -6,10 +6,11 @@ use std::sync::Arc;
 use napi::sys;
 
 use super::engine::{Callback, Engine, Thrown, Type, Value};
+use super::environment::PendingCall;
 use super::store_object::Store;
 use super::{error, settle};
 use crate::link::{Link, Request};
-use crate::store::{Ahead, Answer, Call, Kind};
+use crate::store::{Ahead, Answer, Call, Kind, fingerprint};
 
 /// A scratch buffer larger than this is given away with its call instead of being copied and kept.
 const MOST_SCRATCH: usize = 64 * 1024;
@@ -65,10 +66,11 @@ fn store_call(store: &Rc<Store>, kind: Kind, [id, task, value]: [Value; 3]) -> R
         Ok(Prepared::Known(call, answer)) => {
             engine.settle(deferred, settle::value_of(&store.environment, &call, answer));
         }
-        Ok(Prepared::ToSend(call, link)) => {
+        Ok(Prepared::ToSend(call, link, execution)) => {
             let environment = &store.environment;
             store.call_begun();
-            let token = environment.begin_call(deferred, store.clone(), call.id());
+            let changes = if call.ahead == Ahead::Nothing { 0 } else { environment.turn.takes_off(execution) };
+            let token = environment.begin_call(PendingCall { deferred, store: store.clone(), execution, changes });
             link.send(Request::new(call, token, environment.mailbox.clone()));
         }
     }
@@ -79,8 +81,8 @@ fn store_call(store: &Rc<Store>, kind: Kind, [id, task, value]: [Value; 3]) -> R
 enum Prepared {
     /// The answer is known already.
     Known(Call, Answer),
-    /// Redis has to be asked.
-    ToSend(Call, Arc<Link>),
+    /// Redis has to be asked. With the fingerprint of the execution.
+    ToSend(Call, Arc<Link>, u64),
 }
 
 /// Checks the arguments and makes the call of them, or the error to reject with.
@@ -110,12 +112,13 @@ fn prepare(
         }
     };
     let (id_bytes, task_bytes) = (&text[..id_end], &text[id_end..]);
+    let (turn, execution) = (&environment.turn, fingerprint(id_bytes));
     if kind.writes() {
-        environment.turn.forget(id_bytes);
-    } else if let Some(answer) = environment.turn.answer(store, kind, id_bytes, task_bytes) {
+        turn.forget(execution);
+    } else if let Some(answer) = turn.answer(store, kind, execution, id_bytes, task_bytes) {
         return Ok(Prepared::Known(Call::new(kind, style, text, id_end, task_end), answer));
     } else {
-        environment.turn.missed(store, kind, id_bytes);
+        turn.missed(store, kind, execution);
     }
     match json {
         None => {}
@@ -133,9 +136,9 @@ fn prepare(
         own
     };
     let call = Call::new(kind, style, own, id_end, task_end);
-    let beside = environment.turn.is_beside(kind, call.id());
+    let beside = turn.is_beside(kind, execution);
     let ahead = if beside { Ahead::Nothing } else { store.ahead(kind) };
-    Ok(Prepared::ToSend(call.carrying(ahead), link))
+    Ok(Prepared::ToSend(call.carrying(ahead), link, execution))
 }
 
 /// `JSON.stringify(value)`: a string, or `undefined` for what has no JSON form.

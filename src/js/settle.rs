@@ -1,6 +1,6 @@
 //! Finished calls, back to their promises: one queue and one thread-safe function per environment, many calls per wake-up.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +16,7 @@ use super::environment::Environment;
 use super::error;
 use crate::link::{Finished, Sink};
 use crate::store::reply::Results;
-use crate::store::{Answer, Call};
+use crate::store::{Ahead, Answer, Call};
 
 /// How long one wake-up may settle promises before the event loop gets its turn.
 const SLICE: Duration = Duration::from_millis(4);
@@ -32,6 +32,8 @@ pub struct Mailbox {
 #[derive(Default)]
 struct State {
     finished: Vec<Finished>,
+    /// Some of them brought a snapshot.
+    teaches: bool,
     /// `None` before the environment is set up and after it has ended.
     function: Option<Function>,
     /// The JavaScript thread has been called and has not come yet.
@@ -101,6 +103,7 @@ impl Sink for Mailbox {
         if state.function.is_none() {
             return;
         }
+        state.teaches |= batch.iter().any(Finished::teaches);
         if state.finished.is_empty() {
             state.finished = batch;
         } else {
@@ -114,12 +117,15 @@ impl Sink for Mailbox {
 struct Desk {
     environment: Rc<Environment>,
     backlog: RefCell<VecDeque<Finished>>,
+    /// Some of that may have brought a snapshot.
+    teaches: Cell<bool>,
 }
 
 /// Gives the mailbox of an environment its thread-safe function, a weak one: it alone keeps no process alive.
 pub fn connect(environment: &Rc<Environment>) -> Result<(), Thrown> {
     let engine = environment.engine;
-    let desk = Box::new(Desk { environment: environment.clone(), backlog: RefCell::default() });
+    let desk =
+        Box::new(Desk { environment: environment.clone(), backlog: RefCell::default(), teaches: Cell::default() });
     let desk = Box::into_raw(desk).cast::<c_void>();
     let name = engine.text(b"idioteque-redis")?;
     let mut function = ptr::null_mut();
@@ -179,9 +185,9 @@ impl Desk {
             let mut state = environment.mailbox.lock();
             state.called = false;
             self.backlog.borrow_mut().extend(state.finished.drain(..));
+            self.teaches.set(self.teaches.get() | std::mem::take(&mut state.teaches));
         }
-        let teaches = self.backlog.borrow().iter().any(Finished::teaches);
-        environment.turn.begin(environment.engine, teaches);
+        environment.turn.begin(environment.engine, self.teaches.get());
         let started = Instant::now();
         loop {
             environment.engine.scope(|| {
@@ -191,6 +197,7 @@ impl Desk {
                 }
             });
             if self.backlog.borrow().is_empty() {
+                self.teaches.set(false);
                 break;
             }
             if started.elapsed() >= SLICE {
@@ -204,19 +211,21 @@ impl Desk {
 fn settle(environment: &Environment, finished: Finished) {
     let Some(pending) = environment.end_call(finished.request.token) else { return };
     let call = &finished.request.call;
-    // A write to the execution that began or ended meanwhile may have come too late for what this call read.
-    let current = environment.turn.writes(call.id()) == pending.writes;
+    let (turn, execution) = (&environment.turn, pending.execution);
+    let good = call.ahead != Ahead::Nothing && turn.has_landed(execution, pending.changes);
     // A write may have happened even if it failed, and after any failure it is better to ask again.
     if call.kind.writes() || finished.outcome.is_err() {
-        environment.turn.forget(call.id());
+        turn.forget(execution);
     }
     let outcome = match finished.outcome {
         Err(error) => Err(error::store_error(environment, &error, Some(call))),
         Ok(reply) => {
-            if reply.snapshot.is_some() && !current {
-                pending.store.was_carried(call.kind, false);
+            turn.settled(call.kind, execution);
+            match reply.snapshot {
+                None => {}
+                Some(snapshot) if good => turn.hold(&pending.store, call.kind, execution, call.id(), snapshot),
+                Some(_) => pending.store.was_carried(call.kind, false),
             }
-            environment.turn.settled(&pending.store, call.kind, call.id(), reply.snapshot.filter(|_| current));
             value_of(environment, call, reply.answer)
         }
     };

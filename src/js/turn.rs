@@ -9,7 +9,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
 
 use napi::sys;
@@ -18,48 +17,46 @@ use super::engine::{Engine, Reference, Thrown, Type, Value};
 use super::store_object::Store;
 use crate::store::{Answer, Kind, Snapshot};
 
-/// Counters of writes, shared by the executions whose ids fall to them: more of them, fewer hits lost to strangers.
-const WRITE_COUNTERS: usize = 256;
-
-/// The current turn of one environment.
+/// The current turn of one environment. Executions go by the [`fingerprint`](crate::store::fingerprint) of their ids
+/// wherever a mistaken identity costs no more than a hit.
 pub struct Turn {
-    snapshots: RefCell<HashMap<Vec<u8>, Held>>,
+    snapshots: RefCell<HashMap<u64, Held>>,
     /// The end of this turn is going to be noticed: without that, nothing is held.
     watched: Cell<bool>,
-    /// Writes that were begun or ended, by a hash of their execution.
-    writes: [Cell<u32>; WRITE_COUNTERS],
+    /// Calls in flight that carry something, by their execution.
+    carrying: RefCell<HashMap<u64, Carrying>>,
     /// Counts wake-ups: two events with the same number may be in the same turn.
     wake_up: Cell<u64>,
     /// The call that was settled last: what it might have carried is learnt from the question that follows it.
-    last: RefCell<Last>,
+    settled: Cell<Option<Last>>,
     /// The call that was sent last.
-    sent: RefCell<Last>,
+    sent: Cell<Option<Last>>,
     hooks: RefCell<Option<Hooks>>,
 }
 
 /// A snapshot and where it came from.
 struct Held {
+    id: Vec<u8>,
     store: Rc<Store>,
     source: Kind,
     snapshot: Box<Snapshot>,
     used: bool,
 }
 
+/// The calls in flight for one execution that carry something.
+#[derive(Default)]
+struct Carrying {
+    calls: u32,
+    /// Writes that began or ended meanwhile, and errors: what was read before is then out of date.
+    changes: u32,
+}
+
 /// A call and the turn it belongs to.
+#[derive(Clone, Copy)]
 struct Last {
     wake_up: u64,
     kind: Kind,
-    id: Vec<u8>,
-}
-
-impl Last {
-    const NONE: Last = Last { wake_up: 0, kind: Kind::Dispose, id: Vec::new() };
-
-    fn set(&mut self, wake_up: u64, kind: Kind, id: &[u8]) {
-        (self.wake_up, self.kind) = (wake_up, kind);
-        self.id.clear();
-        self.id.extend_from_slice(id);
-    }
+    execution: u64,
 }
 
 /// What notices the end of a turn.
@@ -75,10 +72,10 @@ impl Turn {
         let turn = Rc::new(Turn {
             snapshots: RefCell::default(),
             watched: Cell::new(false),
-            writes: [const { Cell::new(0) }; WRITE_COUNTERS],
+            carrying: RefCell::default(),
             wake_up: Cell::new(0),
-            last: RefCell::new(Last::NONE),
-            sent: RefCell::new(Last::NONE),
+            settled: Cell::default(),
+            sent: Cell::default(),
             hooks: RefCell::default(),
         });
         if engine.type_of(after_turn) == Type::Function {
@@ -98,26 +95,50 @@ impl Turn {
         }
     }
 
-    /// Notes that a call was settled, with what it taught.
-    pub fn settled(&self, store: &Rc<Store>, kind: Kind, id: &[u8], snapshot: Option<Box<Snapshot>>) {
-        self.last.borrow_mut().set(self.wake_up.get(), kind, id);
-        if let Some(snapshot) = snapshot
-            && self.watched.get()
-        {
-            let held = Held { store: store.clone(), source: kind, snapshot, used: false };
-            if let Some(previous) = self.snapshots.borrow_mut().insert(id.to_vec(), held) {
-                previous.learn();
-            }
+    /// A call is sent that carries something. Returns what is to be given to [`Turn::has_landed`].
+    pub fn takes_off(&self, execution: u64) -> u32 {
+        let mut carrying = self.carrying.borrow_mut();
+        let carrying = carrying.entry(execution).or_default();
+        carrying.calls += 1;
+        carrying.changes
+    }
+
+    /// A call that carries something has been answered: whether what it brought is still good, because its execution was
+    /// not written to since it was sent, through any store.
+    pub fn has_landed(&self, execution: u64, changes: u32) -> bool {
+        let mut all = self.carrying.borrow_mut();
+        let Some(carrying) = all.get_mut(&execution) else { return false };
+        let good = carrying.changes == changes;
+        carrying.calls -= 1;
+        if carrying.calls == 0 {
+            all.remove(&execution);
+        }
+        good
+    }
+
+    /// Notes that a call was settled.
+    pub fn settled(&self, kind: Kind, execution: u64) {
+        self.settled.set(Some(Last { wake_up: self.wake_up.get(), kind, execution }));
+    }
+
+    /// Holds what a call taught for the rest of the turn.
+    pub fn hold(&self, store: &Rc<Store>, source: Kind, execution: u64, id: &[u8], snapshot: Box<Snapshot>) {
+        if !self.watched.get() {
+            return;
+        }
+        let held = Held { id: id.to_vec(), store: store.clone(), source, snapshot, used: false };
+        if let Some(previous) = self.snapshots.borrow_mut().insert(execution, held) {
+            previous.learn();
         }
     }
 
     /// The snapshot's answer to a question, if there is one in this turn.
-    pub fn answer(&self, store: &Rc<Store>, kind: Kind, id: &[u8], task: &[u8]) -> Option<Answer> {
+    pub fn answer(&self, store: &Rc<Store>, kind: Kind, execution: u64, id: &[u8], task: &[u8]) -> Option<Answer> {
         let mut snapshots = self.snapshots.borrow_mut();
         if snapshots.is_empty() {
             return None;
         }
-        let held = snapshots.get_mut(id).filter(|held| Rc::ptr_eq(&held.store, store))?;
+        let held = snapshots.get_mut(&execution).filter(|held| Rc::ptr_eq(&held.store, store) && held.id == id)?;
         let answer = held.snapshot.answer(kind, task)?;
         held.used = true;
         Some(answer)
@@ -125,40 +146,30 @@ impl Turn {
 
     /// Whether another call for the same execution was sent in this turn. Then this one has not waited for that one's answer:
     /// they are made side by side, as for steps side by side, and what the first of them carries is enough. Notes the call.
-    pub fn is_beside(&self, kind: Kind, id: &[u8]) -> bool {
-        let mut sent = self.sent.borrow_mut();
-        let beside = sent.wake_up == self.wake_up.get() && sent.id == id;
-        sent.set(self.wake_up.get(), kind, id);
-        beside
+    pub fn is_beside(&self, kind: Kind, execution: u64) -> bool {
+        let this = Last { wake_up: self.wake_up.get(), kind, execution };
+        let last = self.sent.replace(Some(this));
+        last.is_some_and(|last| last.wake_up == this.wake_up && last.execution == execution)
     }
 
     /// A question has to be sent: learns from it whether the call before it should have carried it.
-    pub fn missed(&self, store: &Store, asked: Kind, id: &[u8]) {
-        let last = self.last.borrow();
-        if last.wake_up == self.wake_up.get() && last.id == id {
+    pub fn missed(&self, store: &Store, asked: Kind, execution: u64) {
+        if let Some(last) = self.settled.get()
+            && last.wake_up == self.wake_up.get()
+            && last.execution == execution
+        {
             store.could_have_carried(last.kind, asked);
         }
     }
 
-    /// How many writes to an execution were begun or ended so far, through any store: what was asked at one count and
-    /// is answered at another may be out of date.
-    pub fn writes(&self, id: &[u8]) -> u32 {
-        self.write_counter(id).get()
-    }
-
-    fn write_counter(&self, id: &[u8]) -> &Cell<u32> {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(id);
-        &self.writes[hasher.finish() as usize % WRITE_COUNTERS]
-    }
-
     /// A write to an execution begins or ends, or a call for it failed: what is known of it no longer holds.
-    pub fn forget(&self, id: &[u8]) {
-        let counter = self.write_counter(id);
-        counter.set(counter.get().wrapping_add(1));
+    pub fn forget(&self, execution: u64) {
+        if let Some(carrying) = self.carrying.borrow_mut().get_mut(&execution) {
+            carrying.changes = carrying.changes.wrapping_add(1);
+        }
         let mut snapshots = self.snapshots.borrow_mut();
         if !snapshots.is_empty()
-            && let Some(held) = snapshots.remove(id)
+            && let Some(held) = snapshots.remove(&execution)
         {
             held.learn();
         }

@@ -8,4 +8,4 @@ pub mod snapshot;
 
 pub use call::{Call, Kind, Style};
 pub use reply::{Answer, Reply};
-pub use snapshot::{Ahead, Snapshot};
+pub use snapshot::{Ahead, Snapshot, fingerprint};
