@@ -54,6 +54,7 @@ const options: Required<RedisStoreOptions> = {
   keyPrefix: "app:",
   hashTags: true,
   connection: "native",
+  readAhead: false,
   commandTimeout: 10_000,
   connectTimeout: 5_000,
   maxPending: 100_000,
