@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
@@ -20,12 +20,9 @@ use crate::config::Address;
 use crate::config::tls::{Authorities, Tls};
 use crate::error::{Code, StoreError};
 
-/// Bytes to ask the kernel for at once: rustls asks for 4 KiB, which would be a system call for every quarter of a record.
-const READ_BUFFER: usize = 32 * 1024;
-
 /// An encrypted stream.
 pub struct Encrypted {
-    stream: TlsStream<BufReader<Stream>>,
+    stream: TlsStream<Stream>,
     objection: Objection,
 }
 
@@ -51,7 +48,6 @@ pub async fn encrypt(stream: Stream, tls: &Tls, address: &Address) -> Result<Enc
     let unread = extra.as_ref().err().cloned();
     let config = tls.client_config(extra.unwrap_or_default());
     let config = config.map_err(|error| refused(&error, address, unread.as_deref()))?;
-    let stream = BufReader::with_capacity(READ_BUFFER, stream);
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let stream = connected.map_err(|error| match of_rustls(&error) {
         Some(why) => refused(why, address, unread.as_deref()),
