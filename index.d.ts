@@ -125,6 +125,17 @@ export interface RedisStoreOptions {
    */
   connection?: "auto" | "native" | "client" | undefined;
   /**
+   * Whether calls on a native connection carry the small reads that a worker asks next. What they bring answers questions
+   * about the same execution for as long as only microtasks have run since, and is dropped by any write to it: about half
+   * the round trips, and each answer is what Redis held when it answered the last of them. It stops by itself for a
+   * caller that does not ask.
+   *
+   * `false`: each call sends its own commands and nothing else. Over a client's own methods that is always so.
+   *
+   * @default true
+   */
+  readAhead?: boolean | undefined;
+  /**
    * Milliseconds one store call may take, reconnecting and retrying included, before it rejects with
    * `ERR_REDIS_TIMEOUT`.
    *
@@ -217,6 +228,8 @@ export interface IoredisConnectionOptions extends IoredisOwnOptions {
   path?: string | undefined;
   /** IP version to connect with: `4`, `6`, or `0` for either. @default 0 */
   family?: number | undefined;
+  /** Encrypt the connection, with these settings or, with `true`, the defaults. @default plaintext */
+  tls?: boolean | RedisTlsOptions | undefined;
   /** ACL user. @default the server's default user */
   username?: string | undefined;
   /** Password; none is sent without it. */
@@ -260,9 +273,27 @@ export type IoredisOwnOptions = {
     | "stringNumbers"]?: unknown;
 };
 
+/** How a connection is encrypted, with the names that Node's `tls.connect` uses. The server is always verified. */
+export interface RedisTlsOptions {
+  /** PEM of the authorities to trust, in place of all others. @default Mozilla's, and those in `NODE_EXTRA_CA_CERTS` */
+  ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
+  /** PEM of the client certificate and its chain. @default none */
+  cert?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
+  /** PEM of the client certificate's private key, unencrypted; one, also in an array. */
+  key?: string | Uint8Array | readonly (string | Uint8Array | object)[] | undefined;
+  /** The name that the server's certificate has to be for, and that of SNI. @default the host */
+  servername?: string | undefined;
+  /** The oldest version to offer. @default "TLSv1.2" */
+  minVersion?: "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3" | undefined;
+  /** The newest version to offer: `"TLSv1.2"` or `"TLSv1.3"`. @default "TLSv1.3" */
+  maxVersion?: "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3" | undefined;
+  /** Verify the server's certificate, which is done anyway; `false` throws a `TypeError`. */
+  rejectUnauthorized?: boolean | undefined;
+}
+
 /** Where and how to connect, with the names that `createClient(…)` of node-redis uses. */
 export interface NodeRedisConnectionOptions {
-  /** `redis://[[username][:password]@][host][:port][/database]`; the fields below go first. */
+  /** `redis://[[username][:password]@][host][:port][/database]`, or `rediss://` for TLS; the fields below go first. */
   url?: string | undefined;
   /** The server's address. */
   socket?: NodeRedisSocketOptions | undefined;
@@ -288,8 +319,8 @@ export interface NodeRedisConnectionOptions {
   db?: never;
 }
 
-/** The server's address in {@link NodeRedisConnectionOptions}. */
-export interface NodeRedisSocketOptions {
+/** The server's address in {@link NodeRedisConnectionOptions}; beside `tls: true`, the settings of TLS. */
+export interface NodeRedisSocketOptions extends RedisTlsOptions {
   /** Host name or IP address. @default "localhost" */
   host?: string | undefined;
   /** TCP port. @default 6379 */
@@ -300,6 +331,8 @@ export interface NodeRedisSocketOptions {
   family?: number | undefined;
   /** Milliseconds one attempt to connect may take; the store's own option goes first. */
   connectTimeout?: number | undefined;
+  /** Encrypt the connection. @default `true` with a `rediss://` URL, else `false` */
+  tls?: boolean | undefined;
 }
 
 /** The address of one of several servers. */
@@ -382,7 +415,7 @@ export type RedisInput = string | RedisUrl | RedisConnectionOptions | RedisImpl 
 /**
  * Creates a store that keeps executions in Redis. Synchronous: a connection is opened at the first call, not here.
  *
- * @param redis where the executions are kept. A URL (`redis://[[username][:password]@][host][:port][/database]`, or the
+ * @param redis where the executions are kept. A URL (`redis://[[username][:password]@][host][:port][/database]`, `rediss://` for TLS, or the
  *   path of a Unix domain socket), a configuration object, or a client whose settings can be adopted: the store opens a
  *   connection of its own. Any other client: the store calls its methods. `undefined`: the URL in the
  *   environment variable `REDIS_URL`.

@@ -259,6 +259,20 @@ describe("without read-ahead", () => {
   });
 });
 
+describe("the option", () => {
+  it.each(["native", "client"])("is true or false, connection: %s", (connection) => {
+    const redis = connection === "native" ? url : admin;
+    for (const readAhead of [true, false, undefined]) {
+      const store = createRedisStore(redis, { connection, readAhead });
+      releases.push(() => store.close());
+      expect(store.backend).toBe(connection === "native" ? "redis" : "client");
+    }
+    for (const readAhead of ["yes", 1, null]) {
+      expect(() => createRedisStore(redis, { connection, readAhead })).toThrow(TypeError);
+    }
+  });
+});
+
 describe("habits", () => {
   /** The commands that a call sends, its turn left at once. */
   async function sentBy(id, call) {

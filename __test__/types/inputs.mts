@@ -26,6 +26,12 @@ createRedisStore(asInterface);
 createRedisStore({ host: "localhost", port: 6379, db: 2, username: "worker", password: "secret", keyPrefix: "app:" });
 createRedisStore({ path: "/run/redis.sock", connectTimeout: 1_000, commandTimeout: 2_000, connectionName: "worker" });
 createRedisStore({ socket: { host: "localhost", port: 6379, connectTimeout: 1_000 }, database: 2, name: "worker" });
+createRedisStore({
+  host: "localhost",
+  tls: { ca: ["PEM", new Uint8Array()], cert: "PEM", key: "PEM", servername: "redis" },
+});
+createRedisStore({ host: "localhost", tls: true });
+createRedisStore({ socket: { host: "localhost", tls: true, ca: "PEM", minVersion: "TLSv1.3" } });
 createRedisStore({ url: "redis://localhost:6379", keyPrefix: "app:", commandOptions: { timeout: 2_000 } });
 createRedisStore({ host: "localhost", lazyConnect: true, maxRetriesPerRequest: null, retryStrategy: () => 100 });
 declare const options6: RedisOptions;
@@ -54,6 +60,7 @@ const options: Required<RedisStoreOptions> = {
   keyPrefix: "app:",
   hashTags: true,
   connection: "native",
+  readAhead: false,
   commandTimeout: 10_000,
   connectTimeout: 5_000,
   maxPending: 100_000,
@@ -89,6 +96,8 @@ createRedisStore(new Redis5().multi());
 createRedisStore({ get: client.get, set: client.set, hset: client.hset, hget: client.hget, hdel: client.hdel });
 // @ts-expect-error a port is a number
 createRedisStore({ host: "localhost", port: "6379" });
+// @ts-expect-error a setting of TLS that cannot be honoured
+createRedisStore({ host: "localhost", tls: { ciphers: "ALL" } });
 // @ts-expect-error an unknown key
 createRedisStore({ hostname: "localhost" });
 // @ts-expect-error the two styles do not mix
