@@ -353,6 +353,10 @@ export interface IoredisSentinelOptions extends Omit<IoredisConnectionOptions, "
   sentinelUsername?: string | undefined;
   /** Password on the sentinels. */
   sentinelPassword?: string | undefined;
+  /** Encrypts the connections to the sentinels. @default plaintext */
+  sentinelTLS?: boolean | RedisTlsOptions | undefined;
+  /** Encrypts the connection to the primary with the settings in `tls`; neither counts without the other. @default false */
+  enableTLSForSentinelMode?: boolean | undefined;
   /** The store has to write. */
   role?: "master" | undefined;
 }
@@ -375,7 +379,12 @@ export interface NodeRedisSentinelOptions {
 export type RedisClusterNode =
   | string
   | number
-  | (RedisNode & { username?: string | undefined; password?: string | undefined });
+  | (RedisNode & {
+      username?: string | undefined;
+      password?: string | undefined;
+      /** Encrypts the connections; the same for all servers. */
+      tls?: boolean | RedisTlsOptions | undefined;
+    });
 
 /** A cluster, with the names that `createCluster(…)` of node-redis uses. */
 export interface NodeRedisClusterOptions {

@@ -38,6 +38,14 @@ declare const options6: RedisOptions;
 declare const options5: RedisOptions5;
 createRedisStore(options6);
 createRedisStore(options5);
+createRedisStore({
+  sentinels: [{ host: "s" }],
+  name: "main",
+  tls: {},
+  enableTLSForSentinelMode: true,
+  sentinelTLS: {},
+});
+createRedisStore([{ host: "c", tls: { ca: "pem" } }, "rediss://d"]);
 const connection: RedisConnectionOptions = { host: "localhost" };
 createRedisStore(connection);
 

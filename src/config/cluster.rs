@@ -268,4 +268,23 @@ mod tests {
         let mapped = map([("natMap", Input::Function)]);
         assert_eq!(from_ioredis(&Input::List(vec![node("a", 1)]), &mapped).unwrap_err().setting, "natMap");
     }
+
+    #[test]
+    fn tls_is_the_same_for_all_nodes() {
+        let with_tls = |value| Input::Map(map([("host", text("a")), ("tls", value)]));
+        for nodes in [vec![text("rediss://a"), text("rediss://b:1")], vec![with_tls(Input::Bool(true))]] {
+            assert_eq!(from_nodes(&Input::List(nodes)).unwrap().tls, Some(Tls::default()));
+        }
+        let mixed = Input::List(vec![text("rediss://a"), text("redis://b")]);
+        assert!(from_nodes(&mixed).unwrap_err().message.contains("need the same"));
+        let socket = Input::Map(map([("tls", Input::Bool(true)), ("servername", text("s"))]));
+        let defaults = Input::Map(map([("socket", socket)]));
+        for node in ["redis://a", "rediss://a"] {
+            let config = map([("rootNodes", Input::List(vec![text(node)])), ("defaults", defaults.clone())]);
+            assert_eq!(from_config(&config).unwrap().tls.unwrap().server_name.as_deref(), Some("s"), "{node}");
+        }
+        let options = map([("redisOptions", Input::Map(map([("tls", Input::Map(vec![]))])))]);
+        let settings = from_ioredis(&Input::List(vec![node("a", 1)]), &options).unwrap();
+        assert_eq!(settings.tls, Some(Tls::default()));
+    }
 }

@@ -224,3 +224,28 @@ fn an_instance_that_needs_its_own_methods_says_why() {
         assert!(!unsupported.reason.starts_with('`'), "{unsupported}");
     }
 }
+
+#[test]
+fn sentinels_and_the_primary_each_have_their_own_tls() {
+    let nodes = || Input::List(vec![Input::Map(vec![("host".into(), text("s"))])]);
+    let config = |more: &[&str]| {
+        let mut map = vec![("sentinels".to_owned(), nodes()), ("name".to_owned(), text("main"))];
+        map.extend(more.iter().map(|key| ((*key).to_owned(), Input::Bool(true))));
+        map
+    };
+    for (given, of_primary, of_sentinels) in [
+        (&[][..], false, false),
+        (&["sentinelTLS"], false, true),
+        (&["tls", "enableTLSForSentinelMode"], true, false),
+        (&["tls", "enableTLSForSentinelMode", "sentinelTLS"], true, true),
+    ] {
+        for settings in [from_config(&config(given)).unwrap(), from_instance(&config(given), None).unwrap()] {
+            let Topology::Sentinel(sentinels) = &settings.topology else { panic!("{settings:?}") };
+            assert_eq!((settings.tls.is_some(), sentinels.tls.is_some()), (of_primary, of_sentinels), "{given:?}");
+        }
+    }
+    for half in ["tls", "enableTLSForSentinelMode"] {
+        assert!(from_config(&config(&[half])).unwrap_err().message.contains("enableTLSForSentinelMode"));
+        assert!(from_instance(&config(&[half]), None).unwrap_err().reason.contains("enableTLSForSentinelMode"));
+    }
+}
