@@ -9,6 +9,7 @@ import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createRedisStore } from "../index.js";
 import { ioredisConfiguration } from "./support/inputs.mjs";
+import { createRandom } from "./support/random.mjs";
 import { sharedRedis } from "./support/redis.mjs";
 import { startSequencer } from "./support/sequencer.mjs";
 
@@ -26,18 +27,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => sequencer?.stop());
-
-/** Mulberry32: a small generator whose whole state is the seed that a failure prints. */
-function createRandom(seed) {
-  let state = seed >>> 0;
-  const next = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-  return { chance: (probability) => next() < probability, pick: (list) => list[Math.floor(next() * list.length)] };
-}
 
 /** What Redis holds, as one version per write; what is told to Redis has to be told to the model. */
 function createModel() {

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, test } from "vite
 import { createWorker } from "../examples/worker.mjs";
 import { createRedisStore } from "../index.js";
 import { ioredisConfiguration } from "./support/inputs.mjs";
+import { METHODS } from "./support/methods.mjs";
 import { recordCommands } from "./support/monitor.mjs";
 import { sharedRedis } from "./support/redis.mjs";
 import { createReferenceStore } from "./support/reference-store.mjs";
@@ -14,16 +15,6 @@ import { startSequencer } from "./support/sequencer.mjs";
 
 const MODES = ["ISOLATED", "UNTIL_ERROR"];
 const STEPS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
-const METHODS = [
-  "beginExecution",
-  "isExecutionInProgress",
-  "beginExecutionTask",
-  "isExecutionTaskInProgress",
-  "commitExecutionTaskResult",
-  "getExecutionTaskResult",
-  "getExecutionTaskResults",
-  "disposeExecution",
-];
 const WARM_UP = 3;
 const PATIENCE = 16;
 

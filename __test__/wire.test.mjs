@@ -3,6 +3,7 @@ import { randomInt } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../index.js";
 import { CLIENT_INPUTS, ioredisConfiguration, NATIVE_INPUTS, openStore } from "./support/inputs.mjs";
+import { createRandom } from "./support/random.mjs";
 import { sharedRedis } from "./support/redis.mjs";
 import { createReferenceStore } from "./support/reference-store.mjs";
 
@@ -26,18 +27,6 @@ const VALUES = [
 ];
 const SEQUENCES = 20;
 const STEPS = 120;
-
-/** Mulberry32: a small generator whose whole state is the seed that a failure prints. */
-function createRandom(seed) {
-  let state = seed >>> 0;
-  const next = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-  return { pick: (list) => list[Math.floor(next() * list.length)] };
-}
 
 const METHODS = [
   "beginExecution",

@@ -4,20 +4,11 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { createWorker } from "../examples/worker.mjs";
 import { createRedisStore } from "../index.js";
+import { METHODS } from "./support/methods.mjs";
 import { sharedRedis } from "./support/redis.mjs";
 import { createReferenceStore } from "./support/reference-store.mjs";
 
 const STEPS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
-const METHODS = [
-  "beginExecution",
-  "isExecutionInProgress",
-  "beginExecutionTask",
-  "isExecutionTaskInProgress",
-  "commitExecutionTaskResult",
-  "getExecutionTaskResult",
-  "getExecutionTaskResults",
-  "disposeExecution",
-];
 const MESSAGE_LIMIT = 1000;
 
 const { url, admin, newId, dump } = sharedRedis();

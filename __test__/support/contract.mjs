@@ -6,18 +6,8 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { RedisStoreError } from "../../index.js";
 import { connectStore } from "./inputs.mjs";
+import { METHODS } from "./methods.mjs";
 import { dump } from "./redis.mjs";
-
-const METHODS = [
-  "beginExecution",
-  "isExecutionInProgress",
-  "beginExecutionTask",
-  "isExecutionTaskInProgress",
-  "commitExecutionTaskResult",
-  "getExecutionTaskResult",
-  "getExecutionTaskResults",
-  "disposeExecution",
-];
 
 const HOSTILE_TASK_IDS = [
   "__proto__",
