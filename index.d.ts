@@ -450,7 +450,8 @@ export declare function createRedisStore(redis?: RedisInput, options?: RedisStor
  * - `ERR_REDIS_PARSE`: what Redis holds is not JSON
  * - `ERR_REDIS_CONNECTION`: the server could not be reached, or the client could not carry out the command
  * - `ERR_REDIS_TIMEOUT`: `commandTimeout` passed; the message says whether a write may have happened
- * - `ERR_REDIS_REPLY`: the server refused the command; `reply` has its own code
+ * - `ERR_REDIS_REPLY`: the server refused the command, `reply` has its own code; or its answer cannot be used, being larger
+ *   than 512 MB or (`reply` is `"UNEXPECTED"`) of the wrong kind
  * - `ERR_REDIS_OVERLOADED`: `maxPending` calls were in flight already; nothing was sent
  * - `ERR_REDIS_CLOSED`: the store was closed; nothing was sent
  */

@@ -3,9 +3,10 @@ import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../index.js";
 import { privateRedis, sharedRedis } from "./support/redis.mjs";
+import { secret } from "./support/secrets.mjs";
 
 const { newId } = sharedRedis();
-const PASSWORD = "opensesame";
+const PASSWORD = secret("of-user");
 // A write carries from the second time on.
 const ROUNDS = 3;
 

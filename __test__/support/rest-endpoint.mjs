@@ -10,6 +10,7 @@ import { createServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "ioredis";
+import { secret } from "./secrets.mjs";
 
 const HOST = "127.0.0.1";
 
@@ -49,7 +50,7 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
  * @param {{ key: string | Buffer, cert: string | Buffer }} [options.tls] makes it `https://`
  * @returns {Promise<RestEndpoint>}
  */
-export async function startRestEndpoint({ redisUrl, token = "token of the test", tls }) {
+export async function startRestEndpoint({ redisUrl, token = secret("token"), tls }) {
   const redis = new Redis(redisUrl, { lazyConnect: true });
   const faults = [];
   const endpoint = { url: "", token, requests: [], syncToken: "", inject, clearFaults, stop };

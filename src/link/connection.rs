@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
-
 use super::alarm::Alarm;
 use super::batch::{Batch, Refused};
 use super::handshake::Identity;
@@ -202,7 +200,7 @@ impl Supervisor {
                 self.take_in(now);
                 self.expire(now, None);
                 self.send_again(now);
-                let sent = self.send(&live.connection, cx, now);
+                let sent = self.send(&live, cx, now);
                 peer_closed |= live.driver.as_mut().poll(cx).is_ready();
                 live.hear_greeting(cx);
                 let settled = self.settle(cx, now);
@@ -250,6 +248,9 @@ impl Supervisor {
             self.abandoned.extend(live.identity.take());
             let surplus = self.abandoned.len().saturating_sub(MOST_ABANDONED);
             self.abandoned.drain(..surplus);
+        }
+        if let Some(number) = live.owed.too_large() {
+            self.finished.extend(self.batches.iter_mut().find_map(|batch| batch.take_too_large(number)));
         }
         // Dropping the driver closes the socket, and with it whatever the kernel has not sent.
         drop(live);
@@ -333,7 +334,7 @@ impl Supervisor {
     }
 
     /// Sends from the queue as far as the window allows; true when anything was sent.
-    fn send(&mut self, connection: &MultiplexedConnection, cx: &mut Context<'_>, now: Instant) -> bool {
+    fn send(&mut self, live: &Live, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut any = false;
         self.hold_back();
         while !self.queue.is_empty()
@@ -341,7 +342,7 @@ impl Supervisor {
             && self.calls_in_flight < WINDOW_CALLS
             && self.bytes_in_flight < WINDOW_BYTES
         {
-            let batch = Batch::send(&mut self.queue, self.dialect, connection.clone(), cx, now);
+            let batch = Batch::send(&mut self.queue, self.dialect, live, cx, now);
             self.calls_in_flight += batch.calls();
             self.bytes_in_flight += batch.bytes;
             self.batches.push_back(batch);

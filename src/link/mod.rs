@@ -6,6 +6,10 @@ mod batch;
 mod cluster;
 mod connection;
 mod entry;
+mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+mod guard;
 mod handshake;
 mod io_thread;
 mod live;

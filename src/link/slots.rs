@@ -65,7 +65,8 @@ pub fn read_slots(reply: &Value, asked: &Address) -> Option<Vec<Range>> {
             _ => return None,
         };
         let host = text(primary.first()?).unwrap_or_default();
-        Some((bound(parts.first()?)?, bound(parts.get(1)?)?, at(&host, port, asked)?))
+        let (first, last) = (bound(parts.first()?)?, bound(parts.get(1)?)?);
+        (first <= last).then_some((first, last, at(&host, port, asked)?))
     };
     let ranges: Vec<Range> = ranges.iter().filter_map(range).collect();
     (!ranges.is_empty()).then_some(ranges)
@@ -164,6 +165,8 @@ mod tests {
             assert_eq!(read, Some(vec![(0, 16_383, Address::Tcp(expected.into(), 7000))]));
         }
         assert_eq!(read_slots(&Value::Array(vec![]), &asked), None);
+        let backwards = Value::Array(vec![Value::Int(9), Value::Int(3), server(Value::Nil)]);
+        assert_eq!(read_slots(&Value::Array(vec![backwards]), &asked), None);
         assert_eq!(read_redirect("3999 :7001", &asked), Some(Address::Tcp("cluster.example".into(), 7001)));
         assert_eq!(read_redirect("3999 ::1:7001", &asked), Some(Address::Tcp("::1".into(), 7001)));
         assert_eq!(read_redirect("nonsense", &asked), None);
