@@ -186,7 +186,9 @@ test("docs/options.md has every option, and no other", () => {
 
 test("docs/troubleshooting.md has every error code", () => {
   const inAddon = read("src/error.rs").match(/ERR_REDIS_[A-Z]+/g);
-  const explained = [...textOf("docs/troubleshooting.md").matchAll(/^\| `(ERR_REDIS_[A-Z]+)` \|/gm)].map(([, code]) => code);
+  const explained = [...textOf("docs/troubleshooting.md").matchAll(/^\| `(ERR_REDIS_[A-Z]+)` \|/gm)].map(
+    ([, code]) => code,
+  );
   expect(explained).toEqual(expect.arrayContaining(inAddon));
   expect(new Set(explained)).toEqual(errorCodes());
 });

@@ -84,7 +84,8 @@ export function openWorkshop(env) {
   const dir = mkdtempSync(join(ROOT, "target", "documents-"));
   const authority = createAuthority();
   const { cert, key } = authority.issue({ names: ["localhost"] });
-  for (const [name, text] of Object.entries({ ca: authority.cert, cert, key })) writeFileSync(join(dir, `${name}.pem`), text);
+  for (const [name, text] of Object.entries({ ca: authority.cert, cert, key }))
+    writeFileSync(join(dir, `${name}.pem`), text);
   let files = 0;
 
   const write = (extension, code) => {
