@@ -1,0 +1,89 @@
+/**
+ * `examples/order.mjs` through each bundler, with the configuration that docs/deployment.md says to write.
+ */
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { codeBlocks } from "../markdown.mjs";
+import { ROOT } from "../setup.mjs";
+import { checkJournal, checkNothingLeft } from "./order.mjs";
+import { runNode } from "./program.mjs";
+import { install, readJson } from "./project.mjs";
+
+const GUIDE = "docs/deployment.md";
+const BUILD_DEADLINE_MS = 2 * 60_000;
+const RUN_DEADLINE_MS = 30_000;
+
+/** `file` is the configuration, `args` what Node.js is called with; `alone`: what was built has to do without packages. */
+const BUNDLERS = [
+  { name: "package external", tool: "esbuild", file: "esbuild.mjs", args: ["esbuild.mjs"] },
+  { name: "addon beside the bundle", tool: "esbuild", file: "esbuild-all.mjs", args: ["esbuild-all.mjs"], alone: true },
+  {
+    name: "package external",
+    tool: "webpack",
+    file: "webpack.config.mjs",
+    args: ["node_modules/webpack-cli/bin/cli.js"],
+  },
+  { name: "SSR build", tool: "vite", file: "vite.config.mjs", args: ["node_modules/vite/bin/vite.js", "build"] },
+  {
+    name: "package external",
+    tool: "rollup",
+    file: "rollup.config.mjs",
+    args: ["node_modules/rollup/dist/bin/rollup", "-c", "rollup.config.mjs"],
+  },
+];
+
+/**
+ * @param {import("./run.mjs").Context} context
+ * @returns {Promise<import("./run.mjs").Row[]>}
+ */
+export async function bundlerRows({ dir, packed, redis, redisUrl }) {
+  const home = join(dir, "bundlers");
+  const tools = readJson(join(ROOT, "scripts/frameworks/tools.json"));
+  layOut(home);
+  await install(home, { dependencies: packed, devDependencies: tools });
+  const blocks = codeBlocks(readFileSync(join(ROOT, GUIDE), "utf8"));
+
+  /** Runs the program in a directory, and looks at what it printed and left behind. */
+  async function runMain(cwd) {
+    const [main] = readdirSync(cwd).filter((name) => /^main\.[cm]?js$/.test(name));
+    const output = await runNode([main], { cwd, env: { REDIS_URL: redisUrl }, deadline: RUN_DEADLINE_MS });
+    checkJournal(output);
+    if (!output.includes('{"event":"over","backend":"redis","inProgress":false}')) throw new Error(output);
+    await checkNothingLeft(redis);
+  }
+
+  async function bundle({ file, args, alone }) {
+    const block = blocks.find(({ title }) => title === file);
+    if (!block) throw new Error(`${GUIDE} has no block that begins with "// ${file}"`);
+    const dist = join(home, "dist");
+    rmSync(dist, { recursive: true, force: true });
+    writeFileSync(join(home, file), block.code);
+    await runNode(args, { cwd: home, deadline: BUILD_DEADLINE_MS });
+    if (!alone) return runMain(dist);
+    cpSync(dist, join(dir, "alone"), { recursive: true });
+    return runMain(join(dir, "alone"));
+  }
+
+  /** What hosts like Vercel do: find the files that the program needs, and take only those along. */
+  async function trace() {
+    const { nodeFileTrace } = createRequire(join(home, "package.json"))("@vercel/nft");
+    const { fileList } = await nodeFileTrace([join(home, "src/main.mjs")], { base: home });
+    const target = join(dir, "traced");
+    for (const path of fileList) cpSync(join(home, path), join(target, path), { verbatimSymlinks: true });
+    return runMain(join(target, "src"));
+  }
+
+  return [
+    { name: "no bundler", tool: "node", version: process.versions.node, check: () => runMain(join(home, "src")) },
+    ...BUNDLERS.map((one) => ({ ...one, version: tools[one.tool], check: () => bundle(one) })),
+    { name: "file tracing", tool: "@vercel/nft", version: tools["@vercel/nft"], check: trace },
+  ];
+}
+
+function layOut(home) {
+  mkdirSync(join(home, "src"), { recursive: true });
+  for (const name of ["order-workflow.mjs", "worker.mjs"])
+    cpSync(join(ROOT, "examples", name), join(home, "src", name));
+  cpSync(join(ROOT, "examples/order.mjs"), join(home, "src/main.mjs"));
+}
