@@ -454,6 +454,8 @@ export declare function createRedisStore(redis?: RedisInput, options?: RedisStor
  *   than 512 MB or (`reply` is `"UNEXPECTED"`) of the wrong kind
  * - `ERR_REDIS_OVERLOADED`: `maxPending` calls were in flight already; nothing was sent
  * - `ERR_REDIS_CLOSED`: the store was closed; nothing was sent
+ * - `ERR_REDIS_LOAD`: the addon cannot be loaded on this machine; the message says why and what to do. The only one that
+ *   `import` or `require` of the package throws, and `createRedisStore` in a bundle for a browser or an edge runtime
  */
 export type RedisStoreErrorCode =
   | "ERR_REDIS_CONFIG"
@@ -463,7 +465,8 @@ export type RedisStoreErrorCode =
   | "ERR_REDIS_TIMEOUT"
   | "ERR_REDIS_REPLY"
   | "ERR_REDIS_OVERLOADED"
-  | "ERR_REDIS_CLOSED";
+  | "ERR_REDIS_CLOSED"
+  | "ERR_REDIS_LOAD";
 
 /** What a store call rejects with when it fails. */
 export declare class RedisStoreError extends Error {
