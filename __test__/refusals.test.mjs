@@ -209,6 +209,31 @@ describe("a refusal that passes", () => {
     expect(await store.getExecutionTaskResult(id, "task")).toBe("second");
   });
 
+  it("is waited out: NOREPLICAS, and what was asked later and already done is done again behind it", async () => {
+    const server = await privateRedis();
+    const admin = temporaryClient(server);
+    const proxy = await temporaryProxy(server);
+    const store = openStore(at(proxy));
+    const id = newId();
+    await store.isExecutionInProgress(id);
+    const [connection] = proxy.connections;
+    connection.hold("toServer", "toClient");
+    const first = store.commitExecutionTaskResult(id, "task", "first");
+    await eventually(() => connection.held("toServer").includes("EXEC"), { message: "the commit at the proxy" });
+    const { length } = connection.held("toServer");
+    const second = store.commitExecutionTaskResult(id, "task", "second");
+    await eventually(() => connection.held("toServer").split("EXEC").length === 3, { message: "both at the proxy" });
+    await admin.config("SET", "min-replicas-to-write", "1");
+    connection.release("toServer", length);
+    await refusedWith(admin, "NOREPLICAS", first);
+    await admin.config("SET", "min-replicas-to-write", "0");
+    connection.release("toServer");
+    await eventually(() => admin.hexists(`${id}-results`, "task"), { message: "the second one on the server" });
+    connection.release("toClient");
+    await Promise.all([first, second]);
+    expect(await store.getExecutionTaskResult(id, "task")).toBe("second");
+  });
+
   it("is waited out: LOADING, while the server reads its data after a restart", async () => {
     // Settings that the server has for its own tests: it takes its time over each key, and answers in between.
     const slowly = ["--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024"];
