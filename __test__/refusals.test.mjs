@@ -1,5 +1,6 @@
 // What a store promises when the server answers, and refuses: which refusals are waited out, and which are reported at
 // once.
+import { rmSync } from "node:fs";
 import { inspect } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../scripts/redis-server.mjs";
@@ -309,6 +310,23 @@ describe("a refusal that does not pass", atOnce, () => {
     expect(await store.getExecutionTaskResult(id, "task")).toBe(undefined);
     await admin.config("SET", "maxmemory", "0");
     await store.commitExecutionTaskResult(id, "task", 1);
+  });
+
+  it("is reported at once: MISCONF, with nothing of a commit applied", async () => {
+    const unable = await privateRedis();
+    const looking = temporaryClient(unable);
+    store = openStore(unable.url);
+    const id = newId();
+    await store.beginExecutionTask(id, "task");
+    rmSync(unable.dir, { recursive: true });
+    await looking.bgsave();
+    const failed = async () => (await looking.info("persistence")).includes("rdb_last_bgsave_status:err");
+    await eventually(failed, { message: "a save that fails" });
+    const error = await rejectionOf(store.commitExecutionTaskResult(id, "task", 1));
+    expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "MISCONF", executionId: id });
+    expect(error.message).toContain("cannot persist");
+    expect(await store.isExecutionTaskInProgress(id, "task")).toBe(true);
+    expect(await store.getExecutionTaskResult(id, "task")).toBe(undefined);
   });
 
   it.each([
