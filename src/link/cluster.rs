@@ -240,13 +240,15 @@ impl Router {
             self.nodes.came_back(&route);
             self.nodes.heard(&route, matches!(again, Some(Again::Lost)));
             route.asking = None;
-            let Some(again) = again else {
-                self.settle(request.token, call, outcome, now);
-                continue;
-            };
             let mut not_before = now;
-            match again {
-                Again::Elsewhere { ask, detail } => {
+            let overtook = self.slots.waits_before(route.slot, route.sequence, &call);
+            match again.or(overtook.then_some(Again::Overtook)) {
+                None => {
+                    self.settle(request.token, call, outcome, now);
+                    continue;
+                }
+                Some(Again::Overtook) => {}
+                Some(Again::Elsewhere { ask, detail }) => {
                     let asked = self.nodes.address(route.node);
                     let place =
                         asked.and_then(|asked| read_redirect(&detail, &asked)).map(|place| self.nodes.at(place));
@@ -261,11 +263,7 @@ impl Router {
                         not_before = now + PAUSE;
                     }
                 }
-                Again::Later => {
-                    self.map_wanted = true;
-                    not_before = now + PAUSE;
-                }
-                Again::Lost => {
+                Some(Again::Later | Again::Lost) => {
                     self.map_wanted = true;
                     not_before = now + PAUSE;
                 }
@@ -347,8 +345,9 @@ impl Router {
             Ok((ranges, settings)) => {
                 (self.target.settings, self.proven) = (settings, true);
                 self.draw(ranges);
-                // While a server that has slots does not answer, somebody may be about to take its place.
-                self.map_wanted = self.nodes.any_is_down();
+                // While a server that has slots does not answer, somebody may be about to take its place; and somebody has
+                // to get the slots that nobody has.
+                self.map_wanted = self.nodes.any_is_down() || self.slots.any_is_unserved();
                 if !self.map_wanted {
                     self.backoff.reset();
                 }

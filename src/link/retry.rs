@@ -41,6 +41,7 @@ pub fn refused(refusal: Refusal) -> StoreError {
         "WRONGTYPE" => ": the key is used by something else",
         "OOM" => ": raise the server's maxmemory or give the store a ttl",
         "MISCONF" => ": the server cannot persist, see its log",
+        "MOVED" | "ASK" => ": another server of a cluster has the key; a cluster is passed as an array of its servers",
         _ => "",
     };
     let message =

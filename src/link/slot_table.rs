@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::slots::SLOTS;
 use super::{Request, Route};
+use crate::store::Call;
 
 /// The table of all slots.
 pub struct SlotTable {
@@ -63,6 +64,19 @@ impl SlotTable {
     /// Whether something waits for a slot.
     pub fn is_held(&self, slot: u16) -> bool {
         !self.held.is_empty() && self.held.contains_key(&slot)
+    }
+
+    /// Whether something waits for a slot that no server has.
+    pub fn any_is_unserved(&self) -> bool {
+        self.held.keys().any(|slot| self.node(*slot).is_none())
+    }
+
+    /// Whether something for the same execution waits that came earlier than this.
+    pub fn waits_before(&self, slot: u16, sequence: u64, call: &Call) -> bool {
+        let earlier = |part: &Request| {
+            part.call.id() == call.id() && part.route.as_ref().is_some_and(|route| route.sequence < sequence)
+        };
+        self.is_held(slot) && self.held[&slot].parts.iter().any(earlier)
     }
 
     /// Keeps a part of a call until its slot is at rest, and not before a moment.
