@@ -194,7 +194,7 @@ impl Batch {
 }
 
 /// What becomes of a refused call: it is over, or worth another try.
-fn refuse(
+pub fn refuse(
     waiting: Waiting,
     refusal: Refusal,
     sent_with: Dialect,
