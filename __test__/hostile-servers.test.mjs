@@ -5,10 +5,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { runScript } from "./support/child.mjs";
 import { startFakeRedis } from "./support/fake-redis.mjs";
 import { createRandom } from "./support/random.mjs";
-import { privateRedis, sharedRedis } from "./support/redis.mjs";
-import { rejectionOf, temporaryClient, temporaryStore } from "./support/temporary.mjs";
-
-const { newId } = sharedRedis();
+import { outcomeOf, rejectionOf, temporaryStore } from "./support/temporary.mjs";
 
 const COMMAND_TIMEOUT_MS = 1000;
 /** What a busy machine may add to a deadline. */
@@ -194,35 +191,31 @@ describe("a server that says too much", () => {
   });
 });
 
-describe("a hash larger than can be read", () => {
-  it("is refused with its key, leaves the connection's other calls alone, and does not take the memory", async () => {
-    const server = await privateRedis();
-    const admin = temporaryClient(server);
-    const id = newId();
-    const fill = "redis.call('HSET', KEYS[1], ARGV[1], '\"' .. string.rep(ARGV[2], 10000) .. '\"')";
-    for (const task of ["one", "two"]) await admin.eval(fill, 1, `${id}-results`, task, "x".repeat(28_000));
-    // A name that grows to six times its length as JSON: read, but longer than a string of JavaScript can be.
-    const name = "redis.call('HSET', KEYS[1], string.rep(ARGV[1], 10000), '1')";
-    await admin.eval(name, 1, `${id}-named-results`, "\u0001".repeat(10_000));
-    await admin.hset(`${id}-small-results`, "task", "1");
-    const script = `
-      const store = createRedisStore(args.url, { commandTimeout: 25_000 });
-      const ending = (call) => call.catch(({ name, code, key, message }) => ({ name, code, key, message }));
-      const calls = [args.id, args.id + "-small", args.id + "-named"].map((id) => ending(store.getExecutionTaskResults(id)));
-      const begun = ending(store.beginExecution(args.id));
-      console.log(JSON.stringify([await Promise.all(calls), await begun, process.resourceUsage().maxRSS / 1024]));
-      await store.close();
-    `;
-    const { code, lines, errors } = await runScript(script, { args: { url: server.url, id } });
-    expect(code, errors).toBe(0);
-    const [[large, small, named], begun, memory] = JSON.parse(lines[0]);
-    expect(large).toMatchObject({ name: "RedisStoreError", code: "ERR_REDIS_REPLY", key: `${id}-results` });
-    expect(large.message).toContain(`"${id}-results" is larger than 512 MB`);
-    expect(small).toEqual({ task: 1 });
-    expect(named).toMatchObject({ name: "RedisStoreError", code: "ERR_REDIS_PARSE", key: `${id}-named-results` });
-    expect(named.message).toContain("longer than a string of JavaScript can be");
-    // What it would have carried along is not read, and the call is made all the same.
-    expect(begun ?? null).toBe(null);
-    expect(memory).toBeLessThan(2500);
+describe("an answer larger than can be read", () => {
+  const TOO_LARGE = '*4\r\n$3\r\n"a"\r\n$1\r\n1\r\n$3\r\n"b"\r\n$536870912\r\n';
+
+  it("fails its own call at once, with the key, and the others are made again", async () => {
+    const fake = await startHostile(({ command: [name, key] }) => {
+      if (name === "HGETALL") return key === "large-results" ? TOO_LARGE : "*2\r\n$4\r\ntask\r\n$1\r\n1\r\n";
+      return "$4\r\ntrue\r\n";
+    });
+    const store = temporaryStore({ host: fake.host, port: fake.port }, { readAhead: false });
+    const ids = ["before", "large", "after"];
+    const [before, large, after] = await Promise.all(ids.map((id) => outcomeOf(store.getExecutionTaskResults(id))));
+    expect([before.value, after.value]).toEqual([{ task: 1 }, { task: 1 }]);
+    expect(large.error).toMatchObject({ name: "RedisStoreError", code: "ERR_REDIS_REPLY", key: "large-results" });
+    expect(large.error.message).toContain('"large-results" is larger than 512 MB');
+    expect(await store.isExecutionInProgress("large")).toBe(true);
+    expect(fake.connections).toBe(2);
+  });
+
+  it("does not fail a call that only carried the question along", async () => {
+    const fake = await startHostile(({ command: [name] }) => {
+      if (name === "HGETALL") return TOO_LARGE;
+      return name === "SET" ? "$-1\r\n" : "$4\r\ntrue\r\n";
+    });
+    const store = temporaryStore({ host: fake.host, port: fake.port });
+    await store.beginExecution("large");
+    expect(await store.isExecutionInProgress("large")).toBe(true);
   });
 });

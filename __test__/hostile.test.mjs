@@ -88,7 +88,6 @@ describe.each([NATIVE_INPUTS[0], CLIENT_INPUTS[0]])("a store over $name", (input
     ["100 000 deep", "[".repeat(100_000) + "]".repeat(100_000)],
     ["100 000 deep in objects", '{"a":'.repeat(100_000) + 1 + "}".repeat(100_000)],
     ["a million numbers", `[${"0,".repeat(999_999)}0]`],
-    ["64 MB of text", `"${"x".repeat(64 * 1024 * 1024)}"`],
   ])("reads what the engine can parse, and rejects the rest: %s", async (_, json) => {
     const id = newId();
     await admin.hset(`${id}-results`, "task", json);
@@ -104,7 +103,6 @@ describe.each([NATIVE_INPUTS[0], CLIENT_INPUTS[0]])("a store over $name", (input
   });
 
   it.each([
-    ["64 MB of text", () => "y".repeat(64 * 1024 * 1024)],
     ["a million values", () => Array.from({ length: 1_000_000 }, (_, index) => index)],
     ["an array that is almost all holes", () => Object.assign([], { 999999: -0 })],
   ])("stores %s", async (_, make) => {
@@ -148,7 +146,11 @@ describe.each([NATIVE_INPUTS[0], CLIENT_INPUTS[0]])("a store over $name", (input
           get getter() {
             call("getter");
             for (let index = 0; index < 1000; index++) made.push(store.isExecutionInProgress(inner));
-            return new Proxy([1], { get: (target, key) => (key === "0" && call("trap"), target[key]) });
+            const get = (target, key) => {
+              if (key === "0") call("trap");
+              return target[key];
+            };
+            return new Proxy([1], { get });
           },
         };
       },
@@ -174,10 +176,20 @@ describe.each([NATIVE_INPUTS[0], CLIENT_INPUTS[0]])("a store over $name", (input
       if (expected.error) {
         expect(error, JSON.stringify(text.toString())).toMatchObject({ code: "ERR_REDIS_PARSE", taskId: "task" });
       } else {
-        expect(JSON.stringify(value)).toBe(JSON.stringify({ before: 1, task: expected.value, x: 2 }));
+        expect(JSON.stringify(value.task)).toBe(JSON.stringify(expected.value));
+        expect({ ...value, task: undefined }).toEqual({ before: 1, task: undefined, x: 2 });
       }
     }
   });
+});
+
+it("stores and reads 64 MB of text", async () => {
+  const { store, release } = openStore(NATIVE_INPUTS[0], { url }, { commandTimeout: 60_000 });
+  const [id, text] = [newId(), "y".repeat(64 * 1024 * 1024)];
+  await store.commitExecutionTaskResult(id, "task", text);
+  expect(await admin.hstrlen(`${id}-results`, "task")).toBe(text.length + 2);
+  expect((await store.getExecutionTaskResult(id, "task")) === text).toBe(true);
+  await release();
 });
 
 function attempt(action) {
