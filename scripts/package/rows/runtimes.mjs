@@ -1,0 +1,45 @@
+/**
+ * Runtimes: the package required and imported on each, against a real Redis, in a process that has to end by itself.
+ */
+import { join } from "node:path";
+import { check } from "../projects.mjs";
+import { NODE_VERSIONS, NPM_TOOLS, nodeBinary, npmTool } from "../tools.mjs";
+
+/** @type {import("../rows.mjs").Row[]} */
+export const RUNTIME_ROWS = [
+  ...NODE_VERSIONS.map((version) => ({
+    name: `node-${version.split(".")[0]}`,
+    title: `Node.js ${version.split(".")[0]}: require, import`,
+    async run(context) {
+      await checkBoth(context, [await nodeBinary(version)]);
+      return version;
+    },
+  })),
+  {
+    name: "bun",
+    title: "Bun: require, import",
+    async run(context) {
+      const [name, version] = NPM_TOOLS.bun;
+      const modules = await npmTool(name, version);
+      const platform = `bun-linux-${process.arch === "arm64" ? "aarch64" : process.arch}`;
+      await checkBoth(context, [join(modules, "@oven", platform, "bin", "bun"), "run"]);
+      return version;
+    },
+  },
+  {
+    name: "deno",
+    title: "Deno: require, import",
+    async run(context) {
+      const [name, version] = NPM_TOOLS.deno;
+      const modules = await npmTool(name, version);
+      const binary = join(modules, "@deno", `linux-${process.arch}-glibc`, "deno");
+      await checkBoth(context, [binary, "run", "--allow-all", "--no-prompt"]);
+      return version;
+    },
+  },
+];
+
+async function checkBoth(context, command) {
+  const home = await context.npmProject();
+  for (const file of ["require.cjs", "import.mjs"]) await check(home, [...command, file], context);
+}
