@@ -1,8 +1,10 @@
 /**
- * Builds the addon for the oldest glibc, as a release does.
+ * Builds the addon for the oldest glibc, as a release does. `node scripts/package/build.mjs [TRIPLE]` builds it for this
+ * processor, or for a target such as `armv7-unknown-linux-gnueabihf`.
  */
-import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseTriple } from "@napi-rs/cli";
 import { ROOT } from "../setup.mjs";
 import { DEADLINES, execute } from "./execute.mjs";
 import { GLIBC_FLOOR } from "./glibc-floor.mjs";
@@ -11,17 +13,18 @@ import { cached } from "./workspace.mjs";
 
 const TRIPLES = { x64: "x86_64-unknown-linux-gnu", arm64: "aarch64-unknown-linux-gnu" };
 
-/** @returns {Promise<string>} the path of the addon */
-export async function buildForOldestGlibc() {
+/**
+ * @param {string} [triple] a Linux target with glibc
+ * @returns {Promise<string>} the path of the addon
+ */
+export async function buildForOldestGlibc(triple = TRIPLES[process.arch]) {
   const env = await zigbuildEnvironment();
   const output = cached("addon");
   const napi = join(ROOT, "node_modules", "@napi-rs", "cli", "dist", "cli.js");
   const args = ["build", "--platform", "--release", "--cross-compile", "--no-js", "--dts", "binding.d.ts"];
-  args.push("--target", `${TRIPLES[process.arch]}.${GLIBC_FLOOR}`, "--target-dir", cached("target"));
-  args.push("--output-dir", output);
+  args.push("--target", `${triple}.${GLIBC_FLOOR}`, "--target-dir", cached("target"), "--output-dir", output);
   await execute(process.execPath, [napi, ...args], { cwd: ROOT, env, deadline: DEADLINES.build });
-  return join(
-    output,
-    readdirSync(output).find((name) => name.endsWith(`.linux-${process.arch}-gnu.node`)),
-  );
+  return join(output, `idioteque-redis.${parseTriple(triple).platformArchABI}.node`);
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(await buildForOldestGlibc(process.argv[2]));
