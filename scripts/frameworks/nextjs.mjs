@@ -127,6 +127,8 @@ export async function nextjsRows({ main, registry, redis, redisUrl }) {
 }
 
 async function orderThrough(url, server, redis) {
+  const page = await (await fetch(url)).text();
+  if (!page.includes("Place an order")) throw new Error(`The page has no button:\n${page}`);
   const uninvited = await fetch(`${url}/api/worker`, { method: "POST", body: "{}" });
   if (uninvited.status !== 401) throw new Error(`The worker's route answers ${uninvited.status} to anybody`);
   const { id } = await (await fetch(`${url}/api/orders`, { method: "POST" })).json();
