@@ -1,6 +1,6 @@
 "use strict";
-// What an installed package has to show on every runtime: the eight calls, a ttl, errors, and closing. The process is then
-// to end by itself. Runs on Node.js 16, Bun and Deno alike.
+// What an installed package has to show on every runtime: the eight calls, a ttl, errors, and closing. The process is
+// then to end by itself. Runs on Node.js 16, Bun and Deno alike.
 
 const assert = require("node:assert");
 const { createConnection } = require("node:net");
