@@ -41,6 +41,11 @@ const PROGRAMS = {
     else if (command === "install" && name !== undefined) expect(name).toBe(packageName);
     else expect(["ci", "install", "test"]).toContain(command);
   },
+  npx: (args, document) => {
+    expect(args.slice(0, 2)).toEqual(["vitest", "run"]);
+    expect(isBeside(document, args[2]), args[2]).toBe(true);
+  },
+  cargo: ([command]) => expect(["build", "clippy", "fmt", "test"]).toContain(command),
   node: ([path], document) => expect(isBeside(document, path), path).toBe(true),
   cp: ([path], document) => expect(isBeside(document, path), path).toBe(true),
 };
