@@ -456,8 +456,8 @@ export declare function createRedisStore(redis?: RedisInput, options?: RedisStor
  *   than 512 MB or (`reply` is `"UNEXPECTED"`) of the wrong kind
  * - `ERR_REDIS_OVERLOADED`: `maxPending` calls or 256 MiB were in flight already; nothing was sent
  * - `ERR_REDIS_CLOSED`: the store was closed; nothing was sent
- * - `ERR_REDIS_LOAD`: the addon cannot be loaded on this machine; the message says why and what to do. The only one that
- *   `import` or `require` of the package throws, and `createRedisStore` in a bundle for a browser or an edge runtime
+ * - `ERR_REDIS_LOAD`: the addon cannot be loaded on this machine; the message says why and what to do. Thrown by
+ *   `import` and `require`, and by `createRedisStore` in a bundle for a browser or an edge runtime
  */
 export type RedisStoreErrorCode =
   | "ERR_REDIS_CONFIG"

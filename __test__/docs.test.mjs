@@ -5,16 +5,18 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { createRedisStore } from "../index.js";
 import { anchors, links } from "../scripts/markdown.mjs";
+import { startMasters } from "./support/cluster.mjs";
 import { allDocuments, openWorkshop } from "./support/document.mjs";
-import { privateRedis } from "./support/redis.mjs";
+import { eventually, privateRedis } from "./support/redis.mjs";
+import { MASTER, startSentinels } from "./support/sentinels.mjs";
 import { temporaryStore } from "./support/temporary.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const read = (path) => readFileSync(join(ROOT, path), "utf8");
-const { name: packageName, scripts } = JSON.parse(read("package.json"));
+const packageName = "@idioteque/redis";
 const documents = allDocuments();
 const textOf = (path) => documents.find((document) => document.path === path).text;
 
@@ -34,13 +36,32 @@ const CONFIGURATIONS = {
 
 /** Programs that a block for the shell may call, and what can be said of their arguments without calling them. */
 const PROGRAMS = {
-  npm: ([command, ...rest]) => {
-    if (command === "run") expect(scripts).toHaveProperty([rest[0]]);
-    else if (command === "install") expect(rest).toContain(packageName);
-    else expect(["ci", "test"]).toContain(command);
+  npm: ([command, name], document) => {
+    if (command === "run") expect(scriptsBeside(document)).toContain(name);
+    else if (command === "install" && name !== undefined) expect(name).toBe(packageName);
+    else expect(["ci", "install", "test"]).toContain(command);
   },
-  node: ([path]) => expect(existsSync(join(ROOT, path)), path).toBe(true),
+  npx: (args, document) => {
+    expect(args.slice(0, 2)).toEqual(["vitest", "run"]);
+    expect(isBeside(document, args[2]), args[2]).toBe(true);
+  },
+  cargo: ([command]) => expect(["build", "clippy", "fmt", "test"]).toContain(command),
+  node: ([path], document) => expect(isBeside(document, path), path).toBe(true),
+  cp: ([path], document) => expect(isBeside(document, path), path).toBe(true),
 };
+
+/** A path in a page of documentation is one in the checkout; an example is a directory of its own. */
+function homeOf(document) {
+  return document.startsWith("examples/") ? dirname(document) : ".";
+}
+
+function isBeside(document, path) {
+  return existsSync(join(ROOT, homeOf(document), path));
+}
+
+function scriptsBeside(document) {
+  return Object.keys(JSON.parse(read(join(homeOf(document), "package.json"))).scripts);
+}
 
 let server;
 let admin;
@@ -75,20 +96,22 @@ const TRIALS = {
 
   ts: (block) => workshop.check(block),
 
-  sh({ code }) {
+  sh({ code, document }) {
     for (const line of code.trim().split("\n")) {
       const words = line.replace(/#.*$/, "").trim().split(/\s+/);
       const program = words.find((word) => !/^[A-Z_]+=/.test(word));
       expect(PROGRAMS).toHaveProperty([program]);
-      PROGRAMS[program](words.slice(words.indexOf(program) + 1));
+      PROGRAMS[program](words.slice(words.indexOf(program) + 1), document);
     }
   },
 
   async redis({ code }) {
     for (const line of code.trim().split("\n")) {
-      const [command, ...args] = line.split(" ");
-      expect(await admin.call(command, ...args)).toBe("OK");
-      if (line.startsWith("ACL SETUSER")) await liveAs(args[1], line.match(/>(\S+)/)[1]);
+      const [, username, password] = /^ACL SETUSER (\w+) on >(\w+) /.exec(line);
+      const allow = (server) => server.call(...line.split(" "));
+      if (line.includes("+cluster|")) await allowedInCluster(allow, username, password);
+      else if (line.includes("+sentinel|")) await allowedOnSentinels(allow, username, password);
+      else await allowedOnServer(allow, username, password);
     }
   },
 
@@ -101,23 +124,44 @@ const TRIALS = {
   },
 };
 
-/** Everything that a store does, as a user of the server who may do just that, with a name and another database. */
-async function liveAs(username, password) {
+/** A user of one server, with a name and another database. */
+async function allowedOnServer(allow, username, password) {
+  await allow(admin);
   const { host, port } = server;
-  const options = { ttl: 60_000, slidingTtl: true };
-  const store = temporaryStore({ host, port, username, password, db: 1, connectionName: "shop" }, options);
+  await liveAs(username, [admin], { host, port, username, password, db: 1, connectionName: "shop" });
+}
+
+async function allowedInCluster(allow, username, password) {
+  const cluster = await startMasters({ masters: 1, replicas: 0 });
+  onTestFinished(cluster.stop);
+  const servers = cluster.nodes.map((node) => node.admin);
+  for (const one of servers) await allow(one);
+  await liveAs(username, servers, { rootNodes: cluster.startup, defaults: { username, password } });
+}
+
+async function allowedOnSentinels(allow, sentinelUsername, sentinelPassword) {
+  const { sentinels, addresses, stop } = await startSentinels({ replicas: 0, sentinels: 1 });
+  onTestFinished(stop);
+  const servers = sentinels.map(({ ask }) => ({ call: ask }));
+  for (const one of servers) await allow(one);
+  await liveAs(sentinelUsername, servers, { sentinels: addresses, name: MASTER, sentinelUsername, sentinelPassword });
+}
+
+/** Everything that a store does, as a user who may do what the documentation says; none of it is refused. */
+async function liveAs(username, servers, settings) {
+  const store = temporaryStore(settings, { ttl: 60_000, slidingTtl: true });
   await store.beginExecution("run");
   await store.beginExecutionTask("run", "step");
   expect(await store.isExecutionTaskInProgress("run", "step")).toBe(true);
   // The next connection has to do without what was allowed only once.
-  await admin.call("CLIENT", "KILL", "USER", username);
+  const killed = async (one) => (await one.call("CLIENT", "KILL", "USER", username)) > 0;
+  for (const one of servers) await eventually(() => killed(one), { message: `a connection of ${username}` });
   await store.commitExecutionTaskResult("run", "step", 1);
   expect(await store.getExecutionTaskResult("run", "step")).toBe(1);
   expect(await store.getExecutionTaskResults("run")).toEqual({ step: 1 });
   await store.disposeExecution("run");
   expect(await store.isExecutionInProgress("run")).toBe(false);
-  const refused = (await admin.call("ACL", "LOG")).length;
-  expect(refused, "commands that the server refused").toBe(0);
+  for (const one of servers) expect(await one.call("ACL", "LOG")).toEqual([]);
 }
 
 describe.each(documents.filter(({ blocks }) => blocks.length > 0))("the code in $path", ({ blocks }) => {
@@ -141,7 +185,7 @@ describe.each(documents)("$path", ({ path, text }) => {
   test("its links lead somewhere", () => {
     const broken = links(text).filter(({ target }) => {
       if (/^https?:/.test(target)) return !URL.canParse(target);
-      const [file, anchor] = target.split("#");
+      const [file, anchor] = decodeURI(target).split("#");
       const found = file === "" ? path : relative(ROOT, join(ROOT, dirname(path), file));
       if (!existsSync(join(ROOT, found))) return true;
       return anchor !== undefined && !anchors(read(found)).has(anchor);
@@ -151,7 +195,7 @@ describe.each(documents)("$path", ({ path, text }) => {
 
   test("its scripts exist", () => {
     const named = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, script]) => script);
-    expect(named.filter((script) => !Object.hasOwn(scripts, script))).toEqual([]);
+    expect(scriptsBeside(path)).toEqual(expect.arrayContaining(named));
   });
 
   test("its error codes exist", () => {

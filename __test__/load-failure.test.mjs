@@ -108,6 +108,17 @@ describe("where the addon cannot be loaded", () => {
     expect(message).toContain("serverExternalPackages");
   });
 
+  it("says that it may not look, where it may not", async () => {
+    const { load } = installCopy({ packages: { [target]: bytes } });
+    const forbid = (words) => `
+      const fs = require("fs");
+      fs.existsSync = () => { throw new Error(${JSON.stringify(words)}); };
+      process.dlopen = () => { throw new Error("no"); };`;
+    const onDeno = await load({ before: forbid('Requires read access to "/x", run again with the --allow-read flag') });
+    expect(onDeno.message).toContain("Start Deno with --allow-ffi --allow-read --allow-env");
+    expect((await load({ before: forbid("not now") })).message).toContain("Why cannot be found out: not now.");
+  });
+
   it("says something useful also where its own loader is not there", async () => {
     const { message, causes } = await installCopy({ without: ["binding.js"] }).load();
     expect(message).toContain(`@idioteque/redis-${target}`);
@@ -155,7 +166,8 @@ describe("where there is no Node.js", () => {
   it("sends the bundlers of edge runtimes, Workers and browsers elsewhere, and Node.js to the addon", () => {
     const conditions = PACKAGE.exports["."];
     for (const name of ["edge-light", "workerd", "browser"]) expect(conditions[name]).toBe("./unsupported.js");
-    // The first that a bundler knows is taken: what is for Node.js and the browser at once, as Electron is, can load it.
+    // The first that a bundler knows is taken: what is for Node.js and the browser at once, as Electron is, can load
+    // it.
     expect(Object.keys(conditions).slice(0, 2)).toEqual(["types", "node"]);
     expect(conditions.default).toBe("./index.js");
   });

@@ -10,6 +10,7 @@ import { contenders } from "./rivals.mjs";
 
 const BEGIN = "<!-- bench:begin -->";
 const END = "<!-- bench:end -->";
+const ARROWS = "↑ more is better, ↓ less is better.";
 
 /**
  * @param {object} report what `run.mjs --json` wrote
@@ -23,7 +24,9 @@ function renderHeadlines(report) {
     return found;
   });
   const rows = cases.map((one) => [`${one.title} ${arrow(one)}`, ...comparison(one)]);
-  return [...table(["", "ours", "baseline", "ours ÷ baseline"], rows), ...notes(report)].join("\n");
+  return [...table(["", "ours", "baseline", "ours ÷ baseline"], rows), "", ARROWS, describeRun(report).join(" ")].join(
+    "\n",
+  );
 }
 
 /**
@@ -38,7 +41,8 @@ function renderAll(report) {
     ...comparison(one),
     ...rivals.map((rival) => (one.rivals[rival] ? formatRatio(one.rivals[rival].ratio) : "")),
   ]);
-  return [...table(header, rows), ...notes(report)].join("\n");
+  const note = `${ARROWS} The baseline is the reference store on ioredis, except where a row names another.`;
+  return [...table(header, rows), "", note, describeRun(report).join(" ")].join("\n");
 }
 
 function comparison({ ours, baseline, unit, ratio, better }) {
@@ -54,14 +58,6 @@ function arrow({ better }) {
 function table(header, rows) {
   const line = (cells) => `| ${cells.join(" | ")} |`;
   return [line(header), line(header.map((_, column) => (column === 0 ? "---" : "---:"))), ...rows.map(line)];
-}
-
-function notes(report) {
-  return [
-    "",
-    "↑ more is better, ↓ less is better. The baseline is the reference store on ioredis, except where a row names another.",
-    describeRun(report).join(" "),
-  ];
 }
 
 /**

@@ -15,6 +15,7 @@ const OLDEST_NODE = Number(/\d+/.exec(engines.node)[0]);
  * @typedef {object} Findings
  * @property {import("./machine.js").Machine} machine
  * @property {string} home the directory of `index.js`
+ * @property {string} [override] what the environment names in place of the addon
  * @property {string[]} said a line for each thing that the loader had to say
  * @property {import("./failure.js").Candidate[]} candidates
  * @property {string[]} installed targets whose packages are installed
@@ -33,6 +34,16 @@ function diagnose(findings) {
     problem: "The addon is there, but the system refuses to load it.",
     remedy: `${INSTALL_AGAIN} If that does not help, what the loader says below tells more.`,
   };
+}
+
+/**
+ * @param {string[]} said what the loader had to say, and what went wrong when more was to be found out
+ * @returns {{ problem: string, remedy: string }}
+ */
+function diagnoseUnseen(said) {
+  return (
+    switchedOff({ said }) ?? { problem: `Why cannot be found out: ${said[said.length - 1]}.`, remedy: INSTALL_AGAIN }
+  );
 }
 
 function wrongRuntime({ machine }) {
@@ -56,18 +67,18 @@ function switchedOff({ said }) {
       remedy: "Start Node.js without --no-addons; with the permission model, add --allow-addons.",
     };
   }
-  if (!said.some((line) => /requires (ffi|all) access/i.test(line))) return undefined;
+  if (!said.some((line) => /requires \w+ access/i.test(line))) return undefined;
   return {
     problem: "This process may not load native addons.",
-    remedy: "Start Deno with --allow-ffi --allow-read --allow-env --allow-sys --allow-net, or with -A.",
+    remedy: "Start Deno with --allow-ffi --allow-read --allow-env, or with -A.",
   };
 }
 
-function overridden({ candidates }) {
-  if (!process.env.NAPI_RS_NATIVE_LIBRARY_PATH) return undefined;
+function overridden({ override, candidates }) {
+  if (!override) return undefined;
   const state = candidates[0].file === undefined ? "is not there" : "cannot be loaded";
   return {
-    problem: `NAPI_RS_NATIVE_LIBRARY_PATH names ${candidates[0].name}, which ${state}.`,
+    problem: `NAPI_RS_NATIVE_LIBRARY_PATH names ${override}, which ${state}.`,
     remedy: "Unset NAPI_RS_NATIVE_LIBRARY_PATH, or let it name an addon that was built for this machine.",
   };
 }
@@ -164,4 +175,4 @@ function refused({ machine, said }) {
   return undefined;
 }
 
-module.exports = { diagnose };
+module.exports = { diagnose, diagnoseUnseen };

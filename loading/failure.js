@@ -5,7 +5,7 @@
 const { existsSync } = require("node:fs");
 const { createRequire } = require("node:module");
 const { join } = require("node:path");
-const { diagnose } = require("./diagnosis.js");
+const { diagnose, diagnoseUnseen } = require("./diagnosis.js");
 const { describeMachine, thisMachine } = require("./machine.js");
 const { SUPPORTED, installedPackages, packageName } = require("./packages.js");
 
@@ -21,8 +21,7 @@ const { SUPPORTED, installedPackages, packageName } = require("./packages.js");
 function loadFailure(cause, { home, RedisStoreError }) {
   const machine = thisMachine();
   const said = messagesOf(cause);
-  const candidates = candidatesFor(machine, home);
-  const { problem, remedy } = diagnose({ machine, home, said, candidates, installed: installedPackages(home) });
+  const { problem, remedy, candidates } = investigate(machine, home, said);
   const message = [
     `@idioteque/redis could not load its native addon on ${describeMachine(machine)}.`,
     problem,
@@ -33,6 +32,18 @@ function loadFailure(cause, { home, RedisStoreError }) {
   return new RedisStoreError(message, { code: "ERR_REDIS_LOAD", cause });
 }
 
+/** A process without permissions may not even look: then what it says about that is all there is. */
+function investigate(machine, home, said) {
+  try {
+    const override = process.env.NAPI_RS_NATIVE_LIBRARY_PATH;
+    const candidates = candidatesFor(machine, home, override);
+    const installed = installedPackages(home);
+    return { candidates, ...diagnose({ machine, home, said, override, candidates, installed }) };
+  } catch (error) {
+    return { candidates: [], ...diagnoseUnseen([...said, error.message]) };
+  }
+}
+
 /**
  * @typedef {object} Candidate a place where the addon may be
  * @property {string} name how a person knows it: a path or a package
@@ -40,8 +51,7 @@ function loadFailure(cause, { home, RedisStoreError }) {
  */
 
 /** @returns {Candidate[]} in the order in which the loader tries them */
-function candidatesFor(machine, home) {
-  const override = process.env.NAPI_RS_NATIVE_LIBRARY_PATH;
+function candidatesFor(machine, home, override) {
   if (override) return [{ name: override, file: existsSync(override) ? override : undefined }];
   if (!SUPPORTED.includes(machine.target)) return [];
   const built = join(home, `idioteque-redis.${machine.target}.node`);

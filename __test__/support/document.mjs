@@ -4,7 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { promisify } from "node:util";
 import { codeBlocks } from "../../scripts/markdown.mjs";
 import { ROOT } from "../../scripts/setup.mjs";
@@ -62,13 +62,12 @@ const WORKER = JSON.stringify(join(ROOT, "examples/worker.mjs"));
 /**
  * @typedef {import("../../scripts/markdown.mjs").CodeBlock & { document: string }} Block `document` is a path in the checkout
  *
- * @returns {{ path: string, text: string, blocks: Block[] }[]} all documents, README.md first
+ * @returns {{ path: string, text: string, blocks: Block[] }[]} all documents
  */
 export function allDocuments() {
-  const inRoot = readdirSync(ROOT).filter((name) => name.endsWith(".md"));
-  const inDocs = readdirSync(join(ROOT, "docs")).filter((name) => name.endsWith(".md"));
-  const paths = [...inRoot.sort((a, b) => (a === "README.md" ? -1 : b === "README.md" ? 1 : a < b ? -1 : 1))];
-  return [...paths, ...inDocs.map((name) => `docs/${name}`)].map((path) => {
+  const pages = (dir) => readdirSync(join(ROOT, dir)).filter((name) => name.endsWith(".md"));
+  const paths = ["", "docs", "examples/nextjs"].flatMap((dir) => pages(dir).map((name) => posix.join(dir, name)));
+  return paths.map((path) => {
     const text = readFileSync(join(ROOT, path), "utf8");
     return { path, text, blocks: codeBlocks(text).map((block) => ({ ...block, document: path })) };
   });

@@ -79,7 +79,7 @@ async function load(dir, { before = "", nodeOptions = [], env = {} } = {}) {
     const causesOf = (error) => (error ? [error.message, ...causesOf(error.cause)] : []);
     const show = (result) => console.log(JSON.stringify(result));
     try { show({ type: typeof require("${NAME}").createRedisStore }); }
-    catch (error) { show({ name: error.name, message: error.message, code: error.code, causes: causesOf(error.cause) }); }`;
+    catch ({ name, message, code, cause }) { show({ name, message, code, causes: causesOf(cause) }); }`;
   const { stdout } = await run(process.execPath, [...nodeOptions, "--eval", code], {
     cwd: dir,
     env: { ...process.env, ...env },

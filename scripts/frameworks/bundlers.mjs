@@ -5,14 +5,13 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { codeBlocks } from "../markdown.mjs";
+import { execute } from "../package/execute.mjs";
+import { temporary } from "../package/workspace.mjs";
 import { ROOT } from "../setup.mjs";
 import { checkJournal, checkNothingLeft } from "./order.mjs";
-import { runNode } from "./program.mjs";
 import { install, readJson } from "./project.mjs";
 
 const GUIDE = "docs/deployment.md";
-const BUILD_DEADLINE_MS = 2 * 60_000;
-const RUN_DEADLINE_MS = 30_000;
 
 /** `file` is the configuration, `args` what Node.js is called with; `alone`: what was built has to do without packages. */
 const BUNDLERS = [
@@ -37,17 +36,17 @@ const BUNDLERS = [
  * @param {import("./run.mjs").Context} context
  * @returns {Promise<import("./run.mjs").Row[]>}
  */
-export async function bundlerRows({ dir, packed, redis, redisUrl }) {
-  const home = join(dir, "bundlers");
+export async function bundlerRows({ main, registry, redis, redisUrl }) {
+  const home = temporary("bundlers");
   const tools = readJson(join(ROOT, "scripts/frameworks/tools.json"));
   layOut(home);
-  await install(home, { dependencies: packed, devDependencies: tools });
+  await install(home, { dependencies: { [main.name]: main.version }, devDependencies: tools }, registry);
   const blocks = codeBlocks(readFileSync(join(ROOT, GUIDE), "utf8"));
 
   /** Runs the program in a directory, and looks at what it printed and left behind. */
   async function runMain(cwd) {
-    const [main] = readdirSync(cwd).filter((name) => /^main\.[cm]?js$/.test(name));
-    const output = await runNode([main], { cwd, env: { REDIS_URL: redisUrl }, deadline: RUN_DEADLINE_MS });
+    const [program] = readdirSync(cwd).filter((name) => /^main\.[cm]?js$/.test(name));
+    const output = await execute(process.execPath, [program], { cwd, env: { ...process.env, REDIS_URL: redisUrl } });
     checkJournal(output);
     if (!output.includes('{"event":"over","backend":"redis","inProgress":false}')) throw new Error(output);
     await checkNothingLeft(redis);
@@ -59,17 +58,17 @@ export async function bundlerRows({ dir, packed, redis, redisUrl }) {
     const dist = join(home, "dist");
     rmSync(dist, { recursive: true, force: true });
     writeFileSync(join(home, file), block.code);
-    await runNode(args, { cwd: home, deadline: BUILD_DEADLINE_MS });
+    await execute(process.execPath, args, { cwd: home });
     if (!alone) return runMain(dist);
-    cpSync(dist, join(dir, "alone"), { recursive: true });
-    return runMain(join(dir, "alone"));
+    cpSync(dist, temporary("alone"), { recursive: true });
+    return runMain(temporary("alone"));
   }
 
   /** What hosts like Vercel do: find the files that the program needs, and take only those along. */
   async function trace() {
     const { nodeFileTrace } = createRequire(join(home, "package.json"))("@vercel/nft");
     const { fileList } = await nodeFileTrace([join(home, "src/main.mjs")], { base: home });
-    const target = join(dir, "traced");
+    const target = temporary("traced");
     for (const path of fileList) cpSync(join(home, path), join(target, path), { verbatimSymlinks: true });
     return runMain(join(target, "src"));
   }

@@ -2,24 +2,21 @@
  * `npm run test:frameworks`: the packed package in Next.js and through bundlers, each time with a whole workflow on a real
  * Redis. Prints a table. Only built-in modules are loaded until the packages are installed.
  */
-import { mkdtempSync, realpathSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ensureRedisServer, startRedis } from "../redis-server.mjs";
-import { setup } from "../setup.mjs";
+import { addonFiles, setup } from "../setup.mjs";
 import { createTerminal } from "../terminal.mjs";
 
 const HELP = `npm run test:frameworks -- [bundlers] [nextjs]
 
-Packs the package, installs the tarballs into projects in a temporary directory, builds these with each bundler, and runs
-an order of ten steps in what was built. Without a name, both kinds of project are tried. What npm downloads is kept in
-node_modules/.cache.`;
+Packs the packages with the addon that was built for this machine, installs them into projects in a temporary folder,
+builds these with each bundler, and runs an order of ten steps in what was built. Without a name, both kinds of project are
+tried. What npm downloads is kept in node_modules/.cache.`;
 
 /**
  * @typedef {object} Context
- * @property {string} dir a temporary directory
- * @property {Record<string, string>} packed the tarballs, as dependencies
+ * @property {{ name: string, version: string }} main the package
+ * @property {string} registry the URL of a registry that has it, and its binary
  * @property {import("ioredis").Redis} redis for looking into the server
  * @property {string} redisUrl a server that nobody else uses
  *
@@ -42,17 +39,22 @@ async function main() {
 
   await setup(terminal);
   ensureRedisServer({ log: terminal.line });
-  const dir = realpathSync(mkdtempSync(join(tmpdir(), "idioteque-frameworks-")));
-  const server = await startRedis();
+  const { stageRelease } = await import("../package/stage.mjs");
+  const { startRegistry } = await import("../package/registry.mjs");
   const { Redis } = await import("ioredis");
+  const release = await stageRelease(addonFiles()[0]);
+  terminal.line(`  ${terminal.green("✓")} packed`);
+  const registry = await startRegistry([release.main, release.platform, ...release.others]);
+  const server = await startRedis();
   const redis = new Redis(server.url);
   try {
-    const failures = await tryAll(kinds, { dir, redis, redisUrl: server.url });
-    if (failures > 0) process.exitCode = 1;
+    const { name, version } = release.main.manifest;
+    const context = { main: { name, version }, registry: registry.url, redis, redisUrl: server.url };
+    if ((await tryAll(kinds, context)) > 0) process.exitCode = 1;
   } finally {
     redis.disconnect();
+    registry.stop();
     await server.stop();
-    rmSync(dir, { recursive: true, force: true });
   }
 }
 
@@ -68,14 +70,11 @@ function chooseKinds(names) {
 }
 
 async function tryAll(kinds, context) {
-  const { packTarballs } = await import("./project.mjs");
-  const packed = await packTarballs(join(context.dir, "packed"));
-  terminal.line(`  ${terminal.green("✓")} packed: ${Object.keys(packed).join(", ")}`);
   const failures = [];
   for (const [kind, load] of kinds) {
     const progress = terminal.progress(`installing ${kind}`);
     const rowsOf = await load();
-    const rows = await rowsOf({ ...context, packed }).finally(progress.end);
+    const rows = await rowsOf(context).finally(progress.end);
     for (const row of rows) {
       const error = await tryRow(row, context);
       if (error) failures.push({ row, error });

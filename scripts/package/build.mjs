@@ -1,6 +1,6 @@
 /**
- * Builds the addon for the oldest glibc, as a release does. `node scripts/package/build.mjs [TRIPLE]` builds it for this
- * processor, or for a target such as `armv7-unknown-linux-gnueabihf`.
+ * Builds the addon for the oldest glibc, as a release does. `node scripts/package/build.mjs [TRIPLE]` builds it for
+ * this processor, or for a target such as `armv7-unknown-linux-gnueabihf`.
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,6 +1,7 @@
 /**
- * Whether everything that names a version names the same one. `node scripts/package/check-version.mjs [TAG]` fails when it
- * does not, or when the tag of a release is for another. Plain Node.js, because it runs before anything is installed.
+ * Whether everything that names a version names the same one. `node scripts/package/check-version.mjs [TAG]` fails when
+ * it does not, or when the tag of a release is for another. Plain Node.js, because it runs before anything is
+ * installed.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

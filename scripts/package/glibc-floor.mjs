@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-/** What the published addons for glibc ask for: the glibc of RHEL 7, below that of every system that runs Node.js 18. */
+/** What the published addons for glibc ask for: the glibc of RHEL 7, the oldest that Node.js 16 runs with. */
 export const GLIBC_FLOOR = "2.17";
 
 /**

@@ -1,10 +1,10 @@
 /**
- * Puts beside each addon what has to be said about the code in it: our licence, the licences of the bundled crates, and a
- * list of them for machines (SBOM, CycloneDX 1.6). `node scripts/package/notices.mjs [NPM_DIR]` does it for every package
- * that `napi create-npm-dirs` has made.
+ * Puts beside each addon what has to be said about the code in it: our licence, the licences of the bundled crates, and
+ * a list of them for machines (SBOM, CycloneDX 1.6). `node scripts/package/notices.mjs [NPM_DIR]` does it for every
+ * package that `napi create-npm-dirs` has made.
  *
- * One walk over Cargo's own metadata gives both for just the target that is shipped; the tools that exist take a compiler
- * run of minutes to install.
+ * One walk over Cargo's own metadata gives both for just the target that is shipped; the tools that exist take a
+ * compiler run of minutes to install.
  */
 import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -11,7 +11,8 @@ const CHECKS = fileURLToPath(new URL("project", import.meta.url));
 
 /**
  * @typedef {object} Context what every row of the table is given
- * @property {{ main: import("./stage.mjs").Packed, platform: import("./stage.mjs").Packed }} release
+ * @property {string} addon the path of the addon
+ * @property {Awaited<ReturnType<import("./stage.mjs").stageRelease>>} release
  * @property {string} registry the URL of the registry that has our packages
  * @property {string} redisUrl
  * @property {() => Promise<string>} npmProject a project in which npm has installed the package

@@ -1,6 +1,6 @@
 /**
- * An npm registry on the loopback interface that has just our packages, so that package managers choose the platform's as
- * they do for users: by `os`, `cpu` and `libc` in a registry's answer.
+ * An npm registry on the loopback interface that has just our packages, so that package managers choose the platform's
+ * as they do for users: by `os`, `cpu` and `libc` in a registry's answer.
  */
 import { createHash } from "node:crypto";
 import { once } from "node:events";

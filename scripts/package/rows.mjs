@@ -10,8 +10,8 @@ import { RUNTIME_ROWS } from "./rows/runtimes.mjs";
  * @typedef {object} Row
  * @property {string} name for `--only`
  * @property {string} title
- * @property {(context: import("./projects.mjs").Context) => Promise<string>} run resolves with a version or a figure when it
- *   has worked
+ * @property {(context: import("./projects.mjs").Context) => Promise<string>} run resolves with a version or a figure
+ *   when it has worked
  */
 
 /** @type {[title: string, rows: Row[]][]} */
@@ -21,6 +21,3 @@ export const GROUPS = [
   ["Package managers", INSTALLER_ROWS],
   ["Test runners", RUNNER_ROWS],
 ];
-
-/** The kinds of machine that need a machine of that kind. */
-export const ELSEWHERE = "not here: built and tested on a machine of its own by the release workflow";

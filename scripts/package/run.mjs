@@ -1,6 +1,6 @@
 /**
- * `npm run test:package`: builds the addon as a release does, packs the packages, installs them into empty projects, and
- * tries them on every runtime, package manager and test runner that npm can bring here. Prints a table.
+ * `npm run test:package`: builds the addon as a release does, packs the packages, installs them into empty projects,
+ * and tries them on every runtime, package manager and test runner that npm can bring here. Prints a table.
  *
  * `--only NAME` tries one row, `--addon FILE` takes an addon instead of building one, `--write` puts the table into
  * docs/platforms.md.

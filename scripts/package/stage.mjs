@@ -14,6 +14,7 @@ const NAPI = join(ROOT, "node_modules", "@napi-rs", "cli", "dist", "cli.js");
 
 /**
  * @typedef {object} Packed a package that could be published
+ * @property {string} home the directory that it was packed from
  * @property {object} manifest its `package.json`
  * @property {string} tarball its path
  * @property {string[]} files what is in it, sorted
@@ -57,5 +58,5 @@ async function pack(home) {
   const tarball = join(home, filename);
   if (!existsSync(tarball)) throw new Error(`npm pack has not made ${tarball}`);
   const manifest = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
-  return { manifest, tarball, files: files.map(({ path }) => path).sort(), size, unpackedSize };
+  return { home, manifest, tarball, files: files.map(({ path }) => path).sort(), size, unpackedSize };
 }

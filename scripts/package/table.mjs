@@ -39,7 +39,8 @@ export function writePage(results) {
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   const { glibcVersionRuntime } = process.report.getReport().header;
   const date = new Date().toISOString().slice(0, 10);
-  const machine = `${process.platform}-${process.arch}, glibc ${glibcVersionRuntime}, kernel ${release().split("-")[0]}`;
+  const [kernel] = release().split("-");
+  const machine = `${process.platform}-${process.arch}, glibc ${glibcVersionRuntime}, kernel ${kernel}`;
   const caption = `${date}, @idioteque/redis ${version} on ${machine}.`;
   const page = readFileSync(PAGE, "utf8");
   const [before, after] = [page.slice(0, page.indexOf(BEGIN)), page.slice(page.indexOf(END))];

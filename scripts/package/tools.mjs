@@ -14,12 +14,16 @@ const ZIGBUILD_VERSION = "0.24.1";
 export const NPM_TOOLS = {
   attw: ["@arethetypeswrong/cli", "0.18.5"],
   bun: ["bun", "1.4.5"],
+  cyclonedx: ["@cyclonedx/cyclonedx-library", "10.3.0"],
   deno: ["deno", "2.9.6"],
   jest: ["jest", "30.5.2"],
   pnpm: ["pnpm", "10.34.8"],
   publint: ["publint", "0.3.25"],
   yarn: ["@yarnpkg/cli-dist", "4.18.1"],
 };
+
+/** What CycloneDX's library needs besides itself to check a file against the schema. */
+export const SCHEMA_CHECKERS = ["ajv@8.20.0", "ajv-formats@3.0.1", "ajv-formats-draft2019@1.6.1"];
 
 /** One of each line of Node.js since 16, and the newest. */
 export const NODE_VERSIONS = ["16.20.2", "18.20.8", "20.20.2", "22.23.3", "24.21.0", "26.10.0"];
@@ -29,15 +33,16 @@ export const NODE_VERSIONS = ["16.20.2", "18.20.8", "20.20.2", "22.23.3", "24.21
  *
  * @param {string} name
  * @param {string} version
+ * @param {string[]} [others] packages that it needs beside it
  * @returns {Promise<string>} the `node_modules` that it is in
  */
-export async function npmTool(name, version) {
+export async function npmTool(name, version, others = []) {
   const home = cached("npm", `${name.replace(/[@/]/g, "_")}-${version}`);
   const modules = join(home, "node_modules");
   if (existsSync(join(home, "complete"))) return modules;
   writeFileSync(join(home, "package.json"), '{ "private": true }\n');
-  const args = ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", `${name}@${version}`];
-  await execute("npm", args, { cwd: home, deadline: DEADLINES.install });
+  const args = ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save"];
+  await execute("npm", [...args, `${name}@${version}`, ...others], { cwd: home, deadline: DEADLINES.install });
   writeFileSync(join(home, "complete"), "");
   return modules;
 }

@@ -1,6 +1,6 @@
 /**
- * Where the package test keeps things: downloads and builds in a cache that outlives a run, projects in a temporary folder
- * that does not.
+ * Where the package test keeps things: downloads and builds in a cache that outlives a run, projects in a temporary
+ * folder that does not.
  */
 import { mkdirSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

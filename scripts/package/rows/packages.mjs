@@ -1,12 +1,15 @@
 /**
- * What the packages themselves have to be: contents, sizes, types, and the contract kept by what is installed from them.
+ * What the packages themselves have to be: contents, sizes, types, and the contract kept by what is installed from
+ * them.
  */
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { ROOT } from "../../setup.mjs";
 import { assertContents, assertNoInstallScripts, mainFiles, PLATFORM_LIMIT, platformFiles } from "../contents.mjs";
 import { execute } from "../execute.mjs";
 import { GLIBC_FLOOR, neededGlibc } from "../glibc-floor.mjs";
-import { NPM_TOOLS, npmTool } from "../tools.mjs";
+import { NPM_TOOLS, npmTool, SCHEMA_CHECKERS } from "../tools.mjs";
 
 const CONTRACT_DEADLINE_MS = 600_000;
 
@@ -57,6 +60,19 @@ export const PACKAGE_ROWS = [
       const modules = await npmTool(name, version);
       await execute(process.execPath, [join(modules, name, "dist", "index.js"), main.tarball], { cwd: ROOT });
       return version;
+    },
+  },
+  {
+    name: "sbom",
+    title: "The list of bundled crates, against the schema of CycloneDX 1.6",
+    async run({ release: { platform } }) {
+      const [name, version] = NPM_TOOLS.cyclonedx;
+      const modules = await npmTool(name, version, SCHEMA_CHECKERS);
+      const { Spec, Validation } = createRequire(join(modules, "file.js"))(name);
+      const sbom = readFileSync(join(platform.home, "sbom.cdx.json"), "utf8");
+      const problems = await new Validation.JsonStrictValidator(Spec.Version.v1dot6).validate(sbom);
+      if (problems !== null) throw new Error(JSON.stringify(problems));
+      return `${JSON.parse(sbom).components.length} crates`;
     },
   },
   {
