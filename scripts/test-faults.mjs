@@ -23,9 +23,17 @@ const TEST_DEADLINE = 900_000;
 /** What is checked test by test elsewhere: a line of the table each, with the tests that belong to it. */
 const ELSEWHERE = [
   {
-    scenario: "TLS: wrong authority, wrong host, expired, not yet valid, plaintext port, no common version, client certificate",
+    scenario:
+      "TLS: wrong authority, wrong host, expired, not yet valid, plaintext port, no common version, client certificate",
     file: "tls.test.mjs",
-    suites: ["the authorities", "a certificate", "the server's name", "the protocol's version", "what is not TLS", "TLS 1."],
+    suites: [
+      "the authorities",
+      "a certificate",
+      "the server's name",
+      "the protocol's version",
+      "what is not TLS",
+      "TLS 1.",
+    ],
     promise: "refused, with an error that says which",
   },
   {
@@ -76,7 +84,13 @@ async function main() {
 function vitest(results, env) {
   const all = ["__test__/faults/", ...new Set(ELSEWHERE.map(({ file }) => `__test__/${file}`))];
   const options = ["--no-file-parallelism", `--testTimeout=${TEST_DEADLINE}`, `--outputFile.json=${results}`];
-  const args = ["run", ...options, "--reporter=default", "--reporter=json", ...(positionals.length ? positionals : all)];
+  const args = [
+    "run",
+    ...options,
+    "--reporter=default",
+    "--reporter=json",
+    ...(positionals.length ? positionals : all),
+  ];
   const child = spawn(process.execPath, [join(ROOT, "node_modules", "vitest", "vitest.mjs"), ...args], {
     cwd: ROOT,
     env: { ...process.env, ...env },

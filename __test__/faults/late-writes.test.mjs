@@ -110,7 +110,9 @@ describe("a write that comes back after its connection was replaced", () => {
       await store.isExecutionInProgress(id);
       const old = proxy.connections.at(-1);
       old.hold(...(chance(0.5) ? ["toServer"] : ["toServer", "toClient"]));
-      const pending = Array.from({ length: pick([1, 2, 5, 50]) }, (_, index) => pick(writes)(store, id, `old ${index}`));
+      const pending = Array.from({ length: pick([1, 2, 5, 50]) }, (_, index) =>
+        pick(writes)(store, id, `old ${index}`),
+      );
       await eventually(() => old.held("toServer").includes(id), { message: "the writes at the proxy" });
       old.cutClient();
       await Promise.all(pending);

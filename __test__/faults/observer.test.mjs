@@ -71,7 +71,9 @@ it("shows neither mark nor result to nobody who looks at both at once", async ()
 it("shows neither to nobody who asks a store for the mark and then for the result, in a cluster", async () => {
   const commits = times(500, 10_000);
   const cluster = await startMasters({ replicas: 0 });
-  const [store, other] = [1, 2].map(() => temporaryStore(cluster.startup, { commandTimeout: 60_000, readAhead: false }));
+  const [store, other] = [1, 2].map(() =>
+    temporaryStore(cluster.startup, { commandTimeout: 60_000, readAhead: false }),
+  );
   try {
     const sees = async (id, task) =>
       (await other.isExecutionTaskInProgress(id, task)) || (await other.getExecutionTaskResult(id, task)) !== undefined;

@@ -74,7 +74,7 @@ class ProxiedConnection {
   constructor(client, target) {
     this.#client = client;
     this.#server = createConnection({ ...target, allowHalfOpen: true, noDelay: true });
-    this.#serverClosed = once(this.#server, "close");
+    this.#serverClosed = new Promise((resolve) => this.#server.once("close", resolve));
     // A cut connection may well report an error; what the other side makes of it is for the test to see.
     for (const socket of [this.#client, this.#server]) socket.on("error", () => {});
     this.#client.on("data", (bytes) => this.#pass("toServer", bytes));

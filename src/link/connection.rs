@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::alarm::Alarm;
+use super::attempts::Attempts;
 use super::batch::{Batch, Refused};
 use super::handshake::Identity;
 use super::live::{Live, connect};
@@ -93,12 +94,18 @@ impl Supervisor {
         let mut trouble = Trouble::connecting(&self.target.settings.address);
         // Whether a connection was made with the target's settings, so that they are complete.
         let mut proven = false;
+        let mut attempts = Attempts::default();
         loop {
-            let connecting = connect(self.target.clone(), proven, self.abandoned.clone());
-            trouble = match self.tend_until(pin!(connecting), &trouble).await {
+            let (target, abandoned) = (self.target.clone(), self.abandoned.clone());
+            let outcome = {
+                let connecting = attempts.outcome(move || connect(target.clone(), proven, abandoned.clone()));
+                self.tend_until(pin!(connecting), &trouble).await
+            };
+            trouble = match outcome {
                 None => return,
                 Some(Err(trouble)) => trouble,
                 Some(Ok((live, settings))) => {
+                    attempts.end();
                     (self.target.settings, proven) = (settings, true);
                     self.abandoned.clear();
                     let started = Instant::now();
@@ -113,12 +120,16 @@ impl Supervisor {
                 }
             };
             if let Trouble::Refused(error) = &trouble {
+                attempts.end();
                 let all = std::mem::take(&mut self.queue);
                 self.finished.extend(all.into_iter().map(|waiting| waiting.give_up(error.clone())));
                 backoff.reset();
             }
             if self.target.is_node {
                 self.hand_back(&trouble);
+            }
+            if attempts.any() {
+                continue;
             }
             let pause = tokio::time::sleep(backoff.next());
             if self.tend_until(pin!(pause), &trouble).await.is_none() {

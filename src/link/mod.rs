@@ -2,6 +2,7 @@
 //! answers back in batches. Knows nothing of N-API.
 
 mod alarm;
+mod attempts;
 mod batch;
 mod cluster;
 mod connection;
