@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../index.js";
 import { findRedisServer, freePort } from "../scripts/redis-server.mjs";
 import { createAuthority } from "./support/certificates.mjs";
+import { addSlots } from "./support/cluster.mjs";
 import { eventually } from "./support/redis.mjs";
 import { rejectionOf } from "./support/temporary.mjs";
 import { HOST, startTlsRedis } from "./support/tls.mjs";
@@ -61,16 +62,15 @@ describe("a cluster", () => {
       [0, 8191],
       [8192, 16383],
     ]) {
-      const bus = await freePort();
-      const cluster = ["--cluster-enabled", "yes", "--cluster-announce-ip", HOST, "--cluster-port", String(bus)];
+      const cluster = ["--cluster-enabled", "yes", "--cluster-announce-ip", HOST];
       const server = await startTlsRedis(authority, { args: [...cluster, "--tls-cluster", "yes"] });
       endings.push(server.stop);
       const admin = adminOf(server);
-      await admin.call("CLUSTER", "ADDSLOTSRANGE", first, last);
-      nodes.push({ server, admin, bus });
+      await addSlots(admin, first, last);
+      nodes.push({ server, admin });
     }
     const [one, other] = nodes;
-    await one.admin.call("CLUSTER", "MEET", HOST, other.server.tlsPort, other.bus);
+    await one.admin.call("CLUSTER", "MEET", HOST, other.server.tlsPort);
     const ready = async ({ admin }) => (await admin.call("CLUSTER", "INFO")).includes("cluster_slots_ok:16384");
     await eventually(async () => (await Promise.all(nodes.map(ready))).every(Boolean), { deadline: 30_000 });
     ports = nodes.map(({ server }) => server.tlsPort);

@@ -25,7 +25,7 @@ export const MASTER = "main";
  */
 export async function startSentinels({ replicas = 2, sentinels: count = 3, password } = {}) {
   const primary = await startRedis({ args: ["--repl-diskless-sync-delay", "0"] });
-  const args = ["--replicaof", `${HOST} ${primary.port}`, "--repl-diskless-sync-delay", "0"];
+  const args = ["--replicaof", HOST, String(primary.port), "--repl-diskless-sync-delay", "0"];
   const others = await Promise.all(Array.from({ length: replicas }, () => startRedis({ args })));
   const servers = [primary, ...others];
   const sentinels = await Promise.all(
