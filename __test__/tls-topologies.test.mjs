@@ -12,6 +12,7 @@ import { findRedisServer, freePort } from "../scripts/redis-server.mjs";
 import { createAuthority } from "./support/certificates.mjs";
 import { addSlots } from "./support/cluster.mjs";
 import { eventually } from "./support/redis.mjs";
+import { MASTER, replicasOf, startSentinels } from "./support/sentinels.mjs";
 import { rejectionOf } from "./support/temporary.mjs";
 import { HOST, startTlsRedis } from "./support/tls.mjs";
 
@@ -165,6 +166,29 @@ describe("sentinels", () => {
       const error = await refusal({ sentinels, name: "main", ...both(), ...distrust });
       expect(error.message).toContain("not from an authority that is trusted");
     }
+  });
+
+  it.each([
+    ["asked for", async (set) => set.sentinels[0].ask("SENTINEL", "FAILOVER", MASTER)],
+    ["after a crash", async (_set, primary) => primary.kill()],
+  ])("tell of a failover %s, and the store follows in TLS", async (_, begin) => {
+    const set = await startSentinels({ replicas: 1, authority });
+    endings.push(set.stop);
+    const store = createRedisStore({ sentinels: set.addresses, name: MASTER, ...both() }, { commandTimeout: 30_000 });
+    endings.push(() => store.close());
+    await store.commitExecutionTaskResult("followed", "before", 1);
+    // A new primary is only made of a replica that is known to be well.
+    const ready = async () => (await Promise.all(set.sentinels.map(replicasOf))).every((count) => count === 1);
+    await eventually(ready, { deadline: 30_000, message: "a replica that is well" });
+    const old = await set.primary();
+    await begin(set, old);
+    await eventually(async () => (await set.primary()) !== old, { deadline: 30_000, message: "the failover" });
+    const admin = adminOf(await set.primary());
+    const arrives = async () => {
+      await store.commitExecutionTaskResult("followed", "after", 2);
+      return (await admin.hget("followed-results", "after")) === "2";
+    };
+    await eventually(arrives, { deadline: 30_000, message: "a write on the new primary" });
   });
 
   it("leave no doubt whether the primary is spoken to in TLS", () => {
