@@ -290,7 +290,7 @@ describe("what does not pass is reported", () => {
     ["an answer that is no JSON", { status: 200, body: "<html>" }],
     ["an empty answer", { status: 200, body: "" }],
     ["an answer without a result", { status: 200, body: "{}" }],
-    ["a string that is not in the encoding asked for", { status: 200, body: '{"result":"true"}x' }],
+    ["a string that is not in the encoding asked for", { status: 200, body: '{"result":"no base64"}' }],
     ["a page of somebody else", { status: 404, body: "<html>Not Found</html>" }],
     ["a redirection", { status: 302, headers: { location: "https://example.com" }, body: "" }],
   ])("%s, never taken for nothing", async (_, fault) => {
