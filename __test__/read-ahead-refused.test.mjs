@@ -28,7 +28,7 @@ afterAll(() => admin?.disconnect());
 /** A store whose user may do what these rules allow. */
 async function openStore(...rules) {
   const name = newId("user");
-  await admin.acl("SETUSER", name, "on", `>${PASSWORD}`, "resetchannels", ...rules);
+  await admin.acl("SETUSER", name, "on", `>${PASSWORD}`, ...rules);
   const store = createRedisStore({ host: server.host, port: server.port, username: name, password: PASSWORD });
   stores.push(store);
   return store;

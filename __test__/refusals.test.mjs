@@ -1,5 +1,6 @@
 // What a store promises when the server answers, and refuses: which refusals are waited out, and which are reported at
 // once.
+import { rmSync } from "node:fs";
 import { inspect } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../scripts/redis-server.mjs";
@@ -208,6 +209,31 @@ describe("a refusal that passes", () => {
     expect(await store.getExecutionTaskResult(id, "task")).toBe("second");
   });
 
+  it("is waited out: NOREPLICAS, and what was asked later and already done is done again behind it", async () => {
+    const server = await privateRedis();
+    const admin = temporaryClient(server);
+    const proxy = await temporaryProxy(server);
+    const store = openStore(at(proxy));
+    const id = newId();
+    await store.isExecutionInProgress(id);
+    const [connection] = proxy.connections;
+    connection.hold("toServer", "toClient");
+    const first = store.commitExecutionTaskResult(id, "task", "first");
+    await eventually(() => connection.held("toServer").includes("EXEC"), { message: "the commit at the proxy" });
+    const { length } = connection.held("toServer");
+    const second = store.commitExecutionTaskResult(id, "task", "second");
+    await eventually(() => connection.held("toServer").split("EXEC").length === 3, { message: "both at the proxy" });
+    await admin.config("SET", "min-replicas-to-write", "1");
+    connection.release("toServer", length);
+    await refusedWith(admin, "NOREPLICAS", first);
+    await admin.config("SET", "min-replicas-to-write", "0");
+    connection.release("toServer");
+    await eventually(() => admin.hexists(`${id}-results`, "task"), { message: "the second one on the server" });
+    connection.release("toClient");
+    await Promise.all([first, second]);
+    expect(await store.getExecutionTaskResult(id, "task")).toBe("second");
+  });
+
   it("is waited out: LOADING, while the server reads its data after a restart", async () => {
     // Settings that the server has for its own tests: it takes its time over each key, and answers in between.
     const slowly = ["--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024"];
@@ -283,6 +309,23 @@ describe("a refusal that does not pass", atOnce, () => {
     expect(await store.getExecutionTaskResult(id, "task")).toBe(undefined);
     await admin.config("SET", "maxmemory", "0");
     await store.commitExecutionTaskResult(id, "task", 1);
+  });
+
+  it("is reported at once: MISCONF, with nothing of a commit applied", async () => {
+    const unable = await privateRedis();
+    const looking = temporaryClient(unable);
+    store = openStore(unable.url);
+    const id = newId();
+    await store.beginExecutionTask(id, "task");
+    rmSync(unable.dir, { recursive: true });
+    await looking.bgsave();
+    const failed = async () => (await looking.info("persistence")).includes("rdb_last_bgsave_status:err");
+    await eventually(failed, { message: "a save that fails" });
+    const error = await rejectionOf(store.commitExecutionTaskResult(id, "task", 1));
+    expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "MISCONF", executionId: id });
+    expect(error.message).toContain("cannot persist");
+    expect(await store.isExecutionTaskInProgress(id, "task")).toBe(true);
+    expect(await store.getExecutionTaskResult(id, "task")).toBe(undefined);
   });
 
   it.each([

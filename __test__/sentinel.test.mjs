@@ -5,7 +5,7 @@ import { createRedisStore } from "../index.js";
 import { freePort } from "../scripts/redis-server.mjs";
 import { eventually } from "./support/redis.mjs";
 import { secret } from "./support/secrets.mjs";
-import { MASTER, startSentinels } from "./support/sentinels.mjs";
+import { MASTER, replicasOf, startSentinels } from "./support/sentinels.mjs";
 
 let set;
 
@@ -171,8 +171,3 @@ describe("a store over sentinels", () => {
     await store.close();
   });
 });
-
-async function replicasOf(sentinel) {
-  const replicas = await sentinel.ask("SENTINEL", "REPLICAS", MASTER);
-  return replicas.filter((replica) => replica[replica.indexOf("flags") + 1] === "slave").length;
-}

@@ -160,7 +160,8 @@ function modified(path) {
   return Math.max(0, ...readdirSync(path).map((name) => modified(join(path, name))));
 }
 
-function addonFiles() {
+/** The paths of the addons that were built for this machine. */
+export function addonFiles() {
   const { napi } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   const prefix = `${napi.binaryName}.${process.platform}-${process.arch}`;
   return readdirSync(ROOT)

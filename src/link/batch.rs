@@ -1,6 +1,6 @@
 //! One pipeline in flight: its calls, the future of its replies, and what becomes of each call when they are there.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -60,9 +60,10 @@ pub struct Refused {
 }
 
 impl Batch {
-    /// Takes calls off the queue and hands them to the connection as one pipeline.
+    /// Takes calls off the queue, with `reads_only` up to the first write, and hands them to the connection as one pipeline.
     pub fn send(
         queue: &mut VecDeque<Waiting>,
+        reads_only: bool,
         dialect: Dialect,
         live: &Live,
         cx: &mut Context<'_>,
@@ -72,6 +73,10 @@ impl Batch {
         let mut pipeline = Pipeline::with_capacity(slots.capacity());
         let mut bytes = 0;
         while slots.len() < MOST_CALLS && bytes < MOST_BYTES {
+            let is_write = |next: &Waiting| next.request.call.kind.writes();
+            if reads_only && queue.front().is_some_and(is_write) {
+                break;
+            }
             let Some(mut waiting) = queue.pop_front() else { break };
             waiting.sent = true;
             bytes += waiting.request.call.size();
@@ -128,8 +133,16 @@ impl Batch {
         true
     }
 
-    /// Matches replies to calls: most are finished, and what was refused for now is returned.
-    pub fn settle(self, mut replies: Vec<Value>, dialect: &mut Dialect, finished: &mut Vec<Finished>) -> Vec<Refused> {
+    /// Matches replies to calls: most are finished, and what was refused for now is returned. So is what was asked after it
+    /// for the same execution, though it may have been done: otherwise what was refused would come after it. `behind` are
+    /// the executions of which something was refused earlier.
+    pub fn settle(
+        self,
+        mut replies: Vec<Value>,
+        mut behind: HashSet<Vec<u8>>,
+        dialect: &mut Dialect,
+        finished: &mut Vec<Finished>,
+    ) -> Vec<Refused> {
         let mut rest = replies.as_mut_slice();
         let mut refused = Vec::new();
         finished.reserve(self.slots.len());
@@ -137,12 +150,19 @@ impl Batch {
             let (own, others) = rest.split_at_mut(slot.replies.min(rest.len()));
             rest = others;
             let Some(waiting) = slot.waiting else { continue };
+            if !behind.is_empty() && behind.contains(waiting.request.call.id()) {
+                refused.push(Refused { waiting, pause: false, trouble: None });
+                continue;
+            }
             let own = if slot.asked { own.split_at_mut(own.len().min(1)).1 } else { own };
             match reply::read(&waiting.request.call, own) {
                 Ok(reply) => finished.push(waiting.finish(Ok(reply))),
                 Err(refusal) => match refuse(waiting, refusal, self.dialect, dialect) {
                     Ok(over) => finished.push(over),
-                    Err(again) => refused.push(*again),
+                    Err(again) => {
+                        behind.insert(again.waiting.request.call.id().to_vec());
+                        refused.push(*again);
+                    }
                 },
             }
         }
@@ -174,7 +194,7 @@ impl Batch {
 }
 
 /// What becomes of a refused call: it is over, or worth another try.
-fn refuse(
+pub fn refuse(
     waiting: Waiting,
     refusal: Refusal,
     sent_with: Dialect,

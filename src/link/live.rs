@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, RedisResult, Value};
@@ -40,19 +41,27 @@ pub struct Live {
     pub identity: Option<Identity>,
     /// The replies to a handshake that nothing had to wait for.
     greeting: Option<Greeting>,
+    /// When it was greeted.
+    since: Instant,
 }
 
 type Greeting = Pin<Box<dyn Future<Output = RedisResult<Vec<Value>>> + Send>>;
 
 impl Live {
-    /// Notes the connection's identity when a greeting has been answered. What went wrong with it, the calls behind it will show.
-    pub fn hear_greeting(&mut self, cx: &mut Context<'_>) {
-        if let Some(greeting) = &mut self.greeting
-            && let Poll::Ready(replies) = greeting.as_mut().poll(cx)
-        {
-            self.greeting = None;
-            self.identity = replies.ok().and_then(|replies| Identity::read(replies.last()?));
-        }
+    /// Notes the connection's identity when a greeting has been answered, and returns whether it has just been. What went
+    /// wrong with it, the calls behind it will show.
+    pub fn hear_greeting(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(greeting) = &mut self.greeting else { return false };
+        let Poll::Ready(replies) = greeting.as_mut().poll(cx) else { return false };
+        self.greeting = None;
+        self.identity = replies.ok().and_then(|replies| Identity::read(replies.last()?));
+        true
+    }
+
+    /// Since when an answer to the greeting is awaited. As long as it is, the connection has no name by which it could be
+    /// fenced off, so that nothing may be sent that must not come back.
+    pub fn greeting_since(&self) -> Option<Instant> {
+        self.greeting.as_ref().map(|_| self.since)
     }
 }
 
@@ -115,11 +124,11 @@ async fn greet(
     let mut greeting: Greeting =
         Box::pin(unconstrained(async move { greeter.send_packed_commands(&pipeline, 0, commands).await }));
     if required == 0 && abandoned.is_empty() && settings.tls.is_none() {
-        // Nothing in it has to come first: the calls go out right behind it, one round trip earlier. With TLS, the server
-        // may still have something against our certificate.
+        // Nothing in it has to come first: reads go out right behind it, one round trip earlier. With TLS, the server may
+        // still have something against our certificate.
         let sent = poll_fn(|cx| Poll::Ready(greeting.as_mut().poll(cx).is_pending())).await;
         let greeting = sent.then_some(greeting);
-        return Ok(Live { connection, driver, progress, owed, identity: None, greeting });
+        return Ok(Live { connection, driver, progress, owed, identity: None, greeting, since: Instant::now() });
     }
     let mut ended = false;
     let replies = poll_fn(|cx| {
@@ -133,9 +142,9 @@ async fn greet(
         }
     })
     .await?;
-    let identity = Handshake::read(&replies, required).map_err(Trouble::handshake)?;
+    let identity = Handshake::read(&replies, required, abandoned.len()).map_err(Trouble::handshake)?;
     if ended {
         return Err(Trouble::lost("the server closed the connection"));
     }
-    Ok(Live { connection, driver, progress, owed, identity, greeting: None })
+    Ok(Live { connection, driver, progress, owed, identity, greeting: None, since: Instant::now() })
 }

@@ -36,14 +36,19 @@ const TABLE: [u16; 256] = {
     table
 };
 
-/// The slot of a key: only what stands in its first braces counts, if anything does.
+/// What stands in a key's first braces, if anything does.
+pub fn tag_of(key: &[u8]) -> Option<&[u8]> {
+    let open = key.iter().position(|&byte| byte == b'{')?;
+    let length = key[open + 1..].iter().position(|&byte| byte == b'}')?;
+    (length > 0).then(|| &key[open + 1..open + 1 + length])
+}
+
+/// The slot of a key: only its tag counts, if it has one.
 pub fn slot_of(key: &[u8]) -> u16 {
-    let tag = key.iter().position(|&byte| byte == b'{').and_then(|open| {
-        let length = key[open + 1..].iter().position(|&byte| byte == b'}')?;
-        (length > 0).then(|| &key[open + 1..open + 1 + length])
-    });
-    let crc =
-        tag.unwrap_or(key).iter().fold(0, |crc: u16, byte| (crc << 8) ^ TABLE[usize::from((crc >> 8) as u8 ^ byte)]);
+    let crc = tag_of(key)
+        .unwrap_or(key)
+        .iter()
+        .fold(0, |crc: u16, byte| (crc << 8) ^ TABLE[usize::from((crc >> 8) as u8 ^ byte)]);
     crc % SLOTS as u16
 }
 

@@ -1,0 +1,229 @@
+/**
+ * The documentation is true: its code runs, its links lead somewhere, and it names every option, error code and script.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createRedisStore } from "../index.js";
+import { anchors, links } from "../scripts/markdown.mjs";
+import { allDocuments, openWorkshop } from "./support/document.mjs";
+import { eventually, privateRedis } from "./support/redis.mjs";
+import { temporaryStore } from "./support/temporary.mjs";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const read = (path) => readFileSync(join(ROOT, path), "utf8");
+const packageName = "@idioteque/redis";
+const documents = allDocuments();
+const textOf = (path) => documents.find((document) => document.path === path).text;
+
+/** Blocks that are not run here, by their first line, and why. */
+const NOT_RUN = {
+  "// esbuild.mjs": "run by `npm run test:frameworks`, which installs esbuild",
+  "// esbuild-all.mjs": "run by `npm run test:frameworks`, which installs esbuild",
+};
+
+/** Configuration files that are run by `npm run test:frameworks`, and what has to be in what they export. */
+const CONFIGURATIONS = {
+  "next.config.mjs": { serverExternalPackages: [packageName] },
+  "webpack.config.mjs": { externals: { [packageName]: `commonjs ${packageName}` } },
+  "vite.config.mjs": { ssr: { external: [packageName] } },
+  "rollup.config.mjs": { external: [packageName] },
+};
+
+/** Programs that a block for the shell may call, and what can be said of their arguments without calling them. */
+const PROGRAMS = {
+  npm: ([command, name], document) => {
+    if (command === "run") expect(scriptsBeside(document)).toContain(name);
+    else if (command === "install" && name !== undefined) expect(name).toBe(packageName);
+    else expect(["ci", "install", "test"]).toContain(command);
+  },
+  npx: (args, document) => {
+    expect(args.slice(0, 2)).toEqual(["vitest", "run"]);
+    expect(isBeside(document, args[2]), args[2]).toBe(true);
+  },
+  cargo: ([command]) => expect(["build", "clippy", "fmt", "test"]).toContain(command),
+  node: ([path], document) => expect(isBeside(document, path), path).toBe(true),
+  cp: ([path], document) => expect(isBeside(document, path), path).toBe(true),
+};
+
+/** A path in a page of documentation is one in the checkout; an example is a directory of its own. */
+function homeOf(document) {
+  return document.startsWith("examples/") ? dirname(document) : ".";
+}
+
+function isBeside(document, path) {
+  return existsSync(join(ROOT, homeOf(document), path));
+}
+
+function scriptsBeside(document) {
+  return Object.keys(JSON.parse(read(join(homeOf(document), "package.json"))).scripts);
+}
+
+let server;
+let admin;
+let workshop;
+
+beforeAll(async () => {
+  server = await privateRedis();
+  admin = new Redis(server.url);
+  workshop = openWorkshop({ REDIS_URL: server.url });
+});
+
+beforeEach(() => admin.flushall());
+
+afterAll(() => {
+  admin.disconnect();
+  workshop.close();
+});
+
+/** How a block of each language is tried. */
+const TRIALS = {
+  async js(block) {
+    const firstLine = block.code.split("\n", 1)[0];
+    if (Object.hasOwn(NOT_RUN, firstLine)) return workshop.parse(block);
+    if (block.title) {
+      expect(CONFIGURATIONS).toHaveProperty([block.title]);
+      return expect(await workshop.load(block)).toMatchObject(CONFIGURATIONS[block.title]);
+    }
+    const expected = [...block.code.matchAll(/\/\/ → (.*)$/gm)].map(([, text]) => text);
+    const printed = await workshop.run(block);
+    if (expected.length > 0) expect(printed).toEqual(expected);
+  },
+
+  ts: (block) => workshop.check(block),
+
+  sh({ code, document }) {
+    for (const line of code.trim().split("\n")) {
+      const words = line.replace(/#.*$/, "").trim().split(/\s+/);
+      const program = words.find((word) => !/^[A-Z_]+=/.test(word));
+      expect(PROGRAMS).toHaveProperty([program]);
+      PROGRAMS[program](words.slice(words.indexOf(program) + 1), document);
+    }
+  },
+
+  async redis({ code }) {
+    for (const line of code.trim().split("\n")) {
+      const [, username, password] = /^ACL SETUSER (\w+) on >(\w+) /.exec(line);
+      await admin.call(...line.split(" "));
+      await liveAs(username, password);
+    }
+  },
+
+  json: ({ code }) => JSON.parse(code),
+
+  // There is no engine here to build it; the page has to say so.
+  dockerfile({ code, document }) {
+    for (const line of code.trim().split("\n").filter(Boolean)) expect(line).toMatch(/^(FROM|WORKDIR|COPY|RUN|CMD) \S/);
+    expect(textOf(document)).toContain("**untried**");
+  },
+};
+
+/** Everything that a store does, as a user who may do what the documentation says; none of it is refused. */
+async function liveAs(username, password) {
+  const { host, port } = server;
+  const settings = { host, port, username, password, db: 1, connectionName: "shop" };
+  const store = temporaryStore(settings, { ttl: 60_000, slidingTtl: true });
+  await store.beginExecution("run");
+  await store.beginExecutionTask("run", "step");
+  expect(await store.isExecutionTaskInProgress("run", "step")).toBe(true);
+  // The next connection has to do without what was allowed only once.
+  const killed = async () => (await admin.client("KILL", "USER", username)) > 0;
+  await eventually(killed, { message: `a connection of ${username}` });
+  await store.commitExecutionTaskResult("run", "step", 1);
+  expect(await store.getExecutionTaskResult("run", "step")).toBe(1);
+  expect(await store.getExecutionTaskResults("run")).toEqual({ step: 1 });
+  await store.disposeExecution("run");
+  expect(await store.isExecutionInProgress("run")).toBe(false);
+  expect(await admin.call("ACL", "LOG")).toEqual([]);
+}
+
+describe.each(documents.filter(({ blocks }) => blocks.length > 0))("the code in $path", ({ blocks }) => {
+  test.each(blocks.map((block) => ({ ...block, start: block.code.split("\n", 1)[0].slice(0, 60) })))(
+    "line $line: $start",
+    async ({ start: _, ...block }) => {
+      expect(TRIALS, `a block of the language "${block.language}" has to be tried somehow`).toHaveProperty([
+        block.language,
+      ]);
+      await TRIALS[block.language](block);
+    },
+  );
+});
+
+test("what is said not to be run is still there", () => {
+  const starts = documents.flatMap(({ blocks }) => blocks.map(({ code }) => code.split("\n", 1)[0]));
+  expect(starts).toEqual(expect.arrayContaining(Object.keys(NOT_RUN)));
+});
+
+describe.each(documents)("$path", ({ path, text }) => {
+  test("its links lead somewhere", () => {
+    const broken = links(text).filter(({ target }) => {
+      if (/^https?:/.test(target)) return !URL.canParse(target);
+      const [file, anchor] = decodeURI(target).split("#");
+      const found = file === "" ? path : relative(ROOT, join(ROOT, dirname(path), file));
+      if (!existsSync(join(ROOT, found))) return true;
+      return anchor !== undefined && !anchors(read(found)).has(anchor);
+    });
+    expect(broken).toEqual([]);
+  });
+
+  test("its scripts exist", () => {
+    const named = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, script]) => script);
+    expect(scriptsBeside(path)).toEqual(expect.arrayContaining(named));
+  });
+
+  test("its error codes exist", () => {
+    const named = new Set(text.match(/ERR_REDIS_[A-Z]+/g));
+    expect([...named].filter((code) => !errorCodes().has(code))).toEqual([]);
+  });
+});
+
+/** The codes in the types, which are those of the addon and of the door before it. */
+function errorCodes() {
+  return new Set(read("index.d.ts").match(/ERR_REDIS_[A-Z]+/g));
+}
+
+test("docs/README.md leads to every page", () => {
+  const targets = links(textOf("docs/README.md")).map(({ target }) => `docs/${target}`);
+  const pages = documents.map(({ path }) => path).filter((path) => /^docs\/(?!README)/.test(path));
+  expect(targets).toEqual(expect.arrayContaining(pages));
+});
+
+test("docs/options.md has every option, and no other", () => {
+  const [, body] = /interface RedisStoreOptions \{(.*?)^\}/ms.exec(read("index.d.ts"));
+  const options = [...body.matchAll(/^ {2}(\w+)\?:/gm)].map(([, name]) => name);
+  const text = textOf("docs/options.md");
+  expect([...text.matchAll(/^## `(\w+)`$/gm)].map(([, name]) => name)).toEqual(options);
+  expect([...text.matchAll(/^\| \[`(\w+)`\]/gm)].map(([, name]) => name)).toEqual(options);
+  // What the types call an option, the addon does too.
+  for (const option of options) {
+    expect(() => createRedisStore(server.url, { [option]: undefined }), option).not.toThrow();
+    expect(() => createRedisStore(server.url, { [option]: null }), option).toThrow(TypeError);
+  }
+});
+
+test("docs/troubleshooting.md has every error code", () => {
+  const inAddon = read("src/error.rs").match(/ERR_REDIS_[A-Z]+/g);
+  const explained = [...textOf("docs/troubleshooting.md").matchAll(/^\| `(ERR_REDIS_[A-Z]+)` \|/gm)].map(
+    ([, code]) => code,
+  );
+  expect(explained).toEqual(expect.arrayContaining(inAddon));
+  expect(new Set(explained)).toEqual(errorCodes());
+});
+
+test("docs/troubleshooting.md has every reply that the store treats in a way of its own", () => {
+  const [, verdict] = /pub fn verdict.*?\{(.*?)^\}/ms.exec(read("src/link/retry.rs"));
+  const [, advice] = /pub fn refused.*?\{(.*?)^\}/ms.exec(read("src/link/retry.rs"));
+  const codes = new Set(`${verdict}${advice}`.match(/(?<=")[A-Z]{3,}(?=")/g));
+  expect(codes.size).toBeGreaterThan(10);
+  const text = textOf("docs/troubleshooting.md");
+  expect([...codes].filter((code) => !text.includes(`\`${code}\``))).toEqual([]);
+});
+
+test("docs/deployment.md names the versions that were tried", () => {
+  const tools = JSON.parse(read("scripts/frameworks/tools.json"));
+  const text = textOf("docs/deployment.md");
+  const named = Object.entries(tools).filter(([tool]) => tool !== "webpack-cli");
+  expect(named.filter(([tool, version]) => !text.includes(`| ${tool} ${version} |`))).toEqual([]);
+});
