@@ -11,6 +11,7 @@ import { anchors, links } from "../scripts/markdown.mjs";
 import { startMasters } from "./support/cluster.mjs";
 import { allDocuments, openWorkshop } from "./support/document.mjs";
 import { eventually, privateRedis } from "./support/redis.mjs";
+import { startRestEndpoint } from "./support/rest-endpoint.mjs";
 import { MASTER, startSentinels } from "./support/sentinels.mjs";
 import { temporaryStore } from "./support/temporary.mjs";
 
@@ -65,19 +66,29 @@ function scriptsBeside(document) {
 
 let server;
 let admin;
+let rest;
 let workshop;
 
 beforeAll(async () => {
   server = await privateRedis();
   admin = new Redis(server.url);
-  workshop = openWorkshop({ REDIS_URL: server.url });
+  rest = await startRestEndpoint({ redisUrl: server.url });
+  const { url, token } = rest;
+  workshop = openWorkshop({
+    REDIS_URL: server.url,
+    UPSTASH_REDIS_REST_URL: url,
+    UPSTASH_REDIS_REST_TOKEN: token,
+    KV_REST_API_URL: url,
+    KV_REST_API_TOKEN: token,
+  });
 });
 
 beforeEach(() => admin.flushall());
 
-afterAll(() => {
+afterAll(async () => {
   admin.disconnect();
   workshop.close();
+  await rest.stop();
 });
 
 /** How a block of each language is tried. */

@@ -30,6 +30,8 @@ const client = new Client(process.env.REDIS_URL);`,
 const server = createServer().listen(0, "127.0.0.1");`,
   sentinels: 'const sentinels = [{ host: "127.0.0.1", port: 1 }];',
   nodes: 'const nodes = [{ host: "127.0.0.1", port: 1 }];',
+  url: "const url = process.env.UPSTASH_REDIS_REST_URL;",
+  token: "const token = process.env.UPSTASH_REDIS_REST_TOKEN;",
   password: 'const password = "secret";',
   ca: `import { readFileSync as readCa } from "node:fs";
 const ca = readCa("ca.pem", "utf8");`,
