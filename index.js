@@ -6,9 +6,9 @@ const { isProxy } = require("node:util").types;
 
 // Taken at load, so that fake timers installed by a test later do not stop the deadlines of a store, nor the end of a turn.
 const nanoseconds = process.hrtime.bigint;
-const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6 };
 const { nextTick } = process;
 const resolved = Promise.resolve();
+const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6, afterTurn: nextTick && afterTurn };
 
 /** What a store call rejects with; `code` says which kind of failure it is. Made by the addon and by client.js. */
 class RedisStoreError extends Error {
@@ -45,7 +45,7 @@ Object.defineProperty(RedisStoreError.prototype, "name", {
 const binding = loadBinding();
 
 // What the addon needs of the JavaScript side.
-const helpers = { RedisStoreError, openClientStore, isProxy, loadLive, afterTurn: nextTick && afterTurn };
+const helpers = { RedisStoreError, openClientStore, isProxy, loadLive, afterTurn: clock.afterTurn };
 
 function createRedisStore(redis, options) {
   return binding.createRedisStore(redis, options, helpers);

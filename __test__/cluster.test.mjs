@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../index.js";
 import { moveSlot, startMasters } from "./support/cluster.mjs";
 import { eventually } from "./support/redis.mjs";
+import { reshard } from "./support/resharding.mjs";
 
 let cluster;
 let reader;
@@ -141,6 +142,23 @@ describe.each([
 });
 
 describe("while the cluster changes", () => {
+  it.each([
+    ["without hash tags", {}, (id) => id],
+    ["with hash tags", { hashTags: true }, braces],
+  ])("%s, the order per key is kept while slots of every server move", async (label, options, tag) => {
+    // Every slot: faults/resharding.test.mjs. Servers of its own, because the slots do not come back.
+    const own = await startMasters({ replicas: 0 });
+    const ownReader = new Cluster(own.startup);
+    try {
+      const store = openStore({ ...options, commandTimeout: 30_000 }, own.startup);
+      const outcome = await reshard({ cluster: own, store, reader: ownReader, tag, label: "some", every: 32 });
+      expect(outcome, label).toMatchObject({ errors: [], backwards: [], wrong: [], marks: [], moved: 16_384 / 32 });
+    } finally {
+      ownReader.disconnect();
+      await own.stop();
+    }
+  });
+
   it.each([
     ["without hash tags", {}, (id) => id],
     ["with hash tags", { hashTags: true }, braces],

@@ -2,12 +2,10 @@
  * The documentation is true: every block of code in it does what it says, against real servers.
  */
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { startMasters } from "./support/cluster.mjs";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { allDocuments, isBeside, openWorkshop, scriptsBeside } from "./support/document.mjs";
 import { eventually, privateRedis } from "./support/redis.mjs";
 import { startRestEndpoint } from "./support/rest-endpoint.mjs";
-import { MASTER, startSentinels } from "./support/sentinels.mjs";
 import { temporaryStore } from "./support/temporary.mjs";
 
 const packageName = "@idioteque/redis";
@@ -99,10 +97,8 @@ const TRIALS = {
   async redis({ code }) {
     for (const line of code.trim().split("\n")) {
       const [, username, password] = /^ACL SETUSER (\w+) on >(\w+) /.exec(line);
-      const allow = (server) => server.call(...line.split(" "));
-      if (line.includes("+cluster|")) await allowedInCluster(allow, username, password);
-      else if (line.includes("+sentinel|")) await allowedOnSentinels(allow, username, password);
-      else await allowedOnServer(allow, username, password);
+      await admin.call(...line.split(" "));
+      await liveAs(username, password);
     }
   },
 
@@ -115,44 +111,23 @@ const TRIALS = {
   },
 };
 
-/** A user of one server, with a name and another database. */
-async function allowedOnServer(allow, username, password) {
-  await allow(admin);
-  const { host, port } = server;
-  await liveAs(username, [admin], { host, port, username, password, db: 1, connectionName: "shop" });
-}
-
-async function allowedInCluster(allow, username, password) {
-  const cluster = await startMasters({ masters: 1, replicas: 0 });
-  onTestFinished(cluster.stop);
-  const servers = cluster.nodes.map((node) => node.admin);
-  for (const one of servers) await allow(one);
-  await liveAs(username, servers, { rootNodes: cluster.startup, defaults: { username, password } });
-}
-
-async function allowedOnSentinels(allow, sentinelUsername, sentinelPassword) {
-  const { sentinels, addresses, stop } = await startSentinels({ replicas: 0, sentinels: 1 });
-  onTestFinished(stop);
-  const servers = sentinels.map(({ ask }) => ({ call: ask }));
-  for (const one of servers) await allow(one);
-  await liveAs(sentinelUsername, servers, { sentinels: addresses, name: MASTER, sentinelUsername, sentinelPassword });
-}
-
 /** Everything that a store does, as a user who may do what the documentation says; none of it is refused. */
-async function liveAs(username, servers, settings) {
+async function liveAs(username, password) {
+  const { host, port } = server;
+  const settings = { host, port, username, password, db: 1, connectionName: "shop" };
   const store = temporaryStore(settings, { ttl: 60_000, slidingTtl: true });
   await store.beginExecution("run");
   await store.beginExecutionTask("run", "step");
   expect(await store.isExecutionTaskInProgress("run", "step")).toBe(true);
   // The next connection has to do without what was allowed only once.
-  const killed = async (one) => (await one.call("CLIENT", "KILL", "USER", username)) > 0;
-  for (const one of servers) await eventually(() => killed(one), { message: `a connection of ${username}` });
+  const killed = async () => (await admin.client("KILL", "USER", username)) > 0;
+  await eventually(killed, { message: `a connection of ${username}` });
   await store.commitExecutionTaskResult("run", "step", 1);
   expect(await store.getExecutionTaskResult("run", "step")).toBe(1);
   expect(await store.getExecutionTaskResults("run")).toEqual({ step: 1 });
   await store.disposeExecution("run");
   expect(await store.isExecutionInProgress("run")).toBe(false);
-  for (const one of servers) expect(await one.call("ACL", "LOG")).toEqual([]);
+  expect(await admin.call("ACL", "LOG")).toEqual([]);
 }
 
 describe.each(documents.filter(({ blocks }) => blocks.length > 0))("the code in $path", ({ blocks }) => {

@@ -12,9 +12,11 @@ use slab::Slab;
 
 use super::engine::{Deferred, Engine, Reference, Thrown, Value};
 use super::live::LiveClients;
+use super::outbox::Outbox;
 use super::settle::{self, Mailbox};
 use super::store_object::Store;
 use super::turn::Turn;
+use crate::store::Call;
 
 /// One environment. JavaScript thread only, like everything that is not behind the mailbox's lock.
 pub struct Environment {
@@ -26,6 +28,8 @@ pub struct Environment {
     pub calls: RefCell<Slab<PendingCall>>,
     /// What is known in this turn of the event loop.
     pub turn: Rc<Turn>,
+    /// What is sent when that is over.
+    pub outbox: Rc<Outbox>,
     /// Room for the arguments of the call being made.
     pub scratch: RefCell<Vec<u8>>,
     /// The clients whose settings stores use.
@@ -52,6 +56,8 @@ pub struct PendingCall {
     pub database: u32,
     /// Writes to its execution until it was asked.
     pub writes: u16,
+    /// Bytes of its arguments.
+    pub bytes: usize,
 }
 
 impl Environment {
@@ -80,6 +86,7 @@ impl Environment {
             mailbox: Arc::new(Mailbox::default()),
             calls: RefCell::default(),
             turn: Turn::new(engine, after_turn)?,
+            outbox: Outbox::new(engine, after_turn)?,
             clients: RefCell::default(),
             scratch: RefCell::default(),
             parse: engine.keep(engine.get(json, c"parse")?)?,
@@ -101,14 +108,14 @@ impl Environment {
     }
 
     /// Notes a pending call, and keeps the process alive for it. Returns its token.
-    pub fn begin_call(&self, deferred: Deferred, store: Rc<Store>, id: &[u8]) -> u32 {
+    pub fn begin_call(&self, deferred: Deferred, store: Rc<Store>, call: &Call) -> u32 {
         let mut calls = self.calls.borrow_mut();
         if calls.is_empty() {
             self.mailbox.keep_alive(self.engine, true);
         }
         // `maxPending` keeps a store far below 2³² calls.
-        let (database, writes) = (store.database(), self.turn.writes(id));
-        calls.insert(PendingCall { deferred, store, database, writes }) as u32
+        let (database, writes, bytes) = (store.database(), self.turn.writes(call.id()), call.size());
+        calls.insert(PendingCall { deferred, store, database, writes, bytes }) as u32
     }
 
     /// Takes a pending call, and lets the process end if it was the last.
@@ -133,6 +140,7 @@ unsafe extern "C" fn end(data: *mut c_void) {
     environment.mailbox.close();
     // The promises can no longer be settled. Letting go of their stores closes connections that nobody else uses.
     environment.turn.end();
+    environment.outbox.flush();
     let calls = environment.calls.take();
     drop(calls);
 }

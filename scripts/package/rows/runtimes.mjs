@@ -15,29 +15,27 @@ export const RUNTIME_ROWS = [
       return version;
     },
   })),
-  {
-    name: "bun",
-    title: "Bun: require, import",
-    async run(context) {
-      const [name, version] = NPM_TOOLS.bun;
-      const modules = await npmTool(name, version);
-      const platform = `bun-linux-${process.arch === "arm64" ? "aarch64" : process.arch}`;
-      await checkBoth(context, [join(modules, "@oven", platform, "bin", "bun"), "run"]);
-      return version;
-    },
-  },
-  {
-    name: "deno",
-    title: "Deno: require, import",
-    async run(context) {
-      const [name, version] = NPM_TOOLS.deno;
-      const modules = await npmTool(name, version);
-      const binary = join(modules, "@deno", `linux-${process.arch}-glibc`, "deno");
-      await checkBoth(context, [binary, "run", "--allow-all", "--no-prompt"]);
-      return version;
-    },
-  },
+  otherRow("bun", "Bun", (modules) => {
+    const platform = `bun-linux-${process.arch === "arm64" ? "aarch64" : process.arch}`;
+    return [join(modules, "@oven", platform, "bin", "bun"), "run"];
+  }),
+  otherRow("deno", "Deno", (modules) => {
+    const binary = join(modules, "@deno", `linux-${process.arch}-glibc`, "deno");
+    return [binary, "run", "--allow-all", "--no-prompt"];
+  }),
 ];
+
+function otherRow(name, title, commandIn) {
+  return {
+    name,
+    title: `${title}: require, import`,
+    async run(context) {
+      const [tool, version] = NPM_TOOLS[name];
+      await checkBoth(context, commandIn(await npmTool(tool, version)));
+      return version;
+    },
+  };
+}
 
 async function checkBoth(context, command) {
   const home = await context.npmProject();
