@@ -17,6 +17,7 @@ const BUILD_DEADLINE_MS = 8 * 60_000;
 const START_DEADLINE_MS = 60_000;
 const ORDER_DEADLINE_MS = 60_000;
 const SECRET = "of this run";
+
 /** Both of its bundlers, and how each is chosen. */
 const FLAGS = { Turbopack: "--turbopack", webpack: "--webpack" };
 
