@@ -9,6 +9,7 @@ import { resultsExperiments } from "./experiments/results.mjs";
 import { scaleExperiments } from "./experiments/scale.mjs";
 import { throughputExperiments } from "./experiments/throughput.mjs";
 import { tlsExperiments } from "./experiments/tls.mjs";
+import { upstashExperiments } from "./experiments/upstash.mjs";
 import { workflowExperiments } from "./experiments/workflow.mjs";
 
 /**
@@ -50,6 +51,7 @@ export function allExperiments(settings) {
     ...coldStartExperiments(),
     ...ceilingExperiments(settings),
     ...tlsExperiments(settings),
+    ...upstashExperiments(settings),
     ...scaleExperiments(settings),
     ...memoryExperiments(settings),
   ];
