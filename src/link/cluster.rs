@@ -244,7 +244,7 @@ impl Router {
                     self.settle(request.token, call, outcome, now);
                     continue;
                 }
-                Some(Again::Overtook) => {}
+                Some(Again::Overtook) => route.sent = true,
                 Some(Again::Elsewhere { ask, detail }) => {
                     let asked = self.nodes.address(route.node);
                     let place =

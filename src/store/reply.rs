@@ -78,7 +78,7 @@ pub fn read(call: &Call, replies: &mut [Value]) -> Result<Reply, Refusal> {
         // How many fields or keys it was; in a transaction, what each of its commands was answered.
         Kind::BeginExecution | Kind::BeginTask | Kind::CommitResult | Kind::Dispose => match last {
             Value::Int(_) if own.len() == 1 => Answer::Nothing,
-            Value::Array(items) if acknowledges(&items, own.len()) => Answer::Nothing,
+            Value::Array(items) if is_transaction(call) && acknowledges(&items, own.len()) => Answer::Nothing,
             other => return Err(unexpected(&other)),
         },
         Kind::IsExecutionInProgress | Kind::IsTaskInProgress => Answer::Flag(text(last)?.is_some()),
@@ -93,9 +93,16 @@ pub fn read(call: &Call, replies: &mut [Value]) -> Result<Reply, Refusal> {
     Ok(Reply { answer, snapshot: Snapshot::new(call, carried, kept).map(Box::new) })
 }
 
-/// Whether the answer to EXEC, the last of so many replies, has an integer for each command in between.
+/// Whether the call may be several commands that are applied as one.
+fn is_transaction(call: &Call) -> bool {
+    call.kind == Kind::CommitResult || call.kind == Kind::BeginTask && call.style.ttl.is_some()
+}
+
+/// Whether the answer to EXEC, the last of so many replies, has an integer for each command in between. Over HTTP, it is the
+/// only reply.
 fn acknowledges(items: &[Value], replies: usize) -> bool {
-    items.len() + 2 == replies && items.iter().all(|item| matches!(item, Value::Int(_)))
+    let complete = if replies == 1 { !items.is_empty() } else { items.len() + 2 == replies };
+    complete && items.iter().all(|item| matches!(item, Value::Int(_)))
 }
 
 /// The error that explains the others: in an aborted transaction the command's own, not `EXECABORT`.
@@ -278,6 +285,7 @@ mod tests {
             assert!([Value::Nil, Value::Okay, list()].into_iter().all(|wrong| read(kind, vec![wrong]).is_err()));
         }
         assert_eq!(read(Kind::CommitResult, queued(list())), Ok(Answer::Nothing));
+        assert_eq!(read(Kind::CommitResult, vec![list()]), Ok(Answer::Nothing));
         assert!(
             [Value::Nil, Value::Okay, Value::Int(1), short, nested].into_iter().all(|wrong| read(
                 Kind::CommitResult,
