@@ -10,6 +10,7 @@ import { ROOT, requireCargo } from "./setup.mjs";
 import { createTerminal } from "./terminal.mjs";
 
 const terminal = createTerminal();
+const TARGET = `${{ x64: "x86_64", arm64: "aarch64" }[process.arch]}-unknown-linux-gnu`;
 const TARGET_DIR = join(ROOT, "target", "sanitized");
 
 /** The runtime of the sanitizer. It has to be in the process before anything else allocates. */
@@ -32,7 +33,17 @@ function build() {
     CARGO_PROFILE_RELEASE_LTO: "off",
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "16",
   };
-  const build = ["rustc", "--release", "--lib", "--crate-type", "cdylib", "--target-dir", TARGET_DIR];
+  const build = [
+    "rustc",
+    "--release",
+    "--lib",
+    "--crate-type",
+    "cdylib",
+    "--target",
+    TARGET,
+    "--target-dir",
+    TARGET_DIR,
+  ];
   const watched = ["--", "-Zsanitizer=address", "--cfg", "sanitized", "-Cstrip=none", "-Cdebuginfo=1"];
   const { status } = spawnSync("cargo", [...build, ...watched], {
     cwd: ROOT,
@@ -41,7 +52,7 @@ function build() {
   });
   if (status !== 0) throw new Error("the addon could not be built");
   const addon = join(TARGET_DIR, "idioteque-redis.node");
-  copyFileSync(join(TARGET_DIR, "release", "libidioteque_redis.so"), addon);
+  copyFileSync(join(TARGET_DIR, TARGET, "release", "libidioteque_redis.so"), addon);
   return addon;
 }
 
