@@ -92,7 +92,7 @@ impl Supervisor {
     async fn run(&mut self) {
         let mut backoff = match &self.target.settings.topology {
             Topology::Sentinel(_) => Backoff::impatient(),
-            Topology::Single | Topology::Cluster(_) => Backoff::default(),
+            _ => Backoff::default(),
         };
         let mut trouble = Trouble::connecting(&self.target.settings.address);
         // Whether a connection was made with the target's settings, so that they are complete.
