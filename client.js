@@ -6,6 +6,7 @@ const { DIALECTS } = require("./client/dialects.js");
 const { InFlight } = require("./client/in-flight.js");
 const { METHODS } = require("./client/methods.js");
 const { RequestCall } = require("./client/request-call.js");
+const { Requests } = require("./client/requests.js");
 
 /**
  * Opens a store over a client that stays the caller's: closing the store leaves the client open.
@@ -21,7 +22,8 @@ const { RequestCall } = require("./client/request-call.js");
  * @param {number} settings.commandTimeout milliseconds after which a call rejects
  * @param {number} settings.maxPending calls in flight before more are refused
  * @param {Function} settings.RedisStoreError the class of what calls reject with
- * @param {{ setTimeout: typeof setTimeout, now: () => number }} clock the runtime's own clock
+ * @param {{ setTimeout: typeof setTimeout, now: () => number, afterTurn?: (callback: () => void) => void }} clock the
+ *   runtime's own clock, and what calls a function when the current turn of the event loop is over
  * @returns {object} the store: the eight methods, `close` and `backend`
  */
 function openClientStore(client, settings, clock) {
@@ -39,6 +41,7 @@ function openClientStore(client, settings, clock) {
       ? (executionId, suffix) => `${keyPrefix}{${executionId}}${suffix}`
       : (executionId, suffix) => keyPrefix + executionId + suffix,
   };
+  if (dialect.request !== undefined) store.requests = new Requests(store, clock.afterTurn);
   let closing;
 
   function start(method, executionId, taskId, value) {

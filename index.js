@@ -6,9 +6,9 @@ const { isProxy } = require("node:util").types;
 
 // Taken at load, so that fake timers installed by a test later do not stop the deadlines of a store, nor the end of a turn.
 const nanoseconds = process.hrtime.bigint;
-const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6 };
 const { nextTick } = process;
 const resolved = Promise.resolve();
+const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6, afterTurn: nextTick && afterTurn };
 
 /** What a store call rejects with; `code` says which kind of failure it is. Made by the addon and by client.js. */
 class RedisStoreError extends Error {
@@ -45,7 +45,7 @@ Object.defineProperty(RedisStoreError.prototype, "name", {
 const binding = loadBinding();
 
 // What the addon needs of the JavaScript side.
-const helpers = { RedisStoreError, openClientStore, isProxy, loadLive, afterTurn: nextTick && afterTurn };
+const helpers = { RedisStoreError, openClientStore, isProxy, loadLive, afterTurn: clock.afterTurn };
 
 function createRedisStore(redis, options) {
   return binding.createRedisStore(redis, options, helpers);
@@ -70,13 +70,7 @@ function loadBinding() {
   try {
     return loadUsual() ?? require("./binding.js");
   } catch (cause) {
-    const error = new Error(
-      `@idioteque/redis could not load its native addon for ${describePlatform()}. ` +
-        "Install the package again on the machine that runs it, with optional dependencies enabled " +
-        "(npm install --include=optional @idioteque/redis), or build the addon from source with `npm run build`.",
-    );
-    Object.defineProperty(error, "cause", { value: cause, configurable: true, writable: true });
-    throw error;
+    throw require("./loading/failure.js").loadFailure(cause, { home: __dirname, RedisStoreError });
   }
 }
 
@@ -99,14 +93,6 @@ function loadUsual() {
     }
   } catch {}
   return undefined;
-}
-
-function describePlatform() {
-  const node = `Node.js ${process.versions.node}`;
-  if (process.platform !== "linux") return `${process.platform}-${process.arch} (${node})`;
-  // The report names the C library it runs on only when that is glibc.
-  const { glibcVersionRuntime } = process.report.getReport().header;
-  return `linux-${process.arch} (${glibcVersionRuntime ? `glibc ${glibcVersionRuntime}` : "musl"}, ${node})`;
 }
 
 module.exports = { createRedisStore, RedisStoreError };

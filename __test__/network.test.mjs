@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { startScript, suspend } from "./support/child.mjs";
 import { ioredisConfiguration } from "./support/inputs.mjs";
 import { eventually, sharedRedis } from "./support/redis.mjs";
+import { secret } from "./support/secrets.mjs";
 import { outcomeOf, temporaryProxy, temporaryStore } from "./support/temporary.mjs";
 
 const { url, admin, newId } = sharedRedis();
@@ -72,7 +73,7 @@ describe("a network that fails", () => {
     const proxy = await temporaryProxy(configuration);
     proxy.holdNew("toServer", "toClient");
     // Calls wait for a handshake that logs in; a user without a password takes any.
-    const login = { username: "default", password: "any" };
+    const login = { username: "default", password: secret("any") };
     const store = temporaryStore({ ...atProxy(proxy), ...login }, { commandTimeout: 2000, connectTimeout: 30_000 });
     const id = newId();
     await admin.hset(`${id}-results`, { long: JSON.stringify("x".repeat(1000)), short: '"y"' });

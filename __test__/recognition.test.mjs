@@ -236,19 +236,54 @@ describe("node-redis 4 in legacy mode", () => {
 
 describe("clients over HTTP", () => {
   const REST = { url: "https://nowhere.upstash.io", token: "hunter2" };
+  const upstashWith = (settings) => new upstash.Redis({ ...REST, ...settings });
+  const withMiddleware = (client) => {
+    client.use((request, next) => next(request));
+    return client;
+  };
+
   it.each([
-    ["Upstash", () => new upstash.Redis(REST)],
-    ["Upstash without pipelining", () => new upstash.Redis({ ...REST, enableAutoPipelining: false })],
-    ["Upstash without deserialisation", () => new upstash.Redis({ ...REST, automaticDeserialization: false })],
-    ["Upstash with a requester of one's own", () => new upstash.Redis({ request: async () => ({ result: null }) })],
+    ["Upstash", () => upstashWith({})],
+    ["Upstash without pipelining", () => upstashWith({ enableAutoPipelining: false })],
+    ["Upstash without deserialisation", () => upstashWith({ automaticDeserialization: false })],
+    ["Upstash without telemetry", () => upstashWith({ enableTelemetry: false, readYourWrites: false })],
+    ["Upstash with its own count of attempts, said again", () => upstashWith({ retry: { retries: 5 } })],
     ["Vercel KV", () => createVercelClient(REST)],
-  ])("%s is called through its requests", (_, make) => {
+  ])("%s is requested natively, or called if told so", (_, make) => {
+    const client = make();
+    for (const connection of ["auto", "native"]) {
+      const store = recognise(client, { connection });
+      expect([store.backend, store.called]).toEqual(["upstash", undefined]);
+    }
+    expect(recognise(client, { connection: "client" }).called === client).toBe(true);
+    for (const queued of [client.pipeline(), client.multi()]) expect(refusal(queued).message).toContain("exec()");
+  });
+
+  it.each([
+    ["requester", () => new upstash.Redis({ request: async () => ({ result: null }) })],
+    ["middleware", () => withMiddleware(upstashWith({}))],
+    ["`agent`", () => upstashWith({ agent: {} })],
+    ["`signal`", () => upstashWith({ signal: new AbortController().signal })],
+    ["`signal`", () => upstashWith({ signal: () => AbortSignal.timeout(1) })],
+    ["`retry`", () => upstashWith({ retry: false })],
+    ["`retry`", () => upstashWith({ retry: { retries: 2 } })],
+    ["`retry`", () => upstashWith({ retry: { backoff: () => 1 } })],
+    ["token", () => upstashWith({ token: "two words" })],
+    ["url", () => upstashWith({ url: undefined })],
+    [
+      "`x-team`",
+      () => {
+        const client = upstashWith({});
+        client.client.headers["x-team"] = "a";
+        return client;
+      },
+    ],
+  ])("Upstash with a %s of its own is called through its requests, and that named", (what, make) => {
     const client = make();
     expectCalled(client, "upstash");
     const error = refusal(client, { connection: "native" });
-    expect(error.message).toContain("HTTP");
+    expect(error.message).toContain(what);
     expect(error.message).not.toContain("hunter2");
-    for (const queued of [client.pipeline(), client.multi()]) expect(refusal(queued).message).toContain("exec()");
   });
 });
 
@@ -325,10 +360,19 @@ describe("no argument", () => {
   });
 
   it.each([
+    { UPSTASH_REDIS_REST_URL: "https://nowhere", UPSTASH_REDIS_REST_TOKEN: "hunter2" },
+    { KV_REST_API_URL: "https://nowhere", KV_REST_API_TOKEN: "hunter2" },
+  ])("means Upstash where only that is set: %o", (variables) => {
+    withEnvironment(variables);
+    expect(createRedisStore().backend).toBe("upstash");
+  });
+
+  it.each([
     ["REDIS_URL is not set", {}],
     ["REDIS_URL", { REDIS_URL: "redis://:hunter2@h:port" }],
-    ["Redis.fromEnv()", { UPSTASH_REDIS_REST_URL: "https://nowhere", UPSTASH_REDIS_REST_TOKEN: "hunter2" }],
-    ["@vercel/kv", { KV_REST_API_URL: "https://nowhere", KV_REST_API_TOKEN: "hunter2" }],
+    ["set UPSTASH_REDIS_REST_URL too", { UPSTASH_REDIS_REST_TOKEN: "hunter2" }],
+    ["set KV_REST_API_TOKEN too", { KV_REST_API_URL: "https://nowhere" }],
+    ["https://", { UPSTASH_REDIS_REST_URL: "nowhere", UPSTASH_REDIS_REST_TOKEN: "hunter2" }],
   ])("is an error that says so: %s", (part, variables) => {
     withEnvironment(variables);
     const error = refusal(undefined);

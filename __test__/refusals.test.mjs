@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../scripts/redis-server.mjs";
 import { countRefusals } from "./support/connections.mjs";
 import { eventually, privateRedis, sharedRedis } from "./support/redis.mjs";
+import { everythingOf, secret } from "./support/secrets.mjs";
 import { rejectionOf, temporaryClient, temporaryProxy, temporaryStore } from "./support/temporary.mjs";
 
 const { newId } = sharedRedis();
@@ -17,18 +18,8 @@ const atOnce = { timeout: 15_000 };
 const openStore = (redis, options) => temporaryStore(redis, { commandTimeout, ...options });
 const at = ({ host, port }) => ({ host, port });
 
-/** Everything that could be printed of an error. */
-const everythingOf = (error) =>
-  [
-    inspect(error, { depth: Number.POSITIVE_INFINITY, showHidden: true }),
-    error.stack,
-    error.message,
-    JSON.stringify(error),
-    error.cause?.stack,
-  ].join("\n");
-
 describe("credentials that the server refuses", atOnce, () => {
-  const password = "opensesame-4711";
+  const password = secret("right");
   let server;
   let admin;
 
@@ -55,16 +46,16 @@ describe("credentials that the server refuses", atOnce, () => {
   });
 
   it("are tried again by the next call, so that a changed password needs no new store", async () => {
-    const store = openStore({ ...at(server), username: "rotated", password: "second-password" });
-    await admin.acl("SETUSER", "rotated", "on", ">first-password", "~*", "+@all");
+    const store = openStore({ ...at(server), username: "rotated", password: secret("second") });
+    await admin.acl("SETUSER", "rotated", "on", `>${secret("first")}`, "~*", "+@all");
     expect(await rejectionOf(store.beginExecution(newId()))).toMatchObject({ reply: "WRONGPASS" });
-    await admin.acl("SETUSER", "rotated", "resetpass", ">second-password");
+    await admin.acl("SETUSER", "rotated", "resetpass", `>${secret("second")}`);
     await store.beginExecution(newId());
   });
 
   it("also when they stop being good while the store is in use", async () => {
-    await admin.acl("SETUSER", "leaving", "on", ">password", "~*", "+@all");
-    const store = openStore({ ...at(server), username: "leaving", password: "password" });
+    await admin.acl("SETUSER", "leaving", "on", `>${secret("of-user")}`, "~*", "+@all");
+    const store = openStore({ ...at(server), username: "leaving", password: secret("of-user") });
     const id = newId();
     await store.beginExecution(id);
     await admin.acl("DELUSER", "leaving");
@@ -94,8 +85,16 @@ describe("an ACL user", atOnce, () => {
   });
 
   const allow = (user, commands) =>
-    admin.acl("SETUSER", user, "reset", "on", ">password", "~run-*", ...commands.map((command) => `+${command}`));
-  const as = (username, settings) => ({ ...at(server), username, password: "password", ...settings });
+    admin.acl(
+      "SETUSER",
+      user,
+      "reset",
+      "on",
+      `>${secret("of-user")}`,
+      "~run-*",
+      ...commands.map((command) => `+${command}`),
+    );
+  const as = (username, settings) => ({ ...at(server), username, password: secret("of-user"), ...settings });
 
   /** Every command the store knows. */
   async function everyCall(store, id) {

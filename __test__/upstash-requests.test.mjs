@@ -80,6 +80,32 @@ describe("what is sent", () => {
     ]);
   });
 
+  it("is one request for the calls of one turn, in their order, a transaction if one of them is a commit", async () => {
+    const [one, other] = [newId(), newId()];
+    const store = open(clientOf());
+    const first = Promise.all([
+      store.beginExecution(one),
+      store.isExecutionInProgress(one),
+      Promise.resolve().then(() => store.isExecutionInProgress(other)),
+    ]);
+    expect(await first).toEqual([undefined, true, false]);
+    await Promise.all([store.commitExecutionTaskResult(one, "task", 1), store.disposeExecution(one)]);
+    expect(sent().map(([path, body]) => [path, body.map(([name]) => name)])).toEqual([
+      ["/pipeline", ["SET", "GET", "GET"]],
+      ["/multi-exec", ["HSET", "HDEL", "DEL"]],
+    ]);
+  });
+
+  it("is sent again call by call where the server refuses the whole, so that strangers are safe", async () => {
+    const store = open(clientOf());
+    const ids = [newId(), newId()];
+    rest.inject({ status: 400, error: "EXECABORT Transaction discarded because of previous errors." });
+    rest.inject({ status: 400, error: "ERR this one is at fault" });
+    const outcomes = await Promise.allSettled(ids.map((id) => store.commitExecutionTaskResult(id, "task", 1)));
+    expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    expect(rest.requests).toHaveLength(3);
+  });
+
   it("passes through the client's middleware", async () => {
     const client = clientOf();
     const seen = [];

@@ -3,12 +3,14 @@
  * of the cases that are reported.
  */
 import { ceilingExperiments } from "./experiments/ceiling.mjs";
+import { clusterExperiments } from "./experiments/cluster.mjs";
 import { coldStartExperiments } from "./experiments/cold-start.mjs";
 import { memoryExperiments } from "./experiments/memory.mjs";
 import { resultsExperiments } from "./experiments/results.mjs";
 import { scaleExperiments } from "./experiments/scale.mjs";
 import { throughputExperiments } from "./experiments/throughput.mjs";
 import { tlsExperiments } from "./experiments/tls.mjs";
+import { upstashExperiments } from "./experiments/upstash.mjs";
 import { workflowExperiments } from "./experiments/workflow.mjs";
 
 /**
@@ -50,6 +52,8 @@ export function allExperiments(settings) {
     ...coldStartExperiments(),
     ...ceilingExperiments(settings),
     ...tlsExperiments(settings),
+    ...clusterExperiments(settings),
+    ...upstashExperiments(settings),
     ...scaleExperiments(settings),
     ...memoryExperiments(settings),
   ];

@@ -156,11 +156,19 @@ class Call {
     const text = isError ? cause.message : String(cause);
     const message = `${this.method.name}: ${text}`;
     const word = REPLY_CODE.exec(text);
-    // A server's refusal is known by its name or by its first word; errors of the operating system carry a code.
-    if (isError && (REPLY_ERROR_NAMES.has(cause.name) || (word !== null && cause.code === undefined))) {
+    if (this.isRefusal(cause)) {
       return this.error("ERR_REDIS_REPLY", message, { cause, key, reply: word === null ? undefined : word[1] });
     }
     return this.error("ERR_REDIS_CONNECTION", message, { cause, key });
+  }
+
+  /**
+   * Whether the server refused what was sent: known by the error's name or by its first word; errors of the operating
+   * system carry a code.
+   */
+  isRefusal(error) {
+    if (error === null || typeof error !== "object" || typeof error.message !== "string") return false;
+    return REPLY_ERROR_NAMES.has(error.name) || (error.code === undefined && REPLY_CODE.test(error.message));
   }
 
   /** An error of the store that names the execution, the task and the key of this call, unless told otherwise. */

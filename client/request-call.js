@@ -1,5 +1,5 @@
 "use strict";
-// A store call over a client that carries all commands of a call in one request.
+// A store call over a client that speaks HTTP: all its commands are in one request, perhaps with those of other calls.
 
 const { Call } = require("./call.js");
 
@@ -29,12 +29,8 @@ class RequestCall extends Call {
   }
 
   flush() {
-    const { client, dialect } = this.store;
     this.waiting = 1;
-    dialect.request(client, this.commands).then(
-      (answers) => this.allAnswered(answers),
-      (error) => this.refused(error, this.key),
-    );
+    this.store.requests.add(this);
   }
 
   allAnswered(answers) {

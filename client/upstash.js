@@ -3,15 +3,17 @@
 // that looks like JSON, so that results come back changed or as nothing.
 
 /**
- * Sends all commands of one store call in one request: a single command by itself, several as a transaction.
+ * Sends commands in one request: a single one by itself, several as a pipeline or a transaction.
  *
  * @param {{ client: { request: Function, options?: object } }} redis the instance that was passed
  * @param {(string | number)[][]} commands name and arguments of each
+ * @param {boolean} atomic whether some of them belong together
  * @returns {Promise<{ result?: unknown, error?: string }[]>} the answer to each command
  */
-async function requestOfUpstash({ client }, commands) {
+async function requestOfUpstash({ client }, commands, atomic) {
   const single = commands.length === 1;
-  const response = await client.request(single ? { body: commands[0] } : { path: ["multi-exec"], body: commands });
+  const path = [atomic ? "multi-exec" : "pipeline"];
+  const response = await client.request(single ? { body: commands[0] } : { path, body: commands });
   // A request that was aborted resolves too, with the reason in the place of the result.
   if (client.options?.signal?.aborted === true) throw new Error("the request was aborted by the client's signal");
   const answers = single ? [response] : response;

@@ -7,9 +7,11 @@
 import { timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { createSecureServer as createHttp2Server } from "node:http2";
 import { createServer as createSecureServer } from "node:https";
 import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "ioredis";
+import { secret } from "./secrets.mjs";
 
 const HOST = "127.0.0.1";
 
@@ -29,12 +31,14 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
  * @property {string} path
  * @property {import("node:http").IncomingHttpHeaders} headers
  * @property {unknown} body the parsed JSON
+ * @property {string} httpVersion such as `"1.1"`
  *
  * @typedef {object} RestEndpoint
  * @property {string} url
  * @property {string} token
  * @property {RestRequest[]} requests all that came in with the right token, oldest first
  * @property {string} syncToken the last one that was given out
+ * @property {number} connections how many were ever made
  * @property {(...faults: Fault[]) => void} inject the next requests meet these, one each
  * @property {() => void} clearFaults forgets those that no request has met
  * @property {() => Promise<void>} stop
@@ -47,12 +51,23 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
  * @param {string} options.redisUrl the server that carries out the commands
  * @param {string} [options.token]
  * @param {{ key: string | Buffer, cert: string | Buffer }} [options.tls] makes it `https://`
+ * @param {boolean} [options.http2] with `tls`, offers HTTP/2 too
+ * @param {number} [options.port]
+ * @param {number} [options.latency] milliseconds that every request and every answer is held back
  * @returns {Promise<RestEndpoint>}
  */
-export async function startRestEndpoint({ redisUrl, token = "token of the test", tls }) {
+export async function startRestEndpoint({
+  redisUrl,
+  token = secret("token"),
+  tls,
+  http2 = false,
+  port = 0,
+  latency = 0,
+}) {
   const redis = new Redis(redisUrl, { lazyConnect: true });
   const faults = [];
-  const endpoint = { url: "", token, requests: [], syncToken: "", inject, clearFaults, stop };
+  const endpoint = { url: "", token, requests: [], syncToken: "", connections: 0, inject, clearFaults, stop };
+  const sockets = new Set();
   let answered = 0;
 
   function inject(...more) {
@@ -68,18 +83,22 @@ export async function startRestEndpoint({ redisUrl, token = "token of the test",
     if (!sameText(request.headers.authorization, `Bearer ${token}`)) throw new RestError("Unauthorized", 401);
     if (request.method !== "POST") throw new RestError("ERR only POST is supported here", 405);
     const body = parse(text);
-    endpoint.requests.push({ path: request.url, headers: request.headers, body });
+    // A proxy is asked for the whole URL.
+    const path = new URL(request.url, "http://endpoint").pathname;
+    endpoint.requests.push({ path, headers: request.headers, body, httpVersion: request.httpVersion });
 
     const fault = faults.shift() ?? {};
-    if (fault.cut === "before") return response.destroy();
+    if (fault.cut === "before") return cut(request);
+    if (latency > 0) await delay(latency);
     if (fault.delay !== undefined) await delay(fault.delay);
     if (fault.status !== undefined) {
       for (const [name, value] of Object.entries(fault.headers ?? {})) response.setHeader(name, value);
       return send(response, fault.status, fault.body ?? JSON.stringify({ error: fault.error ?? "ERR injected" }));
     }
     const encoding = request.headers["upstash-encoding"] === "base64" ? "base64" : "utf8";
-    const answer = await carryOut(redis, request.url, body, encoding);
-    if (fault.cut === "after") return response.destroy();
+    const answer = await carryOut(redis, path, body, encoding);
+    if (fault.cut === "after") return cut(request);
+    if (latency > 0) await delay(latency);
     answered += 1;
     endpoint.syncToken = `local=${answered}`;
     response.setHeader("upstash-sync-token", endpoint.syncToken);
@@ -91,16 +110,25 @@ export async function startRestEndpoint({ redisUrl, token = "token of the test",
       const status = error instanceof RestError ? error.status : 400;
       send(response, status, JSON.stringify({ error: error.message }));
     });
-  const server = tls ? createSecureServer(tls, listener) : createServer(listener);
+  const server = http2
+    ? createHttp2Server({ ...tls, allowHTTP1: true }, listener)
+    : tls
+      ? createSecureServer(tls, listener)
+      : createServer(listener);
+  server.on("connection", (socket) => {
+    endpoint.connections += 1;
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
 
   async function stop() {
     server.close();
-    server.closeAllConnections();
+    for (const socket of sockets) socket.destroy();
     await once(server, "close");
     redis.disconnect();
   }
 
-  server.listen(0, HOST);
+  server.listen(port, HOST);
   await once(server, "listening");
   endpoint.url = `${tls ? "https" : "http"}://${HOST}:${server.address().port}`;
   return endpoint;
@@ -111,6 +139,11 @@ class RestError extends Error {
     super(message);
     this.status = status;
   }
+}
+
+/** Ends the connection that a request came over. With HTTP/2, its others go down with it. */
+function cut(request) {
+  (request.stream?.session ?? request.socket).destroy();
 }
 
 async function carryOut(redis, path, body, encoding) {
@@ -135,7 +168,9 @@ function checkCommand(command) {
   if (!wellFormed || !command.every((part) => typeof part === "string" || typeof part === "number")) {
     throw new RestError("ERR failed to parse command", 400);
   }
-  return command.map(String);
+  // In capitals, because of answers to names in small letters ioredis makes something of its own.
+  const [name, ...args] = command.map(String);
+  return [name.toUpperCase(), ...args];
 }
 
 /** Strings in the encoding that was asked for, except a bare `OK`; numbers and null as they are. */

@@ -39,6 +39,17 @@ function requester({ rest }) {
 
 /** @type {import("./inputs.mjs").Input[]} */
 export const UPSTASH_INPUTS = [
+  { name: "an Upstash configuration", make: ({ rest: { url, token } }) => ({ url, token }) },
+  {
+    name: "an Upstash configuration that insists",
+    options: { connection: "native" },
+    make: ({ rest: { url, token } }) => ({ url: new URL(url).href, token, readYourWrites: false }),
+  },
+  {
+    name: "Upstash, adopted without read-ahead",
+    options: { connection: "native", readAhead: false },
+    make: (servers) => new Redis(address(servers)),
+  },
   ...SETTINGS.map(([label, settings]) => ({
     name: `Upstash${label}`,
     make: (servers) => new Redis({ ...address(servers), ...settings }),

@@ -5,6 +5,7 @@ pub mod environment;
 pub mod ioredis;
 pub mod node_redis;
 pub mod options;
+pub mod upstash;
 pub mod url;
 
 mod keys;
@@ -23,6 +24,7 @@ pub use object::{from_input, from_object};
 pub use options::{Connection, Options};
 pub use tls::Tls;
 pub use topology::{Sentinels, Topology};
+pub use upstash::Upstash;
 
 /// A JavaScript value as configuration sees it. `undefined` never appears: such keys are left out.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,7 +125,7 @@ impl Settings {
     pub fn trust_file(&mut self, file: &Path) {
         let of_sentinels = match &mut self.topology {
             Topology::Sentinel(sentinels) => sentinels.tls.as_mut(),
-            Topology::Single | Topology::Cluster(_) => None,
+            Topology::Single | Topology::Cluster(_) | Topology::Upstash(_) => None,
         };
         for tls in self.tls.iter_mut().chain(of_sentinels) {
             if let tls::Authorities::Mozilla { extra } = &mut tls.authorities {

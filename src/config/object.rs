@@ -1,7 +1,8 @@
-//! Decides what a value that is not a client says: a URL, a port, or an object in the style of ioredis or node-redis.
+//! Decides what a value that is not a client says: a URL, a port, or an object in the style of ioredis, node-redis or
+//! Upstash.
 
 use super::keys::Keys;
-use super::{ConfigError, Input, Settings, cluster, ioredis, node_redis, read, url};
+use super::{ConfigError, Input, Settings, cluster, ioredis, node_redis, read, upstash, url};
 
 /// Keys that only an ioredis-style object has at its top level, and where node-redis has the same setting.
 const OF_IOREDIS: &[(&str, &str)] = &[
@@ -34,14 +35,18 @@ pub fn from_input(input: &Input) -> Result<Settings, ConfigError> {
     }
 }
 
-/// Reads a configuration object in the style of ioredis or node-redis, whichever its keys belong to.
+/// Reads a configuration object in the style of ioredis, node-redis or Upstash, whichever its keys belong to.
 ///
 /// # Errors
 /// When it says nothing about where to connect, mixes both styles, or has a key or value that is not understood.
 pub fn from_object(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     let has = |key: &str| map.iter().any(|(name, value)| name == key && *value != Input::Null);
-    if has("token") {
-        return Err(url::upstash_rest());
+    let over_http = |(key, value): &(String, Input)| match value {
+        Input::Text(text) => key == "url" && upstash::is_http(text),
+        _ => false,
+    };
+    if has("token") || map.iter().any(over_http) {
+        return upstash::from_config(map);
     }
     let of_ioredis = OF_IOREDIS.iter().find(|(key, _)| has(key));
     let of_node_redis = OF_NODE_REDIS.iter().find(|key| has(key));
@@ -124,8 +129,9 @@ mod tests {
             (map([("db", number(1)), ("database", number(2))]), "`database` is given twice"),
             (map([("db", number(1)), ("url", text("redis://h"))]), "which has `database`: use one style"),
             (map([("host", text("h")), ("socket", Input::Map(vec![]))]), "which has `socket.host`: use one style"),
-            (map([("url", text("https://h")), ("token", text("hunter2"))]), "Upstash REST"),
-            (map([("url", text("https://h")), ("retry", Input::Bool(true))]), "Upstash REST"),
+            (map([("url", text("https://h"))]), "`token` is missing"),
+            (map([("url", text("redis://h")), ("token", text("hunter2"))]), "must begin with https://"),
+            (map([("url", text("https://h")), ("database", number(1))]), "not a setting of an Upstash configuration"),
             (map([("sentinels", Input::List(vec![])), ("name", text("m"))]), "is empty"),
             (map([("sentinelRootNodes", Input::List(vec![])), ("replicaPoolSize", number(1))]), "is empty"),
             (map([("rootNodes", Input::List(vec![])), ("defaults", Input::Map(vec![]))]), "is empty"),

@@ -1,6 +1,6 @@
-//! How many servers there are, and how one is found: alone, watched by sentinels, or a cluster.
+//! How many servers there are, and how one is found: alone, watched by sentinels, a cluster, or behind HTTP.
 
-use super::{Address, ConfigError, Family, Input, Secret, Tls, read};
+use super::{Address, ConfigError, Family, Input, Secret, Tls, Upstash, read};
 
 /// The port of a sentinel that is given without one.
 const SENTINEL_PORT: u16 = 26_379;
@@ -16,6 +16,8 @@ pub enum Topology {
     Sentinel(Sentinels),
     /// The keys are spread over a cluster, of which these nodes are asked first.
     Cluster(Vec<Address>),
+    /// There is one database, which is reached over HTTP.
+    Upstash(Upstash),
 }
 
 impl Topology {
@@ -25,13 +27,14 @@ impl Topology {
             Topology::Single => "redis",
             Topology::Sentinel(_) => "redis-sentinel",
             Topology::Cluster(_) => "redis-cluster",
+            Topology::Upstash(_) => "upstash",
         }
     }
 
     /// Where a connection begins.
     pub fn first(&self) -> Option<&Address> {
         match self {
-            Topology::Single => None,
+            Topology::Single | Topology::Upstash(_) => None,
             Topology::Sentinel(sentinels) => sentinels.addresses.first(),
             Topology::Cluster(nodes) => nodes.first(),
         }

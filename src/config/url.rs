@@ -39,7 +39,9 @@ pub(super) fn parts(text: &str) -> Result<Parts, ConfigError> {
             "redis" | "valkey" => tcp(rest, true),
             "unix" | "redis+unix" => unix(rest),
             "rediss" | "valkeys" => Ok(Parts { tls: Some(Tls::default()), ..tcp(rest, true)? }),
-            "http" | "https" => Err(upstash_rest()),
+            "http" | "https" => Err(wrong(
+                "is Upstash's REST URL, which needs a token beside it: pass `{ url, token }` in place of the URL",
+            )),
             other => Err(wrong(&format!("has the unknown scheme `{other}://`. Accepted are {ACCEPTED}"))),
         },
         None => match text.strip_prefix("//") {
@@ -51,14 +53,6 @@ pub(super) fn parts(text: &str) -> Result<Parts, ConfigError> {
             None => tcp(text, false),
         },
     }
-}
-
-/// Said of an HTTP address or a REST token.
-pub(super) fn upstash_rest() -> ConfigError {
-    ConfigError::wrong_type(
-        "Upstash REST (an https:// URL and a token) is not supported by this version yet: pass the client that \
-         `new Redis({ url, token })` of @upstash/redis makes",
-    )
 }
 
 fn wrong(what: &str) -> ConfigError {

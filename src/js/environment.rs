@@ -12,6 +12,7 @@ use slab::Slab;
 
 use super::engine::{Deferred, Engine, Reference, Thrown, Value};
 use super::live::LiveClients;
+use super::outbox::Outbox;
 use super::settle::{self, Mailbox};
 use super::store_object::Store;
 use super::turn::Turn;
@@ -27,6 +28,8 @@ pub struct Environment {
     pub calls: RefCell<Slab<PendingCall>>,
     /// What is known in this turn of the event loop.
     pub turn: Rc<Turn>,
+    /// What is sent when that is over.
+    pub outbox: Rc<Outbox>,
     /// Room for the arguments of the call being made.
     pub scratch: RefCell<Vec<u8>>,
     /// The clients whose settings stores use.
@@ -83,6 +86,7 @@ impl Environment {
             mailbox: Arc::new(Mailbox::default()),
             calls: RefCell::default(),
             turn: Turn::new(engine, after_turn)?,
+            outbox: Outbox::new(engine, after_turn)?,
             clients: RefCell::default(),
             scratch: RefCell::default(),
             parse: engine.keep(engine.get(json, c"parse")?)?,
@@ -136,6 +140,7 @@ unsafe extern "C" fn end(data: *mut c_void) {
     environment.mailbox.close();
     // The promises can no longer be settled. Letting go of their stores closes connections that nobody else uses.
     environment.turn.end();
+    environment.outbox.flush();
     let calls = environment.calls.take();
     drop(calls);
 }

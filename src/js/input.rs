@@ -1,12 +1,11 @@
 //! Recognises what was passed to `createRedisStore`: the table of all inputs, in the order in which they are told apart.
 //! What a family of clients looks like is in `recognise/`.
 
-use std::path::Path;
-
 use super::engine::{Engine, Thrown, Type, Value};
 use super::live::{Family, LiveClient};
 use super::read::{MOST_DEPTH, read};
 use super::recognise::{glide, has_method, ioredis, node_redis, upstash};
+use super::variables;
 use crate::config::{self, ConfigError, Connection, Input, Settings};
 
 /// What was passed.
@@ -85,7 +84,7 @@ pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Val
     refuse_transaction(engine, redis, proxied)?;
     // An Upstash client is a proxy by default; everything else behind one is to be called, not looked through.
     if upstash::is_client(engine, redis)? {
-        return own(engine, redis, wanted, UPSTASH, "Upstash speaks HTTP, which native connections do not support yet");
+        return upstash_client(engine, redis, wanted);
     }
     if proxied {
         return generic(engine, redis, wanted, "it is behind a proxy");
@@ -114,6 +113,17 @@ pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Val
         return own(engine, redis, wanted, GLIDE, "valkey-glide has a native connection of its own");
     }
     generic(engine, redis, wanted, "the settings of this client are not known to us")
+}
+
+/// An Upstash client, whose URL and token we use ourselves, unless its requests are not the usual ones.
+fn upstash_client(engine: Engine, redis: Value, wanted: Connection) -> Result<Recognised, Refused> {
+    match upstash::settings(engine, redis)? {
+        Ok(mut settings) if wanted != Connection::Client => {
+            variables::complete(engine, &mut settings)?;
+            Ok(Recognised::Fixed(Box::new(settings)))
+        }
+        settings => own(engine, redis, wanted, UPSTASH, &settings.err().unwrap_or_default()),
+    }
 }
 
 fn node_redis_object(
@@ -220,7 +230,7 @@ fn require(engine: Engine, client: Value, methods: &[&'static str]) -> Result<()
 
 fn configuration(engine: Engine, redis: Value, wanted: Connection) -> Result<Recognised, Refused> {
     let mut settings = match engine.type_of(redis) {
-        Type::Undefined => config::from_environment(&environment(engine)?)?,
+        Type::Undefined => config::from_environment(&variables::of_servers(engine)?)?,
         Type::Object if has_method(engine, redis, "then")? => {
             let message = "A promise was passed in place of a client: await it first";
             return Err(ConfigError::wrong_type(message).into());
@@ -236,35 +246,8 @@ fn configuration(engine: Engine, redis: Value, wanted: Connection) -> Result<Rec
             "`connection: \"client\"` needs a client: with a URL or a configuration there is none to work through";
         return Err(ConfigError::wrong_type(message).into());
     }
-    trust_extra(engine, &mut settings)?;
+    variables::complete(engine, &mut settings)?;
     Ok(Recognised::Fixed(Box::new(settings)))
-}
-
-/// The environment variables that name a server, as `process.env` of this thread has them.
-fn environment(engine: Engine) -> Result<Vec<(String, String)>, Thrown> {
-    let mut found = Vec::new();
-    for name in config::ENVIRONMENT_NAMES {
-        if let Some(text) = variable(engine, name)? {
-            found.push((name.to_owned(), text));
-        }
-    }
-    Ok(found)
-}
-
-fn variable(engine: Engine, name: &str) -> Result<Option<String>, Thrown> {
-    let process = engine.get(engine.global()?, c"process")?;
-    let env = engine.get(process, c"env")?;
-    Ok(engine.string(engine.get_by(env, engine.text(name.as_bytes())?)?))
-}
-
-/// Trusts the authorities that Node is told to trust: <https://nodejs.org/api/cli.html#node_extra_ca_certsfile>.
-pub fn trust_extra(engine: Engine, settings: &mut Settings) -> Result<(), Thrown> {
-    if settings.is_encrypted()
-        && let Some(file) = variable(engine, "NODE_EXTRA_CA_CERTS")?.filter(|file| !file.is_empty())
-    {
-        settings.trust_file(Path::new(&file));
-    }
-    Ok(())
 }
 
 /// Whether the value is a `URL`, of whichever realm.

@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 
 use super::engine::{Engine, Reference, Thrown, Type, Value};
 use super::environment::Environment;
-use super::input::trust_extra;
 use super::recognise::{ioredis, node_redis};
 use super::settle::Mailbox;
+use super::variables::trust_extra;
 use crate::config::{Secret, Settings};
 use crate::error::{Code, StoreError};
 use crate::link::{Asked, Source, Trouble};

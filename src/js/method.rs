@@ -67,7 +67,7 @@ fn store_call(store: &Rc<Store>, kind: Kind, [id, task, value]: [Value; 3]) -> R
             let environment = &store.environment;
             store.call_begun(call.size());
             let token = environment.begin_call(deferred, store.clone(), &call);
-            link.send(Request::new(call, token, environment.mailbox.clone()));
+            environment.outbox.send(engine, link, Request::new(call, token, environment.mailbox.clone()));
         }
     }
     Ok(promise)

@@ -6,13 +6,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisResult, Value};
 use tokio::task::coop::unconstrained;
 
+use super::live::Live;
 use super::pending::Waiting;
-use super::retry::{Trouble, Verdict, refused, verdict};
+use super::retry::{Trouble, Verdict, refused, too_large, verdict};
 use super::{Again, Finished};
+use crate::store::Ahead;
 use crate::store::call::{Dialect, Kind};
 use crate::store::reply::{self, Refusal};
 
@@ -27,6 +28,8 @@ type Replies = Pin<Box<dyn Future<Output = RedisResult<Vec<Value>>> + Send>>;
 pub struct Batch {
     replies: Replies,
     slots: Vec<Slot>,
+    /// The number of its first reply on the connection.
+    first_reply: u64,
     /// What the server was taken to understand.
     dialect: Dialect,
     /// Slots before this one were given up.
@@ -62,7 +65,7 @@ impl Batch {
         queue: &mut VecDeque<Waiting>,
         reads_only: bool,
         dialect: Dialect,
-        mut connection: MultiplexedConnection,
+        live: &Live,
         cx: &mut Context<'_>,
         now: Instant,
     ) -> Self {
@@ -85,6 +88,8 @@ impl Batch {
             slots.push(Slot { waiting: Some(waiting), replies, asked });
         }
         let commands = pipeline.len();
+        let first_reply = live.owed.ask(commands);
+        let mut connection = live.connection.clone();
         // Outside tokio's cooperative budget: the first poll must always reach the driver's queue, or batches would
         // overtake each other.
         let mut replies: Replies =
@@ -93,7 +98,7 @@ impl Batch {
         if let Poll::Ready(result) = first {
             replies = Box::pin(std::future::ready(result));
         }
-        Self { replies, slots, dialect, given_up: 0, sent_at: now, bytes }
+        Self { replies, slots, first_reply, dialect, given_up: 0, sent_at: now, bytes }
     }
 
     /// The number of calls.
@@ -164,6 +169,24 @@ impl Batch {
         refused
     }
 
+    /// Takes out the call whose reply has this number and was too large to be read; a call that only carried the read that
+    /// brought it stays, and carries nothing any more.
+    pub fn take_too_large(&mut self, number: u64) -> Option<Finished> {
+        let mut end = self.first_reply;
+        let slot = self.slots.iter_mut().find(|slot| {
+            end += slot.replies as u64;
+            (self.first_reply..end).contains(&number)
+        })?;
+        let mut waiting = slot.waiting.take()?;
+        if waiting.request.call.ahead == Ahead::Nothing {
+            let error = too_large(&waiting.request.call);
+            return Some(waiting.give_up(error));
+        }
+        waiting.request.call.ahead = Ahead::Nothing;
+        slot.waiting = Some(waiting);
+        None
+    }
+
     /// The calls that have no answer, oldest first.
     pub fn into_unanswered(self) -> impl Iterator<Item = Waiting> {
         self.slots.into_iter().filter_map(|slot| slot.waiting)
@@ -171,7 +194,7 @@ impl Batch {
 }
 
 /// What becomes of a refused call: it is over, or worth another try.
-fn refuse(
+pub fn refuse(
     waiting: Waiting,
     refusal: Refusal,
     sent_with: Dialect,

@@ -264,6 +264,9 @@ impl Supervisor {
             let surplus = self.abandoned.len().saturating_sub(MOST_ABANDONED);
             self.abandoned.drain(..surplus);
         }
+        if let Some(number) = live.owed.too_large() {
+            self.finished.extend(self.batches.iter_mut().find_map(|batch| batch.take_too_large(number)));
+        }
         // Dropping the driver closes the socket, and with it whatever the kernel has not sent.
         drop(live);
         self.requeue();
@@ -355,7 +358,7 @@ impl Supervisor {
             && self.calls_in_flight < WINDOW_CALLS
             && self.bytes_in_flight < WINDOW_BYTES
         {
-            let batch = Batch::send(&mut self.queue, reads_only, self.dialect, live.connection.clone(), cx, now);
+            let batch = Batch::send(&mut self.queue, reads_only, self.dialect, live, cx, now);
             self.calls_in_flight += batch.calls();
             self.bytes_in_flight += batch.bytes;
             self.batches.push_back(batch);

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop::unconstrained;
 use tokio::time::timeout_at;
 
+use super::guard::{Guarded, Owed};
 use super::handshake::{Handshake, Identity};
 use super::retry::Trouble;
 use super::source::settings_now;
@@ -34,6 +35,8 @@ pub struct Live {
     pub driver: Driver,
     /// Signs of life.
     pub progress: Progress,
+    /// The replies that are to come.
+    pub owed: Owed,
     /// What the server calls the connection, once it has told.
     pub identity: Option<Identity>,
     /// The replies to a handshake that nothing had to wait for.
@@ -110,10 +113,12 @@ async fn greet(
     let lost = |error: RedisError| Trouble::lost(&error.to_string());
     // Nothing to log in with: the handshake is ours, so that refusals keep the server's own code.
     let info = RedisConnectionInfo::default().set_skip_set_lib_name();
+    let (stream, owed) = Guarded::new(stream);
     let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(lost)?;
     let mut driver: Driver = Box::pin(driver);
     let handshake = Handshake::new(settings, abandoned);
     let commands = handshake.pipeline.len();
+    owed.ask(commands);
     let Handshake { pipeline, required } = handshake;
     let mut greeter = connection.clone();
     let mut greeting: Greeting =
@@ -123,7 +128,7 @@ async fn greet(
         // still have something against our certificate.
         let sent = poll_fn(|cx| Poll::Ready(greeting.as_mut().poll(cx).is_pending())).await;
         let greeting = sent.then_some(greeting);
-        return Ok(Live { connection, driver, progress, identity: None, greeting, since: Instant::now() });
+        return Ok(Live { connection, driver, progress, owed, identity: None, greeting, since: Instant::now() });
     }
     let mut ended = false;
     let replies = poll_fn(|cx| {
@@ -141,5 +146,5 @@ async fn greet(
     if ended {
         return Err(Trouble::lost("the server closed the connection"));
     }
-    Ok(Live { connection, driver, progress, identity, greeting: None, since: Instant::now() })
+    Ok(Live { connection, driver, progress, owed, identity, greeting: None, since: Instant::now() })
 }

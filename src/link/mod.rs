@@ -7,12 +7,17 @@ mod batch;
 mod cluster;
 mod connection;
 mod entry;
+mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+mod guard;
 mod handshake;
 mod io_thread;
 mod live;
 mod nodes;
 mod order;
 mod pending;
+mod rest;
 mod retry;
 mod sentinel;
 mod short;
@@ -219,6 +224,7 @@ impl Link {
         let (task_target, task_inbox) = (target.clone(), inbox.clone());
         match target.settings.topology {
             Topology::Cluster(_) => io_thread::spawn(move || cluster::route(task_target.clone(), task_inbox.clone()))?,
+            Topology::Upstash(_) => io_thread::spawn(move || rest::serve(task_target.clone(), task_inbox.clone()))?,
             _ => io_thread::spawn(move || connection::supervise(task_target.clone(), task_inbox.clone()))?,
         }
         let link = Arc::new(Link { target, inbox });
@@ -229,6 +235,16 @@ impl Link {
     /// Queues a request.
     pub fn send(&self, request: Request) {
         self.inbox.change(|state| state.requests.push(request));
+    }
+
+    /// Whether what is to be sent together has to be queued together: each message to the server costs.
+    pub fn gathers(&self) -> bool {
+        matches!(self.target.settings.topology, Topology::Upstash(_))
+    }
+
+    /// Queues requests that belong together.
+    pub fn send_all(&self, requests: Vec<Request>) {
+        self.inbox.change(|state| state.requests.extend(requests));
     }
 }
 

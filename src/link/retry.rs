@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::config::Address;
 use crate::error::{Code, StoreError};
+use crate::store::Call;
 use crate::store::reply::Refusal;
 
 /// What to do about a server's refusal.
@@ -46,6 +47,16 @@ pub fn refused(refusal: Refusal) -> StoreError {
     let message =
         format!("Redis refused the command: {} {}{advice}", refusal.code, refusal.detail.trim_end_matches('.'));
     StoreError { reply: Some(refusal.code), ..StoreError::new(Code::Reply, message) }
+}
+
+/// The error for a call that was answered with more than a program can use.
+pub fn too_large(call: &Call) -> StoreError {
+    let key = call.key(call.kind.role()).to_bytes();
+    let message = format!(
+        "the answer about \"{}\" is larger than 512 MB or 16 million values, which is more than can be read at once.",
+        String::from_utf8_lossy(&key)
+    );
+    StoreError::new(Code::Reply, message)
 }
 
 /// Why there is no connection.

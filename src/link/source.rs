@@ -43,7 +43,7 @@ pub async fn client_ended(source: Option<Arc<dyn Source>>) -> Trouble {
 pub async fn primary_moved(settings: Settings) -> Trouble {
     match settings.topology {
         Topology::Sentinel(sentinels) => sentinel::moved(sentinels, settings.address).await,
-        Topology::Single | Topology::Cluster(_) => std::future::pending().await,
+        Topology::Single | Topology::Cluster(_) | Topology::Upstash(_) => std::future::pending().await,
     }
 }
 

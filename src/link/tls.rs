@@ -15,14 +15,13 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 
 use super::retry::{Trouble, place};
-use super::stream::Stream;
 use crate::config::Address;
 use crate::config::tls::{Authorities, Tls};
 use crate::error::{Code, StoreError};
 
 /// An encrypted stream.
-pub struct Encrypted {
-    stream: TlsStream<Stream>,
+pub struct Encrypted<S> {
+    stream: TlsStream<S>,
     objection: Objection,
 }
 
@@ -38,7 +37,23 @@ impl Objection {
 }
 
 /// Encrypts a stream. The caller sets the time limit.
-pub async fn encrypt(stream: Stream, tls: &Tls, address: &Address) -> Result<Encrypted, Trouble> {
+pub async fn encrypt<S>(stream: S, tls: &Tls, address: &Address) -> Result<Encrypted<S>, Trouble>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    encrypt_for(&[], stream, tls, address).await
+}
+
+/// Encrypts a stream that is to carry one of these protocols, the most wanted first. The caller sets the time limit.
+pub async fn encrypt_for<S>(
+    protocols: &[&[u8]],
+    stream: S,
+    tls: &Tls,
+    address: &Address,
+) -> Result<Encrypted<S>, Trouble>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let name = server_name(tls, address)?;
     let extra = match &tls.authorities {
         Authorities::Mozilla { extra: Some(file) } => read_file(file.clone()).await,
@@ -47,7 +62,8 @@ pub async fn encrypt(stream: Stream, tls: &Tls, address: &Address) -> Result<Enc
     // As in Node, a file that cannot be read is as good as none; it is named when that is why a server is not trusted.
     let unread = extra.as_ref().err().cloned();
     let config = tls.client_config(extra.unwrap_or_default());
-    let config = config.map_err(|error| refused(&error, address, unread.as_deref()))?;
+    let mut config = config.map_err(|error| refused(&error, address, unread.as_deref()))?;
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let stream = connected.map_err(|error| match of_rustls(&error) {
         Some(why) => refused(why, address, unread.as_deref()),
@@ -56,10 +72,15 @@ pub async fn encrypt(stream: Stream, tls: &Tls, address: &Address) -> Result<Enc
     Ok(Encrypted { stream, objection: Objection::default() })
 }
 
-impl Encrypted {
+impl<S> Encrypted<S> {
     /// A handle on what the other side may object to.
     pub fn objection(&self) -> Objection {
         self.objection.clone()
+    }
+
+    /// The protocol that the server chose of those offered.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.stream.get_ref().1.alpn_protocol()
     }
 
     fn note<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -71,7 +92,9 @@ impl Encrypted {
         }
         result
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Encrypted<S> {
     /// A server that closes the connection has said why before, and that may not have been read yet.
     fn note_write<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if matches!(result, Poll::Ready(Err(_))) {
@@ -83,14 +106,14 @@ impl Encrypted {
     }
 }
 
-impl AsyncRead for Encrypted {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Encrypted<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
         self.note(result)
     }
 }
 
-impl AsyncWrite for Encrypted {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.note_write(cx, result)

@@ -106,7 +106,7 @@ fn what_is_not_understood_is_an_error_that_names_it() {
     for (entry, reason) in [
         (("url", text("")), "is empty"),
         (("url", Input::Other("URL".into())), "`url` must be a string, got URL"),
-        (("url", text("https://h")), "Upstash REST"),
+        (("url", text("https://h")), "needs a token"),
         (("rootNodes", Input::List(vec![])), "is empty"),
         (("sentinelRootNodes", Input::List(vec![])), "is empty"),
         (("credentialsProvider", Input::Map(vec![])), "`username` and `password`"),

@@ -98,8 +98,8 @@ fn what_cannot_be_meant_is_an_error_that_says_why() {
     for (text, reason) in [
         ("", "is empty"),
         ("  ", "is empty"),
-        ("https://eu1-x.upstash.io", "Upstash REST"),
-        ("http://h", "Upstash REST"),
+        ("https://eu1-x.upstash.io", "needs a token"),
+        ("http://h", "needs a token"),
         ("tcp://h:1", "unknown scheme `tcp://`. Accepted are redis://"),
         ("redis-sentinel://h", "unknown scheme"),
         ("redis://h/1?db=2", "`database` is given twice"),

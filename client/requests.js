@@ -1,0 +1,54 @@
+"use strict";
+// The requests of one store over a client that speaks HTTP: calls of one turn of the event loop share one.
+
+/** Calls in one request. */
+const MOST_CALLS = 512;
+
+/** What the calls of this turn have to send. */
+class Requests {
+  /**
+   * @param {object} store what all calls of a store share
+   * @param {((callback: () => void) => void) | undefined} afterTurn calls a function when the turn is over; absent where the
+   *   runtime cannot, and every call is sent by itself
+   */
+  constructor({ client, dialect }, afterTurn) {
+    this.client = client;
+    this.dialect = dialect;
+    this.afterTurn = afterTurn;
+    this.calls = [];
+    this.flush = () => {
+      const calls = this.calls.splice(0);
+      for (let from = 0; from < calls.length; from += MOST_CALLS) this.send(calls.slice(from, from + MOST_CALLS));
+    };
+  }
+
+  /** Sends a call when the turn is over. */
+  add(call) {
+    this.calls.push(call);
+    if (this.calls.length > 1) return;
+    if (this.afterTurn === undefined) this.flush();
+    else this.afterTurn(this.flush);
+  }
+
+  async send(calls) {
+    const commands = calls.flatMap((call) => call.commands);
+    // What belongs together must not be torn apart, and strangers beside it lose nothing.
+    const atomic = calls.some((call) => call.commands.length > 1);
+    let answers;
+    try {
+      answers = await this.dialect.request(this.client, commands, atomic);
+    } catch (error) {
+      // Which of them the server did not want is not known: each gets an answer of its own.
+      if (calls.length > 1 && calls[0].isRefusal(error)) for (const call of calls) this.send([call]);
+      else for (const call of calls) call.refused(error, call.key);
+      return;
+    }
+    let from = 0;
+    for (const call of calls) {
+      call.allAnswered(answers.slice(from, from + call.commands.length));
+      from += call.commands.length;
+    }
+  }
+}
+
+module.exports = { Requests };

@@ -1,0 +1,174 @@
+//! Reads what says where an Upstash database is reached over HTTP: `{ url, token }`, the settings of a live client, and the
+//! proxy that the environment names.
+
+use super::keys::Keys;
+use super::parts::Parts;
+use super::{ConfigError, Input, Secret, Settings, Tls, Topology, read};
+
+/// Said where a setting changes how requests are sent.
+const USE_A_CLIENT: &str = "changes the requests of @upstash/redis: pass the client that is made with it";
+
+/// The keys of a configuration object. The ignored ones are the other options of @upstash/redis that change no request.
+const KEYS: Keys = Keys {
+    kind: "an Upstash configuration",
+    prefix: "",
+    mapped: &["url", "token", "readYourWrites"],
+    ignored: &[
+        "automaticDeserialization",
+        "cache",
+        "enableAutoPipelining",
+        "enableTelemetry",
+        "keepAlive",
+        "latencyLogging",
+        "responseEncoding",
+    ],
+    refused: &[("agent", USE_A_CLIENT), ("backend", USE_A_CLIENT), ("retry", USE_A_CLIENT), ("signal", USE_A_CLIENT)],
+    aliases: &[("baseUrl", "url"), ("restUrl", "url"), ("restToken", "token"), ("password", "token")],
+};
+
+/// A database that is reached over HTTP. The address and TLS are in the [`Settings`] around it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstash {
+    /// The URL that requests go to, without a slash at its end.
+    pub url: String,
+    /// What is sent as the bearer token.
+    pub token: Secret,
+    /// Whether the sync token of each answer is sent with the next request, so that it sees what was written before it.
+    pub read_your_writes: bool,
+    /// The URL of the proxy that the environment names for such a URL, which may have credentials in it.
+    pub proxy: Option<Secret>,
+    /// The hosts that are reached without it, as `NO_PROXY` has them.
+    pub no_proxy: String,
+}
+
+/// Whether a text is the URL of something that speaks HTTP.
+pub(super) fn is_http(text: &str) -> bool {
+    let scheme = text.trim().split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    matches!(scheme.as_deref(), Some("http" | "https"))
+}
+
+/// Reads `{ url, token }`.
+///
+/// # Errors
+/// For a key or value that is not understood, and for what only a client of @upstash/redis can do.
+pub(super) fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
+    if let Some((key, reason)) = map.iter().find_map(|(key, value)| Some((key, KEYS.refusal(key, value)?))) {
+        return Err(ConfigError::wrong_type(format!("`{key}` {reason}")));
+    }
+    KEYS.check(map)?;
+    let find =
+        |key: &str| map.iter().find(|(name, value)| name == key && *value != Input::Null).map(|(_, value)| value);
+    let text = |key: &str| match find(key) {
+        Some(value) => read::text(key, value),
+        None => Err(ConfigError::wrong_type(format!(
+            "`{key}` is missing: Upstash's HTTP interface needs `url` and `token`. Are the environment variables they \
+             come from set?"
+        ))),
+    };
+    let read_your_writes = match find("readYourWrites") {
+        None => true,
+        Some(Input::Bool(flag)) => *flag,
+        Some(other) => {
+            let shown = read::describe(other);
+            return Err(ConfigError::wrong_type(format!("`readYourWrites` must be true or false, got {shown}")));
+        }
+    };
+    settings(text("url")?, "`url`", text("token")?, "`token`", read_your_writes)
+}
+
+/// Settings from a URL and a token. The places say where they come from, for messages.
+///
+/// # Errors
+/// When one of them cannot be what it should be.
+pub fn settings(
+    url: &str,
+    url_place: &str,
+    token: &str,
+    token_place: &str,
+    read_your_writes: bool,
+) -> Result<Settings, ConfigError> {
+    let wrong = |place: &str, what: &str| Err(ConfigError::wrong_type(format!("{place} {what}")));
+    let (url, token) = (url.trim(), token.trim());
+    if token.is_empty() {
+        return wrong(token_place, "is empty: is the environment variable it comes from set?");
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return wrong(token_place, "must consist of printable ASCII characters without spaces");
+    }
+    if url.is_empty() {
+        return wrong(url_place, "is empty: is the environment variable it comes from set?");
+    }
+    if !is_http(url) {
+        return wrong(
+            url_place,
+            "must begin with https:// where a token is given: it is Upstash's REST URL. A redis:// or rediss:// URL is \
+             passed by itself, without a token",
+        );
+    }
+    let Ok(parsed) = url::Url::parse(url) else { return wrong(url_place, "cannot be read as a URL") };
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return wrong(url_place, "must not have a user name or password: give the token in `token`");
+    }
+    if parsed.query().is_some() || parsed.fragment().is_some() {
+        return wrong(url_place, "must not have a ? or # part");
+    }
+    let (Some(host), Some(port)) = (parsed.host(), parsed.port_or_known_default()) else {
+        return wrong(url_place, "has no host");
+    };
+    let host = match host {
+        url::Host::Ipv6(address) => address.to_string(),
+        host => host.to_string(),
+    };
+    let upstash = Upstash {
+        url: parsed.as_str().trim_end_matches('/').to_owned(),
+        token: Secret::new(token),
+        read_your_writes,
+        proxy: None,
+        no_proxy: String::new(),
+    };
+    let parts = Parts {
+        host: Some(host),
+        port: Some(port),
+        tls: (parsed.scheme() == "https").then(Tls::default),
+        topology: Some(Topology::Upstash(upstash)),
+        ..Parts::default()
+    };
+    Ok(parts.into_settings())
+}
+
+/// The variables that name proxies, in the order in which they count.
+pub const PROXY_NAMES: [&str; 9] = [
+    "https_proxy",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "HTTP_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    // Set where a web server starts a script: there, `HTTP_PROXY` is what some client sent in a header called `Proxy`.
+    "REQUEST_METHOD",
+];
+
+impl Upstash {
+    /// Goes through the proxy that the environment names, given as name and content of [`PROXY_NAMES`].
+    pub fn use_proxy(&mut self, variables: &[(String, String)]) {
+        let set = |name: &str| {
+            let found = variables.iter().find(|(other, text)| other == name && !text.trim().is_empty());
+            found.map(|(_, text)| text.trim())
+        };
+        let of_scheme = match self.url.starts_with("https:") {
+            true => set("https_proxy").or_else(|| set("HTTPS_PROXY")),
+            false => {
+                let upper = || set("HTTP_PROXY").filter(|_| set("REQUEST_METHOD").is_none());
+                set("http_proxy").or_else(upper)
+            }
+        };
+        let proxy = of_scheme.or_else(|| set("all_proxy")).or_else(|| set("ALL_PROXY"));
+        self.proxy = proxy.map(Secret::new);
+        self.no_proxy = set("no_proxy").or_else(|| set("NO_PROXY")).unwrap_or_default().to_owned();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! One request under way: its calls, the future of its answer, and what becomes of each call when that is there.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hyper::header::HeaderValue;
+
+use super::answer::{self, Answer};
+use super::http::{Client, Failure, Response};
+use super::request::{Body, Path, Piece};
+use super::traffic::{Traffic, Turnstile, execution};
+use crate::link::Finished;
+use crate::link::pending::Waiting;
+use crate::store::call::Dialect;
+use crate::store::reply::{self, Refusal};
+
+/// Calls in one request: large enough to amortise its cost, small enough that answers do not wait for strangers.
+const MOST_CALLS: usize = 512;
+/// Bytes of arguments in one request, unless a single call is larger: well below what any plan of Upstash takes.
+const MOST_BYTES: usize = 256 * 1024;
+
+/// One request under way.
+pub struct Parcel {
+    answer: Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>,
+    slots: Vec<Slot>,
+    path: Path,
+    commands: usize,
+    /// What the server was taken to understand.
+    pub dialect: Dialect,
+    /// Slots before this one were given up.
+    given_up: usize,
+    /// When it was sent.
+    pub sent_at: Instant,
+    /// Whether any of its calls writes.
+    pub writes: bool,
+    /// Whether its call has to travel alone.
+    pub alone: bool,
+}
+
+/// A call's place in the request.
+struct Slot {
+    /// `None` once it was given up.
+    waiting: Option<Waiting>,
+    execution: Vec<u8>,
+    writes: bool,
+    pieces: Vec<Piece>,
+    /// Whether it had been sent before this request.
+    sent_before: bool,
+}
+
+/// What was answered to one call.
+pub type Outcome = (Waiting, Result<reply::Reply, Refusal>);
+
+impl Parcel {
+    /// Takes what may go now off a queue and sends it as one request. With `alone`, one call only.
+    pub fn send(
+        queue: &mut VecDeque<Waiting>,
+        alone: bool,
+        turnstile: &mut Turnstile<'_>,
+        dialect: Dialect,
+        (client, sync_token): (&Client, Option<&HeaderValue>),
+        now: Instant,
+    ) -> Option<Self> {
+        let mut slots: Vec<Slot> = Vec::new();
+        let mut left = VecDeque::new();
+        let (mut body, mut bytes) = (Body::default(), 0);
+        let most = if alone { 1 } else { MOST_CALLS };
+        while slots.len() < most && bytes < MOST_BYTES {
+            let Some(mut waiting) = queue.pop_front() else { break };
+            let (execution, writes) = (execution(&waiting.request.call), waiting.request.call.kind.writes());
+            let size = waiting.request.call.size();
+            if !turnstile.admits(&execution, writes) {
+                left.push_back(waiting);
+                continue;
+            }
+            if !slots.is_empty() && bytes + size > MOST_BYTES {
+                left.push_back(waiting);
+                break;
+            }
+            bytes += size;
+            let pieces = body.add(&waiting.request.call, dialect);
+            let sent_before = mem::replace(&mut waiting.sent, true);
+            slots.push(Slot { waiting: Some(waiting), execution, writes, pieces, sent_before });
+        }
+        left.append(queue);
+        *queue = left;
+        if slots.is_empty() {
+            return None;
+        }
+        turnstile.enter(slots.iter().map(|slot| (&slot.execution, slot.writes)));
+        let (path, bytes, commands) = body.finish();
+        let writes = slots.iter().any(|slot| slot.writes);
+        let answer = Box::pin(client.send(path, bytes, sync_token));
+        Some(Self { answer, slots, path, commands, dialect, given_up: 0, sent_at: now, writes, alone })
+    }
+
+    /// Whether the answer is there.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Failure>> {
+        self.answer.as_mut().poll(cx)
+    }
+
+    /// Whether it could be sent in smaller pieces: one by one, or without the reads that a call only carries.
+    pub fn is_divisible(&self) -> bool {
+        self.slots.len() > 1 || self.slots.iter().any(|slot| slot.pieces.len() > 1)
+    }
+
+    /// The earliest deadline in it.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.slots.get(self.given_up)?.waiting.as_ref().map(|waiting| waiting.deadline)
+    }
+
+    /// Gives up what is past its deadline; true when that was all of it.
+    pub fn expire(&mut self, now: Instant, timeout: Duration, finished: &mut Vec<Finished>) -> bool {
+        while let Some(slot) = self.slots.get_mut(self.given_up) {
+            match slot.waiting.take_if(|waiting| waiting.deadline <= now) {
+                Some(waiting) => finished.push(waiting.expire(timeout, None)),
+                None => return false,
+            }
+            self.given_up += 1;
+        }
+        true
+    }
+
+    /// It is not under way any more.
+    pub fn leave(&self, traffic: &mut Traffic) {
+        for slot in &self.slots {
+            traffic.leave(&slot.execution, slot.writes);
+        }
+    }
+
+    /// Reads the body of an answer. `None` when it does not answer the request.
+    pub fn read(&self, body: &[u8]) -> Option<Answer> {
+        answer::read(body, self.commands, self.path != Path::Single)
+    }
+
+    /// Matches replies to calls.
+    pub fn outcomes(self, replies: Vec<redis::Value>) -> Vec<Outcome> {
+        let mut replies = replies.into_iter();
+        let mut outcomes = Vec::with_capacity(self.slots.len());
+        for slot in self.slots {
+            let mut own = answer::gather(&slot.pieces, &mut replies);
+            let Some(waiting) = slot.waiting else { continue };
+            let outcome = reply::read(&waiting.request.call, &mut own);
+            outcomes.push((waiting, outcome));
+        }
+        outcomes
+    }
+
+    /// The calls that have no answer, oldest first. With `unsent`, none of them was received.
+    pub fn into_unanswered(self, unsent: bool) -> impl Iterator<Item = Waiting> {
+        self.slots.into_iter().filter_map(move |slot| {
+            let waiting = slot.waiting?;
+            let sent = if unsent { slot.sent_before } else { waiting.sent };
+            Some(Waiting { sent, ..waiting })
+        })
+    }
+}

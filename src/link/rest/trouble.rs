@@ -1,0 +1,65 @@
+//! What the failures of requests are called.
+
+use crate::config::Address;
+use crate::error::{Code, StoreError};
+use crate::link::retry::{self, Trouble, place};
+use crate::store::reply::Refusal;
+
+use super::answer::refusal;
+use super::http::MOST_ANSWER_BYTES;
+
+/// The server took the request and does not answer.
+pub fn silent(address: &Address) -> Trouble {
+    let message = format!("{} took the request but does not answer.", place(address));
+    Trouble::Passing(StoreError::new(Code::Timeout, message))
+}
+
+/// The token was refused.
+pub fn wrong_token(words: &str) -> StoreError {
+    let Refusal { code, .. } = refusal(words);
+    let message = format!(
+        "Upstash refused the token ({}): is it the REST token of this very database, and still valid?",
+        words.trim_end_matches('.')
+    );
+    // Words without a code are nobody's code.
+    StoreError { reply: words.starts_with(&code).then_some(code), ..StoreError::new(Code::Reply, message) }
+}
+
+/// The request was refused.
+pub fn refused(status: u16, refusal: Refusal) -> StoreError {
+    let mut error = retry::refused(refusal);
+    if status == 413 {
+        error.message += ": a request may not be larger than the database's plan allows";
+    }
+    error
+}
+
+/// The rate limit was reached.
+pub fn too_many(words: Option<&str>) -> StoreError {
+    let mut error = retry::refused(refusal(words.unwrap_or("ERR too many requests")));
+    error.message += ": the rate limit of the database is reached.";
+    error
+}
+
+/// The endpoint, or something before it, does not work.
+pub fn broken(status: u16, address: &Address) -> StoreError {
+    StoreError::new(Code::Connection, format!("{} answered with HTTP status {status}.", place(address)))
+}
+
+/// What answered is no such endpoint.
+pub fn not_an_answer(status: u16) -> StoreError {
+    let message = format!(
+        "what was answered, with HTTP status {status}, is no answer of Upstash's REST interface: is the URL right, and does \
+         nothing in between answer in its place?"
+    );
+    StoreError::new(Code::Connection, message)
+}
+
+/// The answer is larger than what is kept.
+pub fn answer_too_large() -> StoreError {
+    let message = format!(
+        "the answer is larger than {} MiB, the most that is read over HTTP: connect with a rediss:// URL to read it",
+        MOST_ANSWER_BYTES >> 20
+    );
+    StoreError::new(Code::Reply, message)
+}
