@@ -149,7 +149,9 @@ export interface RedisStoreOptions {
    */
   connectTimeout?: number | undefined;
   /**
-   * Calls that may be in flight in this store at once; more are refused at once with `ERR_REDIS_OVERLOADED`.
+   * Calls that may be in flight in this store at once; more are refused at once with `ERR_REDIS_OVERLOADED`. On a native
+   * connection, so are calls whose ids and results would come to more than 256 MiB together with those in flight; one alone
+   * is never too large.
    *
    * @default 100000
    */
@@ -462,9 +464,12 @@ export declare function createRedisStore(redis?: RedisInput, options?: RedisStor
  * - `ERR_REDIS_PARSE`: what Redis holds is not JSON
  * - `ERR_REDIS_CONNECTION`: the server could not be reached, or the client could not carry out the command
  * - `ERR_REDIS_TIMEOUT`: `commandTimeout` passed; the message says whether a write may have happened
- * - `ERR_REDIS_REPLY`: the server refused the command; `reply` has its own code
- * - `ERR_REDIS_OVERLOADED`: `maxPending` calls were in flight already; nothing was sent
+ * - `ERR_REDIS_REPLY`: the server refused the command, `reply` has its own code; or its answer cannot be used, being larger
+ *   than 512 MB or (`reply` is `"UNEXPECTED"`) of the wrong kind
+ * - `ERR_REDIS_OVERLOADED`: `maxPending` calls or 256 MiB were in flight already; nothing was sent
  * - `ERR_REDIS_CLOSED`: the store was closed; nothing was sent
+ * - `ERR_REDIS_LOAD`: the addon cannot be loaded on this machine; the message says why and what to do. Thrown by
+ *   `import` and `require`, and by `createRedisStore` in a bundle for a browser or an edge runtime
  */
 export type RedisStoreErrorCode =
   | "ERR_REDIS_CONFIG"
@@ -474,7 +479,8 @@ export type RedisStoreErrorCode =
   | "ERR_REDIS_TIMEOUT"
   | "ERR_REDIS_REPLY"
   | "ERR_REDIS_OVERLOADED"
-  | "ERR_REDIS_CLOSED";
+  | "ERR_REDIS_CLOSED"
+  | "ERR_REDIS_LOAD";
 
 /** What a store call rejects with when it fails. */
 export declare class RedisStoreError extends Error {

@@ -70,13 +70,7 @@ function loadBinding() {
   try {
     return loadUsual() ?? require("./binding.js");
   } catch (cause) {
-    const error = new Error(
-      `@idioteque/redis could not load its native addon for ${describePlatform()}. ` +
-        "Install the package again on the machine that runs it, with optional dependencies enabled " +
-        "(npm install --include=optional @idioteque/redis), or build the addon from source with `npm run build`.",
-    );
-    Object.defineProperty(error, "cause", { value: cause, configurable: true, writable: true });
-    throw error;
+    throw require("./loading/failure.js").loadFailure(cause, { home: __dirname, RedisStoreError });
   }
 }
 
@@ -99,14 +93,6 @@ function loadUsual() {
     }
   } catch {}
   return undefined;
-}
-
-function describePlatform() {
-  const node = `Node.js ${process.versions.node}`;
-  if (process.platform !== "linux") return `${process.platform}-${process.arch} (${node})`;
-  // The report names the C library it runs on only when that is glibc.
-  const { glibcVersionRuntime } = process.report.getReport().header;
-  return `linux-${process.arch} (${glibcVersionRuntime ? `glibc ${glibcVersionRuntime}` : "musl"}, ${node})`;
 }
 
 module.exports = { createRedisStore, RedisStoreError };

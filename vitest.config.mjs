@@ -5,6 +5,7 @@ export default defineConfig({
     include: ["__test__/**/*.test.mjs"],
     reporters: ["default", "./__test__/support/contract-count.mjs"],
     globalSetup: "__test__/support/global-setup.mjs",
+    setupFiles: "__test__/support/record-errors.mjs",
     // Deadlines, not expectations: a test that hangs should say so, a slow machine should not fail.
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -4,6 +4,7 @@ import { Redis as Redis5 } from "ioredis-5";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createRedisStore } from "../index.js";
 import { privateRedis, sharedRedis } from "./support/redis.mjs";
+import { secret } from "./support/secrets.mjs";
 
 const { url, newId } = sharedRedis();
 
@@ -90,13 +91,13 @@ describe.each([
   });
 
   it("gives the store its user and password", async () => {
-    const server = await privateRedis({ args: ["--requirepass", "p@ss: /word"] });
-    const { client, store } = open(Client, { password: "p@ss: /word" }, {}, server.url);
+    const server = await privateRedis({ args: ["--requirepass", secret("p@ss: /word")] });
+    const { client, store } = open(Client, { password: secret("p@ss: /word") }, {}, server.url);
     expect(await sharesWith(client, store)).toBe(true);
-    await client.acl("SETUSER", "worker", "on", ">other pässword", "~*", "+@all");
+    await client.acl("SETUSER", "worker", "on", `>${secret("other pässword")}`, "~*", "+@all");
     const user = open(
       Client,
-      { username: "worker", password: "other pässword", connectionName: "by-name" },
+      { username: "worker", password: secret("other pässword"), connectionName: "by-name" },
       {},
       server.url,
     );

@@ -11,6 +11,7 @@ import { createRedisStore } from "../index.js";
 import { countConnections } from "./support/connections.mjs";
 import { ioredisConfiguration } from "./support/inputs.mjs";
 import { eventually, privateRedis, sharedRedis } from "./support/redis.mjs";
+import { secret } from "./support/secrets.mjs";
 
 const { url, admin, newId } = sharedRedis();
 
@@ -149,14 +150,14 @@ describe.each(FAMILIES)("a client of %s", (_, family) => {
   });
 
   it("may change its password, which is used at the next connection", async () => {
-    const server = await privateRedis({ args: ["--requirepass", "old"] });
-    const looking = adminOf(server, { password: "old" });
-    const client = await family.make(server.url, { password: "old", name: "rotating" });
+    const server = await privateRedis({ args: ["--requirepass", secret("old")] });
+    const looking = adminOf(server, { password: secret("old") });
+    const client = await family.make(server.url, { password: secret("old"), name: "rotating" });
     const store = open(client, { commandTimeout: 8000 });
     const id = newId();
     await store.beginExecution(id);
-    await looking.config("SET", "requirepass", "new");
-    family.setPassword(client, "new");
+    await looking.config("SET", "requirepass", secret("new"));
+    family.setPassword(client, secret("new"));
     await looking.client("KILL", "TYPE", "normal", "SKIPME", "yes");
     expect(await store.isExecutionInProgress(id)).toBe(true);
     expect(await countConnections(looking, "rotating")).toBe(1);
@@ -240,9 +241,9 @@ describe.each([
   ["node-redis 5", redis5],
 ])("a client of %s", (_, module) => {
   it("has its credentials provider asked at every connection", async () => {
-    const server = await privateRedis({ args: ["--requirepass", "one"] });
-    const looking = adminOf(server, { password: "one" });
-    let password = "one";
+    const server = await privateRedis({ args: ["--requirepass", secret("one")] });
+    const looking = adminOf(server, { password: secret("one") });
+    let password = secret("one");
     let asked = 0;
     const credentialsProvider = {
       type: "async-credentials-provider",
@@ -256,8 +257,8 @@ describe.each([
     const id = newId();
     await store.beginExecution(id);
     expect(asked).toBe(1);
-    password = "two";
-    await looking.config("SET", "requirepass", "two");
+    password = secret("two");
+    await looking.config("SET", "requirepass", secret("two"));
     await looking.client("KILL", "TYPE", "normal", "SKIPME", "yes");
     expect(await store.isExecutionInProgress(id)).toBe(true);
     expect(asked).toBeGreaterThan(1);
@@ -285,7 +286,7 @@ describe.each([
     const server = await privateRedis();
     const looking = adminOf(server);
     await looking.acl("SETUSER", "narrow", "on", "nopass", "~*", "+@all", "-client|info");
-    const client = module.createClient({ url: server.url, username: "narrow", password: "any" });
+    const client = module.createClient({ url: server.url, username: "narrow", password: secret("any") });
     client.on("error", () => {});
     release.push(() => client.disconnect());
     await client.connect();

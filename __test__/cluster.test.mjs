@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../index.js";
 import { moveSlot, startMasters } from "./support/cluster.mjs";
 import { eventually } from "./support/redis.mjs";
+import { moveSlots, reshard } from "./support/resharding.mjs";
 
 let cluster;
 let reader;
@@ -144,14 +145,32 @@ describe("while the cluster changes", () => {
   it.each([
     ["without hash tags", {}, (id) => id],
     ["with hash tags", { hashTags: true }, braces],
+  ])("%s, the order per key is kept while slots of every server move", async (label, options, tag) => {
+    // Every slot: faults/resharding.test.mjs. Servers of its own, because the slots do not come back.
+    const own = await startMasters({ replicas: 0 });
+    const ownReader = new Cluster(own.startup);
+    try {
+      const store = openStore({ ...options, commandTimeout: 30_000 }, own.startup);
+      const outcome = await reshard({ cluster: own, store, reader: ownReader, tag, label: "some", every: 32 });
+      expect(outcome, label).toMatchObject({ errors: [], backwards: [], wrong: [], marks: [], moved: 16_384 / 32 });
+    } finally {
+      ownReader.disconnect();
+      await own.stop();
+    }
+  });
+
+  it.each([
+    ["without hash tags", {}, (id) => id],
+    ["with hash tags", { hashTags: true }, braces],
   ])("%s, no call fails and none is lost while slots move", async (label, options, tag) => {
     const store = openStore(options);
     const worker = workUntilStopped(store, `moving ${label}`);
     await more(worker);
     const [first, second] = cluster.masters;
-    for (let slot = 0; slot < 400; slot += 1) await moveSlot(first, second, slot);
+    const slots = Array.from({ length: 400 }, (_, slot) => slot);
+    await moveSlots(first, second, slots);
     await more(worker);
-    for (let slot = 0; slot < 400; slot += 1) await moveSlot(second, first, slot);
+    await moveSlots(second, first, slots);
     await more(worker);
     await worker.stop();
     expect(worker.errors).toEqual([]);

@@ -1,60 +1,10 @@
-// What a store promises while its server restarts, hangs or is away.
+// What a store promises while its server hangs or is away.
 import { describe, expect, it } from "vitest";
 import { freePort } from "../scripts/redis-server.mjs";
-import { eventually, privateRedis, sharedRedis } from "./support/redis.mjs";
+import { privateRedis, sharedRedis } from "./support/redis.mjs";
 import { outcomeOf, temporaryClient, temporaryStore } from "./support/temporary.mjs";
 
 const { url, newId } = sharedRedis();
-
-/** Calls a function again and again, `width` calls at a time, until it is told to stop. */
-function keepCalling(width, call) {
-  let stopped = false;
-  let made = 0;
-  const loops = Array.from({ length: width }, async () => {
-    while (!stopped) await call(made++);
-  });
-  return {
-    get made() {
-      return made;
-    },
-    async stop() {
-      stopped = true;
-      await Promise.all(loops);
-    },
-  };
-}
-
-describe("a server that is killed and comes back", () => {
-  it.each([
-    ["a TCP port", (server) => server.url],
-    ["a Unix socket", (server) => server.unixSocketPath],
-  ])("fails no call and loses no acknowledged commit, again and again under load, over %s", async (_, address) => {
-    const server = await privateRedis({ unixSocket: true, appendonly: true, args: ["--appendfsync", "always"] });
-    const store = temporaryStore(address(server), { commandTimeout: 30_000 });
-    const id = newId();
-    const acknowledged = [];
-    const load = keepCalling(32, async (index) => {
-      await store.commitExecutionTaskResult(id, `task-${index}`, { index });
-      acknowledged.push(index);
-    });
-    for (let round = 0; round < 4; round++) {
-      const before = acknowledged.length;
-      await eventually(() => acknowledged.length > before + 200, { message: "commits between two kills" });
-      const inFlight = store.commitExecutionTaskResult(id, `before-${round}`, round);
-      await server.kill();
-      const whileAway = store.commitExecutionTaskResult(id, `while-${round}`, round);
-      const restarted = server.restart();
-      await Promise.all([inFlight, whileAway, restarted]);
-      await store.commitExecutionTaskResult(id, `after-${round}`, round);
-    }
-    await load.stop();
-    const results = await store.getExecutionTaskResults(id);
-    for (const index of acknowledged) expect(results[`task-${index}`]).toEqual({ index });
-    for (const when of ["before", "while", "after"]) {
-      for (let round = 0; round < 4; round++) expect(results[`${when}-${round}`]).toBe(round);
-    }
-  });
-});
 
 describe("a server that hangs for longer than the deadline", () => {
   it("has every call settled with ERR_REDIS_TIMEOUT, and writes say whether they were sent", async () => {

@@ -1,12 +1,8 @@
-// The package's door: how it is imported, what it exports, and what it says where its addon cannot be loaded.
+// The package's door: how it is imported and what it exports.
 import { execFile } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { RedisStoreError } from "../index.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -38,28 +34,6 @@ describe("the package", () => {
       createRedisStore({ socket: { host: "127.0.0.1", port: 1 } });
       console.log("made");`;
     expect(await print("commonjs", code)).toBe("made");
-  });
-
-  it.each([
-    ["there is none", undefined],
-    ["it is for another machine", 'throw new Error("wrong ELF class")'],
-  ])("says which machine it is on and what to do where its addon cannot be loaded: %s", (_, binding) => {
-    const dir = mkdtempSync(join(tmpdir(), "idioteque-redis-"));
-    onTestFinished(() => rmSync(dir, { recursive: true }));
-    for (const file of ["index.js"]) cpSync(join(root, file), join(dir, file));
-    if (binding) writeFileSync(join(dir, "binding.js"), binding);
-    let error;
-    try {
-      createRequire(join(dir, "file.js"))("./index.js");
-    } catch (caught) {
-      error = caught;
-    }
-    expect(error).toBeInstanceOf(Error);
-    for (const part of [process.platform, process.arch, process.versions.node, "npm"]) {
-      expect(error.message).toContain(part);
-    }
-    if (process.platform === "linux") expect(error.message).toMatch(/glibc \d|musl/);
-    expect(error.cause.message).toMatch(binding ? "wrong ELF class" : "binding.js");
   });
 });
 

@@ -97,7 +97,8 @@ function connectModel(model, random, ids) {
     next.version = model.latest;
   });
   sequencer.afterEach(() => {
-    model.apply(...sequencer.passed.slice(told).map(({ command }) => command));
+    const done = sequencer.passed.slice(told).filter(({ refused }) => !refused);
+    model.apply(...done.map(({ command }) => command));
     told = sequencer.passed.length;
   });
   return { meddle: () => sequencer.exclusively(meddle) };

@@ -1,10 +1,12 @@
 // What a store promises when the server answers, and refuses: which refusals are waited out, and which are reported at
 // once.
+import { rmSync } from "node:fs";
 import { inspect } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../scripts/redis-server.mjs";
 import { countRefusals } from "./support/connections.mjs";
 import { eventually, privateRedis, sharedRedis } from "./support/redis.mjs";
+import { everythingOf, secret } from "./support/secrets.mjs";
 import { rejectionOf, temporaryClient, temporaryProxy, temporaryStore } from "./support/temporary.mjs";
 
 const { newId } = sharedRedis();
@@ -16,18 +18,8 @@ const atOnce = { timeout: 15_000 };
 const openStore = (redis, options) => temporaryStore(redis, { commandTimeout, ...options });
 const at = ({ host, port }) => ({ host, port });
 
-/** Everything that could be printed of an error. */
-const everythingOf = (error) =>
-  [
-    inspect(error, { depth: Number.POSITIVE_INFINITY, showHidden: true }),
-    error.stack,
-    error.message,
-    JSON.stringify(error),
-    error.cause?.stack,
-  ].join("\n");
-
 describe("credentials that the server refuses", atOnce, () => {
-  const password = "opensesame-4711";
+  const password = secret("right");
   let server;
   let admin;
 
@@ -54,16 +46,16 @@ describe("credentials that the server refuses", atOnce, () => {
   });
 
   it("are tried again by the next call, so that a changed password needs no new store", async () => {
-    const store = openStore({ ...at(server), username: "rotated", password: "second-password" });
-    await admin.acl("SETUSER", "rotated", "on", ">first-password", "~*", "+@all");
+    const store = openStore({ ...at(server), username: "rotated", password: secret("second") });
+    await admin.acl("SETUSER", "rotated", "on", `>${secret("first")}`, "~*", "+@all");
     expect(await rejectionOf(store.beginExecution(newId()))).toMatchObject({ reply: "WRONGPASS" });
-    await admin.acl("SETUSER", "rotated", "resetpass", ">second-password");
+    await admin.acl("SETUSER", "rotated", "resetpass", `>${secret("second")}`);
     await store.beginExecution(newId());
   });
 
   it("also when they stop being good while the store is in use", async () => {
-    await admin.acl("SETUSER", "leaving", "on", ">password", "~*", "+@all");
-    const store = openStore({ ...at(server), username: "leaving", password: "password" });
+    await admin.acl("SETUSER", "leaving", "on", `>${secret("of-user")}`, "~*", "+@all");
+    const store = openStore({ ...at(server), username: "leaving", password: secret("of-user") });
     const id = newId();
     await store.beginExecution(id);
     await admin.acl("DELUSER", "leaving");
@@ -93,8 +85,16 @@ describe("an ACL user", atOnce, () => {
   });
 
   const allow = (user, commands) =>
-    admin.acl("SETUSER", user, "reset", "on", ">password", "~run-*", ...commands.map((command) => `+${command}`));
-  const as = (username, settings) => ({ ...at(server), username, password: "password", ...settings });
+    admin.acl(
+      "SETUSER",
+      user,
+      "reset",
+      "on",
+      `>${secret("of-user")}`,
+      "~run-*",
+      ...commands.map((command) => `+${command}`),
+    );
+  const as = (username, settings) => ({ ...at(server), username, password: secret("of-user"), ...settings });
 
   /** Every command the store knows. */
   async function everyCall(store, id) {
@@ -209,6 +209,31 @@ describe("a refusal that passes", () => {
     expect(await store.getExecutionTaskResult(id, "task")).toBe("second");
   });
 
+  it("is waited out: NOREPLICAS, and what was asked later and already done is done again behind it", async () => {
+    const server = await privateRedis();
+    const admin = temporaryClient(server);
+    const proxy = await temporaryProxy(server);
+    const store = openStore(at(proxy));
+    const id = newId();
+    await store.isExecutionInProgress(id);
+    const [connection] = proxy.connections;
+    connection.hold("toServer", "toClient");
+    const first = store.commitExecutionTaskResult(id, "task", "first");
+    await eventually(() => connection.held("toServer").includes("EXEC"), { message: "the commit at the proxy" });
+    const { length } = connection.held("toServer");
+    const second = store.commitExecutionTaskResult(id, "task", "second");
+    await eventually(() => connection.held("toServer").split("EXEC").length === 3, { message: "both at the proxy" });
+    await admin.config("SET", "min-replicas-to-write", "1");
+    connection.release("toServer", length);
+    await refusedWith(admin, "NOREPLICAS", first);
+    await admin.config("SET", "min-replicas-to-write", "0");
+    connection.release("toServer");
+    await eventually(() => admin.hexists(`${id}-results`, "task"), { message: "the second one on the server" });
+    connection.release("toClient");
+    await Promise.all([first, second]);
+    expect(await store.getExecutionTaskResult(id, "task")).toBe("second");
+  });
+
   it("is waited out: LOADING, while the server reads its data after a restart", async () => {
     // Settings that the server has for its own tests: it takes its time over each key, and answers in between.
     const slowly = ["--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024"];
@@ -284,6 +309,23 @@ describe("a refusal that does not pass", atOnce, () => {
     expect(await store.getExecutionTaskResult(id, "task")).toBe(undefined);
     await admin.config("SET", "maxmemory", "0");
     await store.commitExecutionTaskResult(id, "task", 1);
+  });
+
+  it("is reported at once: MISCONF, with nothing of a commit applied", async () => {
+    const unable = await privateRedis();
+    const looking = temporaryClient(unable);
+    store = openStore(unable.url);
+    const id = newId();
+    await store.beginExecutionTask(id, "task");
+    rmSync(unable.dir, { recursive: true });
+    await looking.bgsave();
+    const failed = async () => (await looking.info("persistence")).includes("rdb_last_bgsave_status:err");
+    await eventually(failed, { message: "a save that fails" });
+    const error = await rejectionOf(store.commitExecutionTaskResult(id, "task", 1));
+    expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "MISCONF", executionId: id });
+    expect(error.message).toContain("cannot persist");
+    expect(await store.isExecutionTaskInProgress(id, "task")).toBe(true);
+    expect(await store.getExecutionTaskResult(id, "task")).toBe(undefined);
   });
 
   it.each([

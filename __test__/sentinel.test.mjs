@@ -4,17 +4,18 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../index.js";
 import { freePort } from "../scripts/redis-server.mjs";
 import { eventually } from "./support/redis.mjs";
-import { MASTER, startSentinels } from "./support/sentinels.mjs";
+import { secret } from "./support/secrets.mjs";
+import { MASTER, replicasOf, startSentinels } from "./support/sentinels.mjs";
 
 let set;
 
 beforeAll(async () => {
-  set = await startSentinels({ password: "sentinels-only" });
+  set = await startSentinels({ password: secret("of-sentinels") });
 });
 
 afterAll(() => set?.stop());
 
-const configuration = () => ({ sentinels: set.addresses, name: MASTER, sentinelPassword: "sentinels-only" });
+const configuration = () => ({ sentinels: set.addresses, name: MASTER, sentinelPassword: secret("of-sentinels") });
 
 /** Commits one result after the other until told to stop; what was acknowledged is noted. */
 function commitUntilStopped(store, id) {
@@ -67,7 +68,7 @@ describe("a store over sentinels", () => {
     const nodeRedis = {
       name: MASTER,
       sentinelRootNodes: set.addresses,
-      sentinelClientOptions: { password: "sentinels-only" },
+      sentinelClientOptions: { password: secret("of-sentinels") },
     };
     const live = new Redis({ ...configuration(), lazyConnect: true });
     const primary = await set.primary();
@@ -170,8 +171,3 @@ describe("a store over sentinels", () => {
     await store.close();
   });
 });
-
-async function replicasOf(sentinel) {
-  const replicas = await sentinel.ask("SENTINEL", "REPLICAS", MASTER);
-  return replicas.filter((replica) => replica[replica.indexOf("flags") + 1] === "slave").length;
-}

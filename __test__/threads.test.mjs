@@ -1,59 +1,19 @@
 // Worker threads and the end of processes: they may come at any moment, with calls in flight, and nothing crashes.
 import { describe, expect, it } from "vitest";
 import { runScript, startScript } from "./support/child.mjs";
-import { countConnections } from "./support/connections.mjs";
 import { ioredisConfiguration } from "./support/inputs.mjs";
-import { eventually, privateRedis, sharedRedis } from "./support/redis.mjs";
+import { privateRedis, sharedRedis } from "./support/redis.mjs";
+import { BUSY_WORKER, WORKERS } from "./support/worker-threads.mjs";
 
 const { url, admin, newId } = sharedRedis();
-const busyWorker = new URL("./support/busy-worker.mjs", import.meta.url).href;
-
-/** What the scripts here have in common: a worker thread that keeps a store busy, and waiting for its progress. */
-const WORKERS = `
-  import { once } from "node:events";
-  import { Worker } from "node:worker_threads";
-  const startWorker = (workerData) => new Worker(new URL(args.busyWorker), { workerData, execArgv: [] });
-  async function answered(worker, count) {
-    for (let seen = 0; seen < count; ) [seen] = await once(worker, "message");
-  }
-`;
 
 /** Arguments for a script: a configuration with a connection name of its own, and an execution id. */
 function newArgs(server = url) {
   const id = newId();
-  return { busyWorker, id, configuration: { ...ioredisConfiguration(server), connectionName: id } };
+  return { busyWorker: BUSY_WORKER, id, configuration: { ...ioredisConfiguration(server), connectionName: id } };
 }
 
 describe("worker threads that are terminated with calls in flight", () => {
-  it("do no harm, fifty in a row at any stage, and free their connections while the main thread's goes on", async () => {
-    const args = { ...newArgs(), finished: newId("finished") };
-    const script = `${WORKERS}
-      const { configuration, id } = args;
-      const store = createRedisStore(configuration);
-      await store.beginExecution(id);
-      for (let index = 0; index < 50; index++) {
-        // Every other one shares the main thread's connection.
-        const connectionName = index % 2 ? configuration.connectionName : id + "-worker";
-        const worker = startWorker({ configuration: { ...configuration, connectionName }, id: id + "-" + index });
-        await (index % 5 ? answered(worker, index * index) : once(worker, "online"));
-        const inFlight = store.isExecutionInProgress(id);
-        await worker.terminate();
-        if (!(await inFlight)) throw new Error("the main thread got a wrong answer");
-      }
-      console.log("terminated");
-      // Its connections are looked at before it ends.
-      while (!(await store.isExecutionInProgress(args.finished)));
-    `;
-    const child = startScript(script, { args });
-    const connections = () => Promise.all([args.id, `${args.id}-worker`].map((name) => countConnections(admin, name)));
-    await child.printed("terminated");
-    await eventually(async () => (await connections()).join() === "1,0", { message: "the end of the connections" });
-    await admin.set(args.finished, "true");
-    const outcome = await child.ended;
-    expect(outcome, outcome.errors).toMatchObject({ code: 0 });
-    await eventually(async () => (await connections()).join() === "0,0", { message: "the end of the last connection" });
-  });
-
   it("do no harm when the server has not answered yet", async () => {
     const server = await privateRedis();
     const script = `${WORKERS}

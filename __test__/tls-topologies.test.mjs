@@ -10,7 +10,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../index.js";
 import { findRedisServer, freePort } from "../scripts/redis-server.mjs";
 import { createAuthority } from "./support/certificates.mjs";
+import { addSlots } from "./support/cluster.mjs";
 import { eventually } from "./support/redis.mjs";
+import { MASTER, replicasOf, startSentinels } from "./support/sentinels.mjs";
 import { rejectionOf } from "./support/temporary.mjs";
 import { HOST, startTlsRedis } from "./support/tls.mjs";
 
@@ -61,16 +63,15 @@ describe("a cluster", () => {
       [0, 8191],
       [8192, 16383],
     ]) {
-      const bus = await freePort();
-      const cluster = ["--cluster-enabled", "yes", "--cluster-announce-ip", HOST, "--cluster-port", String(bus)];
+      const cluster = ["--cluster-enabled", "yes", "--cluster-announce-ip", HOST];
       const server = await startTlsRedis(authority, { args: [...cluster, "--tls-cluster", "yes"] });
       endings.push(server.stop);
       const admin = adminOf(server);
-      await admin.call("CLUSTER", "ADDSLOTSRANGE", first, last);
-      nodes.push({ server, admin, bus });
+      await addSlots(admin, first, last);
+      nodes.push({ server, admin });
     }
     const [one, other] = nodes;
-    await one.admin.call("CLUSTER", "MEET", HOST, other.server.tlsPort, other.bus);
+    await one.admin.call("CLUSTER", "MEET", HOST, other.server.tlsPort);
     const ready = async ({ admin }) => (await admin.call("CLUSTER", "INFO")).includes("cluster_slots_ok:16384");
     await eventually(async () => (await Promise.all(nodes.map(ready))).every(Boolean), { deadline: 30_000 });
     ports = nodes.map(({ server }) => server.tlsPort);
@@ -165,6 +166,29 @@ describe("sentinels", () => {
       const error = await refusal({ sentinels, name: "main", ...both(), ...distrust });
       expect(error.message).toContain("not from an authority that is trusted");
     }
+  });
+
+  it.each([
+    ["asked for", async (set) => set.sentinels[0].ask("SENTINEL", "FAILOVER", MASTER)],
+    ["after a crash", async (_set, primary) => primary.kill()],
+  ])("tell of a failover %s, and the store follows in TLS", async (_, begin) => {
+    const set = await startSentinels({ replicas: 1, authority });
+    endings.push(set.stop);
+    const store = createRedisStore({ sentinels: set.addresses, name: MASTER, ...both() }, { commandTimeout: 30_000 });
+    endings.push(() => store.close());
+    await store.commitExecutionTaskResult("followed", "before", 1);
+    // A new primary is only made of a replica that is known to be well.
+    const ready = async () => (await Promise.all(set.sentinels.map(replicasOf))).every((count) => count === 1);
+    await eventually(ready, { deadline: 30_000, message: "a replica that is well" });
+    const old = await set.primary();
+    await begin(set, old);
+    await eventually(async () => (await set.primary()) !== old, { deadline: 30_000, message: "the failover" });
+    const admin = adminOf(await set.primary());
+    const arrives = async () => {
+      await store.commitExecutionTaskResult("followed", "after", 2);
+      return (await admin.hget("followed-results", "after")) === "2";
+    };
+    await eventually(arrives, { deadline: 30_000, message: "a write on the new primary" });
   });
 
   it("leave no doubt whether the primary is spoken to in TLS", () => {

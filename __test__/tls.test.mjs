@@ -8,6 +8,7 @@ import { createRedisStore } from "../index.js";
 import { createAuthority } from "./support/certificates.mjs";
 import { countConnections } from "./support/connections.mjs";
 import { eventually, sharedRedis } from "./support/redis.mjs";
+import { secret } from "./support/secrets.mjs";
 import { rejectionOf, temporaryClient, temporaryStore } from "./support/temporary.mjs";
 import { HOST, NAMES, startTlsEndpoint, startTlsRedis } from "./support/tls.mjs";
 import { IOREDIS, NODE_REDIS } from "./support/tls-inputs.mjs";
@@ -299,12 +300,12 @@ describe("a connection in TLS", () => {
   });
 
   it("carries the user, the password, the database and the name", async () => {
-    await admin.acl("SETUSER", "worker", "on", ">pässword", "~*", "+@all");
+    await admin.acl("SETUSER", "worker", "on", `>${secret("pässword")}`, "~*", "+@all");
     const { tlsPort: port } = server;
     const store = temporaryStore({
       socket: { host: HOST, port, tls: true, ca },
       username: "worker",
-      password: "pässword",
+      password: secret("pässword"),
       database: 3,
       name: "with-login",
     });

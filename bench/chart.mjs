@@ -4,20 +4,8 @@
  * node bench/chart.mjs results.json docs/bench.svg
  */
 import { readFile, writeFile } from "node:fs/promises";
-import { describeRun, formatFigure, formatRatio } from "./figures.mjs";
+import { describeRun, formatFigure, formatRatio, HEADLINES } from "./figures.mjs";
 import { contenders } from "./rivals.mjs";
-
-/** The cases that are drawn, in reading order, two side by side. */
-const HEADLINES = [
-  "throughput-256",
-  "latency-1",
-  "loop-time-256",
-  "cpu-256",
-  "workflow-isolated",
-  "workflow-until-error",
-  "results-20000",
-  "cold-start",
-];
 
 // All in pixels.
 const MARGIN = 28;

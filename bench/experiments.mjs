@@ -3,6 +3,7 @@
  * of the cases that are reported.
  */
 import { ceilingExperiments } from "./experiments/ceiling.mjs";
+import { clusterExperiments } from "./experiments/cluster.mjs";
 import { coldStartExperiments } from "./experiments/cold-start.mjs";
 import { memoryExperiments } from "./experiments/memory.mjs";
 import { resultsExperiments } from "./experiments/results.mjs";
@@ -51,6 +52,7 @@ export function allExperiments(settings) {
     ...coldStartExperiments(),
     ...ceilingExperiments(settings),
     ...tlsExperiments(settings),
+    ...clusterExperiments(settings),
     ...upstashExperiments(settings),
     ...scaleExperiments(settings),
     ...memoryExperiments(settings),

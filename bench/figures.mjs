@@ -1,6 +1,20 @@
 /**
- * How figures are written for people, in the terminal, in the README and in the chart alike.
+ * How figures are written for people, in the terminal, in the documentation and in the chart alike, and which of them come
+ * first.
  */
+
+/** The cases that the README and the chart show, in reading order. */
+export const HEADLINES = [
+  "throughput-256",
+  "latency-1",
+  "loop-time-256",
+  "cpu-256",
+  "workflow-isolated",
+  "workflow-until-error",
+  "results-20000",
+  "cold-start",
+];
+
 /**
  * Three significant digits, thousands in steps of k and M.
  *

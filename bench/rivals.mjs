@@ -56,6 +56,14 @@ export const contenders = {
       return { store: createReferenceStore(redis, options), close: () => redis.disconnect() };
     },
   },
+  "ioredis-cluster": {
+    title: "ioredis Cluster",
+    open(nodes, options) {
+      const { Cluster } = require("ioredis");
+      const cluster = new Cluster(nodes);
+      return { store: createReferenceStore(cluster, options), close: () => cluster.disconnect() };
+    },
+  },
   "ioredis-auto-pipelining": {
     title: "ioredis, auto-pipelining",
     open(url, options) {
@@ -105,6 +113,9 @@ export const contenders = {
 
 /** The store whose figures all others are compared with. */
 export const BASELINE = "ioredis";
+
+/** The same store where the server is a cluster. */
+export const BASELINE_CLUSTER = "ioredis-cluster";
 
 /** Everybody else who drives the reference store's command sequence. */
 export const RIVALS = ["ioredis-auto-pipelining", "node-redis", "valkey-glide"];

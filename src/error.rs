@@ -17,7 +17,7 @@ pub enum Code {
     Timeout,
     /// The server refused the command.
     Reply,
-    /// More calls are pending than `maxPending` allows.
+    /// More calls are pending than `maxPending` allows, or more bytes than a store keeps.
     Overloaded,
     /// The store was closed.
     Closed,

@@ -9,16 +9,26 @@
 //! - [`config`]: what the caller passed, turned into where and how to connect. Pure, read once at the door.
 //! - [`error`]: what can go wrong.
 //!
-//! The one N-API export is `createRedisStore`, in `js/door.rs`. `cargo test` runs everything but `js`, without Node.
+//! The one N-API export is `createRedisStore`, in `js/door.rs`. `cargo test` runs everything but `js`, without Node, and feeds the
+//! corpora in `fuzz/` to `fuzz`.
 
 pub mod config;
 pub mod error;
-#[cfg(not(test))]
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+#[cfg(not(any(test, fuzzing)))]
 mod js;
 pub mod link;
 pub mod store;
 
-/// Calls are made on one thread and freed on another, which the allocators of C libraries pay for dearly.
-#[cfg(not(any(target_os = "android", target_os = "freebsd", all(windows, target_arch = "aarch64"))))]
+/// Calls are made on one thread and freed on another, which the allocators of C libraries pay for dearly. Fuzzers and
+/// sanitizers keep the one that they can watch.
+#[cfg(not(any(
+    fuzzing,
+    sanitized,
+    target_os = "android",
+    target_os = "freebsd",
+    all(windows, target_arch = "aarch64")
+)))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -37,15 +37,18 @@ afterEach(() => {
  * @param {object} [options]
  * @param {unknown} [options.args] what the script is given, through JSON
  * @param {string[]} [options.nodeOptions] such as `["--expose-gc"]`
+ * @param {string} [options.node] the runtime; default: the one that runs the tests
+ * @param {string[]} [options.within] a command that runs it in surroundings of its own, such as `["unshare", "--net"]`
+ * @param {number} [options.deadline] milliseconds until it is killed
  * @returns {Child}
  */
-export function startScript(source, { args, nodeOptions = [] } = {}) {
+export function startScript(source, options = {}) {
+  const { args, nodeOptions = [], node = process.execPath, within = [], deadline = DEADLINE_MS } = options;
   const prelude = `import { createRedisStore } from ${JSON.stringify(PACKAGE)};\nconst args = ${JSON.stringify(args)};\n`;
-  const child = spawn(process.execPath, [...nodeOptions, "--input-type=module", "--eval", prelude + source], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const [command, ...words] = [...within, node, ...nodeOptions, "--input-type=module", "--eval", prelude + source];
+  const child = spawn(command, words, { stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
-  const timer = setTimeout(() => child.kill("SIGKILL"), DEADLINE_MS);
+  const timer = setTimeout(() => child.kill("SIGKILL"), deadline);
   const lines = [];
   const waiting = new Map();
   let errors = "";

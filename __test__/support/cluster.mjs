@@ -3,7 +3,7 @@
  */
 import { Redis } from "ioredis";
 import { startRedis } from "../../scripts/redis-server.mjs";
-import { eventually } from "./redis.mjs";
+import { eventually } from "./eventually.mjs";
 
 const HOST = "127.0.0.1";
 const SLOTS = 16_384;
@@ -29,7 +29,7 @@ export async function startMasters({ masters: count = 3, replicas = 1, args = []
     const masters = nodes.slice(0, count);
     for (const [index, { admin }] of masters.entries()) {
       const first = Math.floor((index * SLOTS) / count);
-      await admin.call("CLUSTER", "ADDSLOTSRANGE", first, Math.floor(((index + 1) * SLOTS) / count) - 1);
+      await addSlots(admin, first, Math.floor(((index + 1) * SLOTS) / count) - 1);
       await admin.call("CLUSTER", "SET-CONFIG-EPOCH", index + 1);
     }
     for (const { server } of nodes.slice(1)) await nodes[0].admin.call("CLUSTER", "MEET", HOST, server.port);
@@ -56,6 +56,17 @@ export async function startMasters({ masters: count = 3, replicas = 1, args = []
     await stop();
     throw error;
   }
+}
+
+/**
+ * Gives slots to a server, from the first to the last, in a way that Redis 6 understands, too.
+ *
+ * @param {Redis} admin
+ * @param {number} first
+ * @param {number} last
+ */
+export async function addSlots(admin, first, last) {
+  await admin.call("CLUSTER", "ADDSLOTS", ...Array.from({ length: last - first + 1 }, (_, index) => first + index));
 }
 
 async function startClusterServer(args) {

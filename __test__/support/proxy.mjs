@@ -16,16 +16,18 @@ const HOST = "127.0.0.1";
  * @property {ProxiedConnection[]} connections all that were ever carried to the server, oldest first
  * @property {(...directions: Direction[]) => void} holdNew new connections hold back these directions from the start
  * @property {(refuse: boolean) => void} refuseNew whether new connections are ended before they reach the server
+ * @property {(connection: ProxiedConnection) => void} [onConnection] hears of every new one
  * @property {() => Promise<void>} stop ends it and every connection through it
  */
 
 /**
- * Starts a proxy on a free port of the loopback interface.
+ * Starts a proxy on the loopback interface.
  *
  * @param {{ host: string, port: number }} server what is behind it
+ * @param {{ host?: string, port?: number }} [address] where it listens; default: a free port of 127.0.0.1
  * @returns {Promise<Proxy>}
  */
-export async function startProxy({ host, port }) {
+export async function startProxy({ host, port }, { host: listenHost = HOST, port: listenPort = 0 } = {}) {
   const connections = [];
   let heldFromTheStart = [];
   let refusing = false;
@@ -38,11 +40,12 @@ export async function startProxy({ host, port }) {
     const connection = new ProxiedConnection(client, { host, port });
     connection.hold(...heldFromTheStart);
     connections.push(connection);
+    proxy.onConnection?.(connection);
   });
-  server.listen(0, HOST);
+  server.listen(listenPort, listenHost);
   await once(server, "listening");
-  return {
-    host: HOST,
+  const proxy = {
+    host: listenHost,
     port: server.address().port,
     connections,
     holdNew: (...directions) => {
@@ -57,6 +60,7 @@ export async function startProxy({ host, port }) {
       await once(server, "close");
     },
   };
+  return proxy;
 }
 
 /** One client's connection and the one to the server that carries it on. */
@@ -70,7 +74,7 @@ class ProxiedConnection {
   constructor(client, target) {
     this.#client = client;
     this.#server = createConnection({ ...target, allowHalfOpen: true, noDelay: true });
-    this.#serverClosed = once(this.#server, "close");
+    this.#serverClosed = new Promise((resolve) => this.#server.once("close", resolve));
     // A cut connection may well report an error; what the other side makes of it is for the test to see.
     for (const socket of [this.#client, this.#server]) socket.on("error", () => {});
     this.#client.on("data", (bytes) => this.#pass("toServer", bytes));
@@ -101,6 +105,12 @@ class ProxiedConnection {
     const held = this.#held[direction] ?? Buffer.alloc(0);
     this.#held[direction] = count === undefined ? undefined : held.subarray(count);
     this.#write(direction, held.subarray(0, count));
+  }
+
+  /** Whether the proxy reads what the client sends; while it does not, the client's own buffers fill. */
+  readClient(reads) {
+    if (reads) this.#client.resume();
+    else this.#client.pause();
   }
 
   /** Ends the client's side only: to the client the connection is lost, to the server nothing has happened yet. */

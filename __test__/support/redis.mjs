@@ -3,10 +3,11 @@
  * store's back, and waiting for a condition instead of for a time.
  */
 import { randomUUID } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { afterAll, inject } from "vitest";
 import { startRedis } from "../../scripts/redis-server.mjs";
+
+export { eventually } from "./eventually.mjs";
 
 /**
  * The server that all test files share. Call it once, at the top of a test file; what the file left behind under its own
@@ -80,31 +81,6 @@ async function dumpKey(redis, key) {
   if (type !== "hash") return { type, expires };
   const fields = Object.entries(await redis.hgetall(key));
   return { type, expires, value: fields.sort(([a], [b]) => (a < b ? -1 : 1)) };
-}
-
-/**
- * Waits until a condition holds.
- *
- * @template T
- * @param {() => T | Promise<T>} condition asked again until it returns something truthy; what it throws counts as "no"
- * @param {object} [options]
- * @param {number} [options.deadline] milliseconds until it gives up
- * @param {string} [options.message] what was waited for
- * @returns {Promise<T>} what the condition returned
- */
-export async function eventually(condition, { deadline = 10_000, message = "the condition" } = {}) {
-  const end = Date.now() + deadline;
-  for (;;) {
-    let cause;
-    try {
-      const answer = await condition();
-      if (answer) return answer;
-    } catch (error) {
-      cause = error;
-    }
-    if (Date.now() > end) throw new Error(`${message} did not come true within ${deadline} ms`, { cause });
-    await delay(10);
-  }
 }
 
 async function deleteByPrefix(redis, prefix) {

@@ -11,6 +11,7 @@ import { createSecureServer as createHttp2Server } from "node:http2";
 import { createServer as createSecureServer } from "node:https";
 import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "ioredis";
+import { secret } from "./secrets.mjs";
 
 const HOST = "127.0.0.1";
 
@@ -57,7 +58,7 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
  */
 export async function startRestEndpoint({
   redisUrl,
-  token = "token-of-the-test",
+  token = secret("token"),
   tls,
   http2 = false,
   port = 0,

@@ -5,10 +5,11 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Redis } from "ioredis";
 import { findRedisServer, freePort, startRedis } from "../../scripts/redis-server.mjs";
-import { eventually } from "./redis.mjs";
+import { eventually } from "./eventually.mjs";
+import { startTlsRedis } from "./tls.mjs";
 
 const HOST = "127.0.0.1";
 
@@ -22,14 +23,22 @@ export const MASTER = "main";
  * @param {number} [options.replicas]
  * @param {number} [options.sentinels]
  * @param {string} [options.password] of the sentinels themselves
+ * @param {import("./certificates.mjs").Authority} [options.authority] with one, all of them speak TLS to each other, the
+ *   sentinels nothing else
  */
-export async function startSentinels({ replicas = 2, sentinels: count = 3, password } = {}) {
-  const primary = await startRedis({ args: ["--repl-diskless-sync-delay", "0"] });
-  const args = ["--replicaof", `${HOST} ${primary.port}`, "--repl-diskless-sync-delay", "0"];
-  const others = await Promise.all(Array.from({ length: replicas }, () => startRedis({ args })));
-  const servers = [primary, ...others];
+export async function startSentinels({ replicas = 2, sentinels: count = 3, password, authority } = {}) {
+  const common = ["--repl-diskless-sync-delay", "0"];
+  const start = (...more) =>
+    authority
+      ? startTlsRedis(authority, { args: [...common, "--tls-replication", "yes", ...more] })
+      : startRedis({ args: [...common, ...more] });
+  const portOf = (server) => server.tlsPort ?? server.port;
+  const primary = await start();
+  const replica = () => start("--replicaof", HOST, String(portOf(primary)));
+  const servers = [primary, ...(await Promise.all(Array.from({ length: replicas }, replica)))];
+  const tls = authority && { ca: authority.cert, files: dirname(primary.caFile) };
   const sentinels = await Promise.all(
-    Array.from({ length: count }, () => startSentinel(primary.port, count, password)),
+    Array.from({ length: count }, () => startSentinel(portOf(primary), { count, password, tls })),
   );
 
   const stop = async () => {
@@ -62,26 +71,34 @@ export async function startSentinels({ replicas = 2, sentinels: count = 3, passw
     /** The server that the first sentinel calls the primary. */
     primary: async () => {
       const port = await address();
-      return servers.find((server) => server.port === port);
+      return servers.find((server) => portOf(server) === port);
     },
     stop,
   };
 }
 
-async function startSentinel(primaryPort, count, password) {
+/** What a sentinel says with the certificate of its primary. */
+function tlsLines(files) {
+  const names = { cert: "cert.pem", key: "key.pem", "ca-cert": "ca.pem" };
+  const lines = Object.entries(names).map(([option, name]) => `tls-${option}-file ${join(files, name)}`);
+  return [...lines, "tls-auth-clients no"];
+}
+
+async function startSentinel(primaryPort, { count, password, tls }) {
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), "idioteque-sentinel-"));
   const config = join(dir, "sentinel.conf");
   const lines = [
     `bind ${HOST}`,
-    `port ${port}`,
+    ...(tls ? ["port 0", `tls-port ${port}`, "tls-replication yes", ...tlsLines(tls.files)] : [`port ${port}`]),
     `dir ${dir}`,
     `sentinel monitor ${MASTER} ${HOST} ${primaryPort} ${Math.floor(count / 2) + 1}`,
     `sentinel down-after-milliseconds ${MASTER} 500`,
     `sentinel failover-timeout ${MASTER} 3000`,
     `sentinel parallel-syncs ${MASTER} 2`,
   ];
-  if (password) lines.push(`requirepass ${password}`, `sentinel sentinel-pass ${password}`);
+  // What it wants of others it gives to its fellows, too.
+  if (password) lines.push(`requirepass ${password}`);
   writeFileSync(config, `${lines.join("\n")}\n`);
   let child;
   let exited;
@@ -92,7 +109,15 @@ async function startSentinel(primaryPort, count, password) {
   const end = () => child.kill("SIGKILL");
   start();
   process.once("exit", end);
-  const admin = new Redis({ host: HOST, port, password, retryStrategy: () => 20, maxRetriesPerRequest: null });
+  const secure = tls && { tls: { ca: tls.ca } };
+  const admin = new Redis({
+    host: HOST,
+    port,
+    password,
+    ...secure,
+    retryStrategy: () => 20,
+    maxRetriesPerRequest: null,
+  });
   admin.on("error", () => {});
   return {
     port,
@@ -110,4 +135,14 @@ async function startSentinel(primaryPort, count, password) {
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * How many replicas a sentinel holds to be well.
+ *
+ * @param {{ ask: (...command: string[]) => Promise<any> }} sentinel
+ */
+export async function replicasOf(sentinel) {
+  const replicas = await sentinel.ask("SENTINEL", "REPLICAS", MASTER);
+  return replicas.filter((replica) => replica[replica.indexOf("flags") + 1] === "slave").length;
 }

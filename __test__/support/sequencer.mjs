@@ -12,6 +12,7 @@ const HOST = "127.0.0.1";
  * @typedef {object} Passed a command that went through
  * @property {number} connection which connection it came by, in the order in which they were opened
  * @property {string[]} command its name in capitals and its arguments
+ * @property {boolean} refused whether the server answered with an error
  *
  * @typedef {object} Sequencer
  * @property {string} url `redis://…`, of the proxy
@@ -64,9 +65,11 @@ export async function startSequencer({ host, port }) {
       exclusively(async () => {
         await before(commands[0].entry);
         for (const { bytes, entry } of commands) {
-          const reply = ask(bytes);
+          const asked = ask(bytes);
           passed.push(entry);
-          client.write(await reply);
+          const reply = await asked;
+          entry.refused = reply[0] === "-".charCodeAt(0);
+          client.write(reply);
         }
         await after(commands.at(-1).entry);
       }).catch((error) => client.destroy(error));

@@ -32,10 +32,10 @@ export function temporaryStore(...redisAndOptions) {
 /**
  * A proxy that is stopped after the test.
  *
- * @param {{ host: string, port: number }} server
+ * @param {Parameters<typeof startProxy>} serverAndAddress
  */
-export async function temporaryProxy(server) {
-  const proxy = await startProxy(server);
+export async function temporaryProxy(...serverAndAddress) {
+  const proxy = await startProxy(...serverAndAddress);
   releases.push(() => proxy.stop());
   return proxy;
 }

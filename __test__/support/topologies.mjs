@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { findRedisServer, freePort, startRedis } from "../../scripts/redis-server.mjs";
+import { addSlots } from "./cluster.mjs";
 import { eventually } from "./redis.mjs";
 
 const HOST = "127.0.0.1";
@@ -27,7 +28,7 @@ export async function startCluster() {
   const server = await startRedis({ args: ["--cluster-enabled", "yes", "--cluster-announce-ip", HOST] });
   const admin = new Redis(server.url);
   try {
-    await admin.cluster("ADDSLOTSRANGE", 0, SLOTS - 1);
+    await addSlots(admin, 0, SLOTS - 1);
     const isUp = async () => (await admin.cluster("INFO")).includes("cluster_state:ok");
     await eventually(isUp, { message: "the cluster's state" });
   } finally {

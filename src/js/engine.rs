@@ -133,11 +133,19 @@ impl Engine {
     /// # Errors
     /// When the string is longer than the engine allows.
     pub fn text(self, bytes: &[u8]) -> Result<Value, Thrown> {
+        /// No engine refuses a shorter text for its length.
+        const LONGEST_ANYWHERE: usize = (1 << 28) - 16;
         let mut value = ptr::null_mut();
         // ASCII needs no decoding, which for large texts takes longer than anything else done with them but parsing.
         let create = if bytes.is_ascii() { sys::napi_create_string_latin1 } else { sys::napi_create_string_utf8 };
         // SAFETY: the module's rules; pointer and length are those of one slice.
         let status = unsafe { create(self.0, bytes.as_ptr().cast(), bytes.len() as isize, &mut value) };
+        if status != sys::Status::napi_ok && bytes.len() >= LONGEST_ANYWHERE {
+            self.caught();
+            return Err(Thrown(
+                self.plain_error(&format!("{} bytes are longer than a string of JavaScript can be", bytes.len())),
+            ));
+        }
         self.checked(status, value)
     }
 

@@ -16,6 +16,7 @@ use super::outbox::Outbox;
 use super::settle::{self, Mailbox};
 use super::store_object::Store;
 use super::turn::Turn;
+use crate::store::Call;
 
 /// One environment. JavaScript thread only, like everything that is not behind the mailbox's lock.
 pub struct Environment {
@@ -55,6 +56,8 @@ pub struct PendingCall {
     pub database: u32,
     /// Writes to its execution until it was asked.
     pub writes: u16,
+    /// Bytes of its arguments.
+    pub bytes: usize,
 }
 
 impl Environment {
@@ -105,14 +108,14 @@ impl Environment {
     }
 
     /// Notes a pending call, and keeps the process alive for it. Returns its token.
-    pub fn begin_call(&self, deferred: Deferred, store: Rc<Store>, id: &[u8]) -> u32 {
+    pub fn begin_call(&self, deferred: Deferred, store: Rc<Store>, call: &Call) -> u32 {
         let mut calls = self.calls.borrow_mut();
         if calls.is_empty() {
             self.mailbox.keep_alive(self.engine, true);
         }
         // `maxPending` keeps a store far below 2³² calls.
-        let (database, writes) = (store.database(), self.turn.writes(id));
-        calls.insert(PendingCall { deferred, store, database, writes }) as u32
+        let (database, writes, bytes) = (store.database(), self.turn.writes(call.id()), call.size());
+        calls.insert(PendingCall { deferred, store, database, writes, bytes }) as u32
     }
 
     /// Takes a pending call, and lets the process end if it was the last.

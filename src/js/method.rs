@@ -65,8 +65,8 @@ fn store_call(store: &Rc<Store>, kind: Kind, [id, task, value]: [Value; 3]) -> R
         Ok(Prepared::Known(value)) => engine.settle(deferred, Ok(value)),
         Ok(Prepared::ToSend(call, link)) => {
             let environment = &store.environment;
-            store.call_begun();
-            let token = environment.begin_call(deferred, store.clone(), call.id());
+            store.call_begun(call.size());
+            let token = environment.begin_call(deferred, store.clone(), &call);
             environment.outbox.send(engine, link, Request::new(call, token, environment.mailbox.clone()));
         }
     }
@@ -127,6 +127,10 @@ fn prepare(
             let call = Call::new(kind, style, text, id_end, task_end);
             return Err(error::unserialisable(environment, json.err(), &call));
         }
+    }
+    if let Err(error) = store.make_room(kind, text.len()) {
+        let call = Call::new(kind, style, text, id_end, task_end);
+        return Err(error::store_error(environment, &error, Some(&call)));
     }
     let own = if text.len() > MOST_SCRATCH {
         text

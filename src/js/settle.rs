@@ -240,7 +240,7 @@ fn settle(environment: &Environment, finished: Finished) {
         }
     };
     environment.engine.settle(pending.deferred, outcome);
-    pending.store.call_ended();
+    pending.store.call_ended(pending.bytes);
 }
 
 /// What a promise is settled with: the answer, or the error when a stored result is not JSON.

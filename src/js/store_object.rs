@@ -17,6 +17,10 @@ use crate::link::{Link, Target};
 use crate::store::habit::Habits;
 use crate::store::{Ahead, Kind, Style};
 
+/// Bytes of arguments in flight before more are refused: what `maxPending` calls have with some 2.6 KB each, and what a
+/// container of 512 MB can bear.
+const MOST_PENDING_BYTES: usize = 256 << 20;
+
 /// One store. JavaScript thread only. Its functions own it; when the last of them is collected, its connection is released.
 pub struct Store {
     /// Where it lives.
@@ -25,6 +29,8 @@ pub struct Store {
     max_pending: usize,
     /// Calls in flight.
     pending: Cell<usize>,
+    /// Bytes of their arguments.
+    pending_bytes: Cell<usize>,
     /// `close()` was called.
     closed: Cell<bool>,
     closers: RefCell<Vec<Deferred>>,
@@ -147,14 +153,31 @@ impl Store {
         }
     }
 
+    /// Refuses a call whose arguments would be too much beside those in flight. One alone is never too large.
+    pub fn make_room(&self, kind: Kind, bytes: usize) -> Result<(), StoreError> {
+        let pending = self.pending_bytes.get();
+        if pending == 0 || pending + bytes <= MOST_PENDING_BYTES {
+            return Ok(());
+        }
+        let message = format!(
+            "{}: {} MiB of ids and results are in flight already, and {} MiB are the limit; await some of them first",
+            kind.name(),
+            pending >> 20,
+            MOST_PENDING_BYTES >> 20
+        );
+        Err(StoreError::new(Code::Overloaded, message))
+    }
+
     /// A call of this store is on its way.
-    pub fn call_begun(&self) {
+    pub fn call_begun(&self, bytes: usize) {
         self.pending.set(self.pending.get() + 1);
+        self.pending_bytes.set(self.pending_bytes.get() + bytes);
     }
 
     /// A call of this store has been settled.
-    pub fn call_ended(&self) {
+    pub fn call_ended(&self, bytes: usize) {
         self.pending.set(self.pending.get() - 1);
+        self.pending_bytes.set(self.pending_bytes.get() - bytes);
         self.finish_closing();
     }
 
@@ -187,6 +210,7 @@ pub fn create(environment: Rc<Environment>, origin: Origin, options: Options) ->
         environment,
         max_pending: options.max_pending,
         pending: Cell::new(0),
+        pending_bytes: Cell::new(0),
         closed: Cell::new(false),
         closers: RefCell::default(),
         origin,

@@ -1,18 +1,19 @@
 //! One pipeline in flight: its calls, the future of its replies, and what becomes of each call when they are there.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisResult, Value};
 use tokio::task::coop::unconstrained;
 
+use super::live::Live;
 use super::pending::Waiting;
-use super::retry::{Trouble, Verdict, refused, verdict};
+use super::retry::{Trouble, Verdict, refused, too_large, verdict};
 use super::{Again, Finished};
+use crate::store::Ahead;
 use crate::store::call::{Dialect, Kind};
 use crate::store::reply::{self, Refusal};
 
@@ -27,6 +28,8 @@ type Replies = Pin<Box<dyn Future<Output = RedisResult<Vec<Value>>> + Send>>;
 pub struct Batch {
     replies: Replies,
     slots: Vec<Slot>,
+    /// The number of its first reply on the connection.
+    first_reply: u64,
     /// What the server was taken to understand.
     dialect: Dialect,
     /// Slots before this one were given up.
@@ -57,11 +60,12 @@ pub struct Refused {
 }
 
 impl Batch {
-    /// Takes calls off the queue and hands them to the connection as one pipeline.
+    /// Takes calls off the queue, with `reads_only` up to the first write, and hands them to the connection as one pipeline.
     pub fn send(
         queue: &mut VecDeque<Waiting>,
+        reads_only: bool,
         dialect: Dialect,
-        mut connection: MultiplexedConnection,
+        live: &Live,
         cx: &mut Context<'_>,
         now: Instant,
     ) -> Self {
@@ -69,6 +73,10 @@ impl Batch {
         let mut pipeline = Pipeline::with_capacity(slots.capacity());
         let mut bytes = 0;
         while slots.len() < MOST_CALLS && bytes < MOST_BYTES {
+            let is_write = |next: &Waiting| next.request.call.kind.writes();
+            if reads_only && queue.front().is_some_and(is_write) {
+                break;
+            }
             let Some(mut waiting) = queue.pop_front() else { break };
             waiting.sent = true;
             bytes += waiting.request.call.size();
@@ -80,6 +88,8 @@ impl Batch {
             slots.push(Slot { waiting: Some(waiting), replies, asked });
         }
         let commands = pipeline.len();
+        let first_reply = live.owed.ask(commands);
+        let mut connection = live.connection.clone();
         // Outside tokio's cooperative budget: the first poll must always reach the driver's queue, or batches would
         // overtake each other.
         let mut replies: Replies =
@@ -88,7 +98,7 @@ impl Batch {
         if let Poll::Ready(result) = first {
             replies = Box::pin(std::future::ready(result));
         }
-        Self { replies, slots, dialect, given_up: 0, sent_at: now, bytes }
+        Self { replies, slots, first_reply, dialect, given_up: 0, sent_at: now, bytes }
     }
 
     /// The number of calls.
@@ -123,8 +133,16 @@ impl Batch {
         true
     }
 
-    /// Matches replies to calls: most are finished, and what was refused for now is returned.
-    pub fn settle(self, mut replies: Vec<Value>, dialect: &mut Dialect, finished: &mut Vec<Finished>) -> Vec<Refused> {
+    /// Matches replies to calls: most are finished, and what was refused for now is returned. So is what was asked after it
+    /// for the same execution, though it may have been done: otherwise what was refused would come after it. `behind` are
+    /// the executions of which something was refused earlier.
+    pub fn settle(
+        self,
+        mut replies: Vec<Value>,
+        mut behind: HashSet<Vec<u8>>,
+        dialect: &mut Dialect,
+        finished: &mut Vec<Finished>,
+    ) -> Vec<Refused> {
         let mut rest = replies.as_mut_slice();
         let mut refused = Vec::new();
         finished.reserve(self.slots.len());
@@ -132,16 +150,41 @@ impl Batch {
             let (own, others) = rest.split_at_mut(slot.replies.min(rest.len()));
             rest = others;
             let Some(waiting) = slot.waiting else { continue };
+            if !behind.is_empty() && behind.contains(waiting.request.call.id()) {
+                refused.push(Refused { waiting, pause: false, trouble: None });
+                continue;
+            }
             let own = if slot.asked { own.split_at_mut(own.len().min(1)).1 } else { own };
             match reply::read(&waiting.request.call, own) {
                 Ok(reply) => finished.push(waiting.finish(Ok(reply))),
                 Err(refusal) => match refuse(waiting, refusal, self.dialect, dialect) {
                     Ok(over) => finished.push(over),
-                    Err(again) => refused.push(*again),
+                    Err(again) => {
+                        behind.insert(again.waiting.request.call.id().to_vec());
+                        refused.push(*again);
+                    }
                 },
             }
         }
         refused
+    }
+
+    /// Takes out the call whose reply has this number and was too large to be read; a call that only carried the read that
+    /// brought it stays, and carries nothing any more.
+    pub fn take_too_large(&mut self, number: u64) -> Option<Finished> {
+        let mut end = self.first_reply;
+        let slot = self.slots.iter_mut().find(|slot| {
+            end += slot.replies as u64;
+            (self.first_reply..end).contains(&number)
+        })?;
+        let mut waiting = slot.waiting.take()?;
+        if waiting.request.call.ahead == Ahead::Nothing {
+            let error = too_large(&waiting.request.call);
+            return Some(waiting.give_up(error));
+        }
+        waiting.request.call.ahead = Ahead::Nothing;
+        slot.waiting = Some(waiting);
+        None
     }
 
     /// The calls that have no answer, oldest first.

@@ -18,7 +18,7 @@ use super::order::Order;
 use super::pending::{Waiting, deliver};
 use super::retry::{Backoff, Trouble};
 use super::slot_table::SlotTable;
-use super::slots::{Range, fetch, read_redirect, slot_of};
+use super::slots::{Range, fetch, read_redirect, slot_of, tag_of};
 use super::{Again, Finished, Inbox, Request, Route, Target};
 use crate::config::Settings;
 use crate::error::StoreError;
@@ -108,7 +108,7 @@ impl Router {
                     return Poll::Ready(());
                 }
                 let map_at = (self.map_wanted && self.map.is_none()).then_some(self.map_not_before);
-                let moment = self.slots.next_moment(now).into_iter().chain(map_at).min();
+                let moment = self.slots.next_moment().into_iter().chain(map_at).min();
                 if self.alarm.sleep_until(cx, moment) && self.leave_word(cx) {
                     return Poll::Pending;
                 }
@@ -139,29 +139,25 @@ impl Router {
         slot_of(&self.key)
     }
 
-    /// Sends a call, whole if its keys are in one slot.
+    /// Sends a call, whole if a tag keeps its keys together: an execution's keys have the same one, or none.
     fn start(&mut self, index: usize, now: Instant) {
-        let mut call = mem::replace(&mut self.calls[index].request.call, Call::empty());
-        if self.order.waits(&call, index) {
-            self.calls[index].request.call = call;
+        let entry = &mut self.calls[index];
+        if self.order.waits(&entry.request.call, index) {
             return;
         }
+        let mut call = mem::replace(&mut entry.request.call, Call::empty());
         let slot = self.slot(&call, call.kind.role());
-        let steps = steps(&call);
-        if steps.is_some() || call.ahead != Ahead::Nothing {
-            let together = ROLES.iter().all(|&role| self.slot(&call, role) == slot);
-            if !together {
-                call.ahead = Ahead::Nothing;
-                if let Some(steps) = steps {
-                    let staged = steps.len() > 1;
-                    if staged {
-                        self.order.begin(&call);
-                    }
-                    let entry = &mut self.calls[index];
-                    (entry.request.call, entry.staged, entry.steps) = (call, staged, steps);
-                    self.step(index, now);
-                    return;
+        if tag_of(&self.key).is_none() {
+            call.ahead = Ahead::Nothing;
+            if let Some(steps) = steps(&call) {
+                let staged = steps.len() > 1;
+                if staged {
+                    self.order.begin(&call);
                 }
+                let entry = &mut self.calls[index];
+                (entry.request.call, entry.staged, entry.steps) = (call, staged, steps);
+                self.step(index, now);
+                return;
             }
         }
         let part = self.part(index, call, WHOLE, slot);
@@ -233,6 +229,7 @@ impl Router {
     /// Takes what the servers' connections have handed back.
     fn take_back(&mut self, now: Instant) {
         let returned = self.returns.take();
+        self.finished.reserve(returned.len());
         for Finished { mut request, outcome, again } in returned {
             let call = mem::replace(&mut request.call, Call::empty());
             let Some(mut route) = request.route.take() else { continue };
@@ -240,13 +237,15 @@ impl Router {
             self.nodes.came_back(&route);
             self.nodes.heard(&route, matches!(again, Some(Again::Lost)));
             route.asking = None;
-            let Some(again) = again else {
-                self.settle(request.token, call, outcome, now);
-                continue;
-            };
             let mut not_before = now;
-            match again {
-                Again::Elsewhere { ask, detail } => {
+            let overtook = self.slots.waits_before(route.slot, route.sequence, &call);
+            match again.or(overtook.then_some(Again::Overtook)) {
+                None => {
+                    self.settle(request.token, call, outcome, now);
+                    continue;
+                }
+                Some(Again::Overtook) => route.sent = true,
+                Some(Again::Elsewhere { ask, detail }) => {
                     let asked = self.nodes.address(route.node);
                     let place =
                         asked.and_then(|asked| read_redirect(&detail, &asked)).map(|place| self.nodes.at(place));
@@ -261,11 +260,7 @@ impl Router {
                         not_before = now + PAUSE;
                     }
                 }
-                Again::Later => {
-                    self.map_wanted = true;
-                    not_before = now + PAUSE;
-                }
-                Again::Lost => {
+                Some(Again::Later | Again::Lost) => {
                     self.map_wanted = true;
                     not_before = now + PAUSE;
                 }
@@ -347,8 +342,9 @@ impl Router {
             Ok((ranges, settings)) => {
                 (self.target.settings, self.proven) = (settings, true);
                 self.draw(ranges);
-                // While a server that has slots does not answer, somebody may be about to take its place.
-                self.map_wanted = self.nodes.any_is_down();
+                // While a server that has slots does not answer, somebody may be about to take its place; and somebody has
+                // to get the slots that nobody has.
+                self.map_wanted = self.nodes.any_is_down() || self.slots.any_is_unserved();
                 if !self.map_wanted {
                     self.backoff.reset();
                 }

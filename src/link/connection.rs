@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
-
 use super::alarm::Alarm;
+use super::attempts::Attempts;
 use super::batch::{Batch, Refused};
 use super::handshake::Identity;
 use super::live::{Live, connect};
@@ -95,12 +94,18 @@ impl Supervisor {
         let mut trouble = Trouble::connecting(&self.target.settings.address);
         // Whether a connection was made with the target's settings, so that they are complete.
         let mut proven = false;
+        let mut attempts = Attempts::default();
         loop {
-            let connecting = connect(self.target.clone(), proven, self.abandoned.clone());
-            trouble = match self.tend_until(pin!(connecting), &trouble).await {
+            let (target, abandoned) = (self.target.clone(), self.abandoned.clone());
+            let outcome = {
+                let connecting = attempts.outcome(move || connect(target.clone(), proven, abandoned.clone()));
+                self.tend_until(pin!(connecting), &trouble).await
+            };
+            trouble = match outcome {
                 None => return,
                 Some(Err(trouble)) => trouble,
                 Some(Ok((live, settings))) => {
+                    attempts.end();
                     (self.target.settings, proven) = (settings, true);
                     self.abandoned.clear();
                     let started = Instant::now();
@@ -115,12 +120,16 @@ impl Supervisor {
                 }
             };
             if let Trouble::Refused(error) = &trouble {
+                attempts.end();
                 let all = std::mem::take(&mut self.queue);
                 self.finished.extend(all.into_iter().map(|waiting| waiting.give_up(error.clone())));
                 backoff.reset();
             }
             if self.target.is_node {
                 self.hand_back(&trouble);
+            }
+            if attempts.any() {
+                continue;
             }
             let pause = tokio::time::sleep(backoff.next());
             if self.tend_until(pin!(pause), &trouble).await.is_none() {
@@ -202,9 +211,9 @@ impl Supervisor {
                 self.take_in(now);
                 self.expire(now, None);
                 self.send_again(now);
-                let sent = self.send(&live.connection, cx, now);
+                let sent = self.send(&live, cx, now);
                 peer_closed |= live.driver.as_mut().poll(cx).is_ready();
-                live.hear_greeting(cx);
+                let heard = live.hear_greeting(cx);
                 let settled = self.settle(cx, now);
                 deliver(&mut self.finished);
                 match settled {
@@ -213,7 +222,7 @@ impl Supervisor {
                         return Poll::Ready(End::Replace(Trouble::lost("the server closed the connection")));
                     }
                     Ok(_) if self.is_done() || self.is_recalled() => return Poll::Ready(End::Closed),
-                    Ok(any) if any || sent => continue,
+                    Ok(any) if any || sent || heard => continue,
                     Ok(_) => {}
                 }
                 if self.batches.is_empty()
@@ -227,7 +236,8 @@ impl Supervisor {
                 if live.progress.count() != seen {
                     (seen, heard_at) = (live.progress.count(), now);
                 }
-                let silent_at = self.batches.front().map(|batch| batch.sent_at.max(heard_at) + self.silence);
+                let owed_since = self.batches.front().map(|batch| batch.sent_at).or(live.greeting_since());
+                let silent_at = owed_since.map(|since| since.max(heard_at) + self.silence);
                 if silent_at.is_some_and(|at| at <= now) {
                     return Poll::Ready(End::Replace(Trouble::silent(&self.target.settings.address)));
                 }
@@ -250,6 +260,9 @@ impl Supervisor {
             self.abandoned.extend(live.identity.take());
             let surplus = self.abandoned.len().saturating_sub(MOST_ABANDONED);
             self.abandoned.drain(..surplus);
+        }
+        if let Some(number) = live.owed.too_large() {
+            self.finished.extend(self.batches.iter_mut().find_map(|batch| batch.take_too_large(number)));
         }
         // Dropping the driver closes the socket, and with it whatever the kernel has not sent.
         drop(live);
@@ -333,15 +346,16 @@ impl Supervisor {
     }
 
     /// Sends from the queue as far as the window allows; true when anything was sent.
-    fn send(&mut self, connection: &MultiplexedConnection, cx: &mut Context<'_>, now: Instant) -> bool {
+    fn send(&mut self, live: &Live, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut any = false;
         self.hold_back();
-        while !self.queue.is_empty()
+        let reads_only = live.greeting_since().is_some();
+        while self.queue.front().is_some_and(|next| !(reads_only && next.request.call.kind.writes()))
             && self.batches.len() < WINDOW_BATCHES
             && self.calls_in_flight < WINDOW_CALLS
             && self.bytes_in_flight < WINDOW_BYTES
         {
-            let batch = Batch::send(&mut self.queue, self.dialect, connection.clone(), cx, now);
+            let batch = Batch::send(&mut self.queue, reads_only, self.dialect, live, cx, now);
             self.calls_in_flight += batch.calls();
             self.bytes_in_flight += batch.bytes;
             self.batches.push_back(batch);
@@ -364,7 +378,9 @@ impl Supervisor {
             let Some(batch) = self.batches.pop_front() else { break };
             self.calls_in_flight -= batch.calls();
             self.bytes_in_flight -= batch.bytes;
-            for Refused { waiting, pause, trouble } in batch.settle(replies, &mut self.dialect, &mut self.finished) {
+            let behind = self.refused.iter().map(|waiting| waiting.request.call.id().to_vec()).collect();
+            let again = batch.settle(replies, behind, &mut self.dialect, &mut self.finished);
+            for Refused { waiting, pause, trouble } in again {
                 wrong_server = trouble.or(wrong_server);
                 let until = if pause { now + REFUSED_PAUSE } else { now };
                 self.refused_until = Some(self.refused_until.map_or(until, |earlier| earlier.min(until)));

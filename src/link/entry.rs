@@ -72,7 +72,11 @@ impl Returns {
 impl Sink for Returns {
     fn deliver(&self, mut batch: Vec<Finished>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0.append(&mut batch);
+        if state.0.is_empty() {
+            state.0 = batch;
+        } else {
+            state.0.append(&mut batch);
+        }
         let sleeper = state.1.take();
         drop(state);
         if let Some(sleeper) = sleeper {

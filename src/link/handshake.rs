@@ -2,6 +2,7 @@
 
 use redis::{Pipeline, Value};
 
+use super::retry::{Verdict, verdict};
 use crate::config::{Settings, Topology};
 use crate::store::reply::Refusal;
 
@@ -46,12 +47,13 @@ impl Handshake {
         Self { pipeline, required }
     }
 
-    /// Reads the replies: who we are to the server, if it tells.
+    /// Reads the replies: who we are to the server, if it tells. `required` are those that must not be errors, `fences`
+    /// those to CLIENT KILL that follow.
     ///
     /// # Errors
-    /// The server's refusal of the credentials or the database. Where `CLIENT` is forbidden or too old, closing the old
+    /// The server's refusal of the credentials or the database, or, for now, of the fence. Where `CLIENT` is forbidden or too old, closing the old
     /// socket without sending what it still holds has to do as a fence.
-    pub fn read(replies: &[Value], required: usize) -> Result<Option<Identity>, Refusal> {
+    pub fn read(replies: &[Value], required: usize, fences: usize) -> Result<Option<Identity>, Refusal> {
         for reply in &replies[..required.min(replies.len())] {
             match reply {
                 // Who may not ask for the role will be told by the first write.
@@ -62,6 +64,14 @@ impl Handshake {
                     return Err(Refusal { code: "READONLY".into(), detail: detail.into() });
                 }
                 _ => {}
+            }
+        }
+        for reply in replies.iter().skip(required).take(fences) {
+            if let Value::ServerError(error) = reply {
+                let refusal = Refusal::new(error);
+                if verdict(&refusal) != Verdict::Report {
+                    return Err(refusal);
+                }
             }
         }
         match replies.last() {
@@ -110,12 +120,21 @@ mod tests {
     #[test]
     fn a_replica_is_not_what_sentinels_lead_to() {
         let role = |role: &str| Value::Array(vec![Value::BulkString(role.into()), Value::Int(1)]);
-        assert_eq!(Handshake::read(&[role("master"), Value::Nil], 1), Ok(None));
-        assert_eq!(Handshake::read(&[role("slave"), Value::Nil], 1).unwrap_err().code, "READONLY");
+        assert_eq!(Handshake::read(&[role("master"), Value::Nil], 1, 0), Ok(None));
+        assert_eq!(Handshake::read(&[role("slave"), Value::Nil], 1, 0).unwrap_err().code, "READONLY");
         let refused = |line: &str| redis::parse_redis_value(line.as_bytes()).unwrap();
         let forbidden = refused("-NOPERM User worker has no permissions to run the 'role' command\r\n");
-        assert_eq!(Handshake::read(&[forbidden, Value::Nil], 1), Ok(None));
-        assert!(Handshake::read(&[refused("-NOPERM no select\r\n"), Value::Nil], 1).is_err());
+        assert_eq!(Handshake::read(&[forbidden, Value::Nil], 1, 0), Ok(None));
+        assert!(Handshake::read(&[refused("-NOPERM no select\r\n"), Value::Nil], 1, 0).is_err());
+    }
+
+    #[test]
+    fn a_fence_that_is_refused_for_now_is_none() {
+        let refused = |line: &str| redis::parse_redis_value(line.as_bytes()).unwrap();
+        assert!(Handshake::read(&[refused("-BUSY a script runs\r\n"), Value::Nil], 0, 1).is_err());
+        for answer in [Value::Int(1), Value::Int(0), refused("-NOPERM no kill\r\n")] {
+            assert_eq!(Handshake::read(&[answer, Value::Nil], 0, 1), Ok(None));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, RedisResult, Value};
@@ -11,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop::unconstrained;
 use tokio::time::timeout_at;
 
+use super::guard::{Guarded, Owed};
 use super::handshake::{Handshake, Identity};
 use super::retry::Trouble;
 use super::source::settings_now;
@@ -33,23 +35,33 @@ pub struct Live {
     pub driver: Driver,
     /// Signs of life.
     pub progress: Progress,
+    /// The replies that are to come.
+    pub owed: Owed,
     /// What the server calls the connection, once it has told.
     pub identity: Option<Identity>,
     /// The replies to a handshake that nothing had to wait for.
     greeting: Option<Greeting>,
+    /// When it was greeted.
+    since: Instant,
 }
 
 type Greeting = Pin<Box<dyn Future<Output = RedisResult<Vec<Value>>> + Send>>;
 
 impl Live {
-    /// Notes the connection's identity when a greeting has been answered. What went wrong with it, the calls behind it will show.
-    pub fn hear_greeting(&mut self, cx: &mut Context<'_>) {
-        if let Some(greeting) = &mut self.greeting
-            && let Poll::Ready(replies) = greeting.as_mut().poll(cx)
-        {
-            self.greeting = None;
-            self.identity = replies.ok().and_then(|replies| Identity::read(replies.last()?));
-        }
+    /// Notes the connection's identity when a greeting has been answered, and returns whether it has just been. What went
+    /// wrong with it, the calls behind it will show.
+    pub fn hear_greeting(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(greeting) = &mut self.greeting else { return false };
+        let Poll::Ready(replies) = greeting.as_mut().poll(cx) else { return false };
+        self.greeting = None;
+        self.identity = replies.ok().and_then(|replies| Identity::read(replies.last()?));
+        true
+    }
+
+    /// Since when an answer to the greeting is awaited. As long as it is, the connection has no name by which it could be
+    /// fenced off, so that nothing may be sent that must not come back.
+    pub fn greeting_since(&self) -> Option<Instant> {
+        self.greeting.as_ref().map(|_| self.since)
     }
 }
 
@@ -101,20 +113,22 @@ async fn greet(
     let lost = |error: RedisError| Trouble::lost(&error.to_string());
     // Nothing to log in with: the handshake is ours, so that refusals keep the server's own code.
     let info = RedisConnectionInfo::default().set_skip_set_lib_name();
+    let (stream, owed) = Guarded::new(stream);
     let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(lost)?;
     let mut driver: Driver = Box::pin(driver);
     let handshake = Handshake::new(settings, abandoned);
     let commands = handshake.pipeline.len();
+    owed.ask(commands);
     let Handshake { pipeline, required } = handshake;
     let mut greeter = connection.clone();
     let mut greeting: Greeting =
         Box::pin(unconstrained(async move { greeter.send_packed_commands(&pipeline, 0, commands).await }));
     if required == 0 && abandoned.is_empty() && settings.tls.is_none() {
-        // Nothing in it has to come first: the calls go out right behind it, one round trip earlier. With TLS, the server
-        // may still have something against our certificate.
+        // Nothing in it has to come first: reads go out right behind it, one round trip earlier. With TLS, the server may
+        // still have something against our certificate.
         let sent = poll_fn(|cx| Poll::Ready(greeting.as_mut().poll(cx).is_pending())).await;
         let greeting = sent.then_some(greeting);
-        return Ok(Live { connection, driver, progress, identity: None, greeting });
+        return Ok(Live { connection, driver, progress, owed, identity: None, greeting, since: Instant::now() });
     }
     let mut ended = false;
     let replies = poll_fn(|cx| {
@@ -128,9 +142,9 @@ async fn greet(
         }
     })
     .await?;
-    let identity = Handshake::read(&replies, required).map_err(Trouble::handshake)?;
+    let identity = Handshake::read(&replies, required, abandoned.len()).map_err(Trouble::handshake)?;
     if ended {
         return Err(Trouble::lost("the server closed the connection"));
     }
-    Ok(Live { connection, driver, progress, identity, greeting: None })
+    Ok(Live { connection, driver, progress, owed, identity, greeting: None, since: Instant::now() })
 }

@@ -2,10 +2,15 @@
 //! answers back in batches. Knows nothing of N-API.
 
 mod alarm;
+mod attempts;
 mod batch;
 mod cluster;
 mod connection;
 mod entry;
+mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+mod guard;
 mod handshake;
 mod io_thread;
 mod live;
@@ -79,6 +84,8 @@ enum Again {
     Later,
     /// There is no connection.
     Lost,
+    /// It was done, but before something for the same execution that had been asked earlier and was refused for now.
+    Overtook,
 }
 
 impl Request {

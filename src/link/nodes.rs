@@ -11,9 +11,9 @@ use crate::config::{Address, Topology};
 pub struct Nodes {
     /// What every server's target is made of.
     target: Target,
-    nodes: HashMap<u32, Node>,
+    /// By number; `None` is one that is gone.
+    nodes: Vec<Option<Node>>,
     by_address: HashMap<Address, u32>,
-    next: u32,
 }
 
 struct Node {
@@ -32,7 +32,7 @@ struct Node {
 impl Nodes {
     /// No servers yet.
     pub fn new(target: &Target) -> Self {
-        Self { target: node_target(target), nodes: HashMap::new(), by_address: HashMap::new(), next: 0 }
+        Self { target: node_target(target), nodes: Vec::new(), by_address: HashMap::new() }
     }
 
     /// New settings, for servers that are met from now on.
@@ -51,31 +51,30 @@ impl Nodes {
         let task_inbox = inbox.clone();
         // The thread runs: we are on it.
         let _ = io_thread::spawn(move || connection::supervise(target.clone(), task_inbox.clone()));
-        let node = self.next;
-        self.next += 1;
+        let node = self.nodes.len() as u32;
         self.by_address.insert(address.clone(), node);
-        self.nodes.insert(node, Node { address, inbox, outbox: Vec::new(), asked: 0, under_way: 0, down: false });
+        self.nodes.push(Some(Node { address, inbox, outbox: Vec::new(), asked: 0, under_way: 0, down: false }));
         node
     }
 
     /// Where a server is.
     pub fn address(&self, node: u32) -> Option<Address> {
-        self.nodes.get(&node).map(|node| node.address.clone())
+        self.nodes.get(node as usize)?.as_ref().map(|node| node.address.clone())
     }
 
     /// Where all of them are.
     pub fn addresses(&self) -> Vec<Address> {
-        self.nodes.values().filter(|node| !node.down).map(|node| node.address.clone()).collect()
+        self.nodes.iter().flatten().filter(|node| !node.down).map(|node| node.address.clone()).collect()
     }
 
     /// Whether calls wait for a server that lost its connection and has not answered since.
     pub fn any_is_down(&self) -> bool {
-        self.nodes.values().any(|node| node.down && node.under_way > 0)
+        self.nodes.iter().flatten().any(|node| node.down && node.under_way > 0)
     }
 
     /// Takes a part of a call along at the next flush. One for a server that is gone comes back by itself.
     pub fn send(&mut self, part: Request) {
-        if let Some(node) = part.route.as_ref().and_then(|route| self.nodes.get_mut(&route.node)) {
+        if let Some(node) = part.route.as_ref().and_then(|route| self.get_mut(route.node)) {
             node.under_way += 1;
             node.outbox.push(part);
         }
@@ -83,51 +82,57 @@ impl Nodes {
 
     /// A part of a call is about to be sent to a server that does not have the slot yet.
     pub fn asks(&mut self, node: u32) {
-        if let Some(node) = self.nodes.get_mut(&node) {
+        if let Some(node) = self.get_mut(node) {
             node.asked += 1;
         }
     }
 
     /// A part of a call is not under way any more.
     pub fn came_back(&mut self, route: &Route) {
-        if let Some(node) = route.asking.and_then(|node| self.nodes.get_mut(&node)) {
+        if let Some(node) = route.asking.and_then(|node| self.get_mut(node)) {
             node.asked -= 1;
         }
     }
 
     /// What was sent to a server has come back: answered, or because its connection was `lost`.
     pub fn heard(&mut self, route: &Route, lost: bool) {
-        if let Some(node) = self.nodes.get_mut(&route.node) {
+        if let Some(node) = self.get_mut(route.node) {
             node.under_way -= 1;
             node.down = lost;
         }
     }
 
+    fn get_mut(&mut self, node: u32) -> Option<&mut Node> {
+        self.nodes.get_mut(node as usize)?.as_mut()
+    }
+
     /// Hands everything to the connections.
     pub fn flush(&mut self) {
-        for node in self.nodes.values_mut().filter(|node| !node.outbox.is_empty()) {
-            let outbox = mem::take(&mut node.outbox);
-            node.inbox.change(|state| state.requests.extend(outbox));
+        for node in self.nodes.iter_mut().flatten().filter(|node| !node.outbox.is_empty()) {
+            let outbox = &mut node.outbox;
+            node.inbox.change(|state| match state.requests.is_empty() {
+                true => state.requests = mem::take(outbox),
+                false => state.requests.append(outbox),
+            });
         }
     }
 
     /// Lets go of all servers but these, and of those that are asked for keys on their way.
     pub fn keep(&mut self, owners: &[u32]) {
         self.flush();
-        self.nodes.retain(|number, node| {
-            let stays = owners.contains(number) || node.asked > 0;
-            if !stays {
+        for (number, place) in self.nodes.iter_mut().enumerate() {
+            let leaves = |node: &mut Node| node.asked == 0 && !owners.contains(&(number as u32));
+            if let Some(node) = place.take_if(leaves) {
                 node.inbox.change(|state| state.closed = true);
                 self.by_address.remove(&node.address);
             }
-            stays
-        });
+        }
     }
 }
 
 impl Drop for Nodes {
     fn drop(&mut self) {
-        for node in self.nodes.values() {
+        for node in self.nodes.iter().flatten() {
             node.inbox.change(|state| state.closed = true);
         }
     }

@@ -1,14 +1,18 @@
 //! Commits in a cluster write the result first and take the mark away later. What comes after one for the same task, and
 //! whatever comes after that for the same execution, waits until the second step is on its way.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
 
 use crate::store::{Call, Kind};
 
 /// Commits on their first step, and the calls that wait for them, by execution.
 #[derive(Default)]
 pub struct Order {
-    executions: HashMap<Vec<u8>, Steps>,
+    executions: FxHashMap<Vec<u8>, Steps>,
+    /// Scratch.
+    key: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -24,7 +28,8 @@ impl Order {
         if self.executions.is_empty() {
             return false;
         }
-        let Some(steps) = self.executions.get_mut(&key(call)) else { return false };
+        write_key(call, &mut self.key);
+        let Some(steps) = self.executions.get_mut(&self.key) else { return false };
         // Its result, and all results, are in one slot and need no help to stay in order.
         let of_marks = matches!(call.kind, Kind::BeginTask | Kind::IsTaskInProgress | Kind::CommitResult);
         let waits = !steps.waiting.is_empty() || of_marks && steps.tasks.iter().any(|task| task == call.task());
@@ -36,24 +41,29 @@ impl Order {
 
     /// A commit sets out on its first step.
     pub fn begin(&mut self, call: &Call) {
-        self.executions.entry(key(call)).or_default().tasks.push(call.task().to_vec());
+        let mut key = Vec::new();
+        write_key(call, &mut key);
+        self.executions.entry(key).or_default().tasks.push(call.task().to_vec());
     }
 
     /// The second step of a commit is on its way, or there will be none. Returns what waited, to be tried again in order.
     pub fn end(&mut self, call: &Call) -> VecDeque<usize> {
-        let key = key(call);
-        let Some(steps) = self.executions.get_mut(&key) else { return VecDeque::new() };
+        write_key(call, &mut self.key);
+        let Some(steps) = self.executions.get_mut(&self.key) else { return VecDeque::new() };
         steps.tasks.retain(|task| task != call.task());
         let waiting = std::mem::take(&mut steps.waiting);
         if steps.tasks.is_empty() {
-            self.executions.remove(&key);
+            self.executions.remove(&self.key);
         }
         waiting
     }
 }
 
-fn key(call: &Call) -> Vec<u8> {
-    [call.style.key_prefix.as_bytes(), b"\0", call.id()].concat()
+fn write_key(call: &Call, key: &mut Vec<u8>) {
+    key.clear();
+    for part in [call.style.key_prefix.as_bytes(), b"\0", call.id()] {
+        key.extend_from_slice(part);
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! which they came, which is also the order of their deadlines, because one link has one timeout.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::retry::Trouble;
@@ -80,10 +81,18 @@ pub fn expired(queue: &mut VecDeque<Waiting>, now: Instant) -> impl Iterator<Ite
 
 /// Hands finished calls to their sinks, one delivery for each run of calls that share one.
 pub fn deliver(finished: &mut Vec<Finished>) {
-    while let Some(first) = finished.first() {
-        let sink = first.request.sink.clone();
-        let run = finished.iter().take_while(|other| std::sync::Arc::ptr_eq(&other.request.sink, &sink)).count();
-        let rest = finished.split_off(run);
-        sink.deliver(std::mem::replace(finished, rest));
+    let mut run: Vec<Finished> = Vec::new();
+    for next in std::mem::take(finished) {
+        if let Some(last) = run.last()
+            && !Arc::ptr_eq(&last.request.sink, &next.request.sink)
+        {
+            let sink = last.request.sink.clone();
+            sink.deliver(std::mem::take(&mut run));
+        }
+        run.push(next);
+    }
+    if let Some(last) = run.last() {
+        let sink = last.request.sink.clone();
+        sink.deliver(run);
     }
 }

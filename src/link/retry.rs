@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::config::Address;
 use crate::error::{Code, StoreError};
+use crate::store::Call;
 use crate::store::reply::Refusal;
 
 /// What to do about a server's refusal.
@@ -40,11 +41,22 @@ pub fn refused(refusal: Refusal) -> StoreError {
         "WRONGTYPE" => ": the key is used by something else",
         "OOM" => ": raise the server's maxmemory or give the store a ttl",
         "MISCONF" => ": the server cannot persist, see its log",
+        "MOVED" | "ASK" => ": another server of a cluster has the key; a cluster is passed as an array of its servers",
         _ => "",
     };
     let message =
         format!("Redis refused the command: {} {}{advice}", refusal.code, refusal.detail.trim_end_matches('.'));
     StoreError { reply: Some(refusal.code), ..StoreError::new(Code::Reply, message) }
+}
+
+/// The error for a call that was answered with more than a program can use.
+pub fn too_large(call: &Call) -> StoreError {
+    let key = call.key(call.kind.role()).to_bytes();
+    let message = format!(
+        "the answer about \"{}\" is larger than 512 MB or 16 million values, which is more than can be read at once.",
+        String::from_utf8_lossy(&key)
+    );
+    StoreError::new(Code::Reply, message)
 }
 
 /// Why there is no connection.
@@ -125,7 +137,8 @@ pub(super) fn place(address: &Address) -> String {
     }
 }
 
-/// The pause before the next attempt: doubles from 50 ms to 2 s, with jitter so that a fleet does not return in step.
+/// The pause before the next attempt: doubles from 50 ms to less than 2 s, so that calls go on within two seconds of the
+/// server's return, with jitter so that a fleet does not return in step.
 #[derive(Debug, Default)]
 pub struct Backoff {
     attempts: u32,
@@ -133,7 +146,7 @@ pub struct Backoff {
 
 impl Backoff {
     const FIRST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(2);
+    const LONGEST: Duration = Duration::from_millis(1800);
 
     /// The next pause: between half and all of the current step.
     pub fn next(&mut self) -> Duration {
@@ -155,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pause_grows_to_two_seconds_and_no_further() {
+    fn the_pause_grows_to_less_than_two_seconds() {
         let mut backoff = Backoff::default();
         let pauses: Vec<Duration> = (0..40).map(|_| backoff.next()).collect();
         assert!(pauses[0] >= Backoff::FIRST / 2 && pauses[0] <= Backoff::FIRST);

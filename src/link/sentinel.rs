@@ -36,7 +36,7 @@ const MOST_ASKED: usize = 16;
 
 /// What one sentinel says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Word {
+pub(super) struct Word {
     primary: Address,
     epoch: u64,
     others: Vec<Address>,
@@ -140,7 +140,7 @@ async fn word_of(address: &Address, access: &Access, master: &str) -> Result<Wor
     })
 }
 
-fn read_word(replies: &[Value]) -> Option<Word> {
+pub(super) fn read_word(replies: &[Value]) -> Option<Word> {
     let primary = match replies.first()? {
         Value::Array(pair) => Address::Tcp(text(pair.first()?)?, text(pair.get(1)?)?.parse().ok()?),
         _ => return None,

@@ -11,6 +11,7 @@ use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisError, Va
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
+use super::guard::Guarded;
 use super::retry::Trouble;
 use super::stream::dial;
 use super::tls::{Objection, encrypt};
@@ -80,12 +81,14 @@ async fn converse(address: &Address, access: &Access, questions: &[&[&str]]) -> 
     let lost = |error: RedisError| objection.trouble(address).unwrap_or_else(|| Trouble::lost(&error.to_string()));
     let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
     let info = RedisConnectionInfo::default().set_skip_set_lib_name();
+    let (stream, owed) = Guarded::new(stream);
     let (mut connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(lost)?;
     let mut pipeline = Pipeline::new();
     let logins = access.log_in(&mut pipeline);
     for question in questions {
         pipeline.cmd(question[0]).arg(&question[1..]);
     }
+    owed.ask(pipeline.len());
     let mut replies = drive(&mut connection, driver, &pipeline, lost).await?;
     let answers = replies.split_off(logins.min(replies.len()));
     match replies.first().into_iter().chain(answers.first()).find_map(refusal) {

@@ -6,11 +6,17 @@ use std::time::Instant;
 
 use super::slots::SLOTS;
 use super::{Request, Route};
+use crate::store::Call;
 
 /// The table of all slots.
 pub struct SlotTable {
     slots: Vec<Slot>,
     held: BTreeMap<u16, Held>,
+    /// Something held may have become free since it was last looked through. So a server that is away, and thousands of
+    /// slots that wait for it, cost the others nothing.
+    stirred: bool,
+    /// The earliest end of a pause among what is held.
+    next_pause: Option<Instant>,
     /// The earliest deadline of what is held.
     next_deadline: Option<Instant>,
 }
@@ -30,7 +36,13 @@ struct Held {
 impl SlotTable {
     /// Slots without servers.
     pub fn new() -> Self {
-        Self { slots: vec![Slot::default(); SLOTS], held: BTreeMap::new(), next_deadline: None }
+        Self {
+            slots: vec![Slot::default(); SLOTS],
+            held: BTreeMap::new(),
+            stirred: false,
+            next_pause: None,
+            next_deadline: None,
+        }
     }
 
     /// Which server has a slot.
@@ -40,6 +52,7 @@ impl SlotTable {
 
     /// Gives slots, from the first to the last, to a server.
     pub fn give(&mut self, first: u16, last: u16, node: u32) {
+        self.stirred = true;
         for slot in &mut self.slots[usize::from(first)..=usize::from(last)] {
             slot.node = Some(node);
         }
@@ -57,12 +70,27 @@ impl SlotTable {
 
     /// Something for a slot is not on its way any more.
     pub fn came_back(&mut self, slot: u16) {
-        self.slots[usize::from(slot)].outstanding -= 1;
+        let outstanding = &mut self.slots[usize::from(slot)].outstanding;
+        *outstanding -= 1;
+        self.stirred |= *outstanding == 0 && !self.held.is_empty() && self.held.contains_key(&slot);
     }
 
     /// Whether something waits for a slot.
     pub fn is_held(&self, slot: u16) -> bool {
         !self.held.is_empty() && self.held.contains_key(&slot)
+    }
+
+    /// Whether something waits for a slot that no server has.
+    pub fn any_is_unserved(&self) -> bool {
+        self.held.keys().any(|slot| self.node(*slot).is_none())
+    }
+
+    /// Whether something for the same execution waits that came earlier than this.
+    pub fn waits_before(&self, slot: u16, sequence: u64, call: &Call) -> bool {
+        let earlier = |part: &Request| {
+            part.call.id() == call.id() && part.route.as_ref().is_some_and(|route| route.sequence < sequence)
+        };
+        self.is_held(slot) && self.held[&slot].parts.iter().any(earlier)
     }
 
     /// Keeps a part of a call until its slot is at rest, and not before a moment.
@@ -71,11 +99,15 @@ impl SlotTable {
         self.next_deadline = Some(self.next_deadline.map_or(route.deadline, |earlier| earlier.min(route.deadline)));
         let held = self.held.entry(route.slot).or_insert_with(|| Held { parts: Vec::new(), not_before });
         held.not_before = held.not_before.max(not_before);
+        self.next_pause = Some(self.next_pause.map_or(held.not_before, |earlier| earlier.min(held.not_before)));
         held.parts.push(part);
     }
 
     /// Takes out what was held for slots that are at rest and have a server, in the order in which the calls came.
     pub fn release(&mut self, now: Instant) -> Vec<Request> {
+        if !mem::take(&mut self.stirred) && self.next_pause.is_none_or(|end| end > now) {
+            return Vec::new();
+        }
         let slots = &self.slots;
         let at_rest = |slot: &Slot| slot.outstanding == 0 && slot.node.is_some();
         let ready = |(slot, held): (&u16, &Held)| {
@@ -88,13 +120,13 @@ impl SlotTable {
         if self.held.is_empty() {
             self.next_deadline = None;
         }
+        self.next_pause = self.held.values().map(|held| held.not_before).filter(|end| *end > now).min();
         parts
     }
 
     /// When something has to be done about what is held.
-    pub fn next_moment(&self, now: Instant) -> Option<Instant> {
-        let pauses = self.held.values().map(|held| held.not_before).filter(|moment| *moment > now);
-        pauses.chain(self.next_deadline).min()
+    pub fn next_moment(&self) -> Option<Instant> {
+        self.next_pause.into_iter().chain(self.next_deadline).min()
     }
 
     /// Whether something held is past its deadline.
@@ -117,5 +149,67 @@ impl SlotTable {
         let deadlines = self.held.values().flat_map(|held| &held.parts).filter_map(|part| part.route.as_ref());
         self.next_deadline = deadlines.map(|route| route.deadline).min();
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::link::{Finished, Sink};
+    use crate::store::Call;
+
+    struct Nowhere;
+
+    impl Sink for Nowhere {
+        fn deliver(&self, _: Vec<Finished>) {}
+    }
+
+    fn part(slot: u16, sequence: u64, deadline: Instant) -> Request {
+        let mut part = Request::new(Call::empty(), 0, Arc::new(Nowhere));
+        part.route = Some(Route { sequence, deadline, slot, node: 0, asking: None, sent: false, moves: 0 });
+        part
+    }
+
+    fn sequences(parts: &[Request]) -> Vec<u64> {
+        parts.iter().filter_map(|part| Some(part.route.as_ref()?.sequence)).collect()
+    }
+
+    #[test]
+    fn what_is_held_goes_when_its_pause_is_over_and_its_slot_at_rest() {
+        let now = Instant::now();
+        let pause = Duration::from_millis(50);
+        let mut table = SlotTable::new();
+        table.give(0, 9, 0);
+        table.sent(2);
+        for (slot, sequence, not_before) in [(1, 4, now + pause), (1, 1, now), (2, 2, now), (3, 3, now)] {
+            table.hold(part(slot, sequence, now + 100 * pause), not_before);
+        }
+        assert_eq!(sequences(&table.release(now)), [3]);
+        assert_eq!(table.next_moment(), Some(now + pause));
+        assert!(table.release(now).is_empty());
+        table.came_back(2);
+        assert_eq!(sequences(&table.release(now)), [2]);
+        assert_eq!(sequences(&table.release(now + pause)), [1, 4]);
+        assert_eq!(table.next_moment(), None);
+    }
+
+    #[test]
+    fn what_is_held_for_a_slot_without_server_goes_when_it_has_one_or_is_given_up() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        let mut table = SlotTable::new();
+        table.hold(part(1, 1, later), now);
+        table.hold(part(2, 2, later), now);
+        assert!(table.release(now).is_empty());
+        assert_eq!(table.next_moment(), Some(later));
+        table.give(1, 1, 0);
+        assert_eq!(sequences(&table.release(now)), [1]);
+        assert!(table.is_overdue(later));
+        let given_up = table.take_out(|deadline| deadline <= later);
+        assert_eq!(given_up.iter().map(|(_, route)| route.sequence).collect::<Vec<_>>(), [2]);
+        assert_eq!(table.next_moment(), None);
     }
 }

@@ -36,14 +36,19 @@ const TABLE: [u16; 256] = {
     table
 };
 
-/// The slot of a key: only what stands in its first braces counts, if anything does.
+/// What stands in a key's first braces, if anything does.
+pub fn tag_of(key: &[u8]) -> Option<&[u8]> {
+    let open = key.iter().position(|&byte| byte == b'{')?;
+    let length = key[open + 1..].iter().position(|&byte| byte == b'}')?;
+    (length > 0).then(|| &key[open + 1..open + 1 + length])
+}
+
+/// The slot of a key: only its tag counts, if it has one.
 pub fn slot_of(key: &[u8]) -> u16 {
-    let tag = key.iter().position(|&byte| byte == b'{').and_then(|open| {
-        let length = key[open + 1..].iter().position(|&byte| byte == b'}')?;
-        (length > 0).then(|| &key[open + 1..open + 1 + length])
-    });
-    let crc =
-        tag.unwrap_or(key).iter().fold(0, |crc: u16, byte| (crc << 8) ^ TABLE[usize::from((crc >> 8) as u8 ^ byte)]);
+    let crc = tag_of(key)
+        .unwrap_or(key)
+        .iter()
+        .fold(0, |crc: u16, byte| (crc << 8) ^ TABLE[usize::from((crc >> 8) as u8 ^ byte)]);
     crc % SLOTS as u16
 }
 
@@ -65,7 +70,8 @@ pub fn read_slots(reply: &Value, asked: &Address) -> Option<Vec<Range>> {
             _ => return None,
         };
         let host = text(primary.first()?).unwrap_or_default();
-        Some((bound(parts.first()?)?, bound(parts.get(1)?)?, at(&host, port, asked)?))
+        let (first, last) = (bound(parts.first()?)?, bound(parts.get(1)?)?);
+        (first <= last).then_some((first, last, at(&host, port, asked)?))
     };
     let ranges: Vec<Range> = ranges.iter().filter_map(range).collect();
     (!ranges.is_empty()).then_some(ranges)
@@ -164,6 +170,8 @@ mod tests {
             assert_eq!(read, Some(vec![(0, 16_383, Address::Tcp(expected.into(), 7000))]));
         }
         assert_eq!(read_slots(&Value::Array(vec![]), &asked), None);
+        let backwards = Value::Array(vec![Value::Int(9), Value::Int(3), server(Value::Nil)]);
+        assert_eq!(read_slots(&Value::Array(vec![backwards]), &asked), None);
         assert_eq!(read_redirect("3999 :7001", &asked), Some(Address::Tcp("cluster.example".into(), 7001)));
         assert_eq!(read_redirect("3999 ::1:7001", &asked), Some(Address::Tcp("::1".into(), 7001)));
         assert_eq!(read_redirect("nonsense", &asked), None);

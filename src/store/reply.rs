@@ -73,8 +73,15 @@ pub fn read(call: &Call, replies: &mut [Value]) -> Result<Reply, Refusal> {
     let last = own.last_mut().map(std::mem::take).unwrap_or_default();
     let mut kept = None;
     let answer = match call.kind {
-        Kind::BeginExecution | Kind::BeginTask | Kind::CommitResult | Kind::Dispose => Answer::Nothing,
-        Kind::IsExecutionInProgress | Kind::IsTaskInProgress => Answer::Flag(!matches!(last, Value::Nil)),
+        // What was there before, or that nothing was.
+        Kind::BeginExecution if call.only.is_none() => text(last).map(|_| Answer::Nothing)?,
+        // How many fields or keys it was; in a transaction, what each of its commands was answered.
+        Kind::BeginExecution | Kind::BeginTask | Kind::CommitResult | Kind::Dispose => match last {
+            Value::Int(_) if own.len() == 1 => Answer::Nothing,
+            Value::Array(items) if is_transaction(call) && acknowledges(&items, own.len()) => Answer::Nothing,
+            other => return Err(unexpected(&other)),
+        },
+        Kind::IsExecutionInProgress | Kind::IsTaskInProgress => Answer::Flag(text(last)?.is_some()),
         Kind::GetResult => Answer::Value(text(last)?),
         Kind::GetResults => {
             let entries = entries(last)?;
@@ -84,6 +91,18 @@ pub fn read(call: &Call, replies: &mut [Value]) -> Result<Reply, Refusal> {
     };
     let carried = carried_before.iter_mut().chain(carried_behind).map(std::mem::take);
     Ok(Reply { answer, snapshot: Snapshot::new(call, carried, kept).map(Box::new) })
+}
+
+/// Whether the call may be several commands that are applied as one.
+fn is_transaction(call: &Call) -> bool {
+    call.kind == Kind::CommitResult || call.kind == Kind::BeginTask && call.style.ttl.is_some()
+}
+
+/// Whether the answer to EXEC, the last of so many replies, has an integer for each command in between. Over HTTP, it is the
+/// only reply.
+fn acknowledges(items: &[Value], replies: usize) -> bool {
+    let complete = if replies == 1 { !items.is_empty() } else { items.len() + 2 == replies };
+    complete && items.iter().all(|item| matches!(item, Value::Int(_)))
 }
 
 /// The error that explains the others: in an aborted transaction the command's own, not `EXECABORT`.
@@ -109,6 +128,7 @@ fn find_refusal(replies: &[Value]) -> Option<Refusal> {
 
 fn unexpected(reply: &Value) -> Refusal {
     let kind = match reply {
+        Value::Nil => "nothing",
         Value::Int(_) => "an integer",
         Value::Array(_) => "an array",
         Value::Map(_) => "a map",
@@ -247,5 +267,31 @@ mod tests {
         assert_eq!(read(Kind::GetResult, vec![Value::Nil]), Ok(Answer::Value(None)));
         assert_eq!(read(Kind::GetResult, vec![bulk("")]), Ok(Answer::Value(Some(Vec::new()))));
         assert!(read(Kind::GetResult, vec![Value::Int(1)]).is_err());
+        assert!(read(Kind::IsTaskInProgress, vec![Value::Int(1)]).is_err());
+        assert!(read(Kind::IsExecutionInProgress, vec![Value::Array(vec![])]).is_err());
+    }
+
+    #[test]
+    fn a_write_is_acknowledged_by_nothing_but_its_own_kind_of_reply() {
+        let list = || Value::Array(vec![Value::Int(1), Value::Int(1)]);
+        let short = Value::Array(vec![Value::Int(1)]);
+        let nested = Value::Array(vec![Value::Array(vec![]), Value::Int(1)]);
+        let queued = |last| vec![Value::Okay, Value::Okay, Value::Okay, last];
+        assert_eq!(read(Kind::BeginExecution, vec![Value::Okay]), Ok(Answer::Nothing));
+        assert_eq!(read(Kind::BeginExecution, vec![bulk("true")]), Ok(Answer::Nothing));
+        assert!(read(Kind::BeginExecution, vec![Value::Int(1)]).is_err());
+        for kind in [Kind::BeginTask, Kind::Dispose] {
+            assert_eq!(read(kind, vec![Value::Int(1)]), Ok(Answer::Nothing));
+            assert!([Value::Nil, Value::Okay, list()].into_iter().all(|wrong| read(kind, vec![wrong]).is_err()));
+        }
+        assert_eq!(read(Kind::CommitResult, queued(list())), Ok(Answer::Nothing));
+        assert_eq!(read(Kind::CommitResult, vec![list()]), Ok(Answer::Nothing));
+        assert!(
+            [Value::Nil, Value::Okay, Value::Int(1), short, nested].into_iter().all(|wrong| read(
+                Kind::CommitResult,
+                queued(wrong)
+            )
+            .is_err())
+        );
     }
 }

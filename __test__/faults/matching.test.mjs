@@ -1,0 +1,67 @@
+// Replies that come late, or after their call was given up: none is ever taken for the answer to another call.
+import { setTimeout as delay } from "node:timers/promises";
+import { expect, it } from "vitest";
+import { ioredisConfiguration } from "../support/inputs.mjs";
+import { keepCalling } from "../support/load.mjs";
+import { createRandom } from "../support/random.mjs";
+import { sharedRedis } from "../support/redis.mjs";
+import { note, times } from "../support/scale.mjs";
+import { temporaryProxy, temporaryStore } from "../support/temporary.mjs";
+
+const { url, admin, newId } = sharedRedis();
+const configuration = ioredisConfiguration(url);
+
+it("matches no reply to another call, however many come late or are not waited for any more", async () => {
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  const { chance, pick } = createRandom(seed);
+  const wanted = times(2000, 30_000);
+  const proxy = await temporaryProxy(configuration);
+  const store = temporaryStore({ ...configuration, host: proxy.host, port: proxy.port }, { commandTimeout: 300 });
+  const id = newId();
+  const count = 1000;
+  const valueOf = (index) => `${index}:${"x".repeat((index * 37) % 900)}`;
+  const entries = Array.from({ length: count }, (_, index) => [`task-${index}`, JSON.stringify(valueOf(index))]);
+  await admin.hset(`${id}-results`, Object.fromEntries(entries));
+  // Every third task has a mark, every fifth execution has begun.
+  const marked = entries.filter((_, index) => index % 3 === 0).map(([task]) => [task, "true"]);
+  await admin.hset(`${id}-transactions`, Object.fromEntries(marked));
+  for (let index = 0; index < count; index += 5) await admin.set(`${id}-${index}`, "true");
+
+  const wrong = [];
+  const check = (what, got, expected) => got === expected || wrong.push({ what, got, expected });
+  const calls = [
+    async (index) => check("result", await store.getExecutionTaskResult(id, `task-${index}`), valueOf(index)),
+    async (index) => check("mark", await store.isExecutionTaskInProgress(id, `task-${index}`), index % 3 === 0),
+    async (index) => check("execution", await store.isExecutionInProgress(`${id}-${index}`), index % 5 === 0),
+    async (index) => check("no result", await store.getExecutionTaskResult(id, `none-${index}`), undefined),
+    async (index) => check("write", await store.beginExecutionTask(`${id}-written`, `task-${index}`), undefined),
+  ];
+  const load = keepCalling(1000, (made) => pick(calls)(made % count));
+  const deadline = Date.now() + times(30_000, 300_000);
+  while (load.errors.length < wanted && Date.now() < deadline) {
+    const connection = proxy.connections.at(-1);
+    if (connection === undefined) {
+      await delay(5);
+      continue;
+    }
+    connection.hold("toClient");
+    await delay(pick([20, 150, 250, 320]));
+    // Some of what was held back comes in pieces, and some never.
+    if (chance(0.2)) connection.cut();
+    else if (chance(0.5)) connection.release("toClient", Math.ceil(connection.held("toClient").length / 2));
+    await delay(pick([0, 30, 100]));
+    connection.release("toClient");
+    await delay(20);
+  }
+  await load.stop();
+  expect(wrong, `seed ${seed}`).toEqual([]);
+  // Past its deadline all of it; some with no connection at that moment.
+  for (const { message } of load.errors) expect(message).toContain("was given up after 300 ms");
+  expect(load.errors.length).toBeGreaterThanOrEqual(wanted);
+  note({
+    scenario: "replies held back, cut and released after their calls were given up",
+    done: `${load.made} calls, ${load.errors.length} given up, ${proxy.connections.length} connections`,
+    found: `0 of ${load.answered.length} answers belonged to another call`,
+    promise: "0",
+  });
+});

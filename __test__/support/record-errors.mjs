@@ -1,0 +1,56 @@
+/**
+ * Runs in every test file: takes note of every error that a store makes there, whether or not a test looks at it, and fails the
+ * file when one of them shows a secret of the tests.
+ */
+import { createRequire } from "node:module";
+import { afterAll, afterEach } from "vitest";
+import { SECRET_MARK } from "./secrets.mjs";
+
+const require = createRequire(import.meta.url);
+const product = require("../../index.js");
+
+/** Stacks differ only in places, and making the text of one takes long: those of so many errors a test are read. */
+const MOST_STACKS = 100;
+
+const { createRedisStore, RedisStoreError } = product;
+let made = [];
+
+// `super(…)` in the error's own constructor asks for the prototype at that moment.
+Object.setPrototypeOf(
+  RedisStoreError,
+  class extends Error {
+    constructor(...args) {
+      super(...args);
+      made.push(this);
+    }
+  },
+);
+
+product.createRedisStore = function createRedisStoreAndRecord(...args) {
+  try {
+    return createRedisStore(...args);
+  } catch (error) {
+    made.push(error);
+    throw error;
+  }
+};
+
+function check() {
+  const errors = made;
+  made = [];
+  errors.forEach((error, index) => {
+    if (shows(error, index < MOST_STACKS)) throw new Error(`A secret is in the error "${error.message}"`);
+  });
+}
+
+function shows(error, withStack, depth = 0) {
+  if (typeof error === "string") return error.includes(SECRET_MARK);
+  if (error === null || typeof error !== "object" || depth > 5) return false;
+  return Reflect.ownKeys(error).some((key) => {
+    if (key === "stack" && !withStack) return false;
+    return shows(error[key], withStack, depth + 1);
+  });
+}
+
+afterEach(check);
+afterAll(check);

@@ -1,0 +1,192 @@
+/**
+ * Resharding under load: slots that move by the hundred, writers whose order shows, and an observer who sees it.
+ */
+import { eventually } from "./eventually.mjs";
+import { createRandom } from "./random.mjs";
+
+const HOST = "127.0.0.1";
+const SLOTS = 16_384;
+/** Executions that are written again and again, and those that are only to be kept. */
+const LANES = 200;
+const KEPT = 2_000;
+/** Slots of one master on their way at once. */
+const BATCH = 256;
+const MIGRATE_TIMEOUT_MS = 10_000;
+/** Rounds of moving keys away: new ones cannot appear in a slot on its way, so the second finds nothing. */
+const MOST_ROUNDS = 50;
+
+/**
+ * Moves slots with their keys from their master to another one, as `redis-cli --cluster reshard` does, but all
+ * of them at once.
+ *
+ * @param {{ admin: import("ioredis").Redis, server: { port: number } }} from
+ * @param {{ admin: import("ioredis").Redis, server: { port: number } }} to
+ * @param {number[]} slots
+ */
+export async function moveSlots(from, to, slots) {
+  const [source, target] = await Promise.all([from, to].map(({ admin }) => admin.call("CLUSTER", "MYID")));
+  const set = (node, slots, ...state) =>
+    Promise.all(slots.map((slot) => node.admin.call("CLUSTER", "SETSLOT", slot, ...state)));
+  await set(to, slots, "IMPORTING", source);
+  await set(from, slots, "MIGRATING", target);
+  await moveKeys(from, to, slots);
+  await set(to, slots, "NODE", target);
+  await set(from, slots, "NODE", target);
+}
+
+async function moveKeys(from, to, slots) {
+  const moveSome = async (slot) => {
+    const keys = await from.admin.call("CLUSTER", "GETKEYSINSLOT", slot, 100);
+    if (keys.length === 0) return false;
+    await from.admin.call("MIGRATE", HOST, to.server.port, "", 0, MIGRATE_TIMEOUT_MS, "KEYS", ...keys);
+    return true;
+  };
+  let full = slots;
+  for (let round = 0; full.length > 0; round += 1) {
+    if (round === MOST_ROUNDS) throw new Error(`${full.length} slots do not become empty`);
+    const moved = await Promise.all(full.map(moveSome));
+    full = full.filter((_, index) => moved[index]);
+  }
+}
+
+/**
+ * Commits to one task of each of many executions, each value one more than the last, several at once and in order.
+ *
+ * @param {object} store
+ * @param {object} options
+ * @param {string[]} options.ids
+ * @param {number} options.depth calls of one execution in flight
+ * @returns {{ last: Map<string, number>, calls: () => number, errors: unknown[], stop: () => Promise<void> }} `last` is the
+ *   last acknowledged value of each execution
+ */
+export function writeInOrder(store, { ids, depth }) {
+  const last = new Map();
+  const errors = [];
+  let calls = 0;
+  let stopped = false;
+  const lane = async (id) => {
+    for (let value = 1; !stopped; ) {
+      const some = Array.from({ length: depth }, async () => {
+        const own = value++;
+        try {
+          await store.commitExecutionTaskResult(id, "task", own);
+          last.set(id, Math.max(own, last.get(id) ?? 0));
+          calls += 1;
+        } catch (error) {
+          errors.push(error);
+        }
+      });
+      await Promise.all(some);
+    }
+  };
+  const running = ids.map(lane);
+  return {
+    last,
+    errors,
+    calls: () => calls,
+    async stop() {
+      stopped = true;
+      await Promise.all(running);
+    },
+  };
+}
+
+/**
+ * Reads the executions' values behind the store's back until told to stop, and notes each that is less than one before.
+ *
+ * @param {import("ioredis").Cluster} reader
+ * @param {object} options
+ * @param {string[]} options.ids
+ * @param {(id: string) => string} options.tag what the id is called in keys
+ * @returns {{ backwards: string[], readings: () => number, stop: () => Promise<void> }}
+ */
+export function watchOrder(reader, { ids, tag }) {
+  const random = createRandom(1);
+  const seen = new Map();
+  const backwards = [];
+  let readings = 0;
+  let stopped = false;
+  const watch = async () => {
+    while (!stopped) {
+      const id = random.pick(ids);
+      // What was seen before this reading began is what it may not be behind.
+      const before = seen.get(id) ?? 0;
+      const value = Number(await reader.hget(`${tag(id)}-results`, "task"));
+      if (value < before) backwards.push(`${id}: ${before}, then ${value}`);
+      seen.set(id, Math.max(value, seen.get(id) ?? 0));
+      readings += 1;
+    }
+  };
+  const running = Array.from({ length: 16 }, watch);
+  return {
+    backwards,
+    readings: () => readings,
+    async stop() {
+      stopped = true;
+      await Promise.all(running);
+    },
+  };
+}
+
+/**
+ * Moves slots of every master to the next one while executions are written, and says what came of it.
+ *
+ * @param {object} options
+ * @param {Awaited<ReturnType<typeof import("./cluster.mjs").startMasters>>} options.cluster in its first state
+ * @param {object} options.store
+ * @param {import("ioredis").Cluster} options.reader
+ * @param {(id: string) => string} options.tag
+ * @param {string} options.label begins the executions' ids
+ * @param {number} options.every each how manieth slot moves
+ * @returns {Promise<{ moved: number, errors: unknown[], backwards: string[], wrong: string[], marks: string[], calls: number,
+ *   callsWhileMoving: number, readings: number }>}
+ */
+export async function reshard({ cluster: { masters }, store, reader, tag, label, every }) {
+  const ids = Array.from({ length: LANES }, (_, index) => `${label}-${index}`);
+  const kept = Array.from({ length: KEPT }, (_, index) => `${label}-kept-${index}`);
+  await Promise.all(kept.map((id) => store.commitExecutionTaskResult(id, "task", id)));
+  const writer = writeInOrder(store, { ids, depth: 3 });
+  const observer = watchOrder(reader, { ids, tag });
+  let moved = 0;
+  let callsWhileMoving = 0;
+  try {
+    await eventually(() => writer.calls() > LANES, { deadline: 30_000, message: "the first writes" });
+    const before = writer.calls();
+    // All at once decided, or what a master gets from the one before would move on.
+    const parts = masters.map((_, index) => {
+      const first = Math.floor((index * SLOTS) / masters.length);
+      const end = Math.floor(((index + 1) * SLOTS) / masters.length);
+      return Array.from({ length: end - first }, (_, offset) => first + offset).filter((slot) => slot % every === 0);
+    });
+    // In turns: a master that has lost all its slots becomes somebody's replica.
+    for (let start = 0; parts.some((slots) => start < slots.length); start += BATCH) {
+      for (const [index, slots] of parts.entries()) {
+        const some = slots.slice(start, start + BATCH);
+        await moveSlots(masters[index], masters[(index + 1) % masters.length], some);
+        moved += some.length;
+      }
+    }
+    callsWhileMoving = writer.calls() - before;
+  } finally {
+    await writer.stop();
+    await observer.stop();
+  }
+  const result = async (id) => reader.hget(`${tag(id)}-results`, "task");
+  const wrong = [];
+  const marks = [];
+  for (const id of ids) {
+    if (Number(await result(id)) !== writer.last.get(id)) wrong.push(id);
+    if (await reader.exists(`${tag(id)}-transactions`)) marks.push(id);
+  }
+  for (const id of kept) if ((await result(id)) !== JSON.stringify(id)) wrong.push(id);
+  return {
+    moved,
+    wrong,
+    marks,
+    callsWhileMoving,
+    errors: writer.errors,
+    backwards: observer.backwards,
+    calls: writer.calls(),
+    readings: observer.readings(),
+  };
+}

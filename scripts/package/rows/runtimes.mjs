@@ -1,0 +1,43 @@
+/**
+ * Runtimes: the package required and imported on each, against a real Redis, in a process that has to end by itself.
+ */
+import { join } from "node:path";
+import { check } from "../projects.mjs";
+import { NODE_VERSIONS, NPM_TOOLS, nodeBinary, npmTool } from "../tools.mjs";
+
+/** @type {import("../rows.mjs").Row[]} */
+export const RUNTIME_ROWS = [
+  ...NODE_VERSIONS.map((version) => ({
+    name: `node-${version.split(".")[0]}`,
+    title: `Node.js ${version.split(".")[0]}: require, import`,
+    async run(context) {
+      await checkBoth(context, [await nodeBinary(version)]);
+      return version;
+    },
+  })),
+  otherRow("bun", "Bun", (modules) => {
+    const platform = `bun-linux-${process.arch === "arm64" ? "aarch64" : process.arch}`;
+    return [join(modules, "@oven", platform, "bin", "bun"), "run"];
+  }),
+  otherRow("deno", "Deno", (modules) => {
+    const binary = join(modules, "@deno", `linux-${process.arch}-glibc`, "deno");
+    return [binary, "run", "--allow-all", "--no-prompt"];
+  }),
+];
+
+function otherRow(name, title, commandIn) {
+  return {
+    name,
+    title: `${title}: require, import`,
+    async run(context) {
+      const [tool, version] = NPM_TOOLS[name];
+      await checkBoth(context, commandIn(await npmTool(tool, version)));
+      return version;
+    },
+  };
+}
+
+async function checkBoth(context, command) {
+  const home = await context.npmProject();
+  for (const file of ["require.cjs", "import.mjs"]) await check(home, [...command, file], context);
+}

@@ -1,0 +1,223 @@
+//! Where replies begin and end, read ahead of the parser, which would keep whatever a server sends until its memory is full.
+//! What no Redis server says is refused at the first byte that shows it: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
+
+use std::fmt;
+
+/// Bytes of one reply: as many as the longest string of JavaScript has characters, and as Redis takes for one value.
+const MOST_BYTES: u64 = 512 * 1024 * 1024;
+/// Values in one reply. Each takes room however short it is.
+const MOST_VALUES: u64 = 16 * 1024 * 1024;
+/// Arrays within arrays. The deepest reply we ask for, a map of slots, has five.
+const MOST_DEPTH: usize = 16;
+/// Bytes of a line, which is a status or an error.
+const MOST_LINE: u64 = 64 * 1024;
+
+/// Why a server is not listened to any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// A reply that nothing asked for, by which all later ones would be taken for those of other calls.
+    Unasked,
+    /// A reply larger than any that can be used.
+    TooLarge,
+    /// Something that is not the Redis protocol.
+    Nonsense,
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Wrong::Unasked => "the server sent a reply that nothing asked for",
+            Wrong::TooLarge => "the server sent a reply of more than 512 MB or 16 million values",
+            Wrong::Nonsense => "what the server sent is not the Redis protocol (RESP2): is it a Redis server?",
+        })
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+/// What the next byte is part of.
+#[derive(Debug)]
+enum Part {
+    /// The type of a value.
+    Type,
+    /// A line of text, of which so many bytes have come; the last one may have been a carriage return.
+    Text { length: u64, returned: bool },
+    /// A number and what it means.
+    Number { of: Number, value: u64, digits: u32, signed: bool, negative: bool, returned: bool },
+    /// The bytes of a string, line end included.
+    Body { left: u64 },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Number {
+    Integer,
+    StringLength,
+    ArrayLength,
+}
+
+/// The place in a stream of replies.
+#[derive(Debug)]
+pub struct Frames {
+    part: Part,
+    /// Values still to come in each array that has begun.
+    open: Vec<u64>,
+    bytes: u64,
+    values: u64,
+    asked: u64,
+    answered: u64,
+}
+
+impl Frames {
+    /// The beginning of a stream.
+    pub fn new() -> Self {
+        Self { part: Part::Type, open: Vec::new(), bytes: 0, values: 0, asked: 0, answered: 0 }
+    }
+
+    /// Takes note that more replies are going to come, and returns the number of the first of them.
+    pub fn ask(&mut self, replies: usize) -> u64 {
+        let first = self.asked;
+        self.asked += replies as u64;
+        first
+    }
+
+    /// The number of replies that have come as a whole, which is also the number of the one that is coming.
+    pub fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    /// Reads on.
+    ///
+    /// # Errors
+    /// When the bytes must not reach the parser, nor anything that follows them.
+    pub fn read(&mut self, mut bytes: &[u8]) -> Result<(), Wrong> {
+        while let Some((&byte, rest)) = bytes.split_first() {
+            let used = match &mut self.part {
+                Part::Type => {
+                    self.begin(byte)?;
+                    bytes.len() - rest.len()
+                }
+                Part::Body { left } => {
+                    let used = (*left).min(bytes.len() as u64);
+                    *left -= used;
+                    if *left == 0 {
+                        self.end();
+                    }
+                    used as usize
+                }
+                Part::Text { length, returned } => {
+                    let line_feed = bytes.iter().position(|&byte| byte == b'\n');
+                    let used = line_feed.map_or(bytes.len(), |at| at + 1);
+                    *length += used as u64;
+                    let before = used.checked_sub(2).map_or(*returned, |at| bytes[at] == b'\r');
+                    *returned = bytes[used - 1] == b'\r';
+                    match (line_feed, *length > MOST_LINE) {
+                        (_, true) => return Err(Wrong::Nonsense),
+                        (Some(_), _) if before => self.end(),
+                        _ => {}
+                    }
+                    used
+                }
+                Part::Number { .. } => {
+                    self.number(byte)?;
+                    1
+                }
+            };
+            // A reply that ended with these bytes is not counted any more.
+            if !self.between() {
+                self.bytes += used as u64;
+                if self.bytes > MOST_BYTES {
+                    return Err(Wrong::TooLarge);
+                }
+            }
+            bytes = &bytes[used..];
+        }
+        Ok(())
+    }
+
+    /// Whether the last reply is complete and the next has not begun.
+    pub fn between(&self) -> bool {
+        matches!(self.part, Part::Type) && self.open.is_empty()
+    }
+
+    fn begin(&mut self, kind: u8) -> Result<(), Wrong> {
+        if self.open.is_empty() && self.answered == self.asked {
+            return Err(Wrong::Unasked);
+        }
+        self.values += 1;
+        if self.values > MOST_VALUES {
+            return Err(Wrong::TooLarge);
+        }
+        let number = |of| Part::Number { of, value: 0, digits: 0, signed: false, negative: false, returned: false };
+        self.part = match kind {
+            b'+' | b'-' => Part::Text { length: 0, returned: false },
+            b':' => number(Number::Integer),
+            b'$' => number(Number::StringLength),
+            b'*' => number(Number::ArrayLength),
+            _ => return Err(Wrong::Nonsense),
+        };
+        Ok(())
+    }
+
+    fn number(&mut self, byte: u8) -> Result<(), Wrong> {
+        let Part::Number { of, value, digits, signed, negative, returned } = &mut self.part else { return Ok(()) };
+        match byte {
+            b'\n' if *returned && *digits > 0 => {}
+            _ if *returned => return Err(Wrong::Nonsense),
+            b'0'..=b'9' if *digits < 19 => {
+                *value = *value * 10 + u64::from(byte - b'0');
+                *digits += 1;
+                return Ok(());
+            }
+            b'-' | b'+' if *digits == 0 && !*signed => {
+                (*signed, *negative) = (true, byte == b'-');
+                return Ok(());
+            }
+            b'\r' => {
+                *returned = true;
+                return Ok(());
+            }
+            _ => return Err(Wrong::Nonsense),
+        }
+        let (of, value, absent) = (*of, *value, *negative);
+        if absent && value != 1 && !matches!(of, Number::Integer) {
+            return Err(Wrong::Nonsense);
+        }
+        match of {
+            Number::StringLength if !absent => {
+                if value.saturating_add(self.bytes) > MOST_BYTES {
+                    return Err(Wrong::TooLarge);
+                }
+                self.part = Part::Body { left: value + 2 };
+            }
+            Number::ArrayLength if !absent && value > 0 => {
+                if value.saturating_add(self.values) > MOST_VALUES {
+                    return Err(Wrong::TooLarge);
+                }
+                if self.open.len() == MOST_DEPTH {
+                    return Err(Wrong::Nonsense);
+                }
+                self.open.push(value);
+                self.part = Part::Type;
+            }
+            Number::Integer | Number::StringLength | Number::ArrayLength => self.end(),
+        }
+        Ok(())
+    }
+
+    /// A value is complete, and with it perhaps the arrays it is the last one of.
+    fn end(&mut self) {
+        self.part = Part::Type;
+        while let Some(left) = self.open.last_mut() {
+            *left -= 1;
+            if *left > 0 {
+                return;
+            }
+            self.open.pop();
+        }
+        self.answered += 1;
+        (self.bytes, self.values) = (0, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! What is let through and what is not, whichever way the bytes are cut.
+
+use super::{Frames, MOST_BYTES, MOST_DEPTH, MOST_VALUES, Wrong};
+
+fn asked(replies: usize) -> Frames {
+    let mut frames = Frames::new();
+    frames.ask(replies);
+    frames
+}
+
+#[test]
+fn replies_are_counted_however_they_are_cut() {
+    let text = b"+OK\r\n-ERR no\r\n:-7\r\n:+7\r\n$-1\r\n$0\r\n\r\n$4\r\n\r\n*9\r\n*-1\r\n*0\r\n*2\r\n*1\r\n:1\r\n$1\r\n*\r\n+a\nb\r\n";
+    for size in 1..=text.len() {
+        let mut frames = asked(11);
+        for piece in text.chunks(size) {
+            frames.read(piece).unwrap();
+        }
+        assert_eq!((frames.answered(), frames.between()), (11, true), "in pieces of {size}");
+        assert_eq!(frames.read(b"+"), Err(Wrong::Unasked));
+    }
+}
+
+#[test]
+fn what_nothing_asked_for_is_refused_at_its_first_byte() {
+    assert_eq!(Frames::new().read(b"+OK\r\n"), Err(Wrong::Unasked));
+    let mut frames = asked(1);
+    assert_eq!(frames.ask(2), 1);
+    assert_eq!(frames.read(b"+OK\r\n+OK\r\n+OK\r\n"), Ok(()));
+    assert_eq!(frames.read(b"$"), Err(Wrong::Unasked));
+}
+
+#[test]
+fn what_is_not_the_protocol_is_refused() {
+    for text in [
+        "HTTP/1.1 400 Bad Request\r\n",
+        ">2\r\n+invalidate\r\n*0\r\n",
+        "%1\r\n",
+        "$-2\r\n",
+        "*-5\r\n",
+        "$\r\n",
+        "$1a\r\n",
+        "$+-1\r\n",
+        ":1\n",
+        ":1\r\r\n",
+        "$99999999999999999999\r\n",
+    ] {
+        assert_eq!(asked(1).read(text.as_bytes()), Err(Wrong::Nonsense), "{text:?}");
+    }
+    let deep = "*1\r\n".repeat(MOST_DEPTH);
+    assert_eq!(asked(1).read(format!("{deep}:1\r\n").as_bytes()), Ok(()));
+    assert_eq!(asked(1).read(format!("{deep}*1\r\n").as_bytes()), Err(Wrong::Nonsense));
+    let mut endless = asked(1);
+    assert_eq!(endless.read(b"+"), Ok(()));
+    assert!((0..100).any(|_| endless.read(&[b'x'; 1000]) == Err(Wrong::Nonsense)));
+}
+
+#[test]
+fn what_is_too_large_is_refused_before_it_comes() {
+    assert_eq!(asked(1).read(format!("${MOST_BYTES}\r\n").as_bytes()), Err(Wrong::TooLarge));
+    assert_eq!(asked(1).read(b"*2147483648\r\n"), Err(Wrong::TooLarge));
+    let half = format!("*3\r\n${}\r\n", MOST_BYTES / 2);
+    let mut frames = asked(1);
+    assert_eq!(frames.read(half.as_bytes()), Ok(()));
+    let chunk = vec![0; 1 << 20];
+    for _ in 0..MOST_BYTES / 2 / (1 << 20) {
+        assert_eq!(frames.read(&chunk), Ok(()));
+    }
+    assert_eq!(frames.read(format!("\r\n${}\r\n", MOST_BYTES / 2).as_bytes()), Err(Wrong::TooLarge));
+    // Arrays of arrays, none of them too long by itself.
+    let mut many = asked(1);
+    assert_eq!(many.read(format!("*{}\r\n", MOST_VALUES / 2).as_bytes()), Ok(()));
+    let inner = format!("*{}\r\n{}", 1000, "*0\r\n".repeat(1000));
+    assert!((0..MOST_VALUES / 1000 + 2).any(|_| many.read(inner.as_bytes()) == Err(Wrong::TooLarge)));
+}

@@ -1,0 +1,60 @@
+//! What the fuzzers do with what servers say to `link`.
+
+use redis::Value;
+
+use super::frame::Frames;
+use super::handshake::Handshake;
+use super::sentinel;
+use super::slot_table::SlotTable;
+use super::slots::{SLOTS, read_redirect, read_slots, slot_of};
+use crate::config::Address;
+
+/// Where replies end does not depend on how the bytes are cut, and is where the parser says.
+pub fn frames(data: &[u8]) {
+    let Some((&cut, bytes)) = data.split_first() else { return };
+    let mut pieces = Frames::new();
+    pieces.ask(usize::MAX);
+    let outcome = bytes.chunks(usize::from(cut).max(1)).try_for_each(|piece| pieces.read(piece));
+    let mut single = Frames::new();
+    single.ask(usize::MAX);
+    let (mut from, mut refused) = (0, None);
+    for (index, byte) in bytes.iter().enumerate() {
+        if let Err(wrong) = single.read(&[*byte]) {
+            refused = Some(wrong);
+            break;
+        }
+        if single.between() {
+            let reply = &bytes[from..=index];
+            from = index + 1;
+            assert!(!is_cut_short(reply), "the parser wants more than {reply:?}");
+            assert!(is_cut_short(&reply[..reply.len() - 1]), "the parser wants less than {reply:?}");
+        }
+    }
+    assert_eq!(outcome.err(), refused);
+    assert_eq!(pieces.answered(), single.answered());
+}
+
+/// What is no reply at all may be refused at any byte of it, but what is one must not be complete before its last byte.
+fn is_cut_short(reply: &[u8]) -> bool {
+    match redis::parse_redis_value(reply) {
+        Ok(_) => false,
+        Err(error) => error.kind() != redis::ErrorKind::Parse,
+    }
+}
+
+/// Slot maps, redirects, sentinels and handshakes: nonsense is survived, and only slots that exist are given away.
+pub fn topology(data: &[u8]) {
+    let asked = Address::Tcp("asked.example".into(), 1);
+    let _ = read_redirect(&String::from_utf8_lossy(data), &asked);
+    assert!(usize::from(slot_of(data)) < SLOTS);
+    let replies: Vec<Value> = crate::fuzz::values(data).collect();
+    let mut table = SlotTable::new();
+    for (first, last, address) in replies.iter().filter_map(|reply| read_slots(reply, &asked)).flatten() {
+        assert!(matches!(address, Address::Tcp(..)));
+        table.give(first, last, 1);
+    }
+    let _ = sentinel::read_word(&replies);
+    for required in 0..=replies.len().min(4) {
+        let _ = Handshake::read(&replies, required, 1);
+    }
+}

@@ -1,0 +1,94 @@
+//! Keeps from the parser what a server must not send, and knows the reply that was too large.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::frame::{Frames, Wrong};
+
+/// A stream whose incoming side is checked.
+pub struct Guarded<S> {
+    stream: S,
+    owed: Owed,
+}
+
+/// A handle on which replies are owed. Whoever sends commands says so first.
+#[derive(Clone)]
+pub struct Owed(Arc<Mutex<State>>);
+
+struct State {
+    frames: Frames,
+    wrong: Option<Wrong>,
+}
+
+impl Owed {
+    /// Used on one thread, so that nobody waits; a panic elsewhere does not spoil counters.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that so many commands are going to be sent, and returns the number of the first one's reply.
+    pub fn ask(&self, commands: usize) -> u64 {
+        self.lock().frames.ask(commands)
+    }
+
+    /// The number of the reply that was too large, if that is what ended the connection.
+    pub fn too_large(&self) -> Option<u64> {
+        let state = self.lock();
+        (state.wrong == Some(Wrong::TooLarge)).then(|| state.frames.answered())
+    }
+}
+
+impl<S> Guarded<S> {
+    /// Checks what comes over a stream that nothing has been sent over.
+    pub fn new(stream: S) -> (Self, Owed) {
+        let owed = Owed(Arc::new(Mutex::new(State { frames: Frames::new(), wrong: None })));
+        (Self { stream, owed: owed.clone() }, owed)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let mut state = self.owed.lock();
+        let outcome = match state.wrong {
+            Some(wrong) => Err(wrong),
+            None => state.frames.read(&buffer.filled()[before..]),
+        };
+        Poll::Ready(outcome.map_err(|wrong| {
+            state.wrong = Some(wrong);
+            buffer.set_filled(before);
+            io::Error::new(io::ErrorKind::InvalidData, wrong)
+        }))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
