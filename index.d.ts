@@ -67,8 +67,8 @@ export interface RedisStore extends RedisStoreDisposal {
   close: () => Promise<void>;
   /**
    * How the commands travel: over a connection of the store's own to one server (`"redis"`), through Sentinel, to a
-   * cluster, over Upstash's HTTP API, be it in requests of the client that was passed in, or through that client's methods
-   * (`"client"`).
+   * cluster, over Upstash's HTTP API (`"upstash"`), be it in requests of the store's own or of the client that was passed in,
+   * or through that client's methods (`"client"`).
    */
   readonly backend: "redis" | "redis-sentinel" | "redis-cluster" | "upstash" | "client";
 }
@@ -398,13 +398,24 @@ export interface NodeRedisClusterOptions {
   keyPrefix?: string | undefined;
 }
 
-/** A configuration object, in the style of ioredis or of node-redis; an array names servers of a cluster. */
+/** An Upstash or Vercel KV database, reached over HTTP in requests of the store's own. */
+export interface UpstashConnectionOptions {
+  /** The REST URL, such as `https://eu1-example.upstash.io`. `http://` is not encrypted. */
+  url: string;
+  /** The REST token. */
+  token: string;
+  /** Whether each request sees what those before it wrote, also where the database has replicas. @default true */
+  readYourWrites?: boolean | undefined;
+}
+
+/** A configuration object, in the style of ioredis, node-redis or Upstash; an array names servers of a cluster. */
 export type RedisConnectionOptions =
   | IoredisConnectionOptions
   | NodeRedisConnectionOptions
   | IoredisSentinelOptions
   | NodeRedisSentinelOptions
   | NodeRedisClusterOptions
+  | UpstashConnectionOptions
   | RedisClusterNode[];
 
 /** A WHATWG `URL`, as far as the store needs it. */
@@ -429,7 +440,8 @@ export type RedisInput = string | RedisUrl | RedisConnectionOptions | RedisImpl 
  * @param redis where the executions are kept. A URL (`redis://[[username][:password]@][host][:port][/database]`, `rediss://` for TLS, or the
  *   path of a Unix domain socket), a configuration object, or a client whose settings can be adopted: the store opens a
  *   connection of its own. Any other client: the store calls its methods. `undefined`: the URL in the
- *   environment variable `REDIS_URL`.
+ *   environment variable `REDIS_URL`, else the pair `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN`, else
+ *   `KV_REST_API_URL` and `KV_REST_API_TOKEN`.
  * @param options see {@link RedisStoreOptions}
  * @returns a store that a worker can use at once
  * @throws {TypeError} `redis` or an option is of a kind that cannot be used, or an option is unknown

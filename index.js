@@ -45,7 +45,16 @@ Object.defineProperty(RedisStoreError.prototype, "name", {
 const binding = loadBinding();
 
 // What the addon needs of the JavaScript side.
-const helpers = { RedisStoreError, openClientStore, isProxy, loadLive, afterTurn: clock.afterTurn };
+const helpers = {
+  RedisStoreError,
+  parse: JSON.parse,
+  stringify: JSON.stringify,
+  setPrototypeOf: Object.setPrototypeOf,
+  openClientStore,
+  isProxy,
+  loadLive,
+  afterTurn: clock.afterTurn,
+};
 
 function createRedisStore(redis, options) {
   return binding.createRedisStore(redis, options, helpers);

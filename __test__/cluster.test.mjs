@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../index.js";
 import { moveSlot, startMasters } from "./support/cluster.mjs";
 import { eventually } from "./support/redis.mjs";
-import { reshard } from "./support/resharding.mjs";
+import { moveSlots, reshard } from "./support/resharding.mjs";
 
 let cluster;
 let reader;
@@ -167,9 +167,10 @@ describe("while the cluster changes", () => {
     const worker = workUntilStopped(store, `moving ${label}`);
     await more(worker);
     const [first, second] = cluster.masters;
-    for (let slot = 0; slot < 400; slot += 1) await moveSlot(first, second, slot);
+    const slots = Array.from({ length: 400 }, (_, slot) => slot);
+    await moveSlots(first, second, slots);
     await more(worker);
-    for (let slot = 0; slot < 400; slot += 1) await moveSlot(second, first, slot);
+    await moveSlots(second, first, slots);
     await more(worker);
     await worker.stop();
     expect(worker.errors).toEqual([]);

@@ -1,19 +1,13 @@
 /**
- * The documentation is true: its code runs, its links lead somewhere, and it names every option, error code and script.
+ * The documentation is true: every block of code in it does what it says, against real servers.
  */
-import { existsSync, readFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createRedisStore } from "../index.js";
-import { anchors, links } from "../scripts/markdown.mjs";
-import { allDocuments, openWorkshop } from "./support/document.mjs";
+import { allDocuments, isBeside, openWorkshop, scriptsBeside } from "./support/document.mjs";
 import { eventually, privateRedis } from "./support/redis.mjs";
+import { startRestEndpoint } from "./support/rest-endpoint.mjs";
 import { temporaryStore } from "./support/temporary.mjs";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const read = (path) => readFileSync(join(ROOT, path), "utf8");
 const packageName = "@idioteque/redis";
 const documents = allDocuments();
 const textOf = (path) => documents.find((document) => document.path === path).text;
@@ -48,34 +42,31 @@ const PROGRAMS = {
   cp: ([path], document) => expect(isBeside(document, path), path).toBe(true),
 };
 
-/** A path in a page of documentation is one in the checkout; an example is a directory of its own. */
-function homeOf(document) {
-  return document.startsWith("examples/") ? dirname(document) : ".";
-}
-
-function isBeside(document, path) {
-  return existsSync(join(ROOT, homeOf(document), path));
-}
-
-function scriptsBeside(document) {
-  return Object.keys(JSON.parse(read(join(homeOf(document), "package.json"))).scripts);
-}
-
 let server;
 let admin;
+let rest;
 let workshop;
 
 beforeAll(async () => {
   server = await privateRedis();
   admin = new Redis(server.url);
-  workshop = openWorkshop({ REDIS_URL: server.url });
+  rest = await startRestEndpoint({ redisUrl: server.url });
+  const { url, token } = rest;
+  workshop = openWorkshop({
+    REDIS_URL: server.url,
+    UPSTASH_REDIS_REST_URL: url,
+    UPSTASH_REDIS_REST_TOKEN: token,
+    KV_REST_API_URL: url,
+    KV_REST_API_TOKEN: token,
+  });
 });
 
 beforeEach(() => admin.flushall());
 
-afterAll(() => {
+afterAll(async () => {
   admin.disconnect();
   workshop.close();
+  await rest.stop();
 });
 
 /** How a block of each language is tried. */
@@ -154,76 +145,4 @@ describe.each(documents.filter(({ blocks }) => blocks.length > 0))("the code in 
 test("what is said not to be run is still there", () => {
   const starts = documents.flatMap(({ blocks }) => blocks.map(({ code }) => code.split("\n", 1)[0]));
   expect(starts).toEqual(expect.arrayContaining(Object.keys(NOT_RUN)));
-});
-
-describe.each(documents)("$path", ({ path, text }) => {
-  test("its links lead somewhere", () => {
-    const broken = links(text).filter(({ target }) => {
-      if (/^https?:/.test(target)) return !URL.canParse(target);
-      const [file, anchor] = decodeURI(target).split("#");
-      const found = file === "" ? path : relative(ROOT, join(ROOT, dirname(path), file));
-      if (!existsSync(join(ROOT, found))) return true;
-      return anchor !== undefined && !anchors(read(found)).has(anchor);
-    });
-    expect(broken).toEqual([]);
-  });
-
-  test("its scripts exist", () => {
-    const named = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, script]) => script);
-    expect(scriptsBeside(path)).toEqual(expect.arrayContaining(named));
-  });
-
-  test("its error codes exist", () => {
-    const named = new Set(text.match(/ERR_REDIS_[A-Z]+/g));
-    expect([...named].filter((code) => !errorCodes().has(code))).toEqual([]);
-  });
-});
-
-/** The codes in the types, which are those of the addon and of the door before it. */
-function errorCodes() {
-  return new Set(read("index.d.ts").match(/ERR_REDIS_[A-Z]+/g));
-}
-
-test("docs/README.md leads to every page", () => {
-  const targets = links(textOf("docs/README.md")).map(({ target }) => `docs/${target}`);
-  const pages = documents.map(({ path }) => path).filter((path) => /^docs\/(?!README)/.test(path));
-  expect(targets).toEqual(expect.arrayContaining(pages));
-});
-
-test("docs/options.md has every option, and no other", () => {
-  const [, body] = /interface RedisStoreOptions \{(.*?)^\}/ms.exec(read("index.d.ts"));
-  const options = [...body.matchAll(/^ {2}(\w+)\?:/gm)].map(([, name]) => name);
-  const text = textOf("docs/options.md");
-  expect([...text.matchAll(/^## `(\w+)`$/gm)].map(([, name]) => name)).toEqual(options);
-  expect([...text.matchAll(/^\| \[`(\w+)`\]/gm)].map(([, name]) => name)).toEqual(options);
-  // What the types call an option, the addon does too.
-  for (const option of options) {
-    expect(() => createRedisStore(server.url, { [option]: undefined }), option).not.toThrow();
-    expect(() => createRedisStore(server.url, { [option]: null }), option).toThrow(TypeError);
-  }
-});
-
-test("docs/troubleshooting.md has every error code", () => {
-  const inAddon = read("src/error.rs").match(/ERR_REDIS_[A-Z]+/g);
-  const explained = [...textOf("docs/troubleshooting.md").matchAll(/^\| `(ERR_REDIS_[A-Z]+)` \|/gm)].map(
-    ([, code]) => code,
-  );
-  expect(explained).toEqual(expect.arrayContaining(inAddon));
-  expect(new Set(explained)).toEqual(errorCodes());
-});
-
-test("docs/troubleshooting.md has every reply that the store treats in a way of its own", () => {
-  const [, verdict] = /pub fn verdict.*?\{(.*?)^\}/ms.exec(read("src/link/retry.rs"));
-  const [, advice] = /pub fn refused.*?\{(.*?)^\}/ms.exec(read("src/link/retry.rs"));
-  const codes = new Set(`${verdict}${advice}`.match(/(?<=")[A-Z]{3,}(?=")/g));
-  expect(codes.size).toBeGreaterThan(10);
-  const text = textOf("docs/troubleshooting.md");
-  expect([...codes].filter((code) => !text.includes(`\`${code}\``))).toEqual([]);
-});
-
-test("docs/deployment.md names the versions that were tried", () => {
-  const tools = JSON.parse(read("scripts/frameworks/tools.json"));
-  const text = textOf("docs/deployment.md");
-  const named = Object.entries(tools).filter(([tool]) => tool !== "webpack-cli");
-  expect(named.filter(([tool, version]) => !text.includes(`| ${tool} ${version} |`))).toEqual([]);
 });

@@ -69,7 +69,7 @@ describe("the package", () => {
     const { crates } = bundledCrates("x86_64-unknown-linux-gnu");
     expect(crates.length).toBeGreaterThan(50);
     for (const { name, license } of crates) {
-      const choices = license.replace(/[()]/g, "").split(/ OR |\//);
+      const choices = license.replace(/[()]/g, "").split(" OR ");
       const kept = choices.some((choice) => choice.split(" AND ").every(allowed));
       expect(kept, `${name}: ${license}`).toBe(true);
     }

@@ -5,6 +5,7 @@
 import { setImmediate as nextIteration } from "node:timers/promises";
 import { Redis as Upstash } from "@upstash/redis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { upstashAdapter } from "../bench/rivals.mjs";
 import { createWorker } from "../examples/worker.mjs";
 import { createRedisStore } from "../index.js";
 import { sharedRedis } from "./support/redis.mjs";
@@ -37,14 +38,8 @@ function openStore(options) {
 /** The reference store over Upstash's own client. */
 function openReference() {
   const redis = new Upstash({ url: rest.url, token: rest.token, automaticDeserialization: false });
-  // Upstash answers a missing hash with null.
-  return createReferenceStore({ ...methodsOf(redis), hgetall: async (key) => (await redis.hgetall(key)) ?? {} });
+  return createReferenceStore(upstashAdapter(redis));
 }
-
-const methodsOf = (redis) =>
-  Object.fromEntries(
-    ["get", "set", "del", "expire", "hget", "hset", "hdel"].map((name) => [name, (...args) => redis[name](...args)]),
-  );
 
 /** Runs a workflow through a queue that delivers each message in an iteration of its own. Returns what it cost. */
 async function runWorkflow(store, mode, define) {

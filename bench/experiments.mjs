@@ -10,6 +10,7 @@ import { resultsExperiments } from "./experiments/results.mjs";
 import { scaleExperiments } from "./experiments/scale.mjs";
 import { throughputExperiments } from "./experiments/throughput.mjs";
 import { tlsExperiments } from "./experiments/tls.mjs";
+import { upstashExperiments } from "./experiments/upstash.mjs";
 import { workflowExperiments } from "./experiments/workflow.mjs";
 
 /**
@@ -52,6 +53,7 @@ export function allExperiments(settings) {
     ...ceilingExperiments(settings),
     ...tlsExperiments(settings),
     ...clusterExperiments(settings),
+    ...upstashExperiments(settings),
     ...scaleExperiments(settings),
     ...memoryExperiments(settings),
   ];

@@ -6,7 +6,7 @@ import { arch, availableParallelism, cpus, platform, release, totalmem } from "n
 import { Redis } from "ioredis";
 
 /** The clients from npm that take part, as their packages are called. */
-const CLIENTS = ["ioredis", "redis", "@valkey/valkey-glide"];
+const CLIENTS = ["ioredis", "redis", "@valkey/valkey-glide", "@upstash/redis"];
 
 /**
  * @returns {{ cpu: string, cores: number, memory: string, system: string }}

@@ -94,6 +94,21 @@ export const contenders = {
       return { store: createReferenceStore(glideAdapter(client), options), close: () => client.close() };
     },
   },
+  "ours-upstash": {
+    title: "@idioteque/redis over HTTP",
+    open(address, options) {
+      const store = require("../index.js").createRedisStore(restSettings(address), options);
+      return { store, close: () => store.close() };
+    },
+  },
+  upstash: {
+    title: "@upstash/redis",
+    open(address, options) {
+      const { Redis } = require("@upstash/redis");
+      const redis = new Redis({ ...restSettings(address), automaticDeserialization: false });
+      return { store: createReferenceStore(upstashAdapter(redis), options), close: () => undefined };
+    },
+  },
 };
 
 /** The store whose figures all others are compared with. */
@@ -116,6 +131,29 @@ function nodeRedisAdapter(client) {
     hgetall: (key) => client.hGetAll(key),
     hdel: (key, field) => client.hDel(key, field),
     del: (key) => client.del(key),
+  };
+}
+
+/** The URL and the token of an endpoint, which comes as one URL with the token as its user. */
+function restSettings(address) {
+  const url = new URL(address);
+  const token = url.username;
+  url.username = "";
+  return { url: url.href, token };
+}
+
+/** The same on Upstash's client, which without deserialisation answers hashes as a flat list. */
+export function upstashAdapter(redis) {
+  const names = ["get", "set", "del", "expire", "hget", "hset", "hdel"];
+  const methods = names.map((name) => [name, (...args) => redis[name](...args)]);
+  return {
+    ...Object.fromEntries(methods),
+    async hgetall(key) {
+      const hash = {};
+      const list = await redis.hgetall(key);
+      for (let index = 0; index < list.length; index += 2) hash[list[index]] = list[index + 1];
+      return hash;
+    },
   };
 }
 

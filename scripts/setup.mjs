@@ -54,8 +54,7 @@ export async function installPackages(terminal) {
  * @param {ReturnType<typeof createTerminal>} terminal
  */
 export async function buildAddon(terminal) {
-  const sources = Math.max(...SOURCES.map((path) => modified(join(ROOT, path))));
-  if (existsSync(join(ROOT, "binding.js")) && addonModified() >= sources) {
+  if (existsSync(join(ROOT, "binding.js")) && addonModified() >= sourcesModified()) {
     terminal.line(`  ${terminal.green("✓")} the addon is up to date`);
     return;
   }
@@ -153,8 +152,13 @@ export function run(command, args, { env = process.env, onLine = () => {} } = {}
   });
 }
 
+/** When what the addon is built from was modified last. In milliseconds. */
+export function sourcesModified() {
+  return Math.max(...SOURCES.map((path) => modified(join(ROOT, path))));
+}
+
 /** When a file, or the newest file in a directory, was modified; 0 when there is none. In milliseconds. */
-function modified(path) {
+export function modified(path) {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (!stat?.isDirectory()) return stat?.mtimeMs ?? 0;
   return Math.max(0, ...readdirSync(path).map((name) => modified(join(path, name))));

@@ -19,8 +19,8 @@ it("matches no reply to another call, however many come late or are not waited f
   const store = temporaryStore({ ...configuration, host: proxy.host, port: proxy.port }, { commandTimeout: 300 });
   const id = newId();
   const count = 1000;
-  const valueOf = (index) => `${index}:${"x".repeat((index * 37) % 900)}`;
-  const entries = Array.from({ length: count }, (_, index) => [`task-${index}`, JSON.stringify(valueOf(index))]);
+  const resultOf = (index) => `${index}:${"x".repeat((index * 37) % 900)}`;
+  const entries = Array.from({ length: count }, (_, index) => [`task-${index}`, JSON.stringify(resultOf(index))]);
   await admin.hset(`${id}-results`, Object.fromEntries(entries));
   // Every third task has a mark, every fifth execution has begun.
   const marked = entries.filter((_, index) => index % 3 === 0).map(([task]) => [task, "true"]);
@@ -30,7 +30,7 @@ it("matches no reply to another call, however many come late or are not waited f
   const wrong = [];
   const check = (what, got, expected) => got === expected || wrong.push({ what, got, expected });
   const calls = [
-    async (index) => check("result", await store.getExecutionTaskResult(id, `task-${index}`), valueOf(index)),
+    async (index) => check("result", await store.getExecutionTaskResult(id, `task-${index}`), resultOf(index)),
     async (index) => check("mark", await store.isExecutionTaskInProgress(id, `task-${index}`), index % 3 === 0),
     async (index) => check("execution", await store.isExecutionInProgress(`${id}-${index}`), index % 5 === 0),
     async (index) => check("no result", await store.getExecutionTaskResult(id, `none-${index}`), undefined),

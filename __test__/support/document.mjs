@@ -3,8 +3,8 @@
  * its name, with the names that they take for granted.
  */
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join, posix } from "node:path";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
 import { promisify } from "node:util";
 import { codeBlocks } from "../../scripts/markdown.mjs";
 import { ROOT } from "../../scripts/setup.mjs";
@@ -30,6 +30,8 @@ const client = new Client(process.env.REDIS_URL);`,
 const server = createServer().listen(0, "127.0.0.1");`,
   sentinels: 'const sentinels = [{ host: "127.0.0.1", port: 1 }];',
   nodes: 'const nodes = [{ host: "127.0.0.1", port: 1 }];',
+  url: "const url = process.env.UPSTASH_REDIS_REST_URL;",
+  token: "const token = process.env.UPSTASH_REDIS_REST_TOKEN;",
   password: 'const password = "secret";',
   ca: `import { readFileSync as readCa } from "node:fs";
 const ca = readCa("ca.pem", "utf8");`,
@@ -59,6 +61,25 @@ for (const end = Date.now() + 5000; ; await new Promise((resolve) => setTimeout(
 /** The worker's package, which a test cannot install: the examples' own worker stands in for it. */
 const WORKER = JSON.stringify(join(ROOT, "examples/worker.mjs"));
 
+/** The text of a file of the checkout. */
+export function read(path) {
+  return readFileSync(join(ROOT, path), "utf8");
+}
+
+/** Whether there is a file where a document's commands run: in its example, or in the checkout. */
+export function isBeside(document, path) {
+  return existsSync(join(ROOT, homeOf(document), path));
+}
+
+/** The scripts that `npm run` has there. */
+export function scriptsBeside(document) {
+  return Object.keys(JSON.parse(read(join(homeOf(document), "package.json"))).scripts);
+}
+
+function homeOf(document) {
+  return document.startsWith("examples/") ? dirname(document) : ".";
+}
+
 /**
  * @typedef {import("../../scripts/markdown.mjs").CodeBlock & { document: string }} Block `document` is a path in the checkout
  *
@@ -68,7 +89,7 @@ export function allDocuments() {
   const pages = (dir) => readdirSync(join(ROOT, dir)).filter((name) => name.endsWith(".md"));
   const paths = ["", "docs", "examples/nextjs"].flatMap((dir) => pages(dir).map((name) => posix.join(dir, name)));
   return paths.map((path) => {
-    const text = readFileSync(join(ROOT, path), "utf8");
+    const text = read(path);
     return { path, text, blocks: codeBlocks(text).map((block) => ({ ...block, document: path })) };
   });
 }
@@ -120,7 +141,7 @@ export function openWorkshop(env) {
 
     /** Rejects, with what the compiler says, when a block of TypeScript has an error. */
     async check({ code }) {
-      const { compilerOptions } = JSON.parse(readFileSync(join(ROOT, TYPE_SETTINGS), "utf8"));
+      const { compilerOptions } = JSON.parse(read(TYPE_SETTINGS));
       const files = [write("mts", code)];
       const project = write("json", JSON.stringify({ compilerOptions, files }));
       const compiler = join(ROOT, "node_modules/typescript/bin/tsc");

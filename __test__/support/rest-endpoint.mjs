@@ -53,9 +53,17 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
  * @param {{ key: string | Buffer, cert: string | Buffer }} [options.tls] makes it `https://`
  * @param {boolean} [options.http2] with `tls`, offers HTTP/2 too
  * @param {number} [options.port]
+ * @param {number} [options.latency] milliseconds that every request and every answer is held back
  * @returns {Promise<RestEndpoint>}
  */
-export async function startRestEndpoint({ redisUrl, token = secret("token"), tls, http2 = false, port = 0 }) {
+export async function startRestEndpoint({
+  redisUrl,
+  token = secret("token"),
+  tls,
+  http2 = false,
+  port = 0,
+  latency = 0,
+}) {
   const redis = new Redis(redisUrl, { lazyConnect: true });
   const faults = [];
   const endpoint = { url: "", token, requests: [], syncToken: "", connections: 0, inject, clearFaults, stop };
@@ -81,6 +89,7 @@ export async function startRestEndpoint({ redisUrl, token = secret("token"), tls
 
     const fault = faults.shift() ?? {};
     if (fault.cut === "before") return cut(request);
+    if (latency > 0) await delay(latency);
     if (fault.delay !== undefined) await delay(fault.delay);
     if (fault.status !== undefined) {
       for (const [name, value] of Object.entries(fault.headers ?? {})) response.setHeader(name, value);
@@ -89,6 +98,7 @@ export async function startRestEndpoint({ redisUrl, token = secret("token"), tls
     const encoding = request.headers["upstash-encoding"] === "base64" ? "base64" : "utf8";
     const answer = await carryOut(redis, path, body, encoding);
     if (fault.cut === "after") return cut(request);
+    if (latency > 0) await delay(latency);
     answered += 1;
     endpoint.syncToken = `local=${answered}`;
     response.setHeader("upstash-sync-token", endpoint.syncToken);
@@ -158,7 +168,9 @@ function checkCommand(command) {
   if (!wellFormed || !command.every((part) => typeof part === "string" || typeof part === "number")) {
     throw new RestError("ERR failed to parse command", 400);
   }
-  return command.map(String);
+  // In capitals, because of answers to names in small letters ioredis makes something of its own.
+  const [name, ...args] = command.map(String);
+  return [name.toUpperCase(), ...args];
 }
 
 /** Strings in the encoding that was asked for, except a bare `OK`; numbers and null as they are. */

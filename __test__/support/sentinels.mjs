@@ -97,7 +97,8 @@ async function startSentinel(primaryPort, { count, password, tls }) {
     `sentinel failover-timeout ${MASTER} 3000`,
     `sentinel parallel-syncs ${MASTER} 2`,
   ];
-  if (password) lines.push(`requirepass ${password}`, `sentinel sentinel-pass ${password}`);
+  // What it wants of others it gives to its fellows, too.
+  if (password) lines.push(`requirepass ${password}`);
   writeFileSync(config, `${lines.join("\n")}\n`);
   let child;
   let exited;

@@ -46,6 +46,7 @@ createRedisStore({
   sentinelTLS: {},
 });
 createRedisStore([{ host: "c", tls: { ca: "pem" } }, "rediss://d"]);
+createRedisStore({ url: "https://example.upstash.io", token: "secret", readYourWrites: false });
 const connection: RedisConnectionOptions = { host: "localhost" };
 createRedisStore(connection);
 

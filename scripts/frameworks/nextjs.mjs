@@ -17,6 +17,7 @@ const BUILD_DEADLINE_MS = 8 * 60_000;
 const START_DEADLINE_MS = 60_000;
 const ORDER_DEADLINE_MS = 60_000;
 const SECRET = "of this run";
+
 /** Both of its bundlers, and how each is chosen. */
 const FLAGS = { Turbopack: "--turbopack", webpack: "--webpack" };
 
@@ -98,15 +99,18 @@ export async function nextjsRows({ main, registry, redis, redisUrl }) {
     }
   }
 
-  /** An edge route that imports the package builds, and is told why it cannot make a store. */
-  async function edge(bundler) {
+  /**
+   * An edge route that imports the package builds, and is told why it cannot make a store. Not with webpack, with which Next.js
+   * 16.4.6 builds no edge route whatever it imports.
+   */
+  async function edge() {
     const route = join(home, "app/api/edge");
     mkdirSync(route, { recursive: true });
     writeFileSync(join(route, "route.js"), EDGE_ROUTE);
     rmSync(join(home, ".next"), { recursive: true, force: true });
     built = undefined;
     try {
-      await next("build", FLAGS[bundler]);
+      await next("build", FLAGS.Turbopack);
       await withServer([NEXT, "start"], home, async (url) => {
         const { code, message } = await (await fetch(`${url}/api/edge`)).json();
         if (code !== "ERR_REDIS_LOAD" || !message.includes("edge runtime"))
@@ -121,8 +125,8 @@ export async function nextjsRows({ main, registry, redis, redisUrl }) {
     { name: `${bundler}: build, addon traced`, check: () => build(bundler) },
     { name: `${bundler}: next start`, check: () => start(bundler) },
     { name: `${bundler}: standalone`, check: () => startStandalone(bundler) },
-    { name: `${bundler}: edge route is told why`, check: () => edge(bundler) },
   ]);
+  rows.push({ name: "Turbopack: edge route told why", check: edge });
   return rows.map((row) => ({ ...row, tool: "next", version }));
 }
 

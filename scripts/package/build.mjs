@@ -2,10 +2,11 @@
  * Builds the addon for the oldest glibc, as a release does. `node scripts/package/build.mjs [TRIPLE]` builds it for
  * this processor, or for a target such as `armv7-unknown-linux-gnueabihf`.
  */
+import { utimesSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseTriple } from "@napi-rs/cli";
-import { ROOT } from "../setup.mjs";
+import { modified, ROOT, sourcesModified } from "../setup.mjs";
 import { DEADLINES, execute } from "./execute.mjs";
 import { GLIBC_FLOOR } from "./glibc-floor.mjs";
 import { zigbuildEnvironment } from "./tools.mjs";
@@ -14,17 +15,24 @@ import { cached } from "./workspace.mjs";
 const TRIPLES = { x64: "x86_64-unknown-linux-gnu", arm64: "aarch64-unknown-linux-gnu" };
 
 /**
+ * Builds the addon unless it is newer than its sources.
+ *
  * @param {string} [triple] a Linux target with glibc
- * @returns {Promise<string>} the path of the addon
+ * @returns {Promise<string>} its path
  */
 export async function buildForOldestGlibc(triple = TRIPLES[process.arch]) {
-  const env = await zigbuildEnvironment();
   const output = cached("addon");
+  const addon = join(output, `idioteque-redis.${parseTriple(triple).platformArchABI}.node`);
+  if (modified(addon) >= sourcesModified()) return addon;
+  const start = new Date();
+  const env = await zigbuildEnvironment();
   const napi = join(ROOT, "node_modules", "@napi-rs", "cli", "dist", "cli.js");
   const args = ["build", "--platform", "--release", "--cross-compile", "--no-js", "--dts", "binding.d.ts"];
   args.push("--target", `${triple}.${GLIBC_FLOOR}`, "--target-dir", cached("target"), "--output-dir", output);
   await execute(process.execPath, [napi, ...args], { cwd: ROOT, env, deadline: DEADLINES.build });
-  return join(output, `idioteque-redis.${parseTriple(triple).platformArchABI}.node`);
+  // The state it was built from: a source may have changed meanwhile.
+  utimesSync(addon, start, start);
+  return addon;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(await buildForOldestGlibc(process.argv[2]));

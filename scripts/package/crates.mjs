@@ -43,7 +43,19 @@ export function bundledCrates(triple) {
     const checksum = checksums.get(`${name} ${version}`);
     const uses = used(id).map((other) => purlOf(packageOf.get(other)));
     const purl = purlOf({ name, version });
-    return { name, version, license, repository, authors, home: dirname(manifest_path), checksum, uses, purl };
+    // Older crates write a slash for OR.
+    const expression = license.replace(/\s*\/\s*/g, " OR ");
+    return {
+      name,
+      version,
+      license: expression,
+      repository,
+      authors,
+      home: dirname(manifest_path),
+      checksum,
+      uses,
+      purl,
+    };
   };
   const crates = [...reached].filter((id) => id !== resolve.root).map(describe);
   return { root: describe(resolve.root), crates: crates.sort((one, other) => (one.purl < other.purl ? -1 : 1)) };

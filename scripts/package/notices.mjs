@@ -80,7 +80,7 @@ function sbom({ name, version }, root, crates) {
     name: crate.name,
     version: crate.version,
     ...(crate.checksum && { hashes: [{ alg: "SHA-256", content: crate.checksum }] }),
-    licenses: [{ expression: crate.license.replaceAll("/", " OR ") }],
+    licenses: [{ expression: crate.license }],
     purl: crate.purl,
     ...(crate.repository && { externalReferences: [{ type: "vcs", url: crate.repository }] }),
   }));

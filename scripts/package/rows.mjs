@@ -21,3 +21,13 @@ export const GROUPS = [
   ["Package managers", INSTALLER_ROWS],
   ["Test runners", RUNNER_ROWS],
 ];
+
+/** What needs a machine of its own, and how the release workflow tests it there. */
+export const ELSEWHERE = [
+  ["Linux with musl, x64 and arm64", "built in Alpine, all tests there"],
+  ["Linux arm64, macOS x64 and arm64", "all tests on such a machine"],
+  ["Windows x64 and arm64", "the Rust tests, and that the addon is loaded and makes stores; Redis does not run there"],
+  ["Linux armv7", "the checks of the runtimes above, in an emulator"],
+  ["FreeBSD x64", "the Rust tests and the checks of the runtimes above, in a virtual machine"],
+  ["Android arm64", "built, and tried by nobody"],
+];

@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../setup.mjs";
+import { ELSEWHERE } from "./rows.mjs";
 
 const PAGE = join(ROOT, "docs", "platforms.md");
 const BEGIN = "<!-- tried:begin -->";
@@ -27,7 +28,10 @@ export function markdownTable(results) {
     const [line] = detail.split("\n");
     return `| ${group} | ${title.replaceAll("|", "\\|")} | ${ok ? "✓" : "✗"} | ${line.replaceAll("|", "\\|")} |`;
   });
-  return ["| | what | | version, figure |", "| --- | --- | --- | --- |", ...rows].join("\n");
+  const elsewhere = ELSEWHERE.map(
+    ([what, how]) => `| Other machines | ${what} | not here | release workflow: ${how} |`,
+  );
+  return ["| | what | | version, figure |", "| --- | --- | --- | --- |", ...rows, ...elsewhere].join("\n");
 }
 
 /**

@@ -12,6 +12,7 @@ use super::engine::{Engine, Thrown, Type, Value};
 use super::environment::Environment;
 use super::input::{self, Origin, OwnMethods, Recognised, Refused};
 use super::live::LiveClient;
+use super::realm::Realm;
 use super::{read, store_object};
 use crate::config::{ConfigError, Options};
 use crate::error::Code;
@@ -42,8 +43,8 @@ pub fn create_redis_store<'env>(
 
 /// What `index.js` hands over.
 struct Helpers {
-    /// `RedisStoreError`
-    error_class: Value,
+    /// The object that holds them.
+    all: Value,
     /// Makes a store over a client's own methods.
     open_client_store: Value,
     /// `util.types.isProxy`
@@ -57,7 +58,7 @@ struct Helpers {
 impl Helpers {
     fn read(engine: Engine, helpers: Value) -> std::result::Result<Self, Refused> {
         Ok(Self {
-            error_class: engine.get(helpers, c"RedisStoreError")?,
+            all: helpers,
             open_client_store: engine.get(helpers, c"openClientStore")?,
             is_proxy: engine.get(helpers, c"isProxy")?,
             load_live: engine.get(helpers, c"loadLive")?,
@@ -66,7 +67,7 @@ impl Helpers {
     }
 
     fn environment(&self, engine: Engine) -> std::result::Result<Rc<Environment>, Thrown> {
-        Environment::current(engine, self.error_class, self.after_turn)
+        Environment::current(engine, self.after_turn)
     }
 }
 
@@ -79,7 +80,7 @@ fn create(engine: Engine, redis: Value, options: Value, helpers: &Helpers) -> st
     let options = Options::read(input.as_ref())?;
     let (environment, origin) = match input::recognise(engine, redis, options.connection, helpers.is_proxy)? {
         Recognised::Client(own) => {
-            let settings = client_settings(engine, &options, &own, helpers.error_class)?;
+            let settings = client_settings(engine, &options, &own, engine.get(helpers.all, c"RedisStoreError")?)?;
             return Ok(engine.call(helpers.open_client_store, engine.undefined(), &[own.client, settings])?);
         }
         Recognised::Fixed(settings) => (helpers.environment(engine)?, Origin::Fixed(settings)),
@@ -90,7 +91,8 @@ fn create(engine: Engine, redis: Value, options: Value, helpers: &Helpers) -> st
             (environment, Origin::Live(client))
         }
     };
-    Ok(store_object::create(environment, origin, options)?)
+    let realm = Realm::new(environment.clone(), helpers.all)?;
+    Ok(store_object::create(environment, realm, origin, options)?)
 }
 
 /// The options for a store over the caller's own client, checked and with their defaults.

@@ -112,6 +112,14 @@ impl Engine {
         Value(value)
     }
 
+    /// `null`
+    pub fn null(self) -> Value {
+        let mut value = ptr::null_mut();
+        // SAFETY: the module's rules; the out pointer is valid.
+        unsafe { sys::napi_get_null(self.0, &mut value) };
+        Value(value)
+    }
+
     /// `true` or `false`
     pub fn boolean(self, flag: bool) -> Value {
         let mut value = ptr::null_mut();

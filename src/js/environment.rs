@@ -1,5 +1,5 @@
-//! What one JavaScript environment (the main thread, a worker thread, a vm context) keeps: the engine functions it calls
-//! again and again, the calls that are pending, and the mailbox through which the I/O thread reaches it.
+//! What one JavaScript environment (the main thread, a worker thread, a vm context) keeps: the calls that
+//! are pending, and the mailbox through which the I/O thread reaches it.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use napi::sys;
 use slab::Slab;
 
-use super::engine::{Deferred, Engine, Reference, Thrown, Value};
+use super::engine::{Deferred, Engine, Thrown, Value};
 use super::live::LiveClients;
 use super::outbox::Outbox;
 use super::settle::{self, Mailbox};
@@ -34,14 +34,6 @@ pub struct Environment {
     pub scratch: RefCell<Vec<u8>>,
     /// The clients whose settings stores use.
     pub clients: LiveClients,
-    /// `JSON.parse`
-    pub parse: Reference,
-    /// `JSON.stringify`
-    pub stringify: Reference,
-    /// `Object.setPrototypeOf`
-    pub set_prototype_of: Reference,
-    /// `RedisStoreError`
-    pub error_class: Reference,
     /// The environment is being torn down: the engine must not be used any more.
     pub ended: Cell<bool>,
 }
@@ -61,8 +53,8 @@ pub struct PendingCall {
 }
 
 impl Environment {
-    /// The environment of the current callback, set up with these when this is its first call.
-    pub fn current(engine: Engine, error_class: Value, after_turn: Value) -> Result<Rc<Environment>, Thrown> {
+    /// The environment of the current callback, set up when this is its first call.
+    pub fn current(engine: Engine, after_turn: Value) -> Result<Rc<Environment>, Thrown> {
         let mut data = ptr::null_mut();
         // SAFETY: on the environment's own thread; the out pointer is valid.
         unsafe { sys::napi_get_instance_data(engine.raw(), &mut data) };
@@ -74,13 +66,10 @@ impl Environment {
                 Rc::from_raw(data.cast::<Environment>())
             });
         }
-        Self::set_up(engine, error_class, after_turn)
+        Self::set_up(engine, after_turn)
     }
 
-    fn set_up(engine: Engine, error_class: Value, after_turn: Value) -> Result<Rc<Environment>, Thrown> {
-        let global = engine.global()?;
-        let json = engine.get(global, c"JSON")?;
-        let object = engine.get(global, c"Object")?;
+    fn set_up(engine: Engine, after_turn: Value) -> Result<Rc<Environment>, Thrown> {
         let environment = Rc::new(Environment {
             engine,
             mailbox: Arc::new(Mailbox::default()),
@@ -89,10 +78,6 @@ impl Environment {
             outbox: Outbox::new(engine, after_turn)?,
             clients: RefCell::default(),
             scratch: RefCell::default(),
-            parse: engine.keep(engine.get(json, c"parse")?)?,
-            stringify: engine.keep(engine.get(json, c"stringify")?)?,
-            set_prototype_of: engine.keep(engine.get(object, c"setPrototypeOf")?)?,
-            error_class: engine.keep(error_class)?,
             ended: Cell::new(false),
         });
         settle::connect(&environment)?;

@@ -1,7 +1,7 @@
 //! Rust errors as JavaScript errors: the one converter.
 
 use super::engine::{Engine, Thrown, Type, Value};
-use super::environment::Environment;
+use super::realm::Realm;
 use crate::error::{Code, StoreError};
 use crate::store::Call;
 use crate::store::keys::Role;
@@ -10,42 +10,42 @@ use crate::store::keys::Role;
 const MOST_QUOTED: usize = 200;
 
 /// A `RedisStoreError`, with the ids of the call it belongs to.
-pub fn store_error(environment: &Environment, error: &StoreError, call: Option<&Call>) -> Value {
-    let cause = error.cause.as_deref().map(|cause| environment.engine.plain_error(cause));
-    with_cause(environment, error, cause, call)
+pub fn store_error(realm: &Realm, error: &StoreError, call: Option<&Call>) -> Value {
+    let cause = error.cause.as_deref().map(|cause| realm.engine().plain_error(cause));
+    with_cause(realm, error, cause, call)
 }
 
 /// The `RedisStoreError` for a value that has no JSON form; `cause` is what `JSON.stringify` threw, if it did.
-pub fn unserialisable(environment: &Environment, cause: Option<Thrown>, call: &Call) -> Value {
+pub fn unserialisable(realm: &Realm, cause: Option<Thrown>, call: &Call) -> Value {
     let reason = match &cause {
-        Some(thrown) => message_of(environment.engine, thrown.0),
+        Some(thrown) => message_of(realm.engine(), thrown.0),
         None => "undefined, functions and symbols have no JSON form".into(),
     };
     let task = String::from_utf8_lossy(call.task());
     let message = format!("The result of task \"{task}\" cannot be stored as JSON: {reason}. Nothing was written.");
     let error = StoreError::new(Code::Serialize, message);
-    with_cause(environment, &error, cause.map(|thrown| thrown.0), Some(call))
+    with_cause(realm, &error, cause.map(|thrown| thrown.0), Some(call))
 }
 
 /// The `RedisStoreError` for a stored result that is not JSON, in the words of the TypeScript package.
-pub fn unparsable(environment: &Environment, call: &Call, task: &[u8], json: &[u8], thrown: Thrown) -> Value {
+pub fn unparsable(realm: &Realm, call: &Call, task: &[u8], json: &[u8], thrown: Thrown) -> Value {
     let key = String::from_utf8_lossy(&call.key(Role::Results).to_bytes()).into_owned();
     let field = String::from_utf8_lossy(task);
     let raw: String = String::from_utf8_lossy(json).chars().take(MOST_QUOTED).collect();
-    let reason = message_of(environment.engine, thrown.0);
+    let reason = message_of(realm.engine(), thrown.0);
     let message =
         format!("Failed to parse JSON for Redis key \"{key}\" field \"{field}\": {reason}. Raw value: \"{raw}\"");
     let error = StoreError::new(Code::Parse, message);
-    build(environment, &error, Some(thrown.0), Some((call, task)))
+    build(realm, &error, Some(thrown.0), Some((call, task)))
 }
 
-fn with_cause(environment: &Environment, error: &StoreError, cause: Option<Value>, call: Option<&Call>) -> Value {
-    build(environment, error, cause, call.map(|call| (call, call.task())))
+fn with_cause(realm: &Realm, error: &StoreError, cause: Option<Value>, call: Option<&Call>) -> Value {
+    build(realm, error, cause, call.map(|call| (call, call.task())))
 }
 
 /// `new RedisStoreError(message, { code, reply, cause, executionId, taskId, key })`
-fn build(environment: &Environment, error: &StoreError, cause: Option<Value>, about: Option<(&Call, &[u8])>) -> Value {
-    let engine = environment.engine;
+fn build(realm: &Realm, error: &StoreError, cause: Option<Value>, about: Option<(&Call, &[u8])>) -> Value {
+    let engine = realm.engine();
     let make = || -> Result<Value, Thrown> {
         let details = engine.object()?;
         let text = |text: &str| engine.text(text.as_bytes());
@@ -63,7 +63,7 @@ fn build(environment: &Environment, error: &StoreError, cause: Option<Value>, ab
                 engine.set(details, c"taskId", engine.text(task)?)?;
             }
         }
-        engine.construct(engine.kept(&environment.error_class), &[text(&error.message)?, details])
+        realm.error(&error.message, details)
     };
     make().unwrap_or_else(|_| engine.plain_error(&error.message))
 }

@@ -58,7 +58,7 @@ pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info
 fn store_call(store: &Rc<Store>, kind: Kind, [id, task, value]: [Value; 3]) -> Result<Value, Thrown> {
     let engine = store.environment.engine;
     // First, because it may run the caller's code (`toJSON`), and everything after it must not be interrupted.
-    let json = if kind == Kind::CommitResult { Some(stringify(store, value)) } else { None };
+    let json = if kind == Kind::CommitResult { Some(store.realm.stringify(value)) } else { None };
     let (deferred, promise) = engine.promise()?;
     match prepare(store, kind, id, task, json) {
         Err(error) => engine.settle(deferred, Err(error)),
@@ -104,7 +104,7 @@ fn prepare(
         Ok(admitted) => admitted,
         Err((style, error)) => {
             let call = Call::new(kind, style, text, id_end, task_end);
-            return Err(error::store_error(environment, &error, Some(&call)));
+            return Err(error::store_error(&store.realm, &error, Some(&call)));
         }
     };
     let (id_bytes, task_bytes) = (&text[..id_end], &text[id_end..]);
@@ -116,7 +116,7 @@ fn prepare(
             return Ok(Prepared::Known(value));
         }
         let call = Call::new(kind, style, text, id_end, task_end);
-        return settle::value_of(environment, &call, answer).map(Prepared::Known);
+        return settle::value_of(&store.realm, &call, answer).map(Prepared::Known);
     } else {
         environment.turn.missed(store, kind, id_bytes);
     }
@@ -125,12 +125,12 @@ fn prepare(
         Some(Ok(json)) if engine.append_text(json, &mut text) => {}
         Some(json) => {
             let call = Call::new(kind, style, text, id_end, task_end);
-            return Err(error::unserialisable(environment, json.err(), &call));
+            return Err(error::unserialisable(&store.realm, json.err(), &call));
         }
     }
     if let Err(error) = store.make_room(kind, text.len()) {
         let call = Call::new(kind, style, text, id_end, task_end);
-        return Err(error::store_error(environment, &error, Some(&call)));
+        return Err(error::store_error(&store.realm, &error, Some(&call)));
     }
     let own = if text.len() > MOST_SCRATCH {
         text
@@ -143,13 +143,6 @@ fn prepare(
     let beside = environment.turn.is_beside(kind, call.id());
     let ahead = if beside { Ahead::Nothing } else { store.ahead(kind) };
     Ok(Prepared::ToSend(call.carrying(ahead), link))
-}
-
-/// `JSON.stringify(value)`: a string, or `undefined` for what has no JSON form.
-fn stringify(store: &Store, value: Value) -> Result<Value, Thrown> {
-    let environment = &store.environment;
-    let engine = environment.engine;
-    engine.call(engine.kept(&environment.stringify), engine.undefined(), &[value])
 }
 
 /// Appends an id, or makes the error for what is none.

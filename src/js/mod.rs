@@ -10,6 +10,7 @@ mod live;
 mod method;
 mod outbox;
 mod read;
+mod realm;
 mod recognise;
 mod settle;
 mod store_object;

@@ -15,6 +15,7 @@ use super::engine::{Engine, Thrown, Value};
 use super::environment::Environment;
 use super::error;
 use super::live::Question;
+use super::realm::Realm;
 use crate::link::{Finished, Sink};
 use crate::store::reply::Results;
 use crate::store::{Answer, Call};
@@ -228,7 +229,7 @@ fn settle(environment: &Environment, finished: Finished) {
         environment.turn.forget(call.id());
     }
     let outcome = match finished.outcome {
-        Err(error) => Err(error::store_error(environment, &error, Some(call))),
+        Err(error) => Err(error::store_error(&pending.store.realm, &error, Some(call))),
         Ok(reply) => {
             // What another database holds answers no question about this one.
             let current = current && pending.database == pending.store.database();
@@ -236,7 +237,7 @@ fn settle(environment: &Environment, finished: Finished) {
                 pending.store.was_carried(call.kind, false);
             }
             environment.turn.settled(&pending.store, call.kind, call.id(), reply.snapshot.filter(|_| current));
-            value_of(environment, call, reply.answer)
+            value_of(&pending.store.realm, call, reply.answer)
         }
     };
     environment.engine.settle(pending.deferred, outcome);
@@ -244,14 +245,15 @@ fn settle(environment: &Environment, finished: Finished) {
 }
 
 /// What a promise is settled with: the answer, or the error when a stored result is not JSON.
-pub fn value_of(environment: &Environment, call: &Call, answer: Answer) -> Result<Value, Value> {
+pub fn value_of(realm: &Realm, call: &Call, answer: Answer) -> Result<Value, Value> {
     match answer {
         Answer::Value(Some(json)) => {
-            parse(environment, &json).map_err(|thrown| error::unparsable(environment, call, call.task(), &json, thrown))
+            realm.parse(&json).map_err(|thrown| error::unparsable(realm, call, call.task(), &json, thrown))
         }
-        Answer::Results(results) => table(environment, results)
-            .map_err(|(task, json, thrown)| error::unparsable(environment, call, &task, &json, thrown)),
-        plain => Ok(self::plain(environment.engine, &plain).unwrap_or_else(|| environment.engine.undefined())),
+        Answer::Results(results) => {
+            table(realm, results).map_err(|(task, json, thrown)| error::unparsable(realm, call, &task, &json, thrown))
+        }
+        plain => Ok(self::plain(realm.engine(), &plain).unwrap_or_else(|| realm.engine().undefined())),
     }
 }
 
@@ -264,22 +266,15 @@ pub fn plain(engine: Engine, answer: &Answer) -> Option<Value> {
     }
 }
 
-/// `JSON.parse(text)`
-fn parse(environment: &Environment, json: &[u8]) -> Result<Value, Thrown> {
-    let engine = environment.engine;
-    let text = engine.text(json)?;
-    engine.call(engine.kept(&environment.parse), engine.undefined(), &[text])
-}
-
 type Unparsable = (Vec<u8>, Vec<u8>, Thrown);
 
 /// The results as an object without prototype: a task may be called `constructor` or `__proto__`.
-fn table(environment: &Environment, results: Results) -> Result<Value, Unparsable> {
+fn table(realm: &Realm, results: Results) -> Result<Value, Unparsable> {
     match results {
-        Results::Entries(entries) => table_of(environment, entries),
+        Results::Entries(entries) => table_of(realm, entries),
         Results::Spliced(json) => {
-            let made = parse(environment, &json).and_then(|table| {
-                without_prototype(environment, table)?;
+            let made = realm.parse(&json).and_then(|table| {
+                realm.without_prototype(table)?;
                 Ok(table)
             });
             made.map_err(|thrown| (Vec::new(), json, thrown))
@@ -287,14 +282,14 @@ fn table(environment: &Environment, results: Results) -> Result<Value, Unparsabl
     }
 }
 
-fn table_of(environment: &Environment, entries: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Value, Unparsable> {
-    let engine = environment.engine;
+fn table_of(realm: &Realm, entries: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Value, Unparsable> {
+    let engine = realm.engine();
     let broken = |thrown| (Vec::new(), Vec::new(), thrown);
     let table = engine.object().map_err(broken)?;
     // Before any property is set, so that `__proto__` is a name like any other.
-    without_prototype(environment, table).map_err(broken)?;
+    realm.without_prototype(table).map_err(broken)?;
     for (task, json) in entries {
-        let value = match parse(environment, &json) {
+        let value = match realm.parse(&json) {
             Ok(value) => value,
             Err(thrown) => return Err((task, json, thrown)),
         };
@@ -302,13 +297,4 @@ fn table_of(environment: &Environment, entries: Vec<(Vec<u8>, Vec<u8>)>) -> Resu
         engine.set_by(table, name, value).map_err(broken)?;
     }
     Ok(table)
-}
-
-fn without_prototype(environment: &Environment, object: Value) -> Result<(), Thrown> {
-    let engine = environment.engine;
-    let mut null = ptr::null_mut();
-    // SAFETY: on the environment's own thread; the out pointer is valid.
-    unsafe { sys::napi_get_null(engine.raw(), &mut null) };
-    let set = engine.kept(&environment.set_prototype_of);
-    engine.call(set, engine.undefined(), &[object, Value(null)]).map(drop)
 }

@@ -11,6 +11,7 @@ use super::environment::Environment;
 use super::input::Origin;
 use super::live::{self, State};
 use super::method;
+use super::realm::Realm;
 use crate::config::options::Options;
 use crate::error::{Code, StoreError};
 use crate::link::{Link, Target};
@@ -25,6 +26,8 @@ const MOST_PENDING_BYTES: usize = 256 << 20;
 pub struct Store {
     /// Where it lives.
     pub environment: Rc<Environment>,
+    /// What it calls of JavaScript.
+    pub realm: Realm,
     /// Calls in flight before more are refused.
     max_pending: usize,
     /// Calls in flight.
@@ -203,11 +206,12 @@ impl Store {
 }
 
 /// Makes the store object.
-pub fn create(environment: Rc<Environment>, origin: Origin, options: Options) -> Result<Value, Thrown> {
+pub fn create(environment: Rc<Environment>, realm: Realm, origin: Origin, options: Options) -> Result<Value, Thrown> {
     let engine = environment.engine;
     let backend = origin.backend();
     let store = Rc::new(Store {
         environment,
+        realm,
         max_pending: options.max_pending,
         pending: Cell::new(0),
         pending_bytes: Cell::new(0),

@@ -238,13 +238,13 @@ impl Router {
             self.nodes.heard(&route, matches!(again, Some(Again::Lost)));
             route.asking = None;
             let mut not_before = now;
-            let overtook = self.slots.waits_before(route.slot, route.sequence, &call);
-            match again.or(overtook.then_some(Again::Overtook)) {
+            match again {
+                // Done, but before something that was asked earlier for the same execution: it is done again behind that.
+                None if self.slots.waits_before(route.slot, route.sequence, &call) => route.sent = true,
                 None => {
                     self.settle(request.token, call, outcome, now);
                     continue;
                 }
-                Some(Again::Overtook) => {}
                 Some(Again::Elsewhere { ask, detail }) => {
                     let asked = self.nodes.address(route.node);
                     let place =

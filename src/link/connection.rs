@@ -17,7 +17,7 @@ use super::pending::{Waiting, deliver, expired, line_up};
 use super::retry::{Backoff, Trouble};
 use super::source::{client_ended, primary_moved};
 use super::{Again, Finished, Inbox, Target};
-use crate::config::Address;
+use crate::config::{Address, Topology};
 use crate::store::call::Dialect;
 
 /// Calls in flight on one connection; the rest waits here, where a deadline means that nothing was applied.
@@ -90,7 +90,10 @@ enum End {
 
 impl Supervisor {
     async fn run(&mut self) {
-        let mut backoff = Backoff::default();
+        let mut backoff = match &self.target.settings.topology {
+            Topology::Sentinel(_) => Backoff::impatient(),
+            _ => Backoff::default(),
+        };
         let mut trouble = Trouble::connecting(&self.target.settings.address);
         // Whether a connection was made with the target's settings, so that they are complete.
         let mut proven = false;

@@ -55,6 +55,6 @@ pub fn topology(data: &[u8]) {
     }
     let _ = sentinel::read_word(&replies);
     for required in 0..=replies.len().min(4) {
-        let _ = Handshake::read(&replies, required);
+        let _ = Handshake::read(&replies, required, 1);
     }
 }

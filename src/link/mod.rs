@@ -84,8 +84,6 @@ enum Again {
     Later,
     /// There is no connection.
     Lost,
-    /// It was done, but before something for the same execution that had been asked earlier and was refused for now.
-    Overtook,
 }
 
 impl Request {

@@ -139,18 +139,30 @@ pub(super) fn place(address: &Address) -> String {
 
 /// The pause before the next attempt: doubles from 50 ms to less than 2 s, so that calls go on within two seconds of the
 /// server's return, with jitter so that a fleet does not return in step.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Backoff {
     attempts: u32,
+    longest: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { attempts: 0, longest: Self::LONGEST }
+    }
 }
 
 impl Backoff {
     const FIRST: Duration = Duration::from_millis(50);
     const LONGEST: Duration = Duration::from_millis(1800);
 
+    /// Where another server may take over at any moment, and somebody tells which: calls go on soon after it has.
+    pub fn impatient() -> Self {
+        Self { longest: Duration::from_millis(400), ..Self::default() }
+    }
+
     /// The next pause: between half and all of the current step.
     pub fn next(&mut self) -> Duration {
-        let step = Self::FIRST.saturating_mul(1 << self.attempts.min(10)).min(Self::LONGEST);
+        let step = Self::FIRST.saturating_mul(1 << self.attempts.min(10)).min(self.longest);
         self.attempts = self.attempts.saturating_add(1);
         // A new hasher state is the standard library's source of random bits; a pause needs no better one.
         let random = RandomState::new().build_hasher().finish() as u32;

@@ -151,3 +151,65 @@ impl SlotTable {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::link::{Finished, Sink};
+    use crate::store::Call;
+
+    struct Nowhere;
+
+    impl Sink for Nowhere {
+        fn deliver(&self, _: Vec<Finished>) {}
+    }
+
+    fn part(slot: u16, sequence: u64, deadline: Instant) -> Request {
+        let mut part = Request::new(Call::empty(), 0, Arc::new(Nowhere));
+        part.route = Some(Route { sequence, deadline, slot, node: 0, asking: None, sent: false, moves: 0 });
+        part
+    }
+
+    fn sequences(parts: &[Request]) -> Vec<u64> {
+        parts.iter().filter_map(|part| Some(part.route.as_ref()?.sequence)).collect()
+    }
+
+    #[test]
+    fn what_is_held_goes_when_its_pause_is_over_and_its_slot_at_rest() {
+        let now = Instant::now();
+        let pause = Duration::from_millis(50);
+        let mut table = SlotTable::new();
+        table.give(0, 9, 0);
+        table.sent(2);
+        for (slot, sequence, not_before) in [(1, 4, now + pause), (1, 1, now), (2, 2, now), (3, 3, now)] {
+            table.hold(part(slot, sequence, now + 100 * pause), not_before);
+        }
+        assert_eq!(sequences(&table.release(now)), [3]);
+        assert_eq!(table.next_moment(), Some(now + pause));
+        assert!(table.release(now).is_empty());
+        table.came_back(2);
+        assert_eq!(sequences(&table.release(now)), [2]);
+        assert_eq!(sequences(&table.release(now + pause)), [1, 4]);
+        assert_eq!(table.next_moment(), None);
+    }
+
+    #[test]
+    fn what_is_held_for_a_slot_without_server_goes_when_it_has_one_or_is_given_up() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        let mut table = SlotTable::new();
+        table.hold(part(1, 1, later), now);
+        table.hold(part(2, 2, later), now);
+        assert!(table.release(now).is_empty());
+        assert_eq!(table.next_moment(), Some(later));
+        table.give(1, 1, 0);
+        assert_eq!(sequences(&table.release(now)), [1]);
+        assert!(table.is_overdue(later));
+        let given_up = table.take_out(|deadline| deadline <= later);
+        assert_eq!(given_up.iter().map(|(_, route)| route.sequence).collect::<Vec<_>>(), [2]);
+        assert_eq!(table.next_moment(), None);
+    }
+}
