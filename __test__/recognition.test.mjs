@@ -31,7 +31,10 @@ afterEach(async () => {
 function recognise(client, options) {
   const open = (called, settings) => ({ ...settings, called });
   const load = () => createRequire(import.meta.url)("../client/live.js");
-  const helpers = { RedisStoreError: Error, openClientStore: open, isProxy: types.isProxy, loadLive: load };
+  const { parse, stringify } = JSON;
+  const { setPrototypeOf } = Object;
+  const realm = { RedisStoreError: Error, parse, stringify, setPrototypeOf };
+  const helpers = { ...realm, openClientStore: open, isProxy: types.isProxy, loadLive: load };
   const made = binding.createRedisStore(client, options, helpers);
   if (!made.backend?.startsWith("redis")) return made;
   release.push(() => made.close());
