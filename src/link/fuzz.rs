@@ -27,20 +27,20 @@ pub fn frames(data: &[u8]) {
             let reply = &bytes[from..=index];
             from = index + 1;
             assert!(!is_cut_short(reply), "the parser wants more than {reply:?}");
-            let shorter = redis::parse_redis_value(&reply[..reply.len() - 1]);
-            assert!(shorter.is_err(), "the parser wants less than {reply:?}");
+            assert!(!is_whole(&reply[..reply.len() - 1]), "the parser wants less than {reply:?}");
         }
     }
     assert_eq!(outcome.err(), refused);
     assert_eq!(pieces.answered(), single.answered());
 }
 
-/// Whether the parser would read on; what is no reply at all, it may refuse at any byte.
+/// Whether the parser wants more. What is no reply at all it may refuse at any byte.
 fn is_cut_short(reply: &[u8]) -> bool {
-    match redis::parse_redis_value(reply) {
-        Ok(_) => false,
-        Err(error) => error.kind() != redis::ErrorKind::Parse,
-    }
+    redis::parse_redis_value(reply).is_err_and(|error| error.kind() != redis::ErrorKind::Parse)
+}
+
+fn is_whole(reply: &[u8]) -> bool {
+    redis::parse_redis_value(reply).is_ok()
 }
 
 /// Slot maps, redirects, sentinels and handshakes: nonsense is survived, and only slots that exist are given away.
