@@ -1,6 +1,6 @@
 //! One pipeline in flight: its calls, the future of its replies, and what becomes of each call when they are there.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,6 +11,7 @@ use tokio::task::coop::unconstrained;
 
 use super::live::Live;
 use super::pending::Waiting;
+use super::redo::Redo;
 use super::retry::{Trouble, Verdict, refused, too_large, verdict};
 use super::{Again, Finished};
 use crate::store::Ahead;
@@ -134,12 +135,11 @@ impl Batch {
     }
 
     /// Matches replies to calls: most are finished, and what was refused for now is returned. So is what was asked after it
-    /// for the same execution, though it may have been done: otherwise what was refused would come after it. `behind` are
-    /// the executions of which something was refused earlier.
+    /// for the same execution, though it may have been done: otherwise what was refused would come after it.
     pub fn settle(
         self,
         mut replies: Vec<Value>,
-        mut behind: HashSet<Vec<u8>>,
+        redo: &mut Redo,
         dialect: &mut Dialect,
         finished: &mut Vec<Finished>,
     ) -> Vec<Refused> {
@@ -150,17 +150,19 @@ impl Batch {
             let (own, others) = rest.split_at_mut(slot.replies.min(rest.len()));
             rest = others;
             let Some(waiting) = slot.waiting else { continue };
-            if !behind.is_empty() && behind.contains(waiting.request.call.id()) {
+            if redo.is_overtaken_by(&waiting) {
+                redo.note(&waiting);
                 refused.push(Refused { waiting, pause: false, trouble: None });
                 continue;
             }
             let own = if slot.asked { own.split_at_mut(own.len().min(1)).1 } else { own };
+            redo.end(&waiting);
             match reply::read(&waiting.request.call, own) {
                 Ok(reply) => finished.push(waiting.finish(Ok(reply))),
                 Err(refusal) => match refuse(waiting, refusal, self.dialect, dialect) {
                     Ok(over) => finished.push(over),
                     Err(again) => {
-                        behind.insert(again.waiting.request.call.id().to_vec());
+                        redo.note(&again.waiting);
                         refused.push(*again);
                     }
                 },

@@ -14,6 +14,7 @@ use super::batch::{Batch, Refused};
 use super::handshake::Identity;
 use super::live::{Live, connect};
 use super::pending::{Waiting, deliver, expired, line_up};
+use super::redo::Redo;
 use super::retry::{Backoff, Trouble};
 use super::source::{client_ended, primary_moved};
 use super::{Again, Finished, Inbox, Target};
@@ -43,6 +44,7 @@ pub async fn supervise(target: Target, inbox: Arc<Inbox>) {
         queue: VecDeque::new(),
         refused: VecDeque::new(),
         refused_until: None,
+        redo: Redo::default(),
         batches: VecDeque::new(),
         calls_in_flight: 0,
         bytes_in_flight: 0,
@@ -66,6 +68,8 @@ struct Supervisor {
     /// Refused for now, to be sent again at `refused_until`.
     refused: VecDeque<Waiting>,
     refused_until: Option<Instant>,
+    /// What was refused on this connection and is not over.
+    redo: Redo,
     /// In flight, oldest first; replies come in this order.
     batches: VecDeque<Batch>,
     calls_in_flight: usize,
@@ -302,6 +306,7 @@ impl Supervisor {
     /// Gives up what is past its deadline, wherever it is.
     fn expire(&mut self, now: Instant, trouble: Option<&Trouble>) {
         let timeout = self.target.command_timeout;
+        self.redo.expire(now);
         let past = expired(&mut self.refused, now).map(|waiting| waiting.expire(timeout, trouble));
         self.finished.extend(past);
         for batch in &mut self.batches {
@@ -381,8 +386,7 @@ impl Supervisor {
             let Some(batch) = self.batches.pop_front() else { break };
             self.calls_in_flight -= batch.calls();
             self.bytes_in_flight -= batch.bytes;
-            let behind = self.refused.iter().map(|waiting| waiting.request.call.id().to_vec()).collect();
-            let again = batch.settle(replies, behind, &mut self.dialect, &mut self.finished);
+            let again = batch.settle(replies, &mut self.redo, &mut self.dialect, &mut self.finished);
             for Refused { waiting, pause, trouble } in again {
                 wrong_server = trouble.or(wrong_server);
                 let until = if pause { now + REFUSED_PAUSE } else { now };
@@ -406,6 +410,7 @@ impl Supervisor {
         all.sort_by_key(|waiting| waiting.sequence);
         self.queue = all.into();
         self.refused_until = None;
+        self.redo.clear();
         (self.calls_in_flight, self.bytes_in_flight) = (0, 0);
     }
 }

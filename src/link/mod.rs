@@ -17,6 +17,7 @@ mod live;
 mod nodes;
 mod order;
 mod pending;
+mod redo;
 mod rest;
 mod retry;
 mod sentinel;
