@@ -47,8 +47,8 @@ pub(super) fn parts(text: &str) -> Result<Parts, ConfigError> {
         None => match text.strip_prefix("//") {
             Some(rest) => tcp(rest, true),
             None if text.starts_with('/') => {
+                refuse_credentials(text)?;
                 let (path, query) = text.split_once('?').unwrap_or((text, ""));
-                refuse_credentials(path)?;
                 socket(path.to_owned(), Parts::default(), query)
             }
             None => tcp(text, false),
@@ -118,18 +118,18 @@ fn unix(rest: &str) -> Result<Parts, ConfigError> {
     if path.contains('#') {
         return Err(wrong("has a # part, which means nothing here. In a path, write %23"));
     }
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
     refuse_credentials(path)?;
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let (username, password) = user_info.split_once(':').unwrap_or((user_info, ""));
     let credentials = credentials(decode(username, "user name")?, decode(password, "password")?);
     socket(decode(path, "path")?, credentials, query)
 }
 
-/// A path is shown in errors, and one like this has a password in it that belongs elsewhere.
-fn refuse_credentials(path: &str) -> Result<(), ConfigError> {
-    match path.split_once(':') {
+/// Paths and unknown parameters are shown in errors, and ones like this have a password in them that belongs elsewhere.
+fn refuse_credentials(path_and_query: &str) -> Result<(), ConfigError> {
+    match path_and_query.split_once(':') {
         Some((_, rest)) if rest.contains('@') => Err(wrong(
-            "has a : and an @ in the path of a Unix socket, as if a user and a password were in it: these go in front, \
+            "has a : and an @ behind the beginning of a socket's path, as if a user and a password were in it: these go in front, \
              unix://user:password@/path/to.sock. A path that has both can be given as `path` in a configuration object",
         )),
         _ => Ok(()),

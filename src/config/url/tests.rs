@@ -170,6 +170,8 @@ fn no_error_shows_a_piece_of_the_password() {
         "unix:///u:hunter2@tmp/x",
         "/redis://u:hunter2@h",
         "/u:hunter2@h",
+        "/run/redis.sock?u:hunter2@h",
+        "unix:///run/redis.sock?u:hunter2@h",
     ] {
         let error = from_url(text).expect_err(text);
         assert!(!error.message.contains("hunter2") && !error.message.contains("sesame"), "{text}: {error}");
