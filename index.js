@@ -2,6 +2,7 @@
 // The door: loads the addon, and hands it what it needs from the JavaScript side.
 
 const { existsSync } = require("node:fs");
+const { setImmediate } = require("node:timers");
 const { isProxy } = require("node:util").types;
 
 // Taken at load, so that fake timers installed by a test later do not stop the deadlines of a store, nor the end of a turn.
@@ -54,6 +55,7 @@ const helpers = {
   isProxy,
   loadLive,
   afterTurn: clock.afterTurn,
+  setImmediate,
 };
 
 function createRedisStore(redis, options) {

@@ -53,6 +53,8 @@ struct Helpers {
     load_live: Value,
     /// Calls a function after the current turn of the event loop; `undefined` where the runtime cannot.
     after_turn: Value,
+    /// Calls a function in the next turn of the event loop; `undefined` where the runtime cannot.
+    set_immediate: Value,
 }
 
 impl Helpers {
@@ -63,11 +65,12 @@ impl Helpers {
             is_proxy: engine.get(helpers, c"isProxy")?,
             load_live: engine.get(helpers, c"loadLive")?,
             after_turn: engine.get(helpers, c"afterTurn")?,
+            set_immediate: engine.get(helpers, c"setImmediate")?,
         })
     }
 
     fn environment(&self, engine: Engine) -> std::result::Result<Rc<Environment>, Thrown> {
-        Environment::current(engine, self.after_turn)
+        Environment::current(engine, self.after_turn, self.set_immediate)
     }
 }
 

@@ -54,7 +54,7 @@ pub struct PendingCall {
 
 impl Environment {
     /// The environment of the current callback, set up when this is its first call.
-    pub fn current(engine: Engine, after_turn: Value) -> Result<Rc<Environment>, Thrown> {
+    pub fn current(engine: Engine, after_turn: Value, set_immediate: Value) -> Result<Rc<Environment>, Thrown> {
         let mut data = ptr::null_mut();
         // SAFETY: on the environment's own thread; the out pointer is valid.
         unsafe { sys::napi_get_instance_data(engine.raw(), &mut data) };
@@ -66,10 +66,10 @@ impl Environment {
                 Rc::from_raw(data.cast::<Environment>())
             });
         }
-        Self::set_up(engine, after_turn)
+        Self::set_up(engine, after_turn, set_immediate)
     }
 
-    fn set_up(engine: Engine, after_turn: Value) -> Result<Rc<Environment>, Thrown> {
+    fn set_up(engine: Engine, after_turn: Value, set_immediate: Value) -> Result<Rc<Environment>, Thrown> {
         let environment = Rc::new(Environment {
             engine,
             mailbox: Arc::new(Mailbox::default()),
@@ -80,7 +80,7 @@ impl Environment {
             scratch: RefCell::default(),
             ended: Cell::new(false),
         });
-        settle::connect(&environment)?;
+        settle::connect(&environment, set_immediate)?;
         // SAFETY: on the environment's own thread. The hook runs before the thread-safe function's own, because it was
         // registered after it, and before the instance data is finalised. Both own a count of the `Rc` until then.
         unsafe {

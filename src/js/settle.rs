@@ -1,6 +1,6 @@
 //! Finished calls, back to their promises: one queue and one thread-safe function per environment, many calls per wake-up.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use napi::sys;
 
-use super::engine::{Engine, Thrown, Value};
+use super::engine::{Engine, Reference, Thrown, Type, Value};
 use super::environment::Environment;
 use super::error;
 use super::live::Question;
@@ -20,7 +20,7 @@ use crate::link::{Finished, Sink};
 use crate::store::reply::Results;
 use crate::store::{Answer, Call};
 
-/// How long one wake-up may settle promises before the event loop gets its turn.
+/// How long promises may be settled before the event loop gets its turn.
 const SLICE: Duration = Duration::from_millis(4);
 /// Calls settled between two looks at the clock.
 const CALLS_PER_LOOK: usize = 64;
@@ -128,13 +128,34 @@ impl Sink for Mailbox {
 struct Desk {
     environment: Rc<Environment>,
     backlog: RefCell<VecDeque<Finished>>,
+    /// When the first large batch since the event loop's last turn began. While it is set, the turn is going to be noticed.
+    began: Cell<Option<Instant>>,
+    hooks: RefCell<Option<Hooks>>,
+}
+
+/// What notices a turn of the event loop. Calling the thread-safe function again would not do: Node.js goes on with its
+/// queue for as long as anything is in it.
+struct Hooks {
+    set_immediate: Reference,
+    on_turn: Reference,
 }
 
 /// Gives the mailbox of an environment its thread-safe function, a weak one: it alone keeps no process alive.
-pub fn connect(environment: &Rc<Environment>) -> Result<(), Thrown> {
+///
+/// `set_immediate` calls a function in the next turn of the event loop; `undefined` where the runtime cannot.
+pub fn connect(environment: &Rc<Environment>, set_immediate: Value) -> Result<(), Thrown> {
     let engine = environment.engine;
-    let desk = Box::new(Desk { environment: environment.clone(), backlog: RefCell::default() });
-    let desk = Box::into_raw(desk).cast::<c_void>();
+    let desk = Rc::new(Desk {
+        environment: environment.clone(),
+        backlog: RefCell::default(),
+        began: Cell::new(None),
+        hooks: RefCell::default(),
+    });
+    if engine.type_of(set_immediate) == Type::Function {
+        let on_turn = engine.function_sharing("settleMore", on_turn, desk.clone())?;
+        desk.hooks.replace(Some(Hooks { set_immediate: engine.keep(set_immediate)?, on_turn: engine.keep(on_turn)? }));
+    }
+    let desk = Rc::into_raw(desk).cast_mut().cast::<c_void>();
     let name = engine.text(b"idioteque-redis")?;
     let mut function = ptr::null_mut();
     // SAFETY: on the environment's own thread; the desk is freed by the finaliser, which runs once, after the last callback.
@@ -155,7 +176,7 @@ pub fn connect(environment: &Rc<Environment>) -> Result<(), Thrown> {
     };
     if status != sys::Status::napi_ok {
         // SAFETY: N-API did not take the desk.
-        drop(unsafe { Box::from_raw(desk.cast::<Desk>()) });
+        drop(unsafe { Rc::from_raw(desk.cast::<Desk>()) });
         return Err(engine.caught());
     }
     // SAFETY: as above.
@@ -168,7 +189,20 @@ pub fn connect(environment: &Rc<Environment>) -> Result<(), Thrown> {
 /// Called by N-API, once, with the desk that `connect` made.
 unsafe extern "C" fn leave(_: sys::napi_env, desk: *mut c_void, _: *mut c_void) {
     // SAFETY: see above.
-    drop(unsafe { Box::from_raw(desk.cast::<Desk>()) });
+    drop(unsafe { Rc::from_raw(desk.cast::<Desk>()) });
+}
+
+/// # Safety
+/// Called by N-API as a function made with a share of a desk.
+unsafe extern "C" fn on_turn(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: see above.
+    unsafe {
+        Engine::enter(env, info, |engine, desk: &Rc<Desk>, _| {
+            desk.began.set(None);
+            desk.settle();
+            Ok(engine.undefined())
+        })
+    }
 }
 
 /// # Safety
@@ -180,7 +214,12 @@ unsafe extern "C" fn attend(env: sys::napi_env, _: sys::napi_value, desk: *mut c
     // SAFETY: the desk lives until `leave`.
     let desk = unsafe { &*desk.cast::<Desk>() };
     // A panic must not cross into the engine. A promise whose settling panicked stays pending; the others are served.
-    let _ = catch_unwind(AssertUnwindSafe(|| desk.settle()));
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        // Otherwise the event loop comes first, and `on_turn` goes on.
+        if !desk.is_overdue() {
+            desk.settle();
+        }
+    }));
 }
 
 impl Desk {
@@ -200,7 +239,7 @@ impl Desk {
         }
         let teaches = self.backlog.borrow().iter().any(Finished::teaches);
         environment.turn.begin(environment.engine, teaches);
-        let started = Instant::now();
+        let started = self.began.get().unwrap_or_else(Instant::now);
         loop {
             environment.engine.scope(|| {
                 for _ in 0..CALLS_PER_LOOK {
@@ -211,11 +250,36 @@ impl Desk {
             if self.backlog.borrow().is_empty() {
                 break;
             }
+            let is_watched = self.watch(started);
             if started.elapsed() >= SLICE {
-                Mailbox::call(&mut environment.mailbox.lock());
+                if !is_watched {
+                    Mailbox::call(&mut environment.mailbox.lock());
+                }
                 break;
             }
         }
+    }
+
+    /// Whether promises have been settled for long enough since the event loop's last turn.
+    fn is_overdue(&self) -> bool {
+        self.began.get().is_some_and(|began| began.elapsed() >= SLICE)
+    }
+
+    /// Asks to be called in the next turn of the event loop; false where that is impossible.
+    fn watch(&self, began: Instant) -> bool {
+        if self.began.get().is_some() {
+            return true;
+        }
+        let engine = self.environment.engine;
+        let hooks = self.hooks.borrow();
+        let is_watched = hooks.as_ref().is_some_and(|hooks| {
+            let (set_immediate, on_turn) = (engine.kept(&hooks.set_immediate), engine.kept(&hooks.on_turn));
+            engine.call(set_immediate, engine.undefined(), &[on_turn]).is_ok()
+        });
+        if is_watched {
+            self.began.set(Some(began));
+        }
+        is_watched
     }
 }
 
