@@ -2,12 +2,9 @@
  * Runs in every test file: takes note of every error that a store makes there, whether or not a test looks at it, and fails the
  * file when one of them shows a secret of the tests.
  */
-import { createRequire } from "node:module";
 import { afterAll, afterEach } from "vitest";
+import * as product from "../../index.js";
 import { SECRET_MARK } from "./secrets.mjs";
-
-const require = createRequire(import.meta.url);
-const product = require("../../index.js");
 
 /** Stacks differ only in places, and making the text of one takes long: those of so many errors a test are read. */
 const MOST_STACKS = 100;
@@ -26,7 +23,8 @@ Object.setPrototypeOf(
   },
 );
 
-product.createRedisStore = function createRedisStoreAndRecord(...args) {
+// What the named imports of the tests look up.
+product.default.createRedisStore = function createRedisStoreAndRecord(...args) {
   try {
     return createRedisStore(...args);
   } catch (error) {
