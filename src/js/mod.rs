@@ -6,6 +6,7 @@ mod engine;
 mod environment;
 mod error;
 mod input;
+mod later;
 mod live;
 mod method;
 mod outbox;

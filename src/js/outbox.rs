@@ -8,30 +8,23 @@ use std::sync::Arc;
 
 use napi::sys;
 
-use super::engine::{Engine, Reference, Thrown, Type, Value};
+use super::engine::{Engine, Thrown, Value};
+use super::later::Later;
 use crate::link::{Link, Request};
 
 /// What one environment has to send at the end of its turn.
 pub struct Outbox {
     parcels: RefCell<Vec<(Arc<Link>, Vec<Request>)>>,
-    hooks: RefCell<Option<Hooks>>,
-}
-
-/// What notices the end of a turn.
-struct Hooks {
-    after_turn: Reference,
-    on_end: Reference,
+    /// What notices the end of a turn.
+    end: RefCell<Option<Later>>,
 }
 
 impl Outbox {
     /// The outbox of an environment. `after_turn` calls a function when the turn is over; in a runtime without the means to
     /// notice that it is `undefined`, and calls are sent one by one.
     pub fn new(engine: Engine, after_turn: Value) -> Result<Rc<Outbox>, Thrown> {
-        let outbox = Rc::new(Outbox { parcels: RefCell::default(), hooks: RefCell::default() });
-        if engine.type_of(after_turn) == Type::Function {
-            let on_end = engine.function_sharing("sendQueued", on_end, outbox.clone())?;
-            outbox.hooks.replace(Some(Hooks { after_turn: engine.keep(after_turn)?, on_end: engine.keep(on_end)? }));
-        }
+        let outbox = Rc::new(Outbox { parcels: RefCell::default(), end: RefCell::default() });
+        outbox.end.replace(Later::new(engine, after_turn, "sendQueued", on_end, outbox.clone())?);
         Ok(outbox)
     }
 
@@ -41,7 +34,7 @@ impl Outbox {
             return link.send(request);
         }
         let is_first = self.parcels.borrow().is_empty();
-        if is_first && !self.is_watched(engine) {
+        if is_first && !self.end.borrow().as_ref().is_some_and(|end| end.ask(engine)) {
             return link.send(request);
         }
         let mut parcels = self.parcels.borrow_mut();
@@ -49,15 +42,6 @@ impl Outbox {
             Some((_, requests)) => requests.push(request),
             None => parcels.push((link, vec![request])),
         }
-    }
-
-    /// Asks to be told when the turn is over; false where that is impossible.
-    fn is_watched(&self, engine: Engine) -> bool {
-        let hooks = self.hooks.borrow();
-        hooks.as_ref().is_some_and(|hooks| {
-            let (after_turn, on_end) = (engine.kept(&hooks.after_turn), engine.kept(&hooks.on_end));
-            engine.call(after_turn, engine.undefined(), &[on_end]).is_ok()
-        })
     }
 
     /// The turn is over: sends what was kept.

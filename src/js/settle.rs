@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use napi::sys;
 
-use super::engine::{Engine, Reference, Thrown, Type, Value};
+use super::engine::{Engine, Thrown, Value};
 use super::environment::Environment;
 use super::error;
+use super::later::Later;
 use super::live::Question;
 use super::realm::Realm;
 use crate::link::{Finished, Sink};
@@ -130,14 +131,9 @@ struct Desk {
     backlog: RefCell<VecDeque<Finished>>,
     /// When the first large batch since the event loop's last turn began. While it is set, the turn is going to be noticed.
     began: Cell<Option<Instant>>,
-    hooks: RefCell<Option<Hooks>>,
-}
-
-/// What notices a turn of the event loop. Calling the thread-safe function again would not do: Node.js goes on with its
-/// queue for as long as anything is in it.
-struct Hooks {
-    set_immediate: Reference,
-    on_turn: Reference,
+    /// What notices a turn of the event loop. Calling the thread-safe function again would not do: Node.js goes on with its
+    /// queue for as long as anything is in it.
+    next_turn: RefCell<Option<Later>>,
 }
 
 /// Gives the mailbox of an environment its thread-safe function, a weak one: it alone keeps no process alive.
@@ -149,12 +145,9 @@ pub fn connect(environment: &Rc<Environment>, set_immediate: Value) -> Result<()
         environment: environment.clone(),
         backlog: RefCell::default(),
         began: Cell::new(None),
-        hooks: RefCell::default(),
+        next_turn: RefCell::default(),
     });
-    if engine.type_of(set_immediate) == Type::Function {
-        let on_turn = engine.function_sharing("settleMore", on_turn, desk.clone())?;
-        desk.hooks.replace(Some(Hooks { set_immediate: engine.keep(set_immediate)?, on_turn: engine.keep(on_turn)? }));
-    }
+    desk.next_turn.replace(Later::new(engine, set_immediate, "settleMore", on_turn, desk.clone())?);
     let desk = Rc::into_raw(desk).cast_mut().cast::<c_void>();
     let name = engine.text(b"idioteque-redis")?;
     let mut function = ptr::null_mut();
@@ -270,12 +263,8 @@ impl Desk {
         if self.began.get().is_some() {
             return true;
         }
-        let engine = self.environment.engine;
-        let hooks = self.hooks.borrow();
-        let is_watched = hooks.as_ref().is_some_and(|hooks| {
-            let (set_immediate, on_turn) = (engine.kept(&hooks.set_immediate), engine.kept(&hooks.on_turn));
-            engine.call(set_immediate, engine.undefined(), &[on_turn]).is_ok()
-        });
+        let next_turn = self.next_turn.borrow();
+        let is_watched = next_turn.as_ref().is_some_and(|later| later.ask(self.environment.engine));
         if is_watched {
             self.began.set(Some(began));
         }

@@ -14,7 +14,8 @@ use std::rc::Rc;
 use napi::sys;
 use rustc_hash::{FxHashMap, FxHasher};
 
-use super::engine::{Engine, Reference, Thrown, Type, Value};
+use super::engine::{Engine, Thrown, Value};
+use super::later::Later;
 use super::store_object::Store;
 use crate::store::{Answer, Kind, Snapshot};
 
@@ -35,7 +36,8 @@ pub struct Turn {
     last: RefCell<Last>,
     /// The call that was sent last.
     sent: RefCell<Last>,
-    hooks: RefCell<Option<Hooks>>,
+    /// What notices its end.
+    over: RefCell<Option<Later>>,
 }
 
 /// A snapshot and where it came from.
@@ -63,12 +65,6 @@ impl Last {
     }
 }
 
-/// What notices the end of a turn.
-struct Hooks {
-    after_turn: Reference,
-    on_end: Reference,
-}
-
 impl Turn {
     /// The turns of an environment. `after_turn` calls a function when the turn is over; in a runtime without the means to
     /// notice that it is `undefined`, and no snapshot is ever held.
@@ -80,12 +76,9 @@ impl Turn {
             wake_up: Cell::new(0),
             last: RefCell::new(Last::NONE),
             sent: RefCell::new(Last::NONE),
-            hooks: RefCell::default(),
+            over: RefCell::default(),
         });
-        if engine.type_of(after_turn) == Type::Function {
-            let on_end = engine.function_sharing("turnEnded", on_end, turn.clone())?;
-            turn.hooks.replace(Some(Hooks { after_turn: engine.keep(after_turn)?, on_end: engine.keep(on_end)? }));
-        }
+        turn.over.replace(Later::new(engine, after_turn, "turnEnded", on_end, turn.clone())?);
         Ok(turn)
     }
 
@@ -93,10 +86,8 @@ impl Turn {
     /// brought a snapshot.
     pub fn begin(&self, engine: Engine, teaches: bool) {
         self.end();
-        if teaches && let Some(hooks) = &*self.hooks.borrow() {
-            let (after_turn, on_end) = (engine.kept(&hooks.after_turn), engine.kept(&hooks.on_end));
-            self.watched.set(engine.call(after_turn, engine.undefined(), &[on_end]).is_ok());
-        }
+        let over = self.over.borrow();
+        self.watched.set(teaches && over.as_ref().is_some_and(|over| over.ask(engine)));
     }
 
     /// Notes that a call was settled, with what it taught.
