@@ -61,10 +61,9 @@ pub struct Refused {
 }
 
 impl Batch {
-    /// Takes calls off the queue, with `reads_only` up to the first write, and hands them to the connection as one pipeline.
+    /// Takes calls off the queue, up to the first that the connection does not take yet, and sends them as one pipeline.
     pub fn send(
         queue: &mut VecDeque<Waiting>,
-        reads_only: bool,
         dialect: Dialect,
         live: &Live,
         cx: &mut Context<'_>,
@@ -74,8 +73,7 @@ impl Batch {
         let mut pipeline = Pipeline::with_capacity(slots.capacity());
         let mut bytes = 0;
         while slots.len() < MOST_CALLS && bytes < MOST_BYTES {
-            let is_write = |next: &Waiting| next.request.call.kind.writes();
-            if reads_only && queue.front().is_some_and(is_write) {
+            if queue.front().is_some_and(|next| !live.takes(next)) {
                 break;
             }
             let Some(mut waiting) = queue.pop_front() else { break };

@@ -119,12 +119,8 @@ impl Router {
 
     /// Takes the calls that have arrived.
     fn take_in(&mut self, now: Instant) {
-        let mut inbox = self.inbox.lock();
-        self.closed = inbox.closed;
-        let requests = mem::take(&mut inbox.requests);
-        drop(inbox);
         let deadline = now + self.target.command_timeout;
-        for request in requests {
+        for request in self.inbox.take(&mut self.closed) {
             let sequence = self.next_sequence;
             self.next_sequence += 1;
             let index = self.calls.insert(Entry::new(request, sequence, deadline));
@@ -373,12 +369,6 @@ impl Router {
 
     /// Leaves word to be woken; false when something has come in the meantime.
     fn leave_word(&self, cx: &Context<'_>) -> bool {
-        let mut inbox = self.inbox.lock();
-        if !inbox.requests.is_empty() || inbox.closed != self.closed {
-            return false;
-        }
-        inbox.sleeper = Some(cx.waker().clone());
-        drop(inbox);
-        self.returns.leave_word(cx)
+        self.inbox.leave_word(self.closed, cx) && self.returns.leave_word(cx)
     }
 }

@@ -13,7 +13,7 @@ use super::attempts::Attempts;
 use super::batch::{Batch, Refused};
 use super::handshake::Identity;
 use super::live::{Live, connect};
-use super::pending::{Waiting, deliver, expired, line_up};
+use super::pending::{Waiting, deliver, expired, line_up, put_back};
 use super::redo::Redo;
 use super::retry::{Backoff, Trouble};
 use super::source::{client_ended, primary_moved};
@@ -177,7 +177,8 @@ impl Supervisor {
                 if let Poll::Ready(value) = event.as_mut().poll(cx) {
                     return Poll::Ready(Some(value));
                 }
-                if self.alarm.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline)) && self.leave_word(cx)
+                if self.alarm.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline))
+                    && self.inbox.leave_word(self.closed, cx)
                 {
                     return Poll::Pending;
                 }
@@ -198,7 +199,7 @@ impl Supervisor {
                 if self.is_done() {
                     return Poll::Ready(None);
                 }
-                if self.leave_word(cx) {
+                if self.inbox.leave_word(self.closed, cx) {
                     return Poll::Pending;
                 }
             }
@@ -255,7 +256,9 @@ impl Supervisor {
                     self.queue.front().map(|waiting| waiting.deadline),
                     self.refused.front().map(|waiting| waiting.deadline),
                 ];
-                if self.alarm.sleep_until(cx, deadlines.into_iter().flatten().min()) && self.leave_word(cx) {
+                if self.alarm.sleep_until(cx, deadlines.into_iter().flatten().min())
+                    && self.inbox.leave_word(self.closed, cx)
+                {
                     return Poll::Pending;
                 }
             }
@@ -279,28 +282,11 @@ impl Supervisor {
 
     /// Moves what has arrived into the queue.
     fn take_in(&mut self, now: Instant) {
-        let mut inbox = self.inbox.lock();
-        self.closed = inbox.closed;
-        let requests = std::mem::take(&mut inbox.requests);
-        drop(inbox);
         let deadline = now + self.target.command_timeout;
-        for request in requests {
+        for request in self.inbox.take(&mut self.closed) {
             line_up(&mut self.queue, request, self.next_sequence, deadline);
             self.next_sequence += 1;
         }
-    }
-
-    /// Leaves word to be woken when something arrives; false when something has, which must be taken in first.
-    fn leave_word(&self, cx: &Context<'_>) -> bool {
-        let mut inbox = self.inbox.lock();
-        if !inbox.requests.is_empty() || inbox.closed != self.closed {
-            return false;
-        }
-        match &inbox.sleeper {
-            Some(sleeper) if sleeper.will_wake(cx.waker()) => {}
-            _ => inbox.sleeper = Some(cx.waker().clone()),
-        }
-        true
     }
 
     /// Gives up what is past its deadline, wherever it is.
@@ -343,27 +329,20 @@ impl Supervisor {
             self.queue.drain(..).partition(|waiting| executions.contains(waiting.request.call.id()));
         self.queue = free;
         for waiting in held {
-            self.keep_refused(waiting);
+            put_back(&mut self.refused, waiting);
         }
-    }
-
-    /// Keeps a call to be sent again, in the order in which the calls came.
-    fn keep_refused(&mut self, waiting: Waiting) {
-        let place = self.refused.partition_point(|other| other.sequence < waiting.sequence);
-        self.refused.insert(place, waiting);
     }
 
     /// Sends from the queue as far as the window allows; true when anything was sent.
     fn send(&mut self, live: &Live, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut any = false;
         self.hold_back();
-        let reads_only = live.greeting_since().is_some();
-        while self.queue.front().is_some_and(|next| !(reads_only && next.request.call.kind.writes()))
+        while self.queue.front().is_some_and(|next| live.takes(next))
             && self.batches.len() < WINDOW_BATCHES
             && self.calls_in_flight < WINDOW_CALLS
             && self.bytes_in_flight < WINDOW_BYTES
         {
-            let batch = Batch::send(&mut self.queue, reads_only, self.dialect, live, cx, now);
+            let batch = Batch::send(&mut self.queue, self.dialect, live, cx, now);
             self.calls_in_flight += batch.calls();
             self.bytes_in_flight += batch.bytes;
             self.batches.push_back(batch);
@@ -391,7 +370,7 @@ impl Supervisor {
                 wrong_server = trouble.or(wrong_server);
                 let until = if pause { now + REFUSED_PAUSE } else { now };
                 self.refused_until = Some(self.refused_until.map_or(until, |earlier| earlier.min(until)));
-                self.keep_refused(waiting);
+                put_back(&mut self.refused, waiting);
             }
         }
         match wrong_server {

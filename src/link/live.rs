@@ -14,6 +14,7 @@ use tokio::time::timeout_at;
 
 use super::guard::{Guarded, Owed};
 use super::handshake::{Handshake, Identity};
+use super::pending::Waiting;
 use super::retry::Trouble;
 use super::source::settings_now;
 use super::stream::{Progress, dial};
@@ -58,8 +59,13 @@ impl Live {
         true
     }
 
-    /// Since when an answer to the greeting is awaited. As long as it is, the connection has no name by which it could be
+    /// Whether a call may be sent. As long as the greeting has no answer, the connection has no name by which it could be
     /// fenced off, so that nothing may be sent that must not come back.
+    pub fn takes(&self, waiting: &Waiting) -> bool {
+        self.greeting.is_none() || !waiting.request.call.kind.writes()
+    }
+
+    /// Since when an answer to the greeting is awaited.
     pub fn greeting_since(&self) -> Option<Instant> {
         self.greeting.as_ref().map(|_| self.since)
     }

@@ -29,8 +29,9 @@ mod stream;
 mod tls;
 
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Waker;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use crate::config::{Settings, Topology};
@@ -44,6 +45,15 @@ pub use source::{Asked, Source};
 pub trait Sink: Send + Sync {
     /// Takes a batch of finished calls. Called on the I/O thread; must not block.
     fn deliver(&self, batch: Vec<Finished>);
+}
+
+/// Takes what tests have no use for.
+#[cfg(test)]
+struct Nowhere;
+
+#[cfg(test)]
+impl Sink for Nowhere {
+    fn deliver(&self, _: Vec<Finished>) {}
 }
 
 /// A call on its way, with what is needed to hand its answer back. Dropping it unanswered answers it with an error.
@@ -192,6 +202,27 @@ impl Inbox {
     /// The state is a plain queue, valid at every step, so a panic elsewhere does not spoil it.
     fn lock(&self) -> MutexGuard<'_, InboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes out what has arrived, and notes whether the link has been closed.
+    fn take(&self, closed: &mut bool) -> Vec<Request> {
+        let mut state = self.lock();
+        *closed = state.closed;
+        mem::take(&mut state.requests)
+    }
+
+    /// Leaves word to be woken when something arrives; false when something has, which must be taken in first. `closed` is
+    /// what was noted last.
+    fn leave_word(&self, closed: bool, cx: &Context<'_>) -> bool {
+        let mut state = self.lock();
+        if !state.requests.is_empty() || state.closed != closed {
+            return false;
+        }
+        match &state.sleeper {
+            Some(sleeper) if sleeper.will_wake(cx.waker()) => {}
+            _ => state.sleeper = Some(cx.waker().clone()),
+        }
+        true
     }
 
     fn change(&self, change: impl FnOnce(&mut InboxState)) {

@@ -74,6 +74,12 @@ pub fn line_up(queue: &mut VecDeque<Waiting>, request: Request, sequence: u64, d
     queue.insert(place, Waiting { request, sequence, deadline, sent, refusal: None });
 }
 
+/// Puts a call back among those that wait, in the order in which the calls came.
+pub fn put_back(queue: &mut VecDeque<Waiting>, waiting: Waiting) {
+    let place = queue.partition_point(|other| other.sequence < waiting.sequence);
+    queue.insert(place, waiting);
+}
+
 /// Removes what is past its deadline from the front of a queue.
 pub fn expired(queue: &mut VecDeque<Waiting>, now: Instant) -> impl Iterator<Item = Waiting> + '_ {
     std::iter::from_fn(move || if queue.front()?.deadline <= now { queue.pop_front() } else { None })
@@ -81,18 +87,19 @@ pub fn expired(queue: &mut VecDeque<Waiting>, now: Instant) -> impl Iterator<Ite
 
 /// Hands finished calls to their sinks, one delivery for each run of calls that share one.
 pub fn deliver(finished: &mut Vec<Finished>) {
-    let mut run: Vec<Finished> = Vec::new();
-    for next in std::mem::take(finished) {
-        if let Some(last) = run.last()
-            && !Arc::ptr_eq(&last.request.sink, &next.request.sink)
-        {
-            let sink = last.request.sink.clone();
-            sink.deliver(std::mem::take(&mut run));
+    let all = std::mem::take(finished);
+    let Some(mut sink) = all.first().map(|first| first.request.sink.clone()) else { return };
+    // Nearly always: nothing has to be moved.
+    if all.iter().all(|one| Arc::ptr_eq(&one.request.sink, &sink)) {
+        return sink.deliver(all);
+    }
+    let mut run = Vec::new();
+    for next in all {
+        if !Arc::ptr_eq(&next.request.sink, &sink) {
+            let earlier = std::mem::replace(&mut sink, next.request.sink.clone());
+            earlier.deliver(std::mem::take(&mut run));
         }
         run.push(next);
     }
-    if let Some(last) = run.last() {
-        let sink = last.request.sink.clone();
-        sink.deliver(run);
-    }
+    sink.deliver(run);
 }

@@ -71,14 +71,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::link::{Finished, Request, Sink};
+    use crate::link::{Nowhere, Request};
     use crate::store::{Call, Kind};
-
-    struct Nowhere;
-
-    impl Sink for Nowhere {
-        fn deliver(&self, _: Vec<Finished>) {}
-    }
 
     #[test]
     fn what_came_later_for_the_same_execution_waits_until_the_earlier_is_over() {

@@ -158,14 +158,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::link::{Finished, Sink};
+    use crate::link::Nowhere;
     use crate::store::Call;
-
-    struct Nowhere;
-
-    impl Sink for Nowhere {
-        fn deliver(&self, _: Vec<Finished>) {}
-    }
 
     fn part(slot: u16, sequence: u64, deadline: Instant) -> Request {
         let mut part = Request::new(Call::empty(), 0, Arc::new(Nowhere));

@@ -15,7 +15,6 @@ mod trouble;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -24,7 +23,7 @@ use hyper::header::HeaderValue;
 
 use super::alarm::Alarm;
 use super::batch::{Refused, refuse};
-use super::pending::{Waiting, deliver, expired, line_up};
+use super::pending::{Waiting, deliver, expired, line_up, put_back};
 use super::retry::{Backoff, Trouble, Verdict, verdict};
 use super::{Finished, Inbox, Target};
 use crate::config::{Topology, Upstash};
@@ -109,7 +108,7 @@ impl Supervisor {
                     return Poll::Ready(());
                 }
                 let moment = self.next_moment(now);
-                if self.alarm.sleep_until(cx, moment) && self.leave_word(cx) {
+                if self.alarm.sleep_until(cx, moment) && self.inbox.leave_word(self.closed, cx) {
                     return Poll::Pending;
                 }
             }
@@ -119,25 +118,11 @@ impl Supervisor {
 
     /// Moves what has arrived into the queue.
     fn take_in(&mut self, now: Instant) {
-        let mut inbox = self.inbox.lock();
-        self.closed = inbox.closed;
-        let requests = mem::take(&mut inbox.requests);
-        drop(inbox);
         let deadline = now + self.target.command_timeout;
-        for request in requests {
+        for request in self.inbox.take(&mut self.closed) {
             line_up(&mut self.queue, request, self.next_sequence, deadline);
             self.next_sequence += 1;
         }
-    }
-
-    /// Leaves word to be woken when something arrives; false when something has.
-    fn leave_word(&self, cx: &Context<'_>) -> bool {
-        let mut inbox = self.inbox.lock();
-        if !inbox.requests.is_empty() || inbox.closed != self.closed {
-            return false;
-        }
-        inbox.sleeper = Some(cx.waker().clone());
-        true
     }
 
     /// When there is something to do again, if nothing is heard before.
@@ -340,10 +325,4 @@ impl Supervisor {
             self.written_at = Some(now);
         }
     }
-}
-
-/// Puts a call back among those that wait, in the order in which the calls came.
-fn put_back(queue: &mut VecDeque<Waiting>, waiting: Waiting) {
-    let place = queue.partition_point(|other| other.sequence < waiting.sequence);
-    queue.insert(place, waiting);
 }
