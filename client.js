@@ -50,14 +50,13 @@ function openClientStore(client, settings, clock) {
     const wrong = wrongId("executionId", executionId) ?? (method.hasTask ? wrongId("taskId", taskId) : undefined);
     if (wrong !== undefined) return Promise.reject(wrong);
     if (closing !== undefined) return refuse(method, executionId, taskId, "ERR_REDIS_CLOSED", "the store is closed");
-    if (inFlight.size >= maxPending) {
-      const reason = `${maxPending} calls are in flight already (maxPending); await some of them first`;
-      return refuse(method, executionId, taskId, "ERR_REDIS_OVERLOADED", reason);
-    }
+    const size = executionId.length + (method.hasTask ? taskId.length : 0) + (json?.length ?? 0);
+    const full = inFlight.refusal(size, maxPending);
+    if (full !== undefined) return refuse(method, executionId, taskId, "ERR_REDIS_OVERLOADED", full);
     if (typeof json === "object") {
       return refuse(method, executionId, taskId, "ERR_REDIS_SERIALIZE", json.reason, json.cause);
     }
-    const call = new CallOfDialect(store, method, executionId, taskId);
+    const call = new CallOfDialect(store, method, size, executionId, taskId);
     method.send(call, dialect, json);
     call.flush();
     return call.promise;

@@ -149,9 +149,9 @@ export interface RedisStoreOptions {
    */
   connectTimeout?: number | undefined;
   /**
-   * Calls that may be in flight in this store at once; more are refused at once with `ERR_REDIS_OVERLOADED`. On a native
-   * connection, so are calls whose ids and results would come to more than 256 MiB together with those in flight; one alone
-   * is never too large.
+   * Calls that may be in flight in this store at once; more are refused at once with `ERR_REDIS_OVERLOADED`. So are calls
+   * whose ids and results would come to more than 256 MiB together with those in flight (with `connection: "client"`: 2^28
+   * characters); one alone is never too large.
    *
    * @default 100000
    */

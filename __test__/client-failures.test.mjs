@@ -170,6 +170,20 @@ describe("a client that does not answer", () => {
     for (const { resolve } of asked) resolve(null);
   });
 
+  it("has no more in flight than 2^28 characters, unless one call alone has more", async () => {
+    const { client, asked } = createSlowClient();
+    const store = open(client);
+    const large = store.commitExecutionTaskResult("run", "large", "x".repeat(2 ** 28));
+    const error = await rejection(store.commitExecutionTaskResult("run", "small", 1));
+    expect(error).toMatchObject({ code: "ERR_REDIS_OVERLOADED", executionId: "run", taskId: "small" });
+    expect(error.message).toContain("256 MiB");
+    for (const { resolve } of asked) resolve(1);
+    await large;
+    const taken = store.commitExecutionTaskResult("run", "small", 1);
+    for (const { resolve } of asked) resolve(1);
+    await taken;
+  });
+
   it("is closed at the latest by the deadline", async () => {
     const { client } = createSlowClient();
     const store = open(client, { commandTimeout: 20 });

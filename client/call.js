@@ -15,12 +15,14 @@ class Call {
   /**
    * @param {object} store what all calls of a store share: `client`, `dialect`, `inFlight`, `settings`, `keyOf`, `expiry`
    * @param {object} method its row in the table of methods
+   * @param {number} size characters of its ids and its result
    * @param {string} executionId the execution the call is about
    * @param {string} [taskId] the task the call is about
    */
-  constructor(store, method, executionId, taskId) {
+  constructor(store, method, size, executionId, taskId) {
     this.store = store;
     this.method = method;
+    this.size = size;
     this.executionId = executionId;
     this.taskId = taskId;
     this.key = store.keyOf(executionId, method.suffix);

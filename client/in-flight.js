@@ -4,6 +4,9 @@
 /** The longest delay setTimeout takes; a longer one would fire at once. */
 const LONGEST_DELAY = 2 ** 31 - 1;
 
+/** Characters of ids and results that the calls of a store may have in flight; one call alone may have more. */
+const MOST_CHARACTERS = 2 ** 28;
+
 /** Calls ended per turn of the event loop, so that a hundred thousand deadlines do not stall it. */
 const EXPIRED_PER_TURN = 500;
 
@@ -17,11 +20,27 @@ class InFlight {
     this.timeout = timeout;
     this.clock = clock;
     this.size = 0;
+    this.characters = 0;
     this.oldest = undefined;
     this.newest = undefined;
     this.timer = undefined;
     this.onIdle = undefined;
     this.expire = () => this.endOverdue();
+  }
+
+  /**
+   * Why there is no room for another call, or `undefined`.
+   *
+   * @param {number} characters of its ids and its result
+   * @param {number} maxPending calls that there is room for
+   */
+  refusal(characters, maxPending) {
+    if (this.size >= maxPending) {
+      return `${maxPending} calls are in flight already (maxPending); await some of them first`;
+    }
+    if (this.size === 0 || this.characters + characters <= MOST_CHARACTERS) return undefined;
+    const [present, most] = [this.characters, MOST_CHARACTERS].map((count) => Math.floor(count / 2 ** 20));
+    return `${present} MiB of ids and results are in flight already, and ${most} MiB are the limit; await some of them first`;
   }
 
   /** Starts the clock of a call. Calls carry their own links, so that leaving the queue costs no search. */
@@ -32,6 +51,7 @@ class InFlight {
     else this.newest.newer = call;
     this.newest = call;
     this.size += 1;
+    this.characters += call.size;
     if (this.timer === undefined) this.arm(this.timeout);
   }
 
@@ -44,6 +64,7 @@ class InFlight {
     call.older = undefined;
     call.newer = undefined;
     this.size -= 1;
+    this.characters -= call.size;
     if (this.size === 0 && this.onIdle !== undefined) this.onIdle();
   }
 

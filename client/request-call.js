@@ -5,8 +5,8 @@ const { Call } = require("./call.js");
 
 /** A call that gathers its commands first and sends them together. */
 class RequestCall extends Call {
-  constructor(store, method, executionId, taskId) {
-    super(store, method, executionId, taskId);
+  constructor(store, method, size, executionId, taskId) {
+    super(store, method, size, executionId, taskId);
     this.commands = [];
     this.keys = [];
   }

@@ -20,6 +20,9 @@ const RELEASES = ["18", "20", "22", "24"];
 /** Deadline of one test, in milliseconds. */
 const TEST_DEADLINE = 900_000;
 
+/** Seconds that the fuzzers look for new input, all of them together. */
+const FUZZ_SECONDS = 120;
+
 /** What is checked test by test elsewhere: a line of the table each, with the tests that belong to it. */
 const ELSEWHERE = [
   {
@@ -43,7 +46,13 @@ const ELSEWHERE = [
     promise: "waited out within the deadline, then named",
   },
   {
-    scenario: "NOAUTH, WRONGPASS, NOPERM, WRONGTYPE, OOM, MISCONF",
+    scenario: "an answer that is none: a server that hangs up on what is too large for it (client-query-buffer-limit)",
+    file: "refusals.test.mjs",
+    suites: ["a refusal without a word"],
+    promise: "its own call fails at its deadline and says so, all others succeed",
+  },
+  {
+    scenario: "NOAUTH, WRONGPASS, NOPERM, WRONGTYPE, OOM, MISCONF, longer than proto-max-bulk-len",
     file: "refusals.test.mjs",
     suites: ["credentials", "an ACL user", "a refusal that does not pass"],
     promise: "reported at once, with the server's code",
@@ -62,12 +71,16 @@ async function main() {
   const runtimes = await installRuntimes();
   const dir = mkdtempSync(join(tmpdir(), "idioteque-faults-"));
   try {
-    const [rows, results] = [join(dir, "rows.jsonl"), join(dir, "results.json")];
+    const [rows, results, fuzzed] = ["rows.jsonl", "results.json", "fuzzed.json"].map((name) => join(dir, name));
     writeFileSync(rows, "");
     const started = Date.now();
-    const code = await vitest(results, { FAULTS_REPORT: rows, FAULTS_RUNTIMES: JSON.stringify(runtimes) });
+    const suite = await vitest(results, { FAULTS_REPORT: rows, FAULTS_RUNTIMES: JSON.stringify(runtimes) });
+    // Files that were asked for by name are all that is run.
+    const whole = positionals.length === 0;
+    const hostile = whole ? await start(["scripts/test-fuzz.mjs", `--seconds=${FUZZ_SECONDS}`, `--json=${fuzzed}`]) : 0;
+    const code = suite || hostile;
     const minutes = Math.round((Date.now() - started) / 60_000);
-    const table = page(readRows(rows), readResults(results), redis, minutes);
+    const table = page([...readRows(rows), ...readResults(results), ...readFuzzed(fuzzed)], redis, minutes);
     terminal.line(`\n${table}\n`);
     const result = join(ROOT, "target", "reliability.md");
     mkdirSync(join(ROOT, "target"), { recursive: true });
@@ -91,11 +104,12 @@ function vitest(results, env) {
     "--reporter=json",
     ...(positionals.length ? positionals : all),
   ];
-  const child = spawn(process.execPath, [join(ROOT, "node_modules", "vitest", "vitest.mjs"), ...args], {
-    cwd: ROOT,
-    env: { ...process.env, ...env },
-    stdio: "inherit",
-  });
+  return start([join("node_modules", "vitest", "vitest.mjs"), ...args], env);
+}
+
+/** Runs a program of this repository to its end, its output with ours, and resolves with its exit status. */
+function start(words, env = {}) {
+  const child = spawn(process.execPath, words, { cwd: ROOT, env: { ...process.env, ...env }, stdio: "inherit" });
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code) => resolve(code ?? 1));
@@ -141,7 +155,22 @@ function readResults(path) {
   });
 }
 
-function page(rows, others, redis, minutes) {
+/** The line for the fuzzers, if they were run. */
+function readFuzzed(path) {
+  if (!existsSync(path)) return [];
+  const { seconds, results } = JSON.parse(readFileSync(path, "utf8"));
+  const total = (key) => results.reduce((sum, result) => sum + (result[key] ?? 0), 0);
+  return [
+    {
+      scenario: `hostile input from fuzzers, under AddressSanitizer: ${results.map(({ target }) => target).join(", ")}`,
+      done: `${total("replayed")} inputs of the corpora, ${total("tried")} new ones in ${seconds} s`,
+      found: `${results.filter(({ passed }) => !passed).length} of ${results.length} targets failed`,
+      promise: "0",
+    },
+  ];
+}
+
+function page(rows, redis, minutes) {
   const server = spawnSync(redis, ["--version"], { encoding: "utf8" }).stdout.match(/v=(\S+)/)?.[1] ?? "unknown";
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   const cells = ({ scenario, done, found, promise }) =>
@@ -152,7 +181,7 @@ function page(rows, others, redis, minutes) {
     "",
     "| what happened | how often | what was found | what is promised |",
     "| --- | --- | --- | --- |",
-    ...[...rows, ...others].map(cells),
+    ...rows.map(cells),
   ].join("\n");
 }
 

@@ -1,10 +1,10 @@
 /**
- * `npm run test:fuzz [-- --seconds 60] [target …]`: replays the corpora in `fuzz/corpus` under AddressSanitizer, then lets
- * each fuzz target look for new input, all of them together for about so many seconds. What fails is kept in
- * `fuzz/artifacts`, and how to run it again is printed by cargo-fuzz.
+ * `npm run test:fuzz [-- --seconds 60] [--json FILE] [target …]`: replays the corpora in `fuzz/corpus` under
+ * AddressSanitizer, then lets each fuzz target look for new input, all of them together for about so many seconds. What fails
+ * is kept in `fuzz/artifacts`, and how to run it again is printed by cargo-fuzz. With `--json`, what was run goes into a file.
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -14,7 +14,7 @@ import { createTerminal } from "./terminal.mjs";
 const terminal = createTerminal();
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seconds: { type: "string", default: "60" } },
+  options: { seconds: { type: "string", default: "60" }, json: { type: "string" } },
 });
 
 const CORPORA = join(ROOT, "fuzz", "corpus");
@@ -37,8 +37,10 @@ function ensureCargoFuzz() {
   }
 }
 
+/** Replays a target's corpus and looks for more: how many inputs that were, or that one failed. */
 function fuzz(target) {
   const corpus = join(CORPORA, target);
+  const counts = [];
   // What it finds interesting stays out of the checkout.
   const found = mkdtempSync(join(tmpdir(), "idioteque-fuzz-"));
   try {
@@ -50,12 +52,14 @@ function fuzz(target) {
       if (status !== 0) {
         terminal.line(stdout + stderr);
         terminal.line(`  ${terminal.red("✗")} ${target}`);
-        return false;
+        return { target, passed: false };
       }
-      const runs = /number_of_executed_units:\s*(\d+)/.exec(stderr)?.[1];
-      terminal.line(`  ${terminal.green("✓")} ${target}: ${what}, ${runs} runs`);
+      const inputs = Number(/number_of_executed_units:\s*(\d+)/.exec(stderr)?.[1]);
+      counts.push(inputs);
+      terminal.line(`  ${terminal.green("✓")} ${target}: ${what}, ${inputs} runs`);
     }
-    return true;
+    const [replayed, tried] = counts;
+    return { target, passed: true, replayed, tried };
   } finally {
     rmSync(found, { recursive: true, force: true });
   }
@@ -64,6 +68,8 @@ function fuzz(target) {
 ensureCargoFuzz();
 terminal.line("  … building the targets with AddressSanitizer");
 if (run(["fuzz", "build"], { stdio: ["ignore", "inherit", "inherit"] }).status !== 0) process.exit(1);
-const passed = targets.filter(fuzz).length;
+const results = targets.map(fuzz);
+if (flags.json) writeFileSync(flags.json, JSON.stringify({ seconds: secondsEach * targets.length, results }));
+const passed = results.filter((result) => result.passed).length;
 terminal.line(`${passed} passed, ${targets.length - passed} failed`);
 process.exitCode = passed === targets.length ? 0 : 1;

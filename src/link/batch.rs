@@ -12,7 +12,7 @@ use tokio::task::coop::unconstrained;
 use super::live::Live;
 use super::pending::Waiting;
 use super::redo::Redo;
-use super::retry::{Trouble, Verdict, refused, too_large, verdict};
+use super::retry::{Trouble, Verdict, refused, verdict};
 use super::{Again, Finished};
 use crate::store::Ahead;
 use crate::store::call::{Dialect, Kind};
@@ -169,22 +169,30 @@ impl Batch {
         refused
     }
 
-    /// Takes out the call whose reply has this number and was too large to be read; a call that only carried the read that
+    /// Takes out the call whose reply has this number and ended the connection; a call that only carried the read that
     /// brought it stays, and carries nothing any more.
-    pub fn take_too_large(&mut self, number: u64) -> Option<Finished> {
-        let mut end = self.first_reply;
-        let slot = self.slots.iter_mut().find(|slot| {
-            end += slot.replies as u64;
-            (self.first_reply..end).contains(&number)
-        })?;
+    pub fn take_culprit(&mut self, number: u64, end: impl FnOnce(Waiting) -> Finished) -> Option<Finished> {
+        let slot = self.slot_of(number)?;
         let mut waiting = slot.waiting.take()?;
         if waiting.request.call.ahead == Ahead::Nothing {
-            let error = too_large(&waiting.request.call);
-            return Some(waiting.give_up(error));
+            return Some(end(waiting));
         }
         waiting.request.call.ahead = Ahead::Nothing;
         slot.waiting = Some(waiting);
         None
+    }
+
+    /// The call that this reply is for.
+    pub fn waiting_for(&mut self, number: u64) -> Option<&mut Waiting> {
+        self.slot_of(number)?.waiting.as_mut()
+    }
+
+    fn slot_of(&mut self, number: u64) -> Option<&mut Slot> {
+        let mut next = self.first_reply;
+        self.slots.iter_mut().find(|slot| {
+            next += slot.replies as u64;
+            (self.first_reply..next).contains(&number)
+        })
     }
 
     /// The calls that have no answer, oldest first.

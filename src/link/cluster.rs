@@ -16,7 +16,7 @@ use super::entry::{Entry, Returns};
 use super::nodes::Nodes;
 use super::order::Order;
 use super::pending::{Waiting, deliver};
-use super::retry::{Backoff, Trouble};
+use super::retry::{Backoff, Trouble, suspect_pause};
 use super::slot_table::SlotTable;
 use super::slots::{Range, fetch, read_redirect, slot_of, tag_of};
 use super::{Again, Finished, Inbox, Request, Route, Target};
@@ -180,7 +180,7 @@ impl Router {
         let Entry { sequence, deadline, begun, .. } = self.calls[index];
         let mut request = Request::new(call, (index << 2 | which) as u32, self.returns.clone());
         let sent = begun;
-        request.route = Some(Route { sequence, deadline, slot, node: 0, asking: None, sent, moves: 0 });
+        request.route = Some(Route { sequence, deadline, slot, node: 0, asking: None, sent, moves: 0, losses: 0 });
         request
     }
 
@@ -258,7 +258,7 @@ impl Router {
                 }
                 Some(Again::Later | Again::Lost) => {
                     self.map_wanted = true;
-                    not_before = now + PAUSE;
+                    not_before = now + suspect_pause(route.losses).unwrap_or(PAUSE);
                 }
             }
             if let Err(error) = outcome {
@@ -315,8 +315,8 @@ impl Router {
     fn give_up(&mut self, over: impl Fn(Instant) -> bool, trouble: &Trouble, now: Instant) {
         for (request, route) in self.slots.take_out(over) {
             self.nodes.came_back(&route);
-            let Route { sequence, deadline, sent, .. } = route;
-            let waiting = Waiting { request, sequence, deadline, sent, refusal: None };
+            let Route { sequence, deadline, sent, losses, .. } = route;
+            let waiting = Waiting { request, sequence, deadline, sent, refusal: None, losses };
             let mut finished = match trouble {
                 Trouble::Refused(error) => waiting.give_up(error.clone()),
                 Trouble::Passing(_) => waiting.expire(self.target.command_timeout, Some(trouble)),

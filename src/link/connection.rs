@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use super::alarm::Alarm;
 use super::attempts::Attempts;
 use super::batch::{Batch, Refused};
+use super::guard::Owed;
 use super::handshake::Identity;
 use super::live::{Live, connect};
 use super::pending::{Waiting, deliver, expired, line_up, put_back};
 use super::redo::Redo;
-use super::retry::{Backoff, Trouble};
+use super::retry::{self, Backoff, Trouble};
 use super::source::{client_ended, primary_moved};
 use super::{Again, Finished, Inbox, Target};
 use crate::config::{Address, Topology};
@@ -210,6 +211,9 @@ impl Supervisor {
     /// Uses a connection for as long as it is good.
     async fn serve(&mut self, mut live: Live) -> End {
         let (mut seen, mut heard_at) = (live.progress.count(), Instant::now());
+        if !self.target.is_node {
+            self.set_suspects_aside(heard_at);
+        }
         let mut peer_closed = false;
         let mut ended = pin!(client_ended(self.target.source.clone()));
         let mut moved = pin!(primary_moved(self.target.settings.clone()));
@@ -271,13 +275,44 @@ impl Supervisor {
             let surplus = self.abandoned.len().saturating_sub(MOST_ABANDONED);
             self.abandoned.drain(..surplus);
         }
-        if let Some(number) = live.owed.too_large() {
-            self.finished.extend(self.batches.iter_mut().find_map(|batch| batch.take_too_large(number)));
-        }
+        self.accuse(&live.owed);
         // Dropping the driver closes the socket, and with it whatever the kernel has not sent.
         drop(live);
         self.requeue();
         end
+    }
+
+    /// Looks for what may have ended the connection, and would do so again and again and let no other call through: the call
+    /// that the server said no to or answered with too much is over, and one that it said nothing to is noted.
+    fn accuse(&mut self, owed: &Owed) {
+        let mut batches = self.batches.iter_mut();
+        let culprit = if let Some(number) = owed.too_large() {
+            batches.find_map(|batch| batch.take_culprit(number, retry::too_large))
+        } else if let Some((number, error)) =
+            owed.last_word().and_then(|(at, word)| Some((at, retry::last_word(word)?)))
+        {
+            batches.find_map(|batch| batch.take_culprit(number, |waiting| waiting.finish(Err(error.clone()))))
+        } else {
+            if let Some(waiting) = batches.find_map(|batch| batch.waiting_for(owed.next())) {
+                waiting.losses += 1;
+            }
+            None
+        };
+        self.finished.extend(culprit);
+    }
+
+    /// Lets other executions go first on a new connection if the last ones may have ended because of a call.
+    fn set_suspects_aside(&mut self, now: Instant) {
+        let (suspects, others): (VecDeque<_>, _) =
+            self.queue.drain(..).partition(|waiting| retry::suspect_pause(waiting.losses).is_some());
+        self.queue = others;
+        for mut waiting in suspects {
+            let until = retry::suspect_pause(waiting.losses).map(|pause| now + pause);
+            self.refused_until = self.refused_until.max(until);
+            let error = retry::ends_connections(waiting.losses, waiting.request.call.size());
+            waiting.refusal = Some(Box::new(error));
+            put_back(&mut self.refused, waiting);
+        }
     }
 
     /// Moves what has arrived into the queue.

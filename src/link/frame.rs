@@ -11,6 +11,8 @@ const MOST_VALUES: u64 = 16 * 1024 * 1024;
 const MOST_DEPTH: usize = 16;
 /// Bytes of a line, which is a status or an error.
 const MOST_LINE: u64 = 64 * 1024;
+/// Bytes of an error that are kept in case it is the last thing a server says.
+const MOST_KEPT: usize = 256;
 
 /// Why a server is not listened to any longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +67,15 @@ pub struct Frames {
     values: u64,
     asked: u64,
     answered: u64,
+    /// The latest reply, as far as it has come, if it is an error.
+    refusal: Vec<u8>,
 }
 
 impl Frames {
     /// The beginning of a stream.
     pub fn new() -> Self {
-        Self { part: Part::Type, open: Vec::new(), bytes: 0, values: 0, asked: 0, answered: 0 }
+        let (open, refusal) = (Vec::new(), Vec::new());
+        Self { part: Part::Type, open, bytes: 0, values: 0, asked: 0, answered: 0, refusal }
     }
 
     /// Takes note that more replies are going to come, and returns the number of the first of them.
@@ -83,6 +88,12 @@ impl Frames {
     /// The number of replies that have come as a whole, which is also the number of the one that is coming.
     pub fn answered(&self) -> u64 {
         self.answered
+    }
+
+    /// The number of the latest reply and what it says, if it is an error, so far nothing has followed it, and it is complete.
+    pub fn last_word(&self) -> Option<(u64, &[u8])> {
+        let refusal = self.refusal.strip_prefix(b"-")?;
+        Some((self.answered.checked_sub(1).filter(|_| self.between())?, refusal.trim_ascii_end()))
     }
 
     /// Reads on.
@@ -108,6 +119,10 @@ impl Frames {
                     let line_feed = bytes.iter().position(|&byte| byte == b'\n');
                     let used = line_feed.map_or(bytes.len(), |at| at + 1);
                     *length += used as u64;
+                    if !self.refusal.is_empty() {
+                        let room = MOST_KEPT.saturating_sub(self.refusal.len());
+                        self.refusal.extend_from_slice(&bytes[..used.min(room)]);
+                    }
                     let before = used.checked_sub(2).map_or(*returned, |at| bytes[at] == b'\r');
                     *returned = bytes[used - 1] == b'\r';
                     match (line_feed, *length > MOST_LINE) {
@@ -142,6 +157,10 @@ impl Frames {
     fn begin(&mut self, kind: u8) -> Result<(), Wrong> {
         if self.open.is_empty() && self.answered == self.asked {
             return Err(Wrong::Unasked);
+        }
+        if self.open.is_empty() {
+            self.refusal.clear();
+            self.refusal.extend((kind == b'-').then_some(kind));
         }
         self.values += 1;
         if self.values > MOST_VALUES {

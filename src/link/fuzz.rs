@@ -32,6 +32,7 @@ pub fn frames(data: &[u8]) {
     }
     assert_eq!(outcome.err(), refused);
     assert_eq!(pieces.answered(), single.answered());
+    assert_eq!(pieces.last_word(), single.last_word());
 }
 
 /// Whether the parser wants more. What is no reply at all it may refuse at any byte.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frame::{Frames, Wrong};
+use crate::store::reply::Refusal;
 
 /// A stream whose incoming side is checked.
 pub struct Guarded<S> {
@@ -35,10 +36,23 @@ impl Owed {
         self.lock().frames.ask(commands)
     }
 
+    /// The number of the next reply to come, or of the one that is coming.
+    pub fn next(&self) -> u64 {
+        self.lock().frames.answered()
+    }
+
     /// The number of the reply that was too large, if that is what ended the connection.
     pub fn too_large(&self) -> Option<u64> {
         let state = self.lock();
         (state.wrong == Some(Wrong::TooLarge)).then(|| state.frames.answered())
+    }
+
+    /// What the latest reply refused and its number, if it did. A server that does not understand what it is sent, or
+    /// takes it for too long, says so and hangs up.
+    pub fn last_word(&self) -> Option<(u64, Refusal)> {
+        let state = self.lock();
+        let (number, words) = state.frames.last_word()?;
+        Some((number, Refusal::of(&String::from_utf8_lossy(words))))
     }
 }
 
@@ -67,9 +81,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
+impl<S> Guarded<S> {
+    /// Keeps a failed write from the driver, which would hang up without reading what the other side said when it stopped
+    /// listening. Reading that comes to the same end.
+    fn wait_for_end<T>(result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match result {
+            Poll::Ready(Err(_)) => Poll::Pending,
+            other => other,
+        }
+    }
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        Self::wait_for_end(Pin::new(&mut self.stream).poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -77,7 +102,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         cx: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+        Self::wait_for_end(Pin::new(&mut self.stream).poll_write_vectored(cx, bytes))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -85,7 +110,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Self::wait_for_end(Pin::new(&mut self.stream).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -85,6 +85,8 @@ struct Route {
     sent: bool,
     /// How often it was sent on.
     moves: u32,
+    /// How many connections ended while its answer was the next to come.
+    losses: u32,
 }
 
 /// Why a part of a call comes back from a server undone, to be sent again, perhaps to another one.

@@ -22,6 +22,8 @@ pub struct Waiting {
     pub sent: bool,
     /// What the server said when it last refused it for now.
     pub refusal: Option<Box<StoreError>>,
+    /// How many connections ended while its answer was the next to come.
+    pub losses: u32,
 }
 
 impl Waiting {
@@ -34,7 +36,7 @@ impl Waiting {
     pub fn hand_back(mut self, again: Again, error: StoreError) -> Finished {
         // What was refused was not applied.
         if let (Again::Lost, Some(route)) = (&again, &mut self.request.route) {
-            route.sent = self.sent;
+            (route.sent, route.losses) = (self.sent, self.losses);
         }
         Finished { again: Some(again), ..self.finish(Err(error)) }
     }
@@ -65,13 +67,13 @@ impl Waiting {
 
 /// Adds a request to a queue. Part of a call to a cluster has a place and a deadline of its own, those of its call.
 pub fn line_up(queue: &mut VecDeque<Waiting>, request: Request, sequence: u64, deadline: Instant) {
-    let own = request.route.as_ref().map(|route| (route.sequence, route.deadline, route.sent));
-    let (sequence, deadline, sent) = own.unwrap_or((sequence, deadline, false));
+    let own = request.route.as_ref().map(|route| (route.sequence, route.deadline, route.sent, route.losses));
+    let (sequence, deadline, sent, losses) = own.unwrap_or((sequence, deadline, false, 0));
     let place = match queue.back() {
         Some(last) if last.sequence > sequence => queue.partition_point(|other| other.sequence <= sequence),
         _ => queue.len(),
     };
-    queue.insert(place, Waiting { request, sequence, deadline, sent, refusal: None });
+    queue.insert(place, Waiting { request, sequence, deadline, sent, refusal: None, losses });
 }
 
 /// Puts a call back among those that wait, in the order in which the calls came.

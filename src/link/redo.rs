@@ -81,7 +81,7 @@ mod tests {
             let call = Call::new(Kind::IsExecutionInProgress, Arc::default(), id.into(), id.len(), id.len());
             let request = Request::new(call, 0, Arc::new(Nowhere));
             let deadline = now + Duration::from_secs(sequence);
-            Waiting { request, sequence, deadline, sent: true, refusal: None }
+            Waiting { request, sequence, deadline, sent: true, refusal: None, losses: 0 }
         };
         let mut redo = Redo::default();
         let (first, second, other) = (waiting(3, "a"), waiting(4, "a"), waiting(5, "b"));

@@ -5,10 +5,18 @@ use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::time::Duration;
 
+use super::Finished;
+use super::pending::Waiting;
 use crate::config::Address;
 use crate::error::{Code, StoreError};
-use crate::store::Call;
 use crate::store::reply::Refusal;
+
+/// How the server's parser begins its complaints (`networking.c`). Then the connection ends.
+const PARSER: &str = "Protocol error: ";
+/// How many connections have to end when a call's answer is due, before it may be the cause.
+const SUSPICIOUS_LOSSES: u32 = 2;
+/// The first pause of such a call; it doubles to 1.6 s, by when a connection counts as a good one.
+const SUSPECT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What to do about a server's refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +42,7 @@ pub fn verdict(refusal: &Refusal) -> Verdict {
 
 /// The error for a refusal that is reported, with what to do next where that is known.
 pub fn refused(refusal: Refusal) -> StoreError {
+    let refusal = in_other_words(refusal);
     let advice = match refusal.code.as_str() {
         "NOAUTH" => ": the server wants a password and none was given",
         "WRONGPASS" => ": check username and password",
@@ -49,14 +58,54 @@ pub fn refused(refusal: Refusal) -> StoreError {
     StoreError { reply: Some(refusal.code), ..StoreError::new(Code::Reply, message) }
 }
 
-/// The error for a call that was answered with more than a program can use.
-pub fn too_large(call: &Call) -> StoreError {
+/// The error for a call that a server refused with its last word before it hung up. `None` when that is worth another try, or
+/// does not say what is wrong with the call.
+pub fn last_word(refusal: Refusal) -> Option<StoreError> {
+    let refusal = in_other_words(refusal);
+    // What aborted a transaction was said before, and will be again.
+    let tells = refusal.code != "EXECABORT" && !refusal.detail.starts_with(PARSER);
+    (tells && verdict(&refusal) == Verdict::Report).then(|| refused(refusal))
+}
+
+/// What the server's parser complains about, as the server would say it elsewhere.
+fn in_other_words(refusal: Refusal) -> Refusal {
+    match refusal.detail.strip_prefix(PARSER) {
+        // Until it has the password, it does not even read what is long.
+        Some(complaint) if complaint.starts_with("unauthenticated") => {
+            Refusal { code: "NOAUTH".into(), detail: "Authentication required".into() }
+        }
+        Some("invalid bulk length") => {
+            let detail = "an id or a result is longer than the server takes (its proto-max-bulk-len)";
+            Refusal { detail: detail.into(), ..refusal }
+        }
+        _ => refusal,
+    }
+}
+
+/// The error for a call that connections keep ending with.
+pub fn ends_connections(losses: u32, bytes: usize) -> StoreError {
+    let message = format!(
+        "the connection was lost {losses} times when the answer to this call of {bytes} bytes was the next to come: is it \
+         more than the server, or a proxy before it, takes?"
+    );
+    StoreError::new(Code::Connection, message)
+}
+
+/// How long a call is kept from the next connection because it may be what ends them: the others have to get through.
+pub fn suspect_pause(losses: u32) -> Option<Duration> {
+    let doublings = losses.checked_sub(SUSPICIOUS_LOSSES)?;
+    Some(SUSPECT_PAUSE.saturating_mul(1 << doublings.min(4)))
+}
+
+/// Ends a call that was answered with more than a program can use.
+pub fn too_large(waiting: Waiting) -> Finished {
+    let call = &waiting.request.call;
     let key = call.key(call.kind.role()).to_bytes();
     let message = format!(
         "the answer about \"{}\" is larger than 512 MB or 16 million values, which is more than can be read at once.",
         String::from_utf8_lossy(&key)
     );
-    StoreError::new(Code::Reply, message)
+    waiting.give_up(StoreError::new(Code::Reply, message))
 }
 
 /// Why there is no connection.

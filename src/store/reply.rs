@@ -50,6 +50,14 @@ impl Refusal {
             _ => Self { code: code.into(), detail: detail.into() },
         }
     }
+
+    /// A server's words as code and detail. Without a code in front, they are a general error's.
+    pub fn of(words: &str) -> Self {
+        let (code, detail) = words.split_once(' ').unwrap_or((words, ""));
+        let is_code = code.len() > 2 && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        let (code, detail) = if is_code { (code, detail) } else { ("ERR", words) };
+        Self { code: code.to_owned(), detail: detail.to_owned() }
+    }
 }
 
 /// What a call brought: its answer, and what the reads it carried tell.
@@ -196,6 +204,15 @@ fn is_json(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_told_from_codes() {
+        for (words, code, detail) in
+            [("ERR max size", "ERR", "max size"), ("Unauthorized", "ERR", "Unauthorized"), ("A b", "ERR", "A b")]
+        {
+            assert_eq!(Refusal::of(words), Refusal { code: code.into(), detail: detail.into() });
+        }
+    }
 
     fn read(kind: Kind, mut replies: Vec<Value>) -> Result<Answer, Refusal> {
         let call = Call::new(kind, Default::default(), b"run".to_vec(), 3, 3);

@@ -1,6 +1,6 @@
 //! What is let through and what is not, whichever way the bytes are cut.
 
-use super::{Frames, MOST_BYTES, MOST_DEPTH, MOST_VALUES, Wrong};
+use super::{Frames, MOST_BYTES, MOST_DEPTH, MOST_KEPT, MOST_VALUES, Wrong};
 
 fn asked(replies: usize) -> Frames {
     let mut frames = Frames::new();
@@ -19,6 +19,27 @@ fn replies_are_counted_however_they_are_cut() {
         assert_eq!((frames.answered(), frames.between()), (11, true), "in pieces of {size}");
         assert_eq!(frames.read(b"+"), Err(Wrong::Unasked));
     }
+}
+
+#[test]
+fn the_last_word_is_an_error_that_nothing_has_followed() {
+    let word = |text: &str| {
+        let mut frames = asked(3);
+        frames.read(text.as_bytes()).unwrap();
+        frames.last_word().map(|(number, words)| (number, String::from_utf8_lossy(words).into_owned()))
+    };
+    assert_eq!(word(""), None);
+    assert_eq!(word("-ERR a\r\n"), Some((0, "ERR a".into())));
+    assert_eq!(word("+OK\r\n-ERR b\r\n"), Some((1, "ERR b".into())));
+    assert_eq!(word(&format!("-{}\r\n", "x".repeat(1000))).unwrap().1.len(), MOST_KEPT - 1);
+    for followed in
+        ["-ERR a\r\n+", "-ERR a\r\n:1\r\n", "-ERR a\r", "-ERR a\r\n*1\r\n", "*1\r\n-ERR a\r\n", "+ERR a\r\n"]
+    {
+        assert_eq!(word(followed), None, "{followed:?}");
+    }
+    let mut cut = asked(1);
+    "-ERR a\r\n".bytes().for_each(|byte| cut.read(&[byte]).unwrap());
+    assert_eq!(cut.last_word(), Some((0, &b"ERR a"[..])));
 }
 
 #[test]

@@ -49,14 +49,6 @@ pub fn read_refusal(body: &[u8]) -> Option<String> {
     }
 }
 
-/// A server's words as code and detail. Without a code in front, they are a general error's.
-pub fn refusal(error: &str) -> Refusal {
-    let (code, detail) = error.split_once(' ').unwrap_or((error, ""));
-    let is_code = code.len() > 2 && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-    let (code, detail) = if is_code { (code, detail) } else { ("ERR", error) };
-    Refusal { code: code.to_owned(), detail: detail.to_owned() }
-}
-
 /// The replies to one call: the answers to a transaction are one reply, as `EXEC` brings them.
 pub fn gather(pieces: &[Piece], replies: &mut impl Iterator<Item = Value>) -> Vec<Value> {
     let gathered = pieces.iter().filter_map(|piece| match piece {
@@ -68,7 +60,7 @@ pub fn gather(pieces: &[Piece], replies: &mut impl Iterator<Item = Value>) -> Ve
 
 /// An error as the redis crate has it, which can only be made by its parser.
 fn server_error(error: &str) -> Value {
-    let Refusal { code, detail } = refusal(error);
+    let Refusal { code, detail } = Refusal::of(error);
     let line = format!("-{code} {}\r\n", detail.replace(['\r', '\n'], " "));
     redis::parse_redis_value(line.as_bytes()).unwrap_or(Value::Nil)
 }
@@ -238,11 +230,6 @@ mod tests {
         assert_eq!(read(br#"{"error":"EXECABORT x"}"#, 2, true), Some(Answer::Refused("EXECABORT x".into())));
         let alone = read(br#"{"error":"NOPERM x"}"#, 1, false);
         assert!(matches!(alone, Some(Answer::Replies(replies)) if code(&replies[0]) == "NOPERM"));
-        for (words, code, detail) in
-            [("ERR max size", "ERR", "max size"), ("Unauthorized", "ERR", "Unauthorized"), ("A b", "ERR", "A b")]
-        {
-            assert_eq!(refusal(words), Refusal { code: code.into(), detail: detail.into() });
-        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ use crate::config::{Topology, Upstash};
 use crate::error::StoreError;
 use crate::store::Ahead;
 use crate::store::call::Dialect;
+use crate::store::reply::Refusal;
 use answer::Answer;
 use http::{Client, Failure, Response};
 use parcel::Parcel;
@@ -269,7 +270,7 @@ impl Supervisor {
 
     /// The request as a whole was refused, in a server's words.
     fn said_no(&mut self, parcel: Parcel, status: u16, words: &str, now: Instant) {
-        let refusal = answer::refusal(words);
+        let refusal = Refusal::of(words);
         match (status, verdict(&refusal)) {
             (401, _) => {
                 let error = trouble::wrong_token(words);

@@ -5,7 +5,6 @@ use crate::error::{Code, StoreError};
 use crate::link::retry::{self, Trouble, place};
 use crate::store::reply::Refusal;
 
-use super::answer::refusal;
 use super::http::MOST_ANSWER_BYTES;
 
 /// The server took the request and does not answer.
@@ -16,7 +15,7 @@ pub fn silent(address: &Address) -> Trouble {
 
 /// The token was refused.
 pub fn wrong_token(words: &str) -> StoreError {
-    let Refusal { code, .. } = refusal(words);
+    let Refusal { code, .. } = Refusal::of(words);
     let message = format!(
         "Upstash refused the token ({}): is it the REST token of this very database, and still valid?",
         words.trim_end_matches('.')
@@ -36,7 +35,7 @@ pub fn refused(status: u16, refusal: Refusal) -> StoreError {
 
 /// The rate limit was reached.
 pub fn too_many(words: Option<&str>) -> StoreError {
-    let mut error = retry::refused(refusal(words.unwrap_or("ERR too many requests")));
+    let mut error = retry::refused(Refusal::of(words.unwrap_or("ERR too many requests")));
     error.message += ": the rate limit of the database is reached.";
     error
 }
