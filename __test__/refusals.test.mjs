@@ -2,9 +2,8 @@
 // once.
 import { rmSync } from "node:fs";
 import { inspect } from "node:util";
-import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../scripts/redis-server.mjs";
-import { startMasters } from "./support/cluster.mjs";
 import { countRefusals } from "./support/connections.mjs";
 import { eventually, privateRedis, sharedRedis } from "./support/redis.mjs";
 import { everythingOf, secret } from "./support/secrets.mjs";
@@ -286,52 +285,6 @@ describe("a refusal that passes", () => {
   });
 });
 
-/**
- * Commits a result that is too large for a server in between others, which all have to succeed.
- *
- * @param {object} store
- * @param {number} size in MB
- * @returns {Promise<{ error: Error, admitted: boolean }>} what became of it, and whether it is there
- */
-async function commitAmongOthers(store, size) {
-  const ids = Array.from({ length: 20 }, newId);
-  const large = ids[10];
-  const value = "x".repeat(size * 1024 * 1024);
-  await store.beginExecutionTask(large, "task");
-  const calls = ids.map((id) => store.commitExecutionTaskResult(id, "task", id === large ? value : id));
-  const refused = rejectionOf(calls[10]);
-  await Promise.all(calls.toSpliced(10, 1));
-  const later = newId();
-  await store.commitExecutionTaskResult(later, "task", later);
-  const error = await refused;
-  expect(error).toMatchObject({ executionId: large, taskId: "task" });
-  const results = await Promise.all([...ids, later].map((id) => store.getExecutionTaskResult(id, "task")));
-  expect(results.toSpliced(10, 1)).toEqual([...ids, later].toSpliced(10, 1));
-  expect(await store.isExecutionTaskInProgress(large, "task")).toBe(true);
-  return { error, admitted: results[10] !== undefined };
-}
-
-describe("a refusal without a word", () => {
-  const args = ["--client-query-buffer-limit", "1mb"];
-
-  it.each([2, 40])("holds up no other call: %i MB where 1 MB is allowed", async (size) => {
-    const server = await privateRedis({ args });
-    const { error, admitted } = await commitAmongOthers(openStore(at(server), { commandTimeout: 3000 }), size);
-    expect(error).toMatchObject({ code: "ERR_REDIS_CONNECTION", executionId: expect.any(String) });
-    expect(error.message).toMatch(/given up after 3000 ms.*lost \d+ times.*of \d+ bytes.*is it more than/);
-    expect(admitted).toBe(false);
-  });
-
-  it("holds up no other call in a cluster either", async () => {
-    const cluster = await startMasters({ masters: 1, replicas: 0, args });
-    onTestFinished(() => cluster.stop());
-    const store = openStore(cluster.startup, { commandTimeout: 3000 });
-    const { error, admitted } = await commitAmongOthers(store, 2);
-    expect(error.code).toMatch(/^ERR_REDIS_(CONNECTION|TIMEOUT)$/);
-    expect(admitted).toBe(false);
-  });
-});
-
 describe("a refusal that does not pass", atOnce, () => {
   let server;
   let admin;
@@ -356,19 +309,6 @@ describe("a refusal that does not pass", atOnce, () => {
     expect(await store.getExecutionTaskResult(id, "task")).toBe(undefined);
     await admin.config("SET", "maxmemory", "0");
     await store.commitExecutionTaskResult(id, "task", 1);
-  });
-
-  it.each([
-    [2, undefined],
-    [2, 60_000],
-    [40, undefined],
-  ])("is reported at once: a result of %i MB where 1 MB is allowed, and all others get through", async (size, ttl) => {
-    const server = await privateRedis({ args: ["--proto-max-bulk-len", "1mb"] });
-    store = openStore(at(server), { ttl });
-    const { error, admitted } = await commitAmongOthers(store, size);
-    expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "ERR" });
-    expect(error.message).toContain("proto-max-bulk-len");
-    expect(admitted).toBe(false);
   });
 
   it("is reported at once: NOAUTH, in whatever words", async () => {

@@ -46,13 +46,13 @@ const ELSEWHERE = [
     promise: "waited out within the deadline, then named",
   },
   {
-    scenario: "an answer that is none: a server that hangs up on what is too large for it (client-query-buffer-limit)",
-    file: "refusals.test.mjs",
-    suites: ["a refusal without a word"],
-    promise: "its own call fails at its deadline and says so, all others succeed",
+    scenario: "a server that hangs up on what is too large for it (proto-max-bulk-len, client-query-buffer-limit)",
+    file: "too-large.test.mjs",
+    suites: ["a server that"],
+    promise: "its own call fails, at once if the server says why, else at its deadline; all others succeed",
   },
   {
-    scenario: "NOAUTH, WRONGPASS, NOPERM, WRONGTYPE, OOM, MISCONF, longer than proto-max-bulk-len",
+    scenario: "NOAUTH, WRONGPASS, NOPERM, WRONGTYPE, OOM, MISCONF",
     file: "refusals.test.mjs",
     suites: ["credentials", "an ACL user", "a refusal that does not pass"],
     promise: "reported at once, with the server's code",

@@ -1,7 +1,7 @@
 //! One server: a supervisor that connects, sends what is queued in pipelines, hands back the answers, gives up what is past
 //! its deadline, and after a lost connection sends again what was in flight, fenced against its own past and in its old order.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::alarm::Alarm;
+use super::aside::Aside;
 use super::attempts::Attempts;
 use super::batch::{Batch, Refused};
 use super::guard::Owed;
 use super::handshake::Identity;
 use super::live::{Live, connect};
-use super::pending::{Waiting, deliver, expired, line_up, put_back};
+use super::pending::{Waiting, deliver, expired, line_up};
 use super::redo::Redo;
 use super::retry::{self, Backoff, Trouble};
 use super::source::{client_ended, primary_moved};
@@ -43,8 +44,7 @@ pub async fn supervise(target: Target, inbox: Arc<Inbox>) {
         inbox,
         next_sequence: 0,
         queue: VecDeque::new(),
-        refused: VecDeque::new(),
-        refused_until: None,
+        aside: Aside::default(),
         redo: Redo::default(),
         batches: VecDeque::new(),
         calls_in_flight: 0,
@@ -66,9 +66,8 @@ struct Supervisor {
     next_sequence: u64,
     /// To be sent.
     queue: VecDeque<Waiting>,
-    /// Refused for now, to be sent again at `refused_until`.
-    refused: VecDeque<Waiting>,
-    refused_until: Option<Instant>,
+    /// To be sent later.
+    aside: Aside,
     /// What was refused on this connection and is not over.
     redo: Redo,
     /// In flight, oldest first; replies come in this order.
@@ -212,7 +211,7 @@ impl Supervisor {
     async fn serve(&mut self, mut live: Live) -> End {
         let (mut seen, mut heard_at) = (live.progress.count(), Instant::now());
         if !self.target.is_node {
-            self.set_suspects_aside(heard_at);
+            self.aside.take_suspects(&mut self.queue, heard_at);
         }
         let mut peer_closed = false;
         let mut ended = pin!(client_ended(self.target.source.clone()));
@@ -222,7 +221,7 @@ impl Supervisor {
                 let now = Instant::now();
                 self.take_in(now);
                 self.expire(now, None);
-                self.send_again(now);
+                self.aside.release(&mut self.queue, now);
                 let sent = self.send(&live, cx, now);
                 peer_closed |= live.driver.as_mut().poll(cx).is_ready();
                 let heard = live.hear_greeting(cx);
@@ -255,14 +254,11 @@ impl Supervisor {
                 }
                 let deadlines = [
                     silent_at,
-                    self.refused_until,
                     self.batches.front().and_then(Batch::deadline),
                     self.queue.front().map(|waiting| waiting.deadline),
-                    self.refused.front().map(|waiting| waiting.deadline),
                 ];
-                if self.alarm.sleep_until(cx, deadlines.into_iter().flatten().min())
-                    && self.inbox.leave_word(self.closed, cx)
-                {
+                let moments = deadlines.into_iter().chain(self.aside.moments());
+                if self.alarm.sleep_until(cx, moments.flatten().min()) && self.inbox.leave_word(self.closed, cx) {
                     return Poll::Pending;
                 }
             }
@@ -301,20 +297,6 @@ impl Supervisor {
         self.finished.extend(culprit);
     }
 
-    /// Lets other executions go first on a new connection if the last ones may have ended because of a call.
-    fn set_suspects_aside(&mut self, now: Instant) {
-        let (suspects, others): (VecDeque<_>, _) =
-            self.queue.drain(..).partition(|waiting| retry::suspect_pause(waiting.losses).is_some());
-        self.queue = others;
-        for mut waiting in suspects {
-            let until = retry::suspect_pause(waiting.losses).map(|pause| now + pause);
-            self.refused_until = self.refused_until.max(until);
-            let error = retry::ends_connections(waiting.losses, waiting.request.call.size());
-            waiting.refusal = Some(Box::new(error));
-            put_back(&mut self.refused, waiting);
-        }
-    }
-
     /// Moves what has arrived into the queue.
     fn take_in(&mut self, now: Instant) {
         let deadline = now + self.target.command_timeout;
@@ -328,7 +310,7 @@ impl Supervisor {
     fn expire(&mut self, now: Instant, trouble: Option<&Trouble>) {
         let timeout = self.target.command_timeout;
         self.redo.expire(now);
-        let past = expired(&mut self.refused, now).map(|waiting| waiting.expire(timeout, trouble));
+        let past = self.aside.expired(now).map(|waiting| waiting.expire(timeout, trouble));
         self.finished.extend(past);
         for batch in &mut self.batches {
             if !batch.expire(now, timeout, &mut self.finished) {
@@ -340,38 +322,13 @@ impl Supervisor {
     }
 
     fn is_done(&self) -> bool {
-        self.closed && self.queue.is_empty() && self.refused.is_empty() && self.batches.iter().all(Batch::is_settled)
-    }
-
-    /// Puts what was refused for now back at the head of the queue when its pause is over.
-    fn send_again(&mut self, now: Instant) {
-        if self.refused_until.is_some_and(|until| until <= now) {
-            self.refused_until = None;
-            while let Some(waiting) = self.refused.pop_back() {
-                self.queue.push_front(waiting);
-            }
-        }
-    }
-
-    /// While something of an execution waits to be sent again, keeps what came after it for the same execution behind it.
-    fn hold_back(&mut self) {
-        if self.refused.is_empty() || self.queue.is_empty() {
-            return;
-        }
-        let mut executions: HashSet<Vec<u8>> = HashSet::new();
-        executions.extend(self.refused.iter().map(|waiting| waiting.request.call.id().to_vec()));
-        let (held, free): (VecDeque<_>, _) =
-            self.queue.drain(..).partition(|waiting| executions.contains(waiting.request.call.id()));
-        self.queue = free;
-        for waiting in held {
-            put_back(&mut self.refused, waiting);
-        }
+        self.closed && self.queue.is_empty() && self.aside.is_empty() && self.batches.iter().all(Batch::is_settled)
     }
 
     /// Sends from the queue as far as the window allows; true when anything was sent.
     fn send(&mut self, live: &Live, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut any = false;
-        self.hold_back();
+        self.aside.hold_back(&mut self.queue);
         while self.queue.front().is_some_and(|next| live.takes(next))
             && self.batches.len() < WINDOW_BATCHES
             && self.calls_in_flight < WINDOW_CALLS
@@ -403,9 +360,7 @@ impl Supervisor {
             let again = batch.settle(replies, &mut self.redo, &mut self.dialect, &mut self.finished);
             for Refused { waiting, pause, trouble } in again {
                 wrong_server = trouble.or(wrong_server);
-                let until = if pause { now + REFUSED_PAUSE } else { now };
-                self.refused_until = Some(self.refused_until.map_or(until, |earlier| earlier.min(until)));
-                put_back(&mut self.refused, waiting);
+                self.aside.put(waiting, if pause { now + REFUSED_PAUSE } else { now });
             }
         }
         match wrong_server {
@@ -416,14 +371,13 @@ impl Supervisor {
 
     /// After a connection: everything unanswered goes back to the queue, in the order in which it came.
     fn requeue(&mut self) {
-        let mut all: Vec<Waiting> = self.refused.drain(..).collect();
+        let mut all = Vec::from(self.aside.take());
         for batch in self.batches.drain(..) {
             all.extend(batch.into_unanswered());
         }
         all.extend(self.queue.drain(..));
         all.sort_by_key(|waiting| waiting.sequence);
         self.queue = all.into();
-        self.refused_until = None;
         self.redo.clear();
         (self.calls_in_flight, self.bytes_in_flight) = (0, 0);
     }

@@ -2,6 +2,7 @@
 //! answers back in batches. Knows nothing of N-API.
 
 mod alarm;
+mod aside;
 mod attempts;
 mod batch;
 mod cluster;
