@@ -8,6 +8,7 @@ use std::ptr;
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use std::vec;
 
 use napi::sys;
 
@@ -34,13 +35,21 @@ pub struct Mailbox {
 
 #[derive(Default)]
 struct State {
-    finished: Vec<Finished>,
+    finished: Vec<Delivery>,
     /// What the I/O thread wants to know of live clients.
     questions: Vec<Question>,
     /// `None` before the environment is set up and after it has ended.
     function: Option<Function>,
     /// The JavaScript thread has been called and has not come yet.
     called: bool,
+}
+
+/// Calls that finished together. They stay together until they are settled: there may be a hundred thousand of them, which
+/// would take the event loop's time to move.
+struct Delivery {
+    calls: vec::IntoIter<Finished>,
+    /// Whether any of them brought a snapshot.
+    teaches: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -112,23 +121,20 @@ impl Mailbox {
 
 impl Sink for Mailbox {
     fn deliver(&self, batch: Vec<Finished>) {
+        let teaches = batch.iter().any(Finished::teaches);
+        let delivery = Delivery { calls: batch.into_iter(), teaches };
         let mut state = self.lock();
-        if state.function.is_none() {
-            return;
+        if state.function.is_some() {
+            state.finished.push(delivery);
+            Self::call(&mut state);
         }
-        if state.finished.is_empty() {
-            state.finished = batch;
-        } else {
-            state.finished.extend(batch);
-        }
-        Self::call(&mut state);
     }
 }
 
 /// What the thread-safe function holds: the environment, and what one wake-up left for the next.
 struct Desk {
     environment: Rc<Environment>,
-    backlog: RefCell<VecDeque<Finished>>,
+    backlog: RefCell<VecDeque<Delivery>>,
     /// When the first large batch since the event loop's last turn began. While it is set, the turn is going to be noticed.
     began: Cell<Option<Instant>>,
     /// What notices a turn of the event loop. Calling the thread-safe function again would not do: Node.js goes on with its
@@ -230,13 +236,13 @@ impl Desk {
         for question in questions {
             environment.engine.scope(|| question.answer(environment));
         }
-        let teaches = self.backlog.borrow().iter().any(Finished::teaches);
+        let teaches = self.backlog.borrow().iter().any(|delivery| delivery.teaches);
         environment.turn.begin(environment.engine, teaches);
         let started = self.began.get().unwrap_or_else(Instant::now);
         loop {
             environment.engine.scope(|| {
                 for _ in 0..CALLS_PER_LOOK {
-                    let Some(finished) = self.backlog.borrow_mut().pop_front() else { break };
+                    let Some(finished) = self.next() else { break };
                     settle(environment, finished);
                 }
             });
@@ -251,6 +257,18 @@ impl Desk {
                 break;
             }
         }
+    }
+
+    /// Takes the oldest call out of the backlog.
+    fn next(&self) -> Option<Finished> {
+        let mut backlog = self.backlog.borrow_mut();
+        while let Some(delivery) = backlog.front_mut() {
+            if let Some(finished) = delivery.calls.next() {
+                return Some(finished);
+            }
+            backlog.pop_front();
+        }
+        None
     }
 
     /// Whether promises have been settled for long enough since the event loop's last turn.
