@@ -56,6 +56,8 @@ pub struct Sentinels {
     pub family: Family,
     /// How the connections to them are encrypted; `None` is plaintext.
     pub tls: Option<Tls>,
+    /// The configuration epoch of what they said last, 0 before they were asked.
+    pub epoch: u64,
 }
 
 /// The sentinels of a configuration. `master` is the value of `name`.
@@ -70,7 +72,7 @@ pub(super) fn sentinels(key: &str, list: &Input, master: Option<&Input>) -> Resu
             "`name` is missing beside `{key}`: it says what the sentinels call the primary, such as \"mymaster\""
         )));
     }
-    Ok(Sentinels { addresses, master, username: None, password: None, family: Family::Any, tls: None })
+    Ok(Sentinels { addresses, master, username: None, password: None, family: Family::Any, tls: None, epoch: 0 })
 }
 
 /// The addresses in a list of `{ host, port }`.

@@ -18,6 +18,7 @@ use super::live::{Live, connect};
 use super::pending::{Waiting, deliver, expired, line_up};
 use super::redo::Redo;
 use super::retry::{self, Backoff, Trouble};
+use super::sentinel::Ears;
 use super::source::{client_ended, primary_moved};
 use super::{Again, Finished, Inbox, Target};
 use crate::config::{Address, Topology};
@@ -102,6 +103,7 @@ impl Supervisor {
         // Whether a connection was made with the target's settings, so that they are complete.
         let mut proven = false;
         let mut attempts = Attempts::default();
+        let mut ears = Ears::default();
         loop {
             let (target, abandoned) = (self.target.clone(), self.abandoned.clone());
             let outcome = {
@@ -116,7 +118,7 @@ impl Supervisor {
                     (self.target.settings, proven) = (settings, true);
                     self.abandoned.clear();
                     let started = Instant::now();
-                    let end = self.serve(live).await;
+                    let end = self.serve(live, &mut ears).await;
                     if started.elapsed() >= STABLE {
                         backoff.reset();
                     }
@@ -138,7 +140,10 @@ impl Supervisor {
             if attempts.any() {
                 continue;
             }
-            let pause = tokio::time::sleep(backoff.next());
+            if let Topology::Sentinel(sentinels) = &self.target.settings.topology {
+                ears.listen_to(sentinels);
+            }
+            let pause = ears.pause(backoff.next());
             if self.tend_until(pin!(pause), &trouble).await.is_none() {
                 return;
             }
@@ -208,14 +213,14 @@ impl Supervisor {
     }
 
     /// Uses a connection for as long as it is good.
-    async fn serve(&mut self, mut live: Live) -> End {
+    async fn serve(&mut self, mut live: Live, ears: &mut Ears) -> End {
         let (mut seen, mut heard_at) = (live.progress.count(), Instant::now());
         if !self.target.is_node {
             self.aside.take_suspects(&mut self.queue, heard_at);
         }
         let mut peer_closed = false;
         let mut ended = pin!(client_ended(self.target.source.clone()));
-        let mut moved = pin!(primary_moved(self.target.settings.clone()));
+        let mut moved = pin!(primary_moved(self.target.settings.clone(), ears));
         let end = poll_fn(|cx| {
             loop {
                 let now = Instant::now();

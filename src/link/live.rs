@@ -16,6 +16,7 @@ use super::guard::{Guarded, Owed};
 use super::handshake::{Handshake, Identity};
 use super::pending::Waiting;
 use super::retry::Trouble;
+use super::short::Access;
 use super::source::settings_now;
 use super::stream::{Progress, dial};
 use super::tls::{self, encrypt};
@@ -80,11 +81,12 @@ pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> 
         settings.address = target.settings.address.clone();
         (settings.topology, settings.database) = (Topology::Single, 0);
     }
+    let access = Access::to_servers(&settings);
     if let Topology::Sentinel(sentinels) = &mut settings.topology {
         if let Topology::Sentinel(earlier) = &target.settings.topology {
             sentinel::remember(sentinels, earlier);
         }
-        settings.address = sentinel::locate(sentinels, deadline).await?;
+        settings.address = sentinel::locate(sentinels, &access, deadline).await?;
     }
     let address = &settings.address;
     let dialled = timeout_at(deadline, dial(address, settings.family)).await;

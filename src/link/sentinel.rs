@@ -1,8 +1,12 @@
-//! Which server is the primary: the sentinels are asked at every connect, and while connected they are listened to
-//! (`+switch-master`) and asked again now and then, so that a failover is followed at once.
+//! Which server is the primary: the sentinels are asked at every connect, and in between they are listened to and asked
+//! again now and then, so that a failover is followed at once.
 //!
 //! They may disagree for a while. The one with the highest configuration epoch knows best:
 //! <https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#configuration-epochs>.
+//!
+//! The one that leads a failover looks at the replica that it has promoted only once a second, and names it as the primary
+//! afterwards. Until then the old primary, if it lives, takes writes that will be lost. So we look ourselves: the leader
+//! tells which replica it has promoted (`SENTINEL REPLICAS`), and once that calls itself the primary (`ROLE`), it is.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -19,8 +23,8 @@ use crate::config::{Address, Sentinels};
 use crate::error::{Code, StoreError};
 
 /// The channels on which a sentinel tells of a new primary: when it knows of it, and, if it leads the failover, already
-/// when the replica has become one. Until we hear, the old primary may take writes that will be lost.
-const CHANNELS: [&str; 2] = ["+switch-master", "+promoted-slave"];
+/// when it has told the replica to become one, and when it has seen that it is.
+const CHANNELS: [&str; 3] = ["+switch-master", "+promoted-slave", "+failover-state-wait-promotion"];
 /// The time between two rounds of questions while connected, if no sentinel says anything.
 const POLL: Duration = Duration::from_secs(1);
 /// The shortest time between two rounds.
@@ -29,6 +33,11 @@ const BREATH: Duration = Duration::from_millis(50);
 const GRACE: Duration = Duration::from_millis(200);
 /// The limit for one sentinel.
 const LIMIT: Duration = Duration::from_secs(2);
+/// How long a replica that was told to become the primary is watched until it is.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// How long sentinels that know less than was known before are not believed. Then nobody knows it any more: the failover was
+/// given up, or the sentinels were set up anew.
+const DOUBT: Duration = Duration::from_secs(5);
 /// Sentinels that are listened to.
 const MOST_LISTENED: usize = 5;
 /// Sentinels that are asked; those that only the others know of come last.
@@ -40,6 +49,15 @@ pub(super) struct Word {
     primary: Address,
     epoch: u64,
     others: Vec<Address>,
+    /// The replica that it has promoted, while it leads a failover.
+    promoted: Option<Address>,
+}
+
+impl Word {
+    /// What makes one word count more than another.
+    fn rank(&self) -> (u64, bool) {
+        (self.epoch, self.promoted.is_some())
+    }
 }
 
 fn access(sentinels: &Sentinels) -> Access {
@@ -51,13 +69,15 @@ fn access(sentinels: &Sentinels) -> Access {
     }
 }
 
-/// Asks the sentinels where the primary is, all at once, and adds those they tell of to the list.
+/// Asks the sentinels where the primary is, all at once, and adds those they tell of to the list. `servers` is how to log in
+/// to what they name.
 ///
 /// # Errors
 /// When none of them answers, or none knows a primary of that name.
-pub async fn locate(sentinels: &mut Sentinels, deadline: Instant) -> Result<Address, Trouble> {
-    let (word, others) = consult(sentinels, deadline).await?;
+pub async fn locate(sentinels: &mut Sentinels, servers: &Access, deadline: Instant) -> Result<Address, Trouble> {
+    let (word, others) = consult(sentinels, servers, deadline).await?;
     learn(sentinels, others);
+    sentinels.epoch = word.epoch;
     Ok(word.primary)
 }
 
@@ -78,7 +98,7 @@ pub fn remember(sentinels: &mut Sentinels, earlier: &Sentinels) {
 }
 
 /// The word of the sentinel that knows best, and all sentinels that any of them tells of.
-async fn consult(sentinels: &Sentinels, deadline: Instant) -> Result<(Word, Vec<Address>), Trouble> {
+async fn consult(sentinels: &Sentinels, servers: &Access, deadline: Instant) -> Result<(Word, Vec<Address>), Trouble> {
     let access = access(sentinels);
     let mut open: Open<'_, Result<Word, Trouble>> = Vec::new();
     for address in &sentinels.addresses {
@@ -94,14 +114,38 @@ async fn consult(sentinels: &Sentinels, deadline: Instant) -> Result<(Word, Vec<
             Ok(mut word) => {
                 others.append(&mut word.others);
                 until = until.min(Instant::now() + GRACE);
-                if best.as_ref().is_none_or(|best| best.epoch < word.epoch) {
+                if best.as_ref().is_none_or(|best| best.rank() < word.rank()) {
                     best = Some(word);
                 }
             }
             Err(trouble) => troubles.push(trouble),
         }
     }
-    best.map(|best| (best, others)).ok_or_else(|| none_of(sentinels, troubles))
+    let mut best = best.ok_or_else(|| none_of(sentinels, troubles))?;
+    if let Some(replica) = best.promoted.take_if(|replica| *replica != best.primary)
+        && becomes_primary(&replica, servers, deadline.min(Instant::now() + PATIENCE)).await
+    {
+        // The failover's own epoch is at least this.
+        (best.primary, best.epoch) = (replica, best.epoch.saturating_add(1));
+    }
+    Ok((best, others))
+}
+
+/// Whether a server calls itself the primary, now or soon.
+async fn becomes_primary(server: &Address, access: &Access, deadline: Instant) -> bool {
+    let watched = timeout_at(deadline, async {
+        loop {
+            match ask(server, access, &[&["ROLE"]], LIMIT).await.as_deref() {
+                Ok([Value::Array(role), ..]) if role.first().and_then(text).as_deref() == Some("master") => {
+                    return true;
+                }
+                // Who may not ask goes by what the sentinels say.
+                Ok([Value::ServerError(_), ..]) | Err(Trouble::Refused(_)) => return false,
+                _ => sleep(BREATH).await,
+            }
+        }
+    });
+    watched.await.unwrap_or(false)
 }
 
 /// Why no sentinel could say anything.
@@ -125,10 +169,11 @@ fn none_of(sentinels: &Sentinels, troubles: Vec<Trouble>) -> Trouble {
 
 /// Asks one sentinel.
 async fn word_of(address: &Address, access: &Access, master: &str) -> Result<Word, Trouble> {
-    let questions: [&[&str]; 3] = [
+    let questions: [&[&str]; 4] = [
         &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", master],
         &["SENTINEL", "MASTER", master],
         &["SENTINEL", "SENTINELS", master],
+        &["SENTINEL", "REPLICAS", master],
     ];
     let replies = ask(address, access, &questions, LIMIT).await?;
     if let Some(refusal) = replies.first().and_then(refusal) {
@@ -145,15 +190,29 @@ pub(super) fn read_word(replies: &[Value]) -> Option<Word> {
         Value::Array(pair) => Address::Tcp(text(pair.first()?)?, text(pair.get(1)?)?.parse().ok()?),
         _ => return None,
     };
-    let epoch = replies.get(1).and_then(|reply| field(reply, "config-epoch")?.parse().ok()).unwrap_or(0);
-    let others = match replies.get(2) {
-        Some(Value::Array(others)) => others
-            .iter()
-            .filter_map(|other| Some(Address::Tcp(field(other, "ip")?, field(other, "port")?.parse().ok()?)))
-            .collect(),
-        _ => Vec::new(),
-    };
-    Some(Word { primary, epoch, others })
+    let described = replies.get(1);
+    let epoch = described.and_then(|reply| field(reply, "config-epoch")?.parse().ok()).unwrap_or(0);
+    let others = list(replies.get(2)).iter().filter_map(address).collect();
+    let leads = described.is_some_and(|reply| has_flag(reply, "failover_in_progress"));
+    let promoted = || list(replies.get(3)).iter().find(|replica| has_flag(replica, "promoted")).and_then(address);
+    Some(Word { primary, epoch, others, promoted: leads.then(promoted).flatten() })
+}
+
+/// The entries of a reply; none of what is no list.
+fn list(reply: Option<&Value>) -> &[Value] {
+    match reply {
+        Some(Value::Array(entries)) => entries,
+        _ => &[],
+    }
+}
+
+/// Where a described server is.
+fn address(reply: &Value) -> Option<Address> {
+    Some(Address::Tcp(field(reply, "ip")?, field(reply, "port")?.parse().ok()?))
+}
+
+fn has_flag(reply: &Value, name: &str) -> bool {
+    field(reply, "flags").is_some_and(|flags| flags.split(',').any(|flag| flag == name))
 }
 
 /// A field of a sentinel's description of a server.
@@ -170,29 +229,55 @@ fn field(reply: &Value, name: &str) -> Option<String> {
 }
 
 /// Resolves when `current` is not the primary any more. Sentinels that know less than was known before are not believed.
-pub async fn moved(sentinels: Sentinels, current: Address) -> Trouble {
-    let mut ears: Vec<Ear> = sentinels
-        .addresses
-        .iter()
-        .take(MOST_LISTENED)
-        .map(|address| listen(address.clone(), access(&sentinels)))
-        .collect();
-    let mut known = 0;
+pub async fn moved(sentinels: Sentinels, servers: Access, current: Address, ears: &mut Ears) -> Trouble {
+    ears.listen_to(&sentinels);
+    let mut known = sentinels.epoch;
+    let mut doubted_since = None;
     loop {
-        if let Ok((word, _)) = consult(&sentinels, Instant::now() + LIMIT).await
-            && word.epoch >= known
-        {
-            if word.primary != current {
-                let message = "the primary has changed, and the new one could not be reached in time.";
-                return Trouble::Passing(StoreError::new(Code::Connection, message));
+        if let Ok((word, _)) = consult(&sentinels, &servers, Instant::now() + LIMIT).await {
+            let now = Instant::now();
+            if word.epoch >= known || now >= *doubted_since.get_or_insert(now) + DOUBT {
+                if word.primary != current {
+                    let message = "the primary has changed, and the new one could not be reached in time.";
+                    return Trouble::Passing(StoreError::new(Code::Connection, message));
+                }
+                (known, doubted_since) = (word.epoch, None);
             }
-            known = word.epoch;
         }
-        sleep(BREATH).await;
-        let mut pause = Box::pin(sleep_until(Instant::now() + POLL));
+        ears.pause(POLL).await;
+    }
+}
+
+/// What listens to the sentinels, for as long as the primary is used or looked for. What they say does not matter: it makes
+/// all of them be asked.
+#[derive(Default)]
+pub struct Ears(Vec<Ear>);
+
+impl Ears {
+    /// Listens to these sentinels from now on.
+    pub fn listen_to(&mut self, sentinels: &Sentinels) {
+        let access = access(sentinels);
+        let addresses = &sentinels.addresses[..sentinels.addresses.len().min(MOST_LISTENED)];
+        self.0.retain(|ear| ear.access == access && addresses.contains(&ear.address));
+        for address in addresses {
+            if !self.0.iter().any(|ear| ear.address == *address) {
+                self.0.push(listen(address.clone(), access.clone()));
+            }
+        }
+    }
+
+    /// Resolves after a while, or when a sentinel says anything, but not at once.
+    pub async fn pause(&mut self, longest: Duration) {
+        let end = Instant::now() + longest;
+        sleep(BREATH.min(longest)).await;
+        let mut end = Box::pin(sleep_until(end));
         poll_fn(|cx| {
-            let heard = ears.iter_mut().any(|ear| ear.poll(cx));
-            if heard || pause.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { Poll::Pending }
+            // Each is heard out, so that what two of them say makes for one question.
+            let mut heard = false;
+            for ear in &mut self.0 {
+                heard |= ear.poll(cx);
+            }
+            if heard || end.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -201,7 +286,7 @@ pub async fn moved(sentinels: Sentinels, current: Address) -> Trouble {
 /// The open subscription, if there is one.
 type Hearing = Option<Box<dyn Wire>>;
 
-/// A subscription to one sentinel. What is said does not matter: it makes all sentinels be asked.
+/// A subscription to one sentinel.
 struct Ear {
     address: Address,
     access: Access,
@@ -233,7 +318,10 @@ async fn subscribe(address: Address, access: Access, pause: Duration) -> Hearing
     sleep(pause).await;
     let mut pipeline = redis::Pipeline::new();
     access.log_in(&mut pipeline);
-    pipeline.cmd("SUBSCRIBE").arg(&CHANNELS);
+    for channel in CHANNELS {
+        // One by one: an ACL user may not have all of them.
+        pipeline.cmd("SUBSCRIBE").arg(channel);
+    }
     let attempt = async {
         let (mut stream, _) = access.reach(&address).await.ok()?;
         stream.write_all(&pipeline.get_packed_pipeline()).await.ok()?;
@@ -256,17 +344,37 @@ async fn hear(mut stream: Box<dyn Wire>) -> Hearing {
 mod tests {
     use super::*;
 
-    fn list(words: &[&str]) -> Value {
+    fn texts(words: &[&str]) -> Value {
         Value::Array(words.iter().map(|word| Value::BulkString(word.as_bytes().to_vec())).collect())
     }
 
     #[test]
     fn a_sentinel_names_the_primary_its_epoch_and_the_others() {
-        let master = list(&["name", "main", "config-epoch", "7"]);
-        let others = Value::Array(vec![list(&["name", "x", "ip", "10.0.0.2", "port", "26379"])]);
-        let word = read_word(&[list(&["10.0.0.1", "6379"]), master, others]).unwrap();
+        let master = texts(&["name", "main", "config-epoch", "7"]);
+        let others = Value::Array(vec![texts(&["name", "x", "ip", "10.0.0.2", "port", "26379"])]);
+        let word = read_word(&[texts(&["10.0.0.1", "6379"]), master, others]).unwrap();
         assert_eq!(word.primary, Address::Tcp("10.0.0.1".into(), 6379));
         assert_eq!((word.epoch, word.others), (7, vec![Address::Tcp("10.0.0.2".into(), 26379)]));
+        assert_eq!(word.promoted, None);
+    }
+
+    #[test]
+    fn only_who_leads_a_failover_has_promoted_a_replica() {
+        let word = |flags: &str, replica: &str| {
+            let master = texts(&["config-epoch", "7", "flags", flags]);
+            let replicas = [
+                texts(&["ip", "a", "port", "1", "flags", "slave"]),
+                texts(&["ip", "b", "port", "2", "flags", replica]),
+            ];
+            read_word(&[texts(&["h", "1"]), master, Value::Array(vec![]), Value::Array(replicas.into())]).unwrap()
+        };
+        let leader = word("master,o_down,failover_in_progress", "slave,promoted");
+        assert_eq!(leader.promoted, Some(Address::Tcp("b".into(), 2)));
+        assert_eq!(word("master,failover_in_progress", "slave").promoted, None);
+        assert_eq!(word("master", "slave,promoted").promoted, None);
+        // Of two that know equally much, the leader knows more; a higher epoch is more than either.
+        assert!(leader.rank() > word("master", "slave").rank());
+        assert!(leader.rank() < Word { epoch: 8, ..word("master", "slave") }.rank());
     }
 
     #[test]
@@ -274,7 +382,7 @@ mod tests {
         assert_eq!(read_word(&[Value::Nil, Value::Nil, Value::Nil]), None);
         assert_eq!(read_word(&[]), None);
         let refused = redis::parse_redis_value(b"-NOPERM no\r\n").unwrap();
-        let word = read_word(&[list(&["h", "1"]), refused.clone(), refused]).unwrap();
+        let word = read_word(&[texts(&["h", "1"]), refused.clone(), refused]).unwrap();
         assert_eq!((word.epoch, word.others.len()), (0, 0));
     }
 }

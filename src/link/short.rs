@@ -15,11 +15,11 @@ use super::guard::Guarded;
 use super::retry::Trouble;
 use super::stream::dial;
 use super::tls::{Objection, encrypt};
-use crate::config::{Address, Family, Secret, Tls};
+use crate::config::{Address, Family, Secret, Settings, Tls};
 use crate::store::reply::Refusal;
 
 /// How to reach and log in to the servers that are asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Access {
     /// The IP versions to use.
     pub family: Family,
@@ -37,6 +37,16 @@ pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 impl Access {
+    /// How to reach the servers themselves.
+    pub fn to_servers(settings: &Settings) -> Self {
+        Self {
+            family: settings.family,
+            username: settings.username.clone(),
+            password: settings.password.clone(),
+            tls: settings.tls.clone(),
+        }
+    }
+
     /// Dials a server and encrypts the stream where that is asked for. Returns what the server may object to, too.
     pub async fn reach(&self, address: &Address) -> Result<(Box<dyn Wire>, Objection), Trouble> {
         let stream = dial(address, self.family).await.map_err(|error: io::Error| Trouble::dial(&error, address))?;

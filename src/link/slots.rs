@@ -105,12 +105,7 @@ pub async fn fetch(target: Target, proven: bool, known: Vec<Address>) -> Result<
         addresses.splice(0..0, new);
     }
     addresses.truncate(MOST_ASKED);
-    let access = Access {
-        family: settings.family,
-        username: settings.username.clone(),
-        password: settings.password.clone(),
-        tls: settings.tls.clone(),
-    };
+    let access = Access::to_servers(&settings);
     let limit = LIMIT.min(target.connect_timeout);
     let mut open: Open<'_, Result<Vec<Range>, Trouble>> = Vec::new();
     for address in &addresses {

@@ -6,7 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Target, Trouble, sentinel};
+use super::sentinel::{self, Ears};
+use super::short::Access;
+use super::{Target, Trouble};
 use crate::config::{Settings, Topology};
 
 /// How often the live client that the settings are of is asked whether it has ended.
@@ -40,9 +42,10 @@ pub async fn client_ended(source: Option<Arc<dyn Source>>) -> Trouble {
 }
 
 /// Resolves when the sentinels name another primary than the one in use; without sentinels, never.
-pub async fn primary_moved(settings: Settings) -> Trouble {
+pub async fn primary_moved(settings: Settings, ears: &mut Ears) -> Trouble {
+    let servers = Access::to_servers(&settings);
     match settings.topology {
-        Topology::Sentinel(sentinels) => sentinel::moved(sentinels, settings.address).await,
+        Topology::Sentinel(sentinels) => sentinel::moved(sentinels, servers, settings.address, ears).await,
         Topology::Single | Topology::Cluster(_) | Topology::Upstash(_) => std::future::pending().await,
     }
 }
