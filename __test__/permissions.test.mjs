@@ -167,7 +167,7 @@ describe("in a cluster", () => {
     endings.push(() => store.close());
     await store.beginExecution(id);
     expect(await store.isExecutionInProgress(id)).toBe(true);
-    await moveSlot(from, to, slot);
+    await moveSlot(cluster.masters, from, to, slot);
     expect(await store.isExecutionInProgress(id)).toBe(true);
     expect((await Promise.all(cluster.masters.map(({ admin }) => refused(admin)))).flat()).toEqual([]);
   });

@@ -38,6 +38,8 @@ const SINCE_6_2 = [
   "a workflow in mode .* never sends more commands",
   "without read-ahead each call sends",
   "habits a caller that only ever calls beginExecution",
+  "what was learnt is dropped by a write through another store",
+  "what was learnt is dropped by nothing that concerns another execution",
   // Sentinels have users.
   "behind sentinels the lists are enough",
   // SET without GET overwrites.

@@ -55,11 +55,11 @@ describe("a refusal of a cluster", () => {
     await from.admin.call("CLUSTER", "SETSLOT", slot, "MIGRATING", await nameOf(to));
     await from.admin.call("MIGRATE", "127.0.0.1", to.server.port, "", 0, 5000, "KEYS", `{${id}}-results`);
     const { pending } = await refusesMore(from, "TRYAGAIN", () => store.disposeExecution(id));
-    await moveSlot(from, to, slot);
+    await moveSlot(cluster.masters, from, to, slot);
     await pending;
     expect(await store.isExecutionInProgress(id)).toBe(false);
     expect(await store.getExecutionTaskResults(id)).toEqual({});
-    await moveSlot(to, from, slot);
+    await moveSlot(cluster.masters, to, from, slot);
   });
 
   it("is waited out: CLUSTERDOWN, while nobody has the slot; at the deadline it is named", async () => {

@@ -79,11 +79,13 @@ async function startClusterServer(args) {
 /**
  * Moves one slot with its keys, as `redis-cli --cluster reshard` does.
  *
- * @param {{ admin: Redis, server: object }} from
- * @param {{ admin: Redis, server: object }} to
+ * @typedef {{ admin: Redis, server: object }} Master
+ * @param {Master[]} masters all of them: one that is told nothing may, on Redis 6, go on believing an older claim
+ * @param {Master} from
+ * @param {Master} to
  * @param {number} slot
  */
-export async function moveSlot(from, to, slot) {
+export async function moveSlot(masters, from, to, slot) {
   const [source, target] = await Promise.all([from, to].map(({ admin }) => admin.call("CLUSTER", "MYID")));
   await to.admin.call("CLUSTER", "SETSLOT", slot, "IMPORTING", source);
   await from.admin.call("CLUSTER", "SETSLOT", slot, "MIGRATING", target);
@@ -92,6 +94,6 @@ export async function moveSlot(from, to, slot) {
     if (keys.length === 0) break;
     await from.admin.call("MIGRATE", HOST, to.server.port, "", 0, 5000, "KEYS", ...keys);
   }
-  await to.admin.call("CLUSTER", "SETSLOT", slot, "NODE", target);
-  await from.admin.call("CLUSTER", "SETSLOT", slot, "NODE", target);
+  const others = masters.filter((master) => master !== from && master !== to);
+  for (const { admin } of [to, from, ...others]) await admin.call("CLUSTER", "SETSLOT", slot, "NODE", target);
 }

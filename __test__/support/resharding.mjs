@@ -19,19 +19,21 @@ const MOST_ROUNDS = 50;
  * Moves slots with their keys from their master to another one, as `redis-cli --cluster reshard` does, but all
  * of them at once.
  *
- * @param {{ admin: import("ioredis").Redis, server: { port: number } }} from
- * @param {{ admin: import("ioredis").Redis, server: { port: number } }} to
+ * @typedef {{ admin: import("ioredis").Redis, server: { port: number } }} Master
+ * @param {Master[]} masters all of them: those that are told nothing may, on Redis 6, go on believing an older claim
+ * @param {Master} from
+ * @param {Master} to
  * @param {number[]} slots
  */
-export async function moveSlots(from, to, slots) {
+export async function moveSlots(masters, from, to, slots) {
   const [source, target] = await Promise.all([from, to].map(({ admin }) => admin.call("CLUSTER", "MYID")));
   const set = (node, slots, ...state) =>
     Promise.all(slots.map((slot) => node.admin.call("CLUSTER", "SETSLOT", slot, ...state)));
   await set(to, slots, "IMPORTING", source);
   await set(from, slots, "MIGRATING", target);
   await moveKeys(from, to, slots);
-  await set(to, slots, "NODE", target);
-  await set(from, slots, "NODE", target);
+  const others = masters.filter((master) => master !== from && master !== to);
+  for (const master of [to, from, ...others]) await set(master, slots, "NODE", target);
 }
 
 async function moveKeys(from, to, slots) {
@@ -162,7 +164,7 @@ export async function reshard({ cluster: { masters }, store, reader, tag, label,
     for (let start = 0; parts.some((slots) => start < slots.length); start += BATCH) {
       for (const [index, slots] of parts.entries()) {
         const some = slots.slice(start, start + BATCH);
-        await moveSlots(masters[index], masters[(index + 1) % masters.length], some);
+        await moveSlots(masters, masters[index], masters[(index + 1) % masters.length], some);
         moved += some.length;
       }
     }
