@@ -100,7 +100,8 @@ impl Identity {
     }
 }
 
-fn is_primary(role: &Value) -> bool {
+/// Whether the first word of an answer to `ROLE` is that of a primary.
+pub fn is_primary(role: &Value) -> bool {
     matches!(role, Value::BulkString(role) if role == b"master")
 }
 

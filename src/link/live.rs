@@ -81,12 +81,13 @@ pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> 
         settings.address = target.settings.address.clone();
         (settings.topology, settings.database) = (Topology::Single, 0);
     }
-    let access = Access::to_servers(&settings);
-    if let Topology::Sentinel(sentinels) = &mut settings.topology {
+    if let Topology::Sentinel(sentinels) = &settings.topology {
+        let mut sentinels = sentinels.clone();
         if let Topology::Sentinel(earlier) = &target.settings.topology {
-            sentinel::remember(sentinels, earlier);
+            sentinel::remember(&mut sentinels, earlier);
         }
-        settings.address = sentinel::locate(sentinels, &access, deadline).await?;
+        settings.address = sentinel::locate(&mut sentinels, &Access::to_servers(&settings), deadline).await?;
+        settings.topology = Topology::Sentinel(sentinels);
     }
     let address = &settings.address;
     let dialled = timeout_at(deadline, dial(address, settings.family)).await;

@@ -17,6 +17,7 @@ use redis::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
+use super::handshake::is_primary;
 use super::retry::Trouble;
 use super::short::{Access, Open, Wire, ask, next, refusal, text};
 use crate::config::{Address, Sentinels};
@@ -136,9 +137,7 @@ async fn becomes_primary(server: &Address, access: &Access, deadline: Instant) -
     let watched = timeout_at(deadline, async {
         loop {
             match ask(server, access, &[&["ROLE"]], LIMIT).await.as_deref() {
-                Ok([Value::Array(role), ..]) if role.first().and_then(text).as_deref() == Some("master") => {
-                    return true;
-                }
+                Ok([Value::Array(role), ..]) if role.first().is_some_and(is_primary) => return true,
                 // Who may not ask goes by what the sentinels say.
                 Ok([Value::ServerError(_), ..]) | Err(Trouble::Refused(_)) => return false,
                 _ => sleep(BREATH).await,
@@ -229,15 +228,15 @@ fn field(reply: &Value, name: &str) -> Option<String> {
 }
 
 /// Resolves when `current` is not the primary any more. Sentinels that know less than was known before are not believed.
-pub async fn moved(sentinels: Sentinels, servers: Access, current: Address, ears: &mut Ears) -> Trouble {
-    ears.listen_to(&sentinels);
+pub async fn moved(sentinels: &Sentinels, servers: &Access, current: &Address, ears: &mut Ears) -> Trouble {
+    ears.listen_to(sentinels);
     let mut known = sentinels.epoch;
     let mut doubted_since = None;
     loop {
-        if let Ok((word, _)) = consult(&sentinels, &servers, Instant::now() + LIMIT).await {
+        if let Ok((word, _)) = consult(sentinels, servers, Instant::now() + LIMIT).await {
             let now = Instant::now();
             if word.epoch >= known || now >= *doubted_since.get_or_insert(now) + DOUBT {
-                if word.primary != current {
+                if word.primary != *current {
                     let message = "the primary has changed, and the new one could not be reached in time.";
                     return Trouble::Passing(StoreError::new(Code::Connection, message));
                 }

@@ -43,9 +43,10 @@ pub async fn client_ended(source: Option<Arc<dyn Source>>) -> Trouble {
 
 /// Resolves when the sentinels name another primary than the one in use; without sentinels, never.
 pub async fn primary_moved(settings: Settings, ears: &mut Ears) -> Trouble {
-    let servers = Access::to_servers(&settings);
-    match settings.topology {
-        Topology::Sentinel(sentinels) => sentinel::moved(sentinels, servers, settings.address, ears).await,
+    match &settings.topology {
+        Topology::Sentinel(sentinels) => {
+            sentinel::moved(sentinels, &Access::to_servers(&settings), &settings.address, ears).await
+        }
         Topology::Single | Topology::Cluster(_) | Topology::Upstash(_) => std::future::pending().await,
     }
 }
