@@ -4,7 +4,7 @@ import { Cluster as Cluster5 } from "ioredis-5";
 import { createCluster } from "redis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../index.js";
-import { moveSlot, startMasters } from "./support/cluster.mjs";
+import { startMasters } from "./support/cluster.mjs";
 import { eventually } from "./support/redis.mjs";
 import { moveSlots, reshard } from "./support/resharding.mjs";
 
@@ -191,9 +191,9 @@ describe("while the cluster changes", () => {
     expect(await store.isExecutionInProgress("asked")).toBe(true);
     const holds = async ({ admin }) => (await admin.call("CLUSTER", "GETKEYSINSLOT", slot, 1000)).includes("{asked}");
     expect(await Promise.all([from, to].map(holds))).toEqual([false, true]);
-    await moveSlot(cluster.masters, from, to, slot);
+    await moveSlots(cluster.masters, from, to, [slot]);
     expect(await store.isExecutionInProgress("asked")).toBe(true);
-    await moveSlot(cluster.masters, to, from, slot);
+    await moveSlots(cluster.masters, to, from, [slot]);
     expect(await store.isExecutionInProgress("asked")).toBe(true);
   });
 

@@ -4,8 +4,9 @@ import { readFileSync } from "node:fs";
 import { Cluster, Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../index.js";
-import { moveSlot, startMasters } from "./support/cluster.mjs";
+import { startMasters } from "./support/cluster.mjs";
 import { eventually, privateRedis } from "./support/redis.mjs";
+import { moveSlots } from "./support/resharding.mjs";
 import { MASTER, replicasOf, startSentinels } from "./support/sentinels.mjs";
 
 const PASSWORD = "opensesame";
@@ -167,7 +168,7 @@ describe("in a cluster", () => {
     endings.push(() => store.close());
     await store.beginExecution(id);
     expect(await store.isExecutionInProgress(id)).toBe(true);
-    await moveSlot(cluster.masters, from, to, slot);
+    await moveSlots(cluster.masters, from, to, [slot]);
     expect(await store.isExecutionInProgress(id)).toBe(true);
     expect((await Promise.all(cluster.masters.map(({ admin }) => refused(admin)))).flat()).toEqual([]);
   });

@@ -1,8 +1,9 @@
 // Refusals that only a cluster knows, each provoked on real servers: waited out, and at the deadline named.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { moveSlot, startMasters } from "../support/cluster.mjs";
+import { startMasters } from "../support/cluster.mjs";
 import { countRefusals } from "../support/connections.mjs";
 import { eventually } from "../support/redis.mjs";
+import { moveSlots } from "../support/resharding.mjs";
 import { note } from "../support/scale.mjs";
 import { rejectionOf, temporaryStore } from "../support/temporary.mjs";
 
@@ -55,11 +56,11 @@ describe("a refusal of a cluster", () => {
     await from.admin.call("CLUSTER", "SETSLOT", slot, "MIGRATING", await nameOf(to));
     await from.admin.call("MIGRATE", "127.0.0.1", to.server.port, "", 0, 5000, "KEYS", `{${id}}-results`);
     const { pending } = await refusesMore(from, "TRYAGAIN", () => store.disposeExecution(id));
-    await moveSlot(cluster.masters, from, to, slot);
+    await moveSlots(cluster.masters, from, to, [slot]);
     await pending;
     expect(await store.isExecutionInProgress(id)).toBe(false);
     expect(await store.getExecutionTaskResults(id)).toEqual({});
-    await moveSlot(cluster.masters, to, from, slot);
+    await moveSlots(cluster.masters, to, from, [slot]);
   });
 
   it("is waited out: CLUSTERDOWN, while nobody has the slot; at the deadline it is named", async () => {

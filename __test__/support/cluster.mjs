@@ -75,25 +75,3 @@ async function startClusterServer(args) {
   admin.on("error", () => {});
   return { server, admin };
 }
-
-/**
- * Moves one slot with its keys, as `redis-cli --cluster reshard` does.
- *
- * @typedef {{ admin: Redis, server: object }} Master
- * @param {Master[]} masters all of them: one that is told nothing may, on Redis 6, go on believing an older claim
- * @param {Master} from
- * @param {Master} to
- * @param {number} slot
- */
-export async function moveSlot(masters, from, to, slot) {
-  const [source, target] = await Promise.all([from, to].map(({ admin }) => admin.call("CLUSTER", "MYID")));
-  await to.admin.call("CLUSTER", "SETSLOT", slot, "IMPORTING", source);
-  await from.admin.call("CLUSTER", "SETSLOT", slot, "MIGRATING", target);
-  for (;;) {
-    const keys = await from.admin.call("CLUSTER", "GETKEYSINSLOT", slot, 100);
-    if (keys.length === 0) break;
-    await from.admin.call("MIGRATE", HOST, to.server.port, "", 0, 5000, "KEYS", ...keys);
-  }
-  const others = masters.filter((master) => master !== from && master !== to);
-  for (const { admin } of [to, from, ...others]) await admin.call("CLUSTER", "SETSLOT", slot, "NODE", target);
-}
