@@ -120,16 +120,14 @@ impl Batch {
         self.replies.as_mut().poll(cx)
     }
 
-    /// Gives up what is past its deadline; true when that was all of it.
-    pub fn expire(&mut self, now: Instant, timeout: Duration, finished: &mut Vec<Finished>) -> bool {
-        while let Some(slot) = self.slots.get_mut(self.given_up) {
-            match slot.waiting.take_if(|waiting| waiting.deadline <= now) {
-                Some(waiting) => finished.push(waiting.expire(timeout, None)),
-                None => return false,
-            }
+    /// Gives up what is past its deadline.
+    pub fn expire(&mut self, now: Instant, timeout: Duration, finished: &mut Vec<Finished>) {
+        while let Some(slot) = self.slots.get_mut(self.given_up)
+            && let Some(waiting) = slot.waiting.take_if(|waiting| waiting.deadline <= now)
+        {
+            finished.push(waiting.expire(timeout, None));
             self.given_up += 1;
         }
-        true
     }
 
     /// Matches replies to calls: most are finished, and what was refused for now is returned. So is what was asked after it

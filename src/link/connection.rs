@@ -259,7 +259,7 @@ impl Supervisor {
                 }
                 let deadlines = [
                     silent_at,
-                    self.batches.front().and_then(Batch::deadline),
+                    self.batches.iter().filter_map(Batch::deadline).min(),
                     self.queue.front().map(|waiting| waiting.deadline),
                 ];
                 let moments = deadlines.into_iter().chain(self.aside.moments());
@@ -317,10 +317,9 @@ impl Supervisor {
         self.redo.expire(now);
         let past = self.aside.expired(now).map(|waiting| waiting.expire(timeout, trouble));
         self.finished.extend(past);
+        // All of them: in a cluster, a part that comes back from another server is older than what was sent before it.
         for batch in &mut self.batches {
-            if !batch.expire(now, timeout, &mut self.finished) {
-                break;
-            }
+            batch.expire(now, timeout, &mut self.finished);
         }
         let past = expired(&mut self.queue, now).map(|waiting| waiting.expire(timeout, trouble));
         self.finished.extend(past);
