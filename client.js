@@ -21,6 +21,8 @@ const { Requests } = require("./client/requests.js");
  * @param {boolean} settings.hashTags whether the id stands in braces in every key
  * @param {number} settings.commandTimeout milliseconds after which a call rejects
  * @param {number} settings.maxPending calls in flight before more are refused
+ * @param {(executionId: string) => void} settings.forget tells the native stores of this thread that what they have read ahead
+ *   of an execution may be older than what is known of it now
  * @param {Function} settings.RedisStoreError the class of what calls reject with
  * @param {{ setTimeout: typeof setTimeout, now: () => number, afterTurn?: (callback: () => void) => void }} clock the
  *   runtime's own clock, and what calls a function when the current turn of the event loop is over
@@ -56,6 +58,7 @@ function openClientStore(client, settings, clock) {
     if (typeof json === "object") {
       return refuse(method, executionId, taskId, "ERR_REDIS_SERIALIZE", json.reason, json.cause);
     }
+    if (method.writes) settings.forget(executionId);
     const call = new CallOfDialect(store, method, size, executionId, taskId);
     method.send(call, dialect, json);
     call.flush();

@@ -149,6 +149,7 @@ class Call {
 
   settle() {
     this.settled = true;
+    this.store.settings.forget(this.executionId);
     this.store.inFlight.remove(this);
   }
 

@@ -9,7 +9,7 @@ use napi::{Env, Error, Result, Status};
 use napi_derive::napi;
 
 use super::engine::{Engine, Thrown, Type, Value};
-use super::environment::Environment;
+use super::environment::{self, Environment};
 use super::input::{self, Origin, OwnMethods, Recognised, Refused};
 use super::live::LiveClient;
 use super::realm::Realm;
@@ -120,6 +120,7 @@ fn client_settings(
     set(c"commandTimeout", engine.number(options.command_timeout_or(of_client).as_millis() as f64))?;
     set(c"dialect", engine.text(own.dialect.as_bytes())?)?;
     set(c"maxPending", engine.number(options.max_pending as f64))?;
+    set(c"forget", engine.function_sharing("forget", environment::forget, Rc::new(()))?)?;
     set(c"RedisStoreError", error_class)?;
     Ok(settings)
 }

@@ -17,6 +17,7 @@ use super::settle::{self, Mailbox};
 use super::store_object::Store;
 use super::turn::Turn;
 use crate::store::Call;
+use crate::store::recency::Begun;
 
 /// One environment. JavaScript thread only, like everything that is not behind the mailbox's lock.
 pub struct Environment {
@@ -46,8 +47,8 @@ pub struct PendingCall {
     pub store: Rc<Store>,
     /// The database it was made for.
     pub database: u32,
-    /// Writes to its execution until it was asked.
-    pub writes: u16,
+    /// What had happened to its execution when it was asked.
+    pub begun: Begun,
     /// Bytes of its arguments.
     pub bytes: usize,
 }
@@ -55,18 +56,23 @@ pub struct PendingCall {
 impl Environment {
     /// The environment of the current callback, set up when this is its first call.
     pub fn current(engine: Engine, after_turn: Value, set_immediate: Value) -> Result<Rc<Environment>, Thrown> {
+        Self::existing(engine).map_or_else(|| Self::set_up(engine, after_turn, set_immediate), Ok)
+    }
+
+    /// The environment of the current callback, if it has been set up.
+    fn existing(engine: Engine) -> Option<Rc<Environment>> {
         let mut data = ptr::null_mut();
         // SAFETY: on the environment's own thread; the out pointer is valid.
         unsafe { sys::napi_get_instance_data(engine.raw(), &mut data) };
-        if !data.is_null() {
-            // SAFETY: the instance data is only ever the `Rc` that `set_up` leaves there, which stays until the
-            // environment ends; the count is raised for the copy that is handed out.
-            return Ok(unsafe {
-                Rc::increment_strong_count(data.cast::<Environment>());
-                Rc::from_raw(data.cast::<Environment>())
-            });
+        if data.is_null() {
+            return None;
         }
-        Self::set_up(engine, after_turn, set_immediate)
+        // SAFETY: the instance data is only ever the `Rc` that `set_up` leaves there, which stays until the environment ends;
+        // the count is raised for the copy that is handed out.
+        unsafe {
+            Rc::increment_strong_count(data.cast::<Environment>());
+            Some(Rc::from_raw(data.cast::<Environment>()))
+        }
     }
 
     fn set_up(engine: Engine, after_turn: Value, set_immediate: Value) -> Result<Rc<Environment>, Thrown> {
@@ -99,8 +105,8 @@ impl Environment {
             self.mailbox.keep_alive(self.engine, true);
         }
         // `maxPending` keeps a store far below 2³² calls.
-        let (database, writes, bytes) = (store.database(), self.turn.writes(call.id()), call.size());
-        calls.insert(PendingCall { deferred, store, database, writes, bytes }) as u32
+        let (database, begun, bytes) = (store.database(), self.turn.begin_call(call.id()), call.size());
+        calls.insert(PendingCall { deferred, store, database, begun, bytes }) as u32
     }
 
     /// Takes a pending call, and lets the process end if it was the last.
@@ -111,6 +117,29 @@ impl Environment {
             self.mailbox.keep_alive(self.engine, false);
         }
         call
+    }
+}
+
+/// `forget(executionId)`, made with a share of nothing, for stores over a client's own methods: called when they begin a write
+/// and when they settle a call. Read-ahead of this environment's other stores must not answer with something older. Where there
+/// are none, nothing is set up for it.
+///
+/// # Safety
+/// Called by N-API as a function made with a share of `()`.
+pub unsafe extern "C" fn forget(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: see above.
+    unsafe {
+        Engine::enter(env, info, |engine, _: &Rc<()>, [id, ..]| {
+            if let Some(environment) = Environment::existing(engine) {
+                let mut text = environment.scratch.take();
+                text.clear();
+                if engine.append_text(id, &mut text) {
+                    environment.turn.forget(&text);
+                }
+                environment.scratch.replace(text);
+            }
+            Ok(engine.undefined())
+        })
     }
 }
 

@@ -293,21 +293,18 @@ impl Desk {
 fn settle(environment: &Environment, finished: Finished) {
     let Some(pending) = environment.end_call(finished.request.token) else { return };
     let call = &finished.request.call;
-    // A write to the execution that began or ended meanwhile may have come too late for what this call read.
-    let current = environment.turn.writes(call.id()) == pending.writes;
-    // A write may have happened even if it failed, and after any failure it is better to ask again.
-    if call.kind.writes() || finished.outcome.is_err() {
-        environment.turn.forget(call.id());
-    }
+    let (turn, position) = (&environment.turn, finished.position);
+    let changes = call.kind.writes() || finished.outcome.is_err();
+    let is_newest = turn.end_call(&pending.begun, position, changes);
     let outcome = match finished.outcome {
         Err(error) => Err(error::store_error(&pending.store.realm, &error, Some(call))),
         Ok(reply) => {
             // What another database holds answers no question about this one.
-            let current = current && pending.database == pending.store.database();
-            if reply.snapshot.is_some() && !current {
+            let holds = is_newest && pending.database == pending.store.database();
+            if reply.snapshot.is_some() && !holds {
                 pending.store.was_carried(call.kind, false);
             }
-            environment.turn.settled(&pending.store, call.kind, call.id(), reply.snapshot.filter(|_| current));
+            turn.settled(&pending.store, call, position, reply.snapshot.filter(|_| holds));
             value_of(&pending.store.realm, call, reply.answer)
         }
     };

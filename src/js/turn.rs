@@ -8,34 +8,32 @@
 //! earlier, never later than its own tick.
 
 use std::cell::{Cell, RefCell};
-use std::hash::Hasher;
 use std::rc::Rc;
 
 use napi::sys;
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::FxHashMap;
 
 use super::engine::{Engine, Thrown, Value};
 use super::later::Later;
 use super::store_object::Store;
-use crate::store::{Answer, Kind, Snapshot};
-
-/// Counters of writes, shared by the executions whose ids fall to them. So many that with hundreds of executions at once
-/// hardly a snapshot is lost to a stranger's write.
-const WRITE_COUNTERS: usize = 1 << 16;
+use crate::store::recency::{Begun, InFlight, is_older};
+use crate::store::snapshot::hash;
+use crate::store::{Answer, Call, Kind, Position, Snapshot};
 
 /// The current turn of one environment.
 pub struct Turn {
-    snapshots: RefCell<FxHashMap<Vec<u8>, Held>>,
+    /// By the hash of their execution's id.
+    snapshots: RefCell<FxHashMap<u64, Held>>,
     /// The end of this turn is going to be noticed: without that, nothing is held.
     watched: Cell<bool>,
-    /// Writes that were begun or ended, by a hash of their execution.
-    writes: Box<[Cell<u16>]>,
+    /// What happens to executions while calls about them are in flight.
+    in_flight: RefCell<InFlight>,
     /// Counts wake-ups: two events with the same number may be in the same turn.
     wake_up: Cell<u64>,
     /// The call that was settled last: what it might have carried is learnt from the question that follows it.
-    last: RefCell<Last>,
+    last: Cell<Last>,
     /// The call that was sent last.
-    sent: RefCell<Last>,
+    sent: Cell<Last>,
     /// What notices its end.
     over: RefCell<Option<Later>>,
 }
@@ -44,25 +42,28 @@ pub struct Turn {
 struct Held {
     store: Rc<Store>,
     source: Kind,
+    id: Vec<u8>,
     snapshot: Box<Snapshot>,
+    /// The position of the answer that it came with.
+    position: Option<Position>,
+    /// A newer answer about the execution has been settled since: it answers nothing any more, and is only kept to learn
+    /// whether it would have.
+    outdated: bool,
+    /// It has answered a question, or would have.
     used: bool,
 }
 
 /// A call and the turn it belongs to.
+#[derive(Clone, Copy)]
 struct Last {
     wake_up: u64,
     kind: Kind,
-    id: Vec<u8>,
+    /// The hash of its execution's id. Only habits are learnt from it, which another execution may spoil once in a lifetime.
+    execution: u64,
 }
 
 impl Last {
-    const NONE: Last = Last { wake_up: 0, kind: Kind::Dispose, id: Vec::new() };
-
-    fn set(&mut self, wake_up: u64, kind: Kind, id: &[u8]) {
-        (self.wake_up, self.kind) = (wake_up, kind);
-        self.id.clear();
-        self.id.extend_from_slice(id);
-    }
+    const NONE: Last = Last { wake_up: 0, kind: Kind::Dispose, execution: 0 };
 }
 
 impl Turn {
@@ -72,10 +73,10 @@ impl Turn {
         let turn = Rc::new(Turn {
             snapshots: RefCell::default(),
             watched: Cell::new(false),
-            writes: vec![Cell::new(0); WRITE_COUNTERS].into(),
+            in_flight: RefCell::default(),
             wake_up: Cell::new(0),
-            last: RefCell::new(Last::NONE),
-            sent: RefCell::new(Last::NONE),
+            last: Cell::new(Last::NONE),
+            sent: Cell::new(Last::NONE),
             over: RefCell::default(),
         });
         turn.over.replace(Later::new(engine, after_turn, "turnEnded", on_end, turn.clone())?);
@@ -90,14 +91,40 @@ impl Turn {
         self.watched.set(teaches && over.as_ref().is_some_and(|over| over.ask(engine)));
     }
 
+    /// A call about an execution begins.
+    pub fn begin_call(&self, id: &[u8]) -> Begun {
+        self.in_flight.borrow_mut().begin(hash(id))
+    }
+
+    /// A call is about to be settled, with an answer of this position. `changes` is whether it makes invalid what is known of
+    /// its execution: a write may have happened even if it failed, and after any failure it is better to ask again. Returns
+    /// whether what it brought may be held: it may not if a newer answer, or one that cannot be compared, was settled while it
+    /// was in flight, or a write began or ended.
+    pub fn end_call(&self, begun: &Begun, position: Option<Position>, changes: bool) -> bool {
+        let is_newest = self.in_flight.borrow_mut().end(begun, position);
+        if changes {
+            self.invalidate(begun.execution);
+        } else {
+            let mut snapshots = self.snapshots.borrow_mut();
+            if !snapshots.is_empty()
+                && let Some(held) = snapshots.get_mut(&begun.execution)
+            {
+                held.outdated |= !is_older(position, held.position);
+            }
+        }
+        is_newest
+    }
+
     /// Notes that a call was settled, with what it taught.
-    pub fn settled(&self, store: &Rc<Store>, kind: Kind, id: &[u8], snapshot: Option<Box<Snapshot>>) {
-        self.last.borrow_mut().set(self.wake_up.get(), kind, id);
+    pub fn settled(&self, store: &Rc<Store>, call: &Call, position: Option<Position>, snapshot: Option<Box<Snapshot>>) {
+        let (source, execution) = (call.kind, hash(call.id()));
+        self.last.set(Last { wake_up: self.wake_up.get(), kind: source, execution });
         if let Some(snapshot) = snapshot
             && self.watched.get()
         {
-            let held = Held { store: store.clone(), source: kind, snapshot, used: false };
-            if let Some(previous) = self.snapshots.borrow_mut().insert(id.to_vec(), held) {
+            let (store, id) = (store.clone(), call.id().to_vec());
+            let held = Held { store, source, id, snapshot, position, outdated: false, used: false };
+            if let Some(previous) = self.snapshots.borrow_mut().insert(execution, held) {
                 previous.learn();
             }
         }
@@ -109,48 +136,39 @@ impl Turn {
         if snapshots.is_empty() {
             return None;
         }
-        let held = snapshots.get_mut(id).filter(|held| Rc::ptr_eq(&held.store, store))?;
+        let held = snapshots.get_mut(&hash(id)).filter(|held| held.id == id && Rc::ptr_eq(&held.store, store))?;
         let answer = held.snapshot.answer(kind, task)?;
         held.used = true;
-        Some(answer)
+        Some(answer).filter(|_| !held.outdated)
     }
 
     /// Whether another call for the same execution was sent in this turn. Then this one has not waited for that one's answer:
     /// they are made side by side, as for steps side by side, and what the first of them carries is enough. Notes the call.
     pub fn is_beside(&self, kind: Kind, id: &[u8]) -> bool {
-        let mut sent = self.sent.borrow_mut();
-        let beside = sent.wake_up == self.wake_up.get() && sent.id == id;
-        sent.set(self.wake_up.get(), kind, id);
-        beside
+        let (sent, call) = (self.sent.get(), Last { wake_up: self.wake_up.get(), kind, execution: hash(id) });
+        self.sent.set(call);
+        sent.wake_up == call.wake_up && sent.execution == call.execution
     }
 
     /// A question has to be sent: learns from it whether the call before it should have carried it.
     pub fn missed(&self, store: &Store, asked: Kind, id: &[u8]) {
-        let last = self.last.borrow();
-        if last.wake_up == self.wake_up.get() && last.id == id {
+        let last = self.last.get();
+        if last.wake_up == self.wake_up.get() && last.execution == hash(id) {
             store.could_have_carried(last.kind, asked);
         }
     }
 
-    /// How many writes to an execution were begun or ended so far, through any store: what was asked at one count and
-    /// is answered at another may be out of date.
-    pub fn writes(&self, id: &[u8]) -> u16 {
-        self.write_counter(id).get()
-    }
-
-    fn write_counter(&self, id: &[u8]) -> &Cell<u16> {
-        let mut hasher = FxHasher::default();
-        hasher.write(id);
-        &self.writes[hasher.finish() as usize % WRITE_COUNTERS]
-    }
-
-    /// A write to an execution begins or ends, or a call for it failed: what is known of it no longer holds.
+    /// Something about an execution is known, or has changed, that no call of ours tells: what is known of it, and what calls in
+    /// flight bring besides their own answers, no longer holds.
     pub fn forget(&self, id: &[u8]) {
-        let counter = self.write_counter(id);
-        counter.set(counter.get().wrapping_add(1));
+        self.invalidate(hash(id));
+    }
+
+    fn invalidate(&self, execution: u64) {
+        self.in_flight.borrow_mut().invalidate(execution);
         let mut snapshots = self.snapshots.borrow_mut();
         if !snapshots.is_empty()
-            && let Some(held) = snapshots.remove(id)
+            && let Some(held) = snapshots.remove(&execution)
         {
             held.learn();
         }

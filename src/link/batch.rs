@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -14,9 +15,9 @@ use super::pending::Waiting;
 use super::redo::Redo;
 use super::retry::{Trouble, Verdict, refused, verdict};
 use super::{Again, Finished};
-use crate::store::Ahead;
 use crate::store::call::{Dialect, Kind};
 use crate::store::reply::{self, Refusal};
+use crate::store::{Ahead, Position};
 
 /// Calls in one pipeline: large enough to amortise its cost, small enough that answers do not wait for strangers.
 const MOST_CALLS: usize = 512;
@@ -29,6 +30,7 @@ type Replies = Pin<Box<dyn Future<Output = RedisResult<Vec<Value>>> + Send>>;
 pub struct Batch {
     replies: Replies,
     slots: Vec<Slot>,
+    connection: NonZeroU64,
     /// The number of its first reply on the connection.
     first_reply: u64,
     /// What the server was taken to understand.
@@ -97,7 +99,7 @@ impl Batch {
         if let Poll::Ready(result) = first {
             replies = Box::pin(std::future::ready(result));
         }
-        Self { replies, slots, first_reply, dialect, given_up: 0, sent_at: now, bytes }
+        Self { replies, slots, connection: live.id, first_reply, dialect, given_up: 0, sent_at: now, bytes }
     }
 
     /// The number of calls.
@@ -141,10 +143,13 @@ impl Batch {
     ) -> Vec<Refused> {
         let mut rest = replies.as_mut_slice();
         let mut refused = Vec::new();
+        let mut next = self.first_reply;
         finished.reserve(self.slots.len());
         for slot in self.slots {
             let (own, others) = rest.split_at_mut(slot.replies.min(rest.len()));
             rest = others;
+            let position = Position { connection: self.connection, number: next };
+            next += slot.replies as u64;
             let Some(waiting) = slot.waiting else { continue };
             if redo.is_overtaken_by(&waiting) {
                 redo.note(&waiting);
@@ -154,7 +159,7 @@ impl Batch {
             let own = if slot.asked { own.split_at_mut(own.len().min(1)).1 } else { own };
             redo.end(&waiting);
             match reply::read(&waiting.request.call, own) {
-                Ok(reply) => finished.push(waiting.finish(Ok(reply))),
+                Ok(reply) => finished.push(waiting.finish(Ok(reply)).at(Some(position))),
                 Err(refusal) => match refuse(waiting, refusal, self.dialect, dialect) {
                     Ok(over) => finished.push(over),
                     Err(again) => {

@@ -24,7 +24,7 @@ use crate::config::Settings;
 use crate::error::StoreError;
 use crate::store::keys::Role;
 use crate::store::split::steps;
-use crate::store::{Ahead, Call, Reply};
+use crate::store::{Ahead, Call, Position, Reply};
 use slab::Slab;
 
 /// The pause before something is sent again that no server could take.
@@ -64,6 +64,9 @@ pub async fn route(target: Target, inbox: Arc<Inbox>) {
     };
     router.run().await;
 }
+
+/// What became of a part of a call, and the position of its answer.
+type Outcome = (Result<Reply, Box<StoreError>>, Option<Position>);
 
 type Map = Pin<Box<dyn Future<Output = Result<(Vec<Range>, Settings), Trouble>> + Send>>;
 
@@ -226,7 +229,7 @@ impl Router {
     fn take_back(&mut self, now: Instant) {
         let returned = self.returns.take();
         self.finished.reserve(returned.len());
-        for Finished { mut request, outcome, again } in returned {
+        for Finished { mut request, outcome, position, again } in returned {
             let call = mem::replace(&mut request.call, Call::empty());
             let Some(mut route) = request.route.take() else { continue };
             self.slots.came_back(route.slot);
@@ -238,7 +241,7 @@ impl Router {
                 // Done, but before something that was asked earlier for the same execution: it is done again behind that.
                 None if self.slots.waits_before(route.slot, route.sequence, &call) => route.sent = true,
                 None => {
-                    self.settle(request.token, call, outcome, now);
+                    self.settle(request.token, call, (outcome, position), now);
                     continue;
                 }
                 Some(Again::Elsewhere { ask, detail }) => {
@@ -274,11 +277,11 @@ impl Router {
     }
 
     /// Notes what became of a part; when it was the last one, the call goes on or is over.
-    fn settle(&mut self, token: u32, call: Call, outcome: Result<Reply, Box<StoreError>>, now: Instant) {
+    fn settle(&mut self, token: u32, call: Call, (outcome, position): Outcome, now: Instant) {
         let (index, which) = (token as usize >> 2, token as usize & 3);
         let Some(entry) = self.calls.get_mut(index) else { return };
         if which == WHOLE {
-            entry.request.call = call;
+            (entry.request.call, entry.position) = (call, position);
         }
         match outcome {
             Ok(reply) if which == WHOLE || ROLES[which] == entry.request.call.kind.role() => entry.reply = Some(reply),
@@ -300,7 +303,7 @@ impl Router {
             (None, Some(reply)) => Ok(reply),
             (failure, _) => Err(failure.unwrap_or_else(|| Box::new(self.trouble.error().clone()))),
         };
-        self.finished.push(entry.request.finish(outcome));
+        self.finished.push(entry.request.finish(outcome).at(entry.position));
     }
 
     /// Gives up what was held beyond its deadline.
@@ -322,7 +325,7 @@ impl Router {
                 Trouble::Passing(_) => waiting.expire(self.target.command_timeout, Some(trouble)),
             };
             let call = mem::replace(&mut finished.request.call, Call::empty());
-            self.settle(finished.request.token, call, finished.outcome, now);
+            self.settle(finished.request.token, call, (finished.outcome, None), now);
         }
     }
 

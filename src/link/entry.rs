@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use super::{Finished, Request, Sink};
 use crate::error::StoreError;
-use crate::store::Reply;
 use crate::store::keys::Role;
+use crate::store::{Position, Reply};
 
 /// A call and what has become of its parts.
 pub struct Entry {
@@ -24,6 +24,8 @@ pub struct Entry {
     pub left: usize,
     /// What the call is answered with.
     pub reply: Option<Reply>,
+    /// The answer's position, if the call was sent whole.
+    pub position: Option<Position>,
     /// Why it failed.
     pub failure: Option<Box<StoreError>>,
     /// Others wait for its mark.
@@ -42,6 +44,7 @@ impl Entry {
             steps: &[],
             left: 0,
             reply: None,
+            position: None,
             failure: None,
             staged: false,
             begun: false,

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -20,7 +21,7 @@ use super::short::Access;
 use super::source::settings_now;
 use super::stream::{Progress, dial};
 use super::tls::{self, encrypt};
-use super::{Target, sentinel};
+use super::{Target, next_connection_id, sentinel};
 use crate::config::{Settings, Topology};
 
 /// Messages the driver may hold that it has not yet written. More than the batches we allow, so that sending never waits.
@@ -31,6 +32,8 @@ type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A live connection: the crate's multiplexer and its driver, polled in the supervisor's own task, so that a wake-up
 /// reads, answers, sends and flushes without going through the scheduler in between.
 pub struct Live {
+    /// Tells it from every other connection of this process.
+    pub id: NonZeroU64,
     /// Where pipelines are handed in.
     pub connection: MultiplexedConnection,
     /// Reads and writes; it ends with the connection.
@@ -137,7 +140,8 @@ async fn greet(
         // still have something against our certificate.
         let sent = poll_fn(|cx| Poll::Ready(greeting.as_mut().poll(cx).is_pending())).await;
         let greeting = sent.then_some(greeting);
-        return Ok(Live { connection, driver, progress, owed, identity: None, greeting, since: Instant::now() });
+        let (id, since) = (next_connection_id(), Instant::now());
+        return Ok(Live { id, connection, driver, progress, owed, identity: None, greeting, since });
     }
     let mut ended = false;
     let replies = poll_fn(|cx| {
@@ -155,5 +159,6 @@ async fn greet(
     if ended {
         return Err(Trouble::lost("the server closed the connection"));
     }
-    Ok(Live { connection, driver, progress, owed, identity, greeting: None, since: Instant::now() })
+    let (id, since) = (next_connection_id(), Instant::now());
+    Ok(Live { id, connection, driver, progress, owed, identity, greeting: None, since })
 }

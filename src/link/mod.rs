@@ -31,13 +31,15 @@ mod tls;
 
 use std::fmt;
 use std::mem;
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use crate::config::{Settings, Topology};
 use crate::error::{Code, StoreError};
-use crate::store::{Call, Reply};
+use crate::store::{Call, Position, Reply};
 
 pub use retry::Trouble;
 pub use source::{Asked, Source};
@@ -108,7 +110,7 @@ impl Request {
 
     fn finish(mut self, outcome: Result<Reply, Box<StoreError>>) -> Finished {
         self.answered = true;
-        Finished { request: self, outcome, again: None }
+        Finished { request: self, outcome, position: None, again: None }
     }
 }
 
@@ -129,11 +131,24 @@ pub struct Finished {
     pub request: Request,
     /// What came of it.
     pub outcome: Result<Reply, Box<StoreError>>,
+    /// The position of the answer; `None` where several connections have a part in it, or there is none.
+    pub position: Option<Position>,
     /// Set when it has to be sent again.
     again: Option<Again>,
 }
 
+/// An id for a connection that no other one has.
+fn next_connection_id() -> NonZeroU64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    NonZeroU64::MIN.saturating_add(LAST.fetch_add(1, Ordering::Relaxed))
+}
+
 impl Finished {
+    /// The same, with the position of its answer.
+    fn at(self, position: Option<Position>) -> Self {
+        Self { position, ..self }
+    }
+
     /// Whether it brought more than its own answer.
     pub fn teaches(&self) -> bool {
         self.outcome.as_ref().is_ok_and(|reply| reply.snapshot.is_some())

@@ -141,9 +141,10 @@ impl Known {
     }
 }
 
-fn hash(task: &[u8]) -> u64 {
+/// A task or an execution in eight bytes.
+pub fn hash(id: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
-    hasher.write(task);
+    hasher.write(id);
     hasher.finish()
 }
 

@@ -247,10 +247,10 @@ impl Supervisor {
     fn replied(&mut self, parcel: Parcel, replies: Vec<redis::Value>, now: Instant) {
         self.backoff.reset();
         let (alone, sent_with) = (parcel.alone, parcel.dialect);
-        for (waiting, outcome) in parcel.outcomes(replies) {
+        for (waiting, outcome, position) in parcel.outcomes(replies) {
             let refusal = match outcome {
                 Ok(reply) => {
-                    self.finished.push(waiting.finish(Ok(reply)));
+                    self.finished.push(waiting.finish(Ok(reply)).at(Some(position)));
                     continue;
                 }
                 Err(refusal) => refusal,

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::mem;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -13,8 +14,9 @@ use super::answer::{self, Answer};
 use super::http::{Client, Failure, Response};
 use super::request::{Body, Path, Piece};
 use super::traffic::{Traffic, Turnstile, execution};
-use crate::link::Finished;
 use crate::link::pending::Waiting;
+use crate::link::{Finished, next_connection_id};
+use crate::store::Position;
 use crate::store::call::Dialect;
 use crate::store::reply::{self, Refusal};
 
@@ -25,6 +27,8 @@ const MOST_BYTES: usize = 256 * 1024;
 
 /// One request under way.
 pub struct Parcel {
+    /// The commands of one request are carried out in their order, and requests in none: each counts as a connection.
+    id: NonZeroU64,
     answer: Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>,
     slots: Vec<Slot>,
     path: Path,
@@ -52,8 +56,8 @@ struct Slot {
     sent_before: bool,
 }
 
-/// What was answered to one call.
-pub type Outcome = (Waiting, Result<reply::Reply, Refusal>);
+/// What was answered to one call, and the answer's position.
+pub type Outcome = (Waiting, Result<reply::Reply, Refusal>, Position);
 
 impl Parcel {
     /// Takes what may go now off a queue and sends it as one request. With `alone`, one call only.
@@ -95,7 +99,8 @@ impl Parcel {
         let (path, bytes, commands) = body.finish();
         let writes = slots.iter().any(|slot| slot.writes);
         let answer = Box::pin(client.send(path, bytes, sync_token));
-        Some(Self { answer, slots, path, commands, dialect, given_up: 0, sent_at: now, writes, alone })
+        let id = next_connection_id();
+        Some(Self { id, answer, slots, path, commands, dialect, given_up: 0, sent_at: now, writes, alone })
     }
 
     /// Whether the answer is there.
@@ -141,11 +146,11 @@ impl Parcel {
     pub fn outcomes(self, replies: Vec<redis::Value>) -> Vec<Outcome> {
         let mut replies = replies.into_iter();
         let mut outcomes = Vec::with_capacity(self.slots.len());
-        for slot in self.slots {
+        for (slot, number) in self.slots.into_iter().zip(0..) {
             let mut own = answer::gather(&slot.pieces, &mut replies);
             let Some(waiting) = slot.waiting else { continue };
             let outcome = reply::read(&waiting.request.call, &mut own);
-            outcomes.push((waiting, outcome));
+            outcomes.push((waiting, outcome, Position { connection: self.id, number }));
         }
         outcomes
     }
