@@ -3,6 +3,7 @@
  */
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { takeCommand } from "./resp.mjs";
 
 const HOST = "127.0.0.1";
 
@@ -48,23 +49,4 @@ export async function startFakeRedis(answer) {
     server.close();
     await once(server, "close");
   }
-}
-
-/** The first command of a text and what follows it, once it is all there. Commands here are short. */
-function takeCommand(text) {
-  const header = /^\*(\d+)\r\n/.exec(text);
-  if (header === null) return undefined;
-  const command = [];
-  let at = header[0].length;
-  for (let left = Number(header[1]); left > 0; left--) {
-    const length = /^\$(\d+)\r\n/.exec(text.slice(at, at + 24));
-    if (length === null) return undefined;
-    at += length[0].length;
-    const end = at + Number(length[1]);
-    if (text.length < end + 2) return undefined;
-    command.push(text.slice(at, end));
-    at = end + 2;
-  }
-  command[0] = command[0].toUpperCase();
-  return { command, rest: text.slice(at) };
 }

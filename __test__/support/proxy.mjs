@@ -1,9 +1,11 @@
 /**
  * A TCP proxy in front of a server, to make a network fail on purpose: it turns connections away, holds back bytes in
- * either direction, lets them through later, and ends connections on the client's side, on the server's, or on both.
+ * either direction, lets them through later, tells the server something else than the client did, and ends connections on
+ * the client's side, on the server's, or on both.
  */
 import { once } from "node:events";
 import { createConnection, createServer } from "node:net";
+import { encodeCommand, takeCommand } from "./resp.mjs";
 
 const HOST = "127.0.0.1";
 
@@ -17,6 +19,8 @@ const HOST = "127.0.0.1";
  * @property {(...directions: Direction[]) => void} holdNew new connections hold back these directions from the start
  * @property {(refuse: boolean) => void} refuseNew whether new connections are ended before they reach the server
  * @property {(connection: ProxiedConnection) => void} [onConnection] hears of every new one
+ * @property {(command: string[], connection: ProxiedConnection) => string[] | undefined} [translate] sees each command on its
+ *   way, its name in upper case, and may return what the server is told instead. To be set before there are connections
  * @property {() => Promise<void>} stop ends it and every connection through it
  */
 
@@ -37,7 +41,7 @@ export async function startProxy({ host, port }, { host: listenHost = HOST, port
       client.destroy();
       return;
     }
-    const connection = new ProxiedConnection(client, { host, port });
+    const connection = new ProxiedConnection(client, { host, port }, proxy.translate);
     connection.hold(...heldFromTheStart);
     connections.push(connection);
     proxy.onConnection?.(connection);
@@ -70,14 +74,18 @@ class ProxiedConnection {
   /** What was held back and not yet let through; `undefined` for a direction that flows. */
   #held = { toServer: undefined, toClient: undefined };
   #serverClosed;
+  #translate;
+  /** The beginning of a command of which the rest has not come. */
+  #begun = "";
 
-  constructor(client, target) {
+  constructor(client, target, translate) {
+    this.#translate = translate;
     this.#client = client;
     this.#server = createConnection({ ...target, allowHalfOpen: true, noDelay: true });
     this.#serverClosed = new Promise((resolve) => this.#server.once("close", resolve));
     // A cut connection may well report an error; what the other side makes of it is for the test to see.
     for (const socket of [this.#client, this.#server]) socket.on("error", () => {});
-    this.#client.on("data", (bytes) => this.#pass("toServer", bytes));
+    this.#client.on("data", (bytes) => (translate ? this.#passCommands(bytes) : this.#pass("toServer", bytes)));
     this.#server.on("data", (bytes) => this.#pass("toClient", bytes));
     for (const ending of ["end", "close"]) {
       this.#client.on(ending, () => this.#held.toServer === undefined && this.#server.end());
@@ -135,6 +143,16 @@ class ProxiedConnection {
     this.#server.destroy();
   }
 
+  #passCommands(bytes) {
+    this.#begun += bytes.toString("latin1");
+    for (let taken = takeCommand(this.#begun); taken !== undefined; taken = takeCommand(this.#begun)) {
+      const said = this.#begun.slice(0, this.#begun.length - taken.rest.length);
+      this.#begun = taken.rest;
+      const instead = this.#translate(taken.command, this);
+      this.#pass("toServer", Buffer.from(instead ? encodeCommand(instead) : said, "latin1"));
+    }
+  }
+
   #pass(direction, bytes) {
     const held = this.#held[direction];
     if (held === undefined) this.#write(direction, bytes);
@@ -145,4 +163,13 @@ class ProxiedConnection {
     const socket = direction === "toServer" ? this.#server : this.#client;
     if (bytes.length > 0 && socket.writable) socket.write(bytes);
   }
+}
+
+/**
+ * A command that the server answers with this error, in its place among the other answers.
+ *
+ * @param {string} error such as `LOADING Redis is loading the dataset in memory`
+ */
+export function refusedWith(error) {
+  return ["EVAL", "return redis.error_reply(ARGV[1])", "0", error];
 }
