@@ -107,6 +107,12 @@ export const TOPOLOGY_INPUTS = [
     at: "clusterUrl",
     make: ({ clusterUrl: url }) => ({ rootNodes: [{ url }] }),
   },
+  {
+    name: "the URL of a cluster's only node",
+    backend: "redis",
+    at: "clusterUrl",
+    make: ({ clusterUrl }) => clusterUrl,
+  },
 ];
 
 /** @type {Input[]} */
