@@ -8,6 +8,15 @@ import { eventually } from "./eventually.mjs";
 const HOST = "127.0.0.1";
 const SLOTS = 16_384;
 
+/** What makes a server a node of such a cluster. */
+export const NODE_ARGS = [
+  ["--cluster-enabled", "yes"],
+  ["--cluster-announce-ip", HOST],
+  ["--cluster-node-timeout", "1000"],
+  ["--cluster-require-full-coverage", "no"],
+  ["--repl-diskless-sync-delay", "0"],
+].flat();
+
 /**
  * Starts it, and resolves when every server serves all slots and every replica follows its master.
  *
@@ -17,9 +26,7 @@ const SLOTS = 16_384;
  * @param {string[]} [options.args] of every server
  */
 export async function startMasters({ masters: count = 3, replicas = 1, args = [] } = {}) {
-  const common = ["--cluster-enabled", "yes", "--cluster-announce-ip", HOST, "--cluster-node-timeout", "1000"];
-  const more = ["--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0", ...args];
-  const start = () => startClusterServer([...common, ...more]);
+  const start = () => startClusterServer([...NODE_ARGS, ...args]);
   const nodes = await Promise.all(Array.from({ length: count * (1 + replicas) }, start));
   const stop = async () => {
     for (const { admin } of nodes) admin.disconnect();
@@ -27,14 +34,7 @@ export async function startMasters({ masters: count = 3, replicas = 1, args = []
   };
   try {
     const masters = nodes.slice(0, count);
-    for (const [index, { admin }] of masters.entries()) {
-      const first = Math.floor((index * SLOTS) / count);
-      await addSlots(admin, first, Math.floor(((index + 1) * SLOTS) / count) - 1);
-      await admin.call("CLUSTER", "SET-CONFIG-EPOCH", index + 1);
-    }
-    for (const { server } of nodes.slice(1)) await nodes[0].admin.call("CLUSTER", "MEET", HOST, server.port);
-    const known = async ({ admin }) => (await admin.call("CLUSTER", "INFO")).includes(`known_nodes:${nodes.length}`);
-    await eventually(async () => (await Promise.all(nodes.map(known))).every(Boolean), { deadline: 30_000 });
+    await join(nodes, masters);
     for (const [index, { admin }] of nodes.slice(count).entries()) {
       await admin.call("CLUSTER", "REPLICATE", await masters[index % count].admin.call("CLUSTER", "MYID"));
     }
@@ -59,6 +59,35 @@ export async function startMasters({ masters: count = 3, replicas = 1, args = []
 }
 
 /**
+ * Makes a cluster of servers that know nothing of each other and have no data: the masters share the slots, the first of them
+ * has the first ones. Resolves when each knows all.
+ *
+ * @typedef {{ server: { port: number }, admin: Redis }} Node
+ * @param {Node[]} nodes masters included
+ * @param {Node[]} masters
+ */
+export async function join(nodes, masters) {
+  for (const [index, { admin }] of masters.entries()) {
+    const [first, last] = slotsOf(index, masters.length);
+    await addSlots(admin, first, last);
+    await admin.call("CLUSTER", "SET-CONFIG-EPOCH", index + 1);
+  }
+  for (const { server } of nodes.slice(1)) await nodes[0].admin.call("CLUSTER", "MEET", HOST, server.port);
+  const known = async ({ admin }) => (await admin.call("CLUSTER", "INFO")).includes(`known_nodes:${nodes.length}`);
+  await eventually(async () => (await Promise.all(nodes.map(known))).every(Boolean), { deadline: 30_000 });
+}
+
+/**
+ * The first and the last slot of one of several masters.
+ *
+ * @param {number} index
+ * @param {number} count
+ */
+export function slotsOf(index, count) {
+  return [Math.floor((index * SLOTS) / count), Math.floor(((index + 1) * SLOTS) / count) - 1];
+}
+
+/**
  * Gives slots to a server, from the first to the last, in a way that Redis 6 understands, too.
  *
  * @param {Redis} admin
@@ -71,7 +100,16 @@ export async function addSlots(admin, first, last) {
 
 async function startClusterServer(args) {
   const server = await startRedis({ args });
+  return { server, admin: connectAdmin(server) };
+}
+
+/**
+ * A client of one node that outlives its restarts.
+ *
+ * @param {{ url: string }} server
+ */
+export function connectAdmin(server) {
   const admin = new Redis(server.url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
   admin.on("error", () => {});
-  return { server, admin };
+  return admin;
 }
