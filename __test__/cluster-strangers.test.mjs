@@ -3,12 +3,12 @@
 import { Cluster } from "ioredis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { addSlots, slotsOf, startMasters } from "./support/cluster.mjs";
-import { keepCalling } from "./support/load.mjs";
+import { keepCommitting } from "./support/load.mjs";
 import { dump, eventually } from "./support/redis.mjs";
-import { secret } from "./support/secrets.mjs";
 import { idWithin, keysOf, slotOf } from "./support/slots.mjs";
 import { agree, isRunning, startStranger, takeDown } from "./support/strangers.mjs";
 import { outcomeOf, rejectionOf, temporaryStore } from "./support/temporary.mjs";
+import { NAMELESS_USER, NAMELESS_USER_ARGS } from "./support/users.mjs";
 
 const MASTERS = 3;
 const [FIRST, SECOND, THIRD] = [0, 1, 2].map((index) => {
@@ -18,14 +18,6 @@ const [FIRST, SECOND, THIRD] = [0, 1, 2].map((index) => {
 /** Long enough for a server to be ended and started and to take writes again. */
 const PATIENT_MS = 30_000;
 const IMPATIENT_MS = 2_000;
-
-/** A user that may ask for the map, but not a server for its name. */
-const WORKER = { username: "worker", password: secret("worker") };
-const COMMANDS =
-  "get set hget hset hdel hgetall unlink pexpire multi exec client|info client|kill cluster|slots asking";
-const WORKER_ARGS = ["--user", "worker", "on", `>${WORKER.password}`, "~*", "-@all"].concat(
-  COMMANDS.split(" ").map((command) => `+${command}`),
-);
 
 const endings = [];
 
@@ -40,7 +32,7 @@ async function takeDownForNow({ server }, { nodes }) {
 
 /** A stranger that ends with the test at the latest. */
 async function temporaryStranger(node, kind) {
-  const stranger = await startStranger(node.server, { ...kind, args: WORKER_ARGS });
+  const stranger = await startStranger(node.server, { ...kind, args: NAMELESS_USER_ARGS });
   endings.push(stranger.stop);
   return stranger;
 }
@@ -68,7 +60,7 @@ describe("in the place of a node that nobody takes over", () => {
   let victim;
 
   beforeAll(async () => {
-    cluster = await startMasters({ masters: MASTERS, replicas: 0, args: WORKER_ARGS });
+    cluster = await startMasters({ masters: MASTERS, replicas: 0, args: NAMELESS_USER_ARGS });
     reader = new Cluster(cluster.startup);
     [victim] = cluster.masters;
   });
@@ -81,7 +73,7 @@ describe("in the place of a node that nobody takes over", () => {
   const STYLES = [
     ["without hash tags", {}],
     ["with hash tags", { hashTags: true }],
-    ["with a user who may not ask servers for their names", {}, WORKER],
+    ["with a user who may not ask servers for their names", {}, NAMELESS_USER],
   ];
 
   describe.each(KINDS)("%s", (kindName, kind) => {
@@ -138,15 +130,12 @@ describe("in the place of a node that nobody takes over", () => {
       const options = { hashTags: true };
       const patient = temporaryStore(cluster.startup, { ...options, commandTimeout: PATIENT_MS });
       const impatient = temporaryStore(cluster.startup, { ...options, commandTimeout: IMPATIENT_MS });
-      const lanes = 16;
-      const ids = Array.from({ length: lanes }, (_, lane) =>
+      const ids = Array.from({ length: 16 }, (_, lane) =>
         idWithin(`${kindName}, under way, ${lane}`, { ...FIRST, ...options }),
       );
       await impatient.isExecutionInProgress(ids[0]);
-      const load = keepCalling(lanes, (index) =>
-        patient.commitExecutionTaskResult(ids[index % lanes], `task-${index}`, index),
-      );
-      await eventually(() => load.answered.length > 500, { message: "the first answers" });
+      const load = keepCommitting(patient, ids);
+      await load.more(500);
       await takeDownForNow(victim, cluster);
       const stranger = await temporaryStranger(victim, kind);
       expectRefusal(await rejectionOf(impatient.beginExecution(ids[0])), victim.server);
@@ -154,14 +143,10 @@ describe("in the place of a node that nobody takes over", () => {
 
       await stranger.stop();
       await victim.server.restart();
-      const { length } = load.answered;
-      await eventually(() => load.answered.length > length + 500, { deadline: PATIENT_MS, message: "more answers" });
+      await load.more(500, PATIENT_MS);
       await load.stop();
       expect(load.errors).toEqual([]);
-      const found = new Map();
-      for (const id of ids) found.set(id, await reader.hgetall(keysOf(id, true)[2]));
-      const lost = load.answered.filter((index) => found.get(ids[index % lanes])[`task-${index}`] !== String(index));
-      expect(lost).toEqual([]);
+      expect(await load.lost((id) => reader.hgetall(keysOf(id, true)[2]))).toEqual([]);
     });
   });
 });

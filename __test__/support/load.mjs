@@ -1,6 +1,7 @@
 /**
  * Calls that go on while something is done to the server, and what became of them.
  */
+import { eventually } from "./eventually.mjs";
 
 /**
  * Calls a function again and again, `width` calls at a time, until it is told to stop, or its store is closed.
@@ -46,5 +47,28 @@ export function keepCalling(width, call) {
     await Promise.all(lanes);
   }
 
+  return load;
+}
+
+/**
+ * Commits to executions in turn, one task after the other, until it is told to stop.
+ *
+ * @param {object} store
+ * @param {string[]} ids as many calls at a time as there are of them
+ */
+export function keepCommitting(store, ids) {
+  const idOf = (index) => ids[index % ids.length];
+  const load = keepCalling(ids.length, (index) => store.commitExecutionTaskResult(idOf(index), `task-${index}`, index));
+  /** Resolves when so many more have been acknowledged. */
+  load.more = async (calls, deadline = 30_000) => {
+    const { length } = load.answered;
+    await eventually(() => load.answered.length >= length + calls, { deadline, message: "more answers" });
+  };
+  /** Which acknowledged ones are not there, when results are read in this way. */
+  load.lost = async (readResults) => {
+    const found = new Map();
+    for (const id of ids) found.set(id, await readResults(id));
+    return load.answered.filter((index) => found.get(idOf(index))[`task-${index}`] !== String(index));
+  };
   return load;
 }

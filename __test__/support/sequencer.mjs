@@ -4,7 +4,7 @@
  */
 import { once } from "node:events";
 import { createConnection, createServer } from "node:net";
-import { RespFramer } from "../../bench/resp.mjs";
+import { createAsker, decodeCommand, onValues } from "./resp-sockets.mjs";
 
 const HOST = "127.0.0.1";
 
@@ -94,46 +94,4 @@ export async function startSequencer({ host, port }) {
       await once(server, "close");
     },
   };
-}
-
-/** Sends bytes to a server and resolves with the bytes of one reply, for one command at a time. */
-function createAsker(socket) {
-  let asked;
-  onValues(socket, (bytes) => asked?.resolve(bytes));
-  socket.on("close", () => asked?.reject(new Error("the server closed the connection")));
-  return (bytes) =>
-    new Promise((resolve, reject) => {
-      asked = { resolve, reject };
-      socket.write(bytes);
-    });
-}
-
-/** Cuts what a socket receives into RESP values. */
-function onValues(socket, onValue) {
-  const framer = new RespFramer();
-  let kept = Buffer.alloc(0);
-  let keptFrom = 0;
-  socket.on("data", (chunk) => {
-    kept = Buffer.concat([kept, chunk]);
-    const values = [];
-    framer.push(chunk, ({ end }) => {
-      values.push(kept.subarray(0, end - keptFrom));
-      kept = kept.subarray(end - keptFrom);
-      keptFrom = end;
-    });
-    for (const value of values) onValue(value);
-  });
-}
-
-/** The words of a command: an array of bulk strings. */
-function decodeCommand(bytes) {
-  const words = [];
-  for (let at = bytes.indexOf("\r\n") + 2; at < bytes.length; ) {
-    const lineEnd = bytes.indexOf("\r\n", at);
-    const start = lineEnd + 2;
-    const end = start + Number(bytes.latin1Slice(at + 1, lineEnd));
-    words.push(bytes.toString("utf8", start, end));
-    at = end + 2;
-  }
-  return [words[0].toUpperCase(), ...words.slice(1)];
 }
