@@ -156,7 +156,10 @@ describe("a server is used, and used again when its connection was lost,", () =>
   it.each([
     ["though it does not know CLUSTER MYID", (command) => isMyId(command) && { reply: UNKNOWN }],
     ["though the map has no names", (command) => isSlots(command) && { reply: map() }],
-    ["though nothing tells its name", (command) => (isMyId(command) && { reply: UNKNOWN }) || (isSlots(command) && { reply: map() })],
+    [
+      "though nothing tells its name",
+      (command) => (isMyId(command) && { reply: UNKNOWN }) || (isSlots(command) && { reply: map() }),
+    ],
     ["though it goes by another name than in the map", (command) => isMyId(command) && { reply: otherName }],
   ])("%s", async (label, intervene) => {
     const proxy = await startCommandProxy(server, () => (command) => intervene(command) || undefined, { port });
