@@ -1,11 +1,12 @@
 /**
- * Random interleavings of two stores and a plain client, every command of theirs in one known order, against a model that
- * knows what Redis held after each: no answer may be one that was not true at some moment between the round trip of its
- * turn and now.
+ * Random interleavings of stores and a plain client, every command of theirs in one known order, against a model that knows
+ * what Redis held after each: no answer may be one that was not true at some moment between the round trip of its turn and
+ * now, nor be older than another one that this thread has had before.
  */
 import { randomInt } from "node:crypto";
 import { setTimeout as delay, setImmediate as nextIteration } from "node:timers/promises";
-import { isDeepStrictEqual } from "node:util";
+import { inspect, isDeepStrictEqual } from "node:util";
+import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createRedisStore } from "../index.js";
 import { ioredisConfiguration } from "./support/inputs.mjs";
@@ -16,8 +17,16 @@ import { startSequencer } from "./support/sequencer.mjs";
 const RUNS = 30;
 const STEPS = 150;
 const TASKS = ["a", "b", "__proto__"];
+/** Callers side by side, and the calls that each makes. */
+const CALLERS = 3;
+const CALLS = 100;
 /** How likely the plain client is to come in between any two commands. */
 const MEDDLING = 0.2;
+/** How likely a command is refused for now, and a connection is cut before it. */
+const REFUSED = 0.003;
+const CUT = 0.001;
+/** How many turns of the event loop an answer may be kept, so that several arrive together. */
+const KEPT = [0, 0, 1, 5, 20];
 
 const { url, admin, newId } = sharedRedis();
 let sequencer;
@@ -39,9 +48,10 @@ function createModel() {
       fields.delete(field);
       keys.set(key, fields);
     },
-    UNLINK(keys, names) {
+    DEL(keys, names) {
       for (const key of names) keys.delete(key);
     },
+    UNLINK: (keys, names) => commands.DEL(keys, names),
   };
   const readings = {
     isExecutionInProgress: (keys, id) => keys.has(id),
@@ -75,7 +85,7 @@ function createModel() {
 }
 
 /** Lets every command tell the model, and the plain client come in between. */
-function connectModel(model, random, ids) {
+function connectModel(model, random, ids, network = sequencer) {
   let told = sequencer.passed.length;
   let value = 0;
   const plainWrites = [
@@ -92,7 +102,7 @@ function connectModel(model, random, ids) {
     await admin.call(...command);
     model.apply(command);
   };
-  sequencer.beforeEach(async (next) => {
+  network.beforeEach(async (next) => {
     if (random.chance(MEDDLING)) await meddle();
     next.version = model.latest;
   });
@@ -102,6 +112,14 @@ function connectModel(model, random, ids) {
     told = sequencer.passed.length;
   });
   return { meddle: () => sequencer.exclusively(meddle) };
+}
+
+/** A question or a write about an execution, with its arguments. */
+function callTo(name, id, random, value) {
+  const args = [id];
+  if (name.includes("ExecutionTask") && name !== "getExecutionTaskResults") args.push(random.pick(TASKS));
+  if (name === "commitExecutionTaskResult") args.push(value());
+  return { name, args };
 }
 
 /** One caller: a random sequence of calls on one store, most in a row, some after a callback of another kind. */
@@ -156,10 +174,7 @@ class Caller {
   #anyCall(names = [...READS, ...READS, ...READS, ...WRITES]) {
     const name = this.#random.pick(names);
     if (this.#random.chance(0.15)) this.#id = this.#random.pick(this.#ids);
-    const args = [this.#id];
-    if (name.includes("ExecutionTask") && name !== "getExecutionTaskResults") args.push(this.#random.pick(TASKS));
-    if (name === "commitExecutionTaskResult") args.push({ committed: ++this.#values, by: this.#connection });
-    return { name, args };
+    return callTo(name, this.#id, this.#random, () => ({ committed: ++this.#values, by: this.#connection }));
   }
 
   /** Makes calls side by side and checks the answers. */
@@ -231,15 +246,20 @@ const READS = [
 ];
 const WRITES = ["beginExecution", "beginExecutionTask", "commitExecutionTaskResult", "disposeExecution"];
 
+/** Fails with the seed and what went through last. */
+const sayWith = (seed) => (what) =>
+  `seed ${seed} (READ_AHEAD_SEED): ${what}\n${sequencer.passed
+    .slice(-20)
+    .map(({ connection, command }) => `  ${connection}: ${command.join(" ")}`)
+    .join("\n")}`;
+
+const newSeed = () => Number(process.env.READ_AHEAD_SEED ?? randomInt(2 ** 32));
+
 it("no answer is one that was not true since its turn's round trip, whoever writes in between", async () => {
   let hits = 0;
   for (let run = 0; run < RUNS; run += 1) {
-    const seed = Number(process.env.READ_AHEAD_SEED ?? randomInt(2 ** 32));
-    const say = (what) =>
-      `seed ${seed} (READ_AHEAD_SEED): ${what}\n${sequencer.passed
-        .slice(-20)
-        .map(({ connection, command }) => `  ${connection}: ${command.join(" ")}`)
-        .join("\n")}`;
+    const seed = newSeed();
+    const say = sayWith(seed);
     const ids = [newId(), newId()];
     const model = createModel();
     const { meddle } = connectModel(model, createRandom(seed), ids);
@@ -258,4 +278,93 @@ it("no answer is one that was not true since its turn's round trip, whoever writ
     for (const { answeredWithoutAsking } of callers) hits += answeredWithoutAsking;
   }
   expect(hits, "answers without a round trip").toBeGreaterThan(10 * RUNS);
+});
+
+/** Makes the network of all but one connection a bad one: answers arrive late and together, or are lost. */
+function disturb(random, spared) {
+  const isDisturbed = ({ connection, command: [name] }) => connection !== spared && name !== "CLIENT";
+  let meddle;
+  const before = async (next) => {
+    await meddle(next);
+    if (isDisturbed(next) && random.chance(REFUSED)) next.refusal = "TRYAGAIN later";
+    else if (isDisturbed(next) && random.chance(CUT)) sequencer.cut(next.connection);
+  };
+  sequencer.delayAnswers(() => random.pick(KEPT));
+  return {
+    /** What happens before each command besides. */
+    beforeEach(hook) {
+      meddle = hook;
+      sequencer.beforeEach(before);
+    },
+    stop() {
+      sequencer.delayAnswers(() => 0);
+      sequencer.beforeEach(() => {});
+    },
+  };
+}
+
+/** This thread is held up, so that the answers of several connections find it busy. */
+const holdUp = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+
+it("no answer is older than another one that this thread has had before", async () => {
+  let hits = 0;
+  for (let run = 0; run < RUNS; run += 1) {
+    const seed = newSeed();
+    const say = sayWith(seed);
+    const random = createRandom(seed);
+    const ids = [newId()];
+    const model = createModel();
+    // With settings of its own, a store has a connection of its own.
+    const stores = [4998, 4999].map((connectTimeout) => createRedisStore(sequencer.url, { connectTimeout }));
+    const client = new Redis(sequencer.url);
+    client.on("error", () => {});
+    await client.ping();
+    const network = disturb(createRandom(seed + 1), sequencer.passed.at(-1).connection);
+    stores.push(createRedisStore(client, { connection: "client" }));
+    const { meddle } = connectModel(model, createRandom(seed + 2), ids, network);
+    /**
+     * The first version that all further answers can be of, per execution: the latest beginning of a call that was answered.
+     * Its own version would be more than is promised: a call and what it carries are several commands, and others may come
+     * in between.
+     */
+    const known = new Map(ids.map((id) => [id, 0]));
+    let values = 0;
+
+    const perform = async (store, { name, args }) => {
+      const [id] = args;
+      const begun = model.latest;
+      const asOf = known.get(id);
+      const answered = store[name](...args);
+      // What is known already has no need to wait.
+      const isAsked = inspect(answered).includes("<pending>");
+      const answer = await answered;
+      if (isAsked) known.set(id, Math.max(known.get(id), begun));
+      else hits += 1;
+      if (!model.isReading(name)) return;
+      const since = isAsked ? begun : asOf;
+      const right = model.answers(since, name, args);
+      if (right.some((candidate) => isDeepStrictEqual(candidate, answer))) return;
+      const shown = `${name}(${args.join(", ")}) = ${JSON.stringify(answer)} ${isAsked ? "from Redis" : "read ahead"}`;
+      expect.fail(say(`${shown}, but since what was known before only ${JSON.stringify(right)} was true`));
+    };
+    const caller = async () => {
+      let store = random.pick(stores);
+      for (let call = 0; call < CALLS; call += 1) {
+        const name = random.pick(random.chance(0.05) ? WRITES : READS);
+        await perform(
+          store,
+          callTo(name, random.pick(ids), random, () => ({ n: ++values })),
+        );
+        if (random.chance(0.6)) continue;
+        await random.pick([nextIteration, () => delay(0), meddle])();
+        if (random.chance(0.2)) holdUp();
+        store = random.pick(stores);
+      }
+    };
+    await Promise.all(Array.from({ length: CALLERS }, caller));
+    network.stop();
+    for (const store of stores) await store.close();
+    client.disconnect();
+  }
+  expect(hits, "answers without a round trip").toBeGreaterThan(RUNS);
 });

@@ -18,10 +18,14 @@ const HOST = "127.0.0.1";
  * @property {string} url `redis://…`, of the proxy
  * @property {Passed[]} passed all commands of all connections in their order; those of a handshake too
  * @property {(hook: (next: Passed) => unknown) => void} beforeEach called before each command goes through, and awaited; not
- *   between `MULTI` and `EXEC`, where no other client can come in between either
+ *   between `MULTI` and `EXEC`, where no other client can come in between either. When it sets `next.refusal`, such as
+ *   `"TRYAGAIN later"`, that is the answer, and the server is not asked
  * @property {(hook: (done: Passed) => unknown) => void} afterEach called when a command, or a whole `MULTI … EXEC`, has been
  *   answered, before anything else goes through
  * @property {<T>(action: () => Promise<T>) => Promise<T>} exclusively does something while nothing goes through
+ * @property {(hook: () => number) => void} delayAnswers called when a connection has an answer to hand out: for how many turns of
+ *   the event loop that is kept, so that others may gather behind it
+ * @property {(connection: number) => void} cut ends a connection; what has not gone through of it is lost
  * @property {() => Promise<void>} stop
  */
 
@@ -34,6 +38,8 @@ const HOST = "127.0.0.1";
 export async function startSequencer({ host, port }) {
   const passed = [];
   const sockets = new Set();
+  const ends = [];
+  let answersDelay = () => 0;
   let before = () => {};
   let after = () => {};
   let last = Promise.resolve();
@@ -54,6 +60,8 @@ export async function startSequencer({ host, port }) {
     }
     client.on("close", () => upstream.destroy());
     upstream.on("close", () => client.destroy());
+    ends.push(() => client.destroy());
+    const answer = createAnswerer(client, () => answersDelay());
     const ask = createAsker(upstream);
     let transaction = [];
     onValues(client, (bytes) => {
@@ -63,13 +71,15 @@ export async function startSequencer({ host, port }) {
       const commands = transaction;
       transaction = [];
       exclusively(async () => {
-        await before(commands[0].entry);
+        const [{ entry: first }] = commands;
+        if (!client.destroyed) await before(first);
+        if (client.destroyed) return;
         for (const { bytes, entry } of commands) {
-          const asked = ask(bytes);
+          const asked = first.refusal === undefined ? ask(bytes) : Buffer.from(`-${first.refusal}\r\n`);
           passed.push(entry);
           const reply = await asked;
           entry.refused = reply[0] === "-".charCodeAt(0);
-          client.write(reply);
+          answer(reply);
         }
         await after(commands.at(-1).entry);
       }).catch((error) => client.destroy(error));
@@ -88,10 +98,32 @@ export async function startSequencer({ host, port }) {
     afterEach(hook) {
       after = hook;
     },
+    delayAnswers(hook) {
+      answersDelay = hook;
+    },
+    cut: (connection) => ends[connection](),
     async stop() {
       for (const socket of sockets) socket.destroy();
       server.close();
       await once(server, "close");
     },
+  };
+}
+
+/** Writes to a socket: what comes while an earlier answer is kept goes with it. */
+function createAnswerer(socket, delay) {
+  let kept = [];
+  const write = (turns) => {
+    if (turns > 0) {
+      setImmediate(write, turns - 1);
+      return;
+    }
+    const bytes = Buffer.concat(kept);
+    kept = [];
+    if (socket.writable) socket.write(bytes);
+  };
+  return (bytes) => {
+    kept.push(bytes);
+    if (kept.length === 1) write(delay());
   };
 }

@@ -6,6 +6,9 @@
 //! and, because it is the first, before any other callback, those of other ticks included. `nextTick` by itself could come
 //! before the microtasks, `setImmediate` after other callbacks. A runtime that orders them otherwise ends the turn
 //! earlier, never later than its own tick.
+//!
+//! One wake-up may settle several answers about an execution, and an answer may be settled late. So a snapshot answers only
+//! while no newer answer about its execution has been settled on this thread: [`crate::store::recency`] says which is newer.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -11,6 +11,10 @@
 //! before results, so that a task being committed is seen as marked, or as both marked and done, but never as neither; and
 //! whether the execution is in progress after its results, as the worker asks it, so that an execution being disposed of
 //! is never seen as in progress without them.
+//!
+//! The commands of one pipeline are no transaction: the server may serve another client between any two of them, so the parts of
+//! one snapshot, and the answer of the call that carried it, can be a command's time apart. For [`super::recency`], which orders
+//! whole calls, they count as one.
 
 use std::hash::Hasher;
 
