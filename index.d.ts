@@ -156,6 +156,15 @@ export interface RedisStoreOptions {
    * @default 100000
    */
   maxPending?: number | undefined;
+
+  /**
+   * Whether the process is warned (`process.emitWarning`) of what works and is likely wrong, once for each server:
+   *
+   * - `IDIOTEQUE_REDIS_PASSWORD`: a password is given, and the server asks for none
+   *
+   * @default true
+   */
+  warnings?: boolean | undefined;
 }
 
 /**

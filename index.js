@@ -56,6 +56,7 @@ const helpers = {
   loadLive,
   afterTurn: clock.afterTurn,
   setImmediate,
+  emitWarning: (message, code) => process.emitWarning(message, { code }),
 };
 
 function createRedisStore(redis, options) {

@@ -80,7 +80,12 @@ async function expectEverything(store, admin, id, options) {
  * @param {() => unknown} [options.meanwhile] loses connections; then a question that is asked again may rightly be answered
  *   with what a later call has done, so only what is left is checked
  */
-async function expectOrder(store, admin, label, { ids: count = 50, calls: length = 1_500, meanwhile } = {}) {
+async function expectOrder(
+  store,
+  admin,
+  label,
+  { ids: count = 50, calls: length = 1_500, askedOnce = true, meanwhile } = {},
+) {
   const seed = Number(process.env.CROSS_SLOT_SEED ?? randomInt(2 ** 32));
   const message = `seed ${seed} (CROSS_SLOT_SEED)`;
   const ids = Array.from({ length: count }, (_, index) => `${label}-${index}`);
@@ -88,7 +93,7 @@ async function expectOrder(store, admin, label, { ids: count = 50, calls: length
   const model = createModelStore();
   const [answers] = await Promise.all([makeAll(store, calls), meanwhile?.()]);
   const right = await model.makeInTurn(calls);
-  if (!meanwhile) expect(answers, message).toEqual(right);
+  if (askedOnce && !meanwhile) expect(answers, message).toEqual(right);
   expect(await knownOf(createReferenceStore(admin), ids), message).toEqual(await knownOf(model, ids));
 }
 
@@ -168,7 +173,8 @@ describe.each([
     async (...style) => {
       const [name, options] = style;
       const store = freshStore(target.url, options);
-      await expectOrder(store, target.admin, `${name}, first`);
+      // What is asked again because of the first refusal may see what was asked for later in the same burst.
+      await expectOrder(store, target.admin, `${name}, first`, { askedOnce: false });
       await expectOrder(store, target.admin, `${name}, then`);
     },
   );
@@ -302,7 +308,9 @@ describe("an HTTP endpoint in front of a cluster of one node", () => {
     "%s, calls made at once keep their order per execution, the first ones too",
     async (...style) => {
       const [name, options] = style;
-      await expectOrder(openStore(options), target.admin, name, { ids: 20, calls: 400 });
+      const store = openStore(options);
+      await expectOrder(store, target.admin, `${name}, first`, { ids: 20, calls: 400, askedOnce: false });
+      await expectOrder(store, target.admin, `${name}, then`, { ids: 20, calls: 400 });
     },
   );
 

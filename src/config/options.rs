@@ -31,6 +31,7 @@ const KEYS: Keys = Keys {
         "commandTimeout",
         "connectTimeout",
         "maxPending",
+        "warnings",
     ],
     ignored: &[],
     refused: &[],
@@ -81,6 +82,8 @@ pub struct Options {
     pub connect_timeout: Option<Duration>,
     /// How many calls may be pending before more are refused.
     pub max_pending: usize,
+    /// Whether the process is warned of what works and is likely wrong.
+    pub warnings: bool,
 }
 
 impl Default for Options {
@@ -95,6 +98,7 @@ impl Default for Options {
             command_timeout: None,
             connect_timeout: None,
             max_pending: DEFAULT_MAX_PENDING,
+            warnings: true,
         }
     }
 }
@@ -125,6 +129,7 @@ impl Options {
                 "readAhead" => options.read_ahead = boolean(key, value)?,
                 "keyPrefix" => options.key_prefix = Some(read::text(key, value)?.to_owned()),
                 "hashTags" => options.hash_tags = boolean(key, value)?,
+                "warnings" => options.warnings = boolean(key, value)?,
                 "connection" => options.connection = connection(key, value)?,
                 "commandTimeout" => options.command_timeout = Some(timeout(key, value)?),
                 "connectTimeout" => options.connect_timeout = Some(timeout(key, value)?),

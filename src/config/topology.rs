@@ -42,7 +42,7 @@ impl Topology {
 }
 
 /// Who is asked which server is the primary.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sentinels {
     /// The sentinels, at least one.
     pub addresses: Vec<Address>,

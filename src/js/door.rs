@@ -55,6 +55,8 @@ struct Helpers {
     after_turn: Value,
     /// Calls a function in the next turn of the event loop; `undefined` where the runtime cannot.
     set_immediate: Value,
+    /// Passes a warning on to the process.
+    emit_warning: Value,
 }
 
 impl Helpers {
@@ -66,11 +68,12 @@ impl Helpers {
             load_live: engine.get(helpers, c"loadLive")?,
             after_turn: engine.get(helpers, c"afterTurn")?,
             set_immediate: engine.get(helpers, c"setImmediate")?,
+            emit_warning: engine.get(helpers, c"emitWarning")?,
         })
     }
 
     fn environment(&self, engine: Engine) -> std::result::Result<Rc<Environment>, Thrown> {
-        Environment::current(engine, self.after_turn, self.set_immediate)
+        Environment::current(engine, self.after_turn, self.set_immediate, self.emit_warning)
     }
 }
 

@@ -55,8 +55,13 @@ pub struct PendingCall {
 
 impl Environment {
     /// The environment of the current callback, set up when this is its first call.
-    pub fn current(engine: Engine, after_turn: Value, set_immediate: Value) -> Result<Rc<Environment>, Thrown> {
-        Self::existing(engine).map_or_else(|| Self::set_up(engine, after_turn, set_immediate), Ok)
+    pub fn current(
+        engine: Engine,
+        after_turn: Value,
+        set_immediate: Value,
+        emit_warning: Value,
+    ) -> Result<Rc<Environment>, Thrown> {
+        Self::existing(engine).map_or_else(|| Self::set_up(engine, after_turn, set_immediate, emit_warning), Ok)
     }
 
     /// The environment of the current callback, if it has been set up.
@@ -75,7 +80,12 @@ impl Environment {
         }
     }
 
-    fn set_up(engine: Engine, after_turn: Value, set_immediate: Value) -> Result<Rc<Environment>, Thrown> {
+    fn set_up(
+        engine: Engine,
+        after_turn: Value,
+        set_immediate: Value,
+        emit_warning: Value,
+    ) -> Result<Rc<Environment>, Thrown> {
         let environment = Rc::new(Environment {
             engine,
             mailbox: Arc::new(Mailbox::default()),
@@ -86,7 +96,7 @@ impl Environment {
             scratch: RefCell::default(),
             ended: Cell::new(false),
         });
-        settle::connect(&environment, set_immediate)?;
+        settle::connect(&environment, set_immediate, emit_warning)?;
         // SAFETY: on the environment's own thread. The hook runs before the thread-safe function's own, because it was
         // registered after it, and before the instance data is finalised. Both own a count of the `Rc` until then.
         unsafe {

@@ -12,13 +12,13 @@ use std::vec;
 
 use napi::sys;
 
-use super::engine::{Engine, Thrown, Value};
+use super::engine::{Engine, Reference, Thrown, Type, Value};
 use super::environment::Environment;
 use super::error;
 use super::later::Later;
 use super::live::Question;
 use super::realm::Realm;
-use crate::link::{Finished, Sink};
+use crate::link::{Finished, Sink, Warning};
 use crate::store::reply::Results;
 use crate::store::{Answer, Call};
 
@@ -38,6 +38,7 @@ struct State {
     finished: Vec<Delivery>,
     /// What the I/O thread wants to know of live clients.
     questions: Vec<Question>,
+    warnings: Vec<Warning>,
     /// `None` before the environment is set up and after it has ended.
     function: Option<Function>,
     /// The JavaScript thread has been called and has not come yet.
@@ -107,6 +108,7 @@ impl Mailbox {
         }
         state.finished.clear();
         state.questions.clear();
+        state.warnings.clear();
     }
 
     /// Asks something of the JavaScript thread. When its environment has ended, the question is dropped.
@@ -129,11 +131,21 @@ impl Sink for Mailbox {
             Self::call(&mut state);
         }
     }
+
+    fn warn(&self, warning: Warning) {
+        let mut state = self.lock();
+        if state.function.is_some() {
+            state.warnings.push(warning);
+            Self::call(&mut state);
+        }
+    }
 }
 
 /// What the thread-safe function holds: the environment, and what one wake-up left for the next.
 struct Desk {
     environment: Rc<Environment>,
+    /// `emitWarning(message, code)` of `index.js`
+    emit_warning: Option<Reference>,
     backlog: RefCell<VecDeque<Delivery>>,
     /// When the first large batch since the event loop's last turn began. While it is set, the turn is going to be noticed.
     began: Cell<Option<Instant>>,
@@ -144,11 +156,16 @@ struct Desk {
 
 /// Gives the mailbox of an environment its thread-safe function, a weak one: it alone keeps no process alive.
 ///
-/// `set_immediate` calls a function in the next turn of the event loop; `undefined` where the runtime cannot.
-pub fn connect(environment: &Rc<Environment>, set_immediate: Value) -> Result<(), Thrown> {
+/// `set_immediate` calls a function in the next turn of the event loop; `undefined` where the runtime cannot. `emit_warning`
+/// passes a warning on to the process; `undefined` where there is nobody to warn.
+pub fn connect(environment: &Rc<Environment>, set_immediate: Value, emit_warning: Value) -> Result<(), Thrown> {
     let engine = environment.engine;
     let desk = Rc::new(Desk {
         environment: environment.clone(),
+        emit_warning: match engine.type_of(emit_warning) {
+            Type::Function => Some(engine.keep(emit_warning)?),
+            _ => None,
+        },
         backlog: RefCell::default(),
         began: Cell::new(None),
         next_turn: RefCell::default(),
@@ -227,12 +244,15 @@ impl Desk {
         if environment.ended.get() {
             return;
         }
-        let questions = {
+        let (questions, warnings) = {
             let mut state = environment.mailbox.lock();
             state.called = false;
             self.backlog.borrow_mut().extend(state.finished.drain(..));
-            std::mem::take(&mut state.questions)
+            (std::mem::take(&mut state.questions), std::mem::take(&mut state.warnings))
         };
+        for warning in warnings {
+            environment.engine.scope(|| self.emit(&warning));
+        }
         for question in questions {
             environment.engine.scope(|| question.answer(environment));
         }
@@ -256,6 +276,15 @@ impl Desk {
                 }
                 break;
             }
+        }
+    }
+
+    /// Passes a warning on. Node.js emits it later, so that nothing of it can throw here.
+    fn emit(&self, warning: &Warning) {
+        let (engine, Some(emit_warning)) = (self.environment.engine, &self.emit_warning) else { return };
+        let texts = [warning.message.as_bytes(), warning.code.as_bytes()].map(|text| engine.text(text));
+        if let [Ok(message), Ok(code)] = texts {
+            let _ = engine.call(engine.kept(emit_warning), engine.undefined(), &[message, code]);
         }
     }
 

@@ -14,7 +14,7 @@ use super::method;
 use super::realm::Realm;
 use crate::config::options::Options;
 use crate::error::{Code, StoreError};
-use crate::link::{Link, Target};
+use crate::link::{Link, Member, Target};
 use crate::store::habit::Habits;
 use crate::store::{Ahead, Kind, Style};
 
@@ -120,7 +120,7 @@ impl Store {
             command_timeout: self.options.command_timeout_or(settings.command_timeout),
             settings,
             source,
-            is_node: false,
+            member: Member::Alone,
         })
     }
 
@@ -132,6 +132,7 @@ impl Store {
             hash_tags: self.options.hash_tags,
             ttl: self.options.ttl,
             sliding_ttl: self.options.sliding_ttl,
+            quiet: !self.options.warnings,
         };
         let database = Cell::new(settings.database);
         let link = RefCell::new(Some(Link::open(target)?));

@@ -14,6 +14,7 @@ use super::live::Live;
 use super::pending::Waiting;
 use super::redo::Redo;
 use super::retry::{Trouble, Verdict, refused, verdict};
+use super::slots::spans_slots;
 use super::{Again, Finished};
 use crate::store::call::{Dialect, Kind};
 use crate::store::reply::{self, Refusal};
@@ -217,8 +218,13 @@ pub fn refuse(
         dialect.set_get = false;
         return Err(Box::new(Refused { waiting, pause: false, trouble: None }));
     }
+    if refusal.code == "CROSSSLOT" && waiting.request.route.is_none() && spans_slots(&waiting.request.call) {
+        // Calls are taken apart from now on.
+        dialect.cross_slot = false;
+        return Err(Box::new(Refused { waiting, pause: false, trouble: None }));
+    }
     let again = match refusal.code.as_str() {
-        _ if waiting.request.route.is_none() => None,
+        _ if waiting.request.route.as_ref().is_none_or(|route| route.sharded) => None,
         code @ ("MOVED" | "ASK") => Some(Again::Elsewhere { ask: code == "ASK", detail: refusal.detail.clone() }),
         "TRYAGAIN" | "CLUSTERDOWN" | "READONLY" | "MASTERDOWN" => Some(Again::Later),
         _ => None,

@@ -1,4 +1,5 @@
 //! A Redis Cluster: a router that sends each call to the server that has its slot, over one batched connection per server.
+//! And shards behind one address, to which it sends the parts of calls as to a cluster of one server.
 //!
 //! What a server cannot answer comes back and is sent again: where it was redirected to, or to whoever has the slot when
 //! the map has been read anew. Until everything that is under way for a slot has come back, what follows for the same
@@ -18,10 +19,10 @@ use super::order::Order;
 use super::pending::{Waiting, deliver};
 use super::retry::{Backoff, Trouble, suspect_pause};
 use super::slot_table::SlotTable;
-use super::slots::{Range, fetch, read_redirect, slot_of, tag_of};
-use super::{Again, Finished, Inbox, Request, Route, Target};
-use crate::config::Settings;
-use crate::error::StoreError;
+use super::slots::{Map, Owner, Range, SLOTS, fetch, read_redirect, slot_of, tag_of};
+use super::{Again, Finished, Handover, Inbox, Request, Route, Target};
+use crate::config::Address;
+use crate::error::{Code, StoreError};
 use crate::store::keys::Role;
 use crate::store::split::steps;
 use crate::store::{Ahead, Call, Position, Reply};
@@ -40,35 +41,34 @@ const LONGEST: Duration = Duration::from_millis(400);
 const ROLES: [Role; 3] = [Role::Execution, Role::Transactions, Role::Results];
 const WHOLE: usize = ROLES.len();
 
+/// How long a map is not believed that names no node that was known before. Then there is no other: the cluster was set up
+/// anew.
+const DOUBT: Duration = Duration::from_secs(5);
+
 /// Runs one cluster until its link is closed and nothing is pending.
 pub async fn route(target: Target, inbox: Arc<Inbox>) {
-    let mut router = Router {
-        trouble: Trouble::connecting(&target.settings.address),
-        nodes: Nodes::new(&target),
-        target,
-        inbox,
-        returns: Arc::default(),
-        calls: Slab::new(),
-        slots: SlotTable::new(),
-        order: Order::default(),
-        map: None,
-        map_wanted: true,
-        map_not_before: Instant::now(),
-        backoff: Backoff::default(),
-        proven: false,
-        finished: Vec::new(),
-        closed: false,
-        next_sequence: 0,
-        key: Vec::new(),
-        alarm: Alarm::new(),
-    };
+    Router::new(target, inbox).run().await;
+}
+
+/// Runs what is several shards behind one address, with the calls that were pending when that turned out.
+pub async fn route_shards(handover: Handover, inbox: Arc<Inbox>) {
+    let Handover { target, pending, next_sequence } = handover;
+    let address = target.settings.address.clone();
+    let mut router = Router { sharded: true, map_wanted: false, next_sequence, ..Router::new(target, inbox) };
+    let node = router.nodes.at(Owner { address, id: None });
+    router.slots.give(0, (SLOTS - 1) as u16, node);
+    let now = Instant::now();
+    for Waiting { request, sequence, deadline, sent, .. } in pending {
+        let index = router.calls.insert(Entry { begun: sent, ..Entry::new(request, sequence, deadline) });
+        router.start(index, now);
+    }
     router.run().await;
 }
 
+type MapBeingRead = Pin<Box<dyn Future<Output = Result<Map, Trouble>> + Send>>;
+
 /// What became of a part of a call, and the position of its answer.
 type Outcome = (Result<Reply, Box<StoreError>>, Option<Position>);
-
-type Map = Pin<Box<dyn Future<Output = Result<(Vec<Range>, Settings), Trouble>> + Send>>;
 
 struct Router {
     target: Target,
@@ -79,9 +79,13 @@ struct Router {
     slots: SlotTable,
     order: Order,
     nodes: Nodes,
+    /// All slots are at one address: there is no map.
+    sharded: bool,
     /// The map is being read.
-    map: Option<Map>,
+    map: Option<MapBeingRead>,
     map_wanted: bool,
+    /// Since when there is only a map of nodes that were not known before.
+    foreign_since: Option<Instant>,
     map_not_before: Instant,
     backoff: Backoff,
     /// The map was read with the target's settings, so that they are complete.
@@ -96,6 +100,31 @@ struct Router {
 }
 
 impl Router {
+    fn new(target: Target, inbox: Arc<Inbox>) -> Self {
+        Self {
+            trouble: Trouble::connecting(&target.settings.address),
+            nodes: Nodes::new(&target),
+            target,
+            inbox,
+            returns: Arc::default(),
+            calls: Slab::new(),
+            slots: SlotTable::new(),
+            order: Order::default(),
+            sharded: false,
+            map: None,
+            map_wanted: true,
+            foreign_since: None,
+            map_not_before: Instant::now(),
+            backoff: Backoff::default(),
+            proven: false,
+            finished: Vec::new(),
+            closed: false,
+            next_sequence: 0,
+            key: Vec::new(),
+            alarm: Alarm::new(),
+        }
+    }
+
     async fn run(&mut self) {
         poll_fn(|cx| {
             loop {
@@ -183,7 +212,19 @@ impl Router {
         let Entry { sequence, deadline, begun, .. } = self.calls[index];
         let mut request = Request::new(call, (index << 2 | which) as u32, self.returns.clone());
         let sent = begun;
-        request.route = Some(Route { sequence, deadline, slot, node: 0, asking: None, sent, moves: 0, losses: 0 });
+        let sharded = self.sharded;
+        request.route = Some(Route {
+            sequence,
+            deadline,
+            slot,
+            sharded,
+            node: 0,
+            asking: None,
+            sent,
+            moves: 0,
+            losses: 0,
+            reason: None,
+        });
         request
     }
 
@@ -201,15 +242,20 @@ impl Router {
     fn dispatch(&mut self, part: Request, now: Instant) {
         let Some(slot) = part.route.as_ref().map(|route| route.slot) else { return };
         match self.slots.node(slot) {
-            Some(node) if !self.slots.is_held(slot) => return self.send(part, node),
+            Some(node) if !self.slots.is_held(slot) => return self.send(part, node, now),
             Some(_) => {}
             None => self.map_wanted = true,
         }
         self.slots.hold(part, now);
     }
 
-    fn send(&mut self, mut part: Request, node: u32) {
+    fn send(&mut self, mut part: Request, node: u32, now: Instant) {
         let Some(route) = &mut part.route else { return };
+        if !self.nodes.has(node) {
+            // It was to be asked for a key on its way, and has left the cluster since.
+            (route.asking, self.map_wanted) = (None, true);
+            return self.slots.hold(part, now + PAUSE);
+        }
         route.node = node;
         self.slots.sent(route.slot);
         self.nodes.send(part);
@@ -220,14 +266,19 @@ impl Router {
         for part in self.slots.release(now) {
             let Some(route) = &part.route else { continue };
             if let Some(node) = route.asking.or(self.slots.node(route.slot)) {
-                self.send(part, node);
+                self.send(part, node, now);
             }
         }
     }
 
     /// Takes what the servers' connections have handed back.
     fn take_back(&mut self, now: Instant) {
-        let returned = self.returns.take();
+        let (returned, warnings) = self.returns.take();
+        for warning in warnings {
+            if let Some((_, entry)) = self.calls.iter().next() {
+                entry.request.sink.warn(warning);
+            }
+        }
         self.finished.reserve(returned.len());
         for Finished { mut request, outcome, position, again } in returned {
             let call = mem::replace(&mut request.call, Call::empty());
@@ -246,8 +297,9 @@ impl Router {
                 }
                 Some(Again::Elsewhere { ask, detail }) => {
                     let asked = self.nodes.address(route.node);
-                    let place =
-                        asked.and_then(|asked| read_redirect(&detail, &asked)).map(|place| self.nodes.at(place));
+                    let place = asked
+                        .and_then(|asked| read_redirect(&detail, &asked))
+                        .map(|address| self.nodes.at(Owner { address, id: None }));
                     match (ask, place) {
                         (true, place) => route.asking = place,
                         (false, Some(place)) => self.slots.give(route.slot, route.slot, place),
@@ -265,7 +317,8 @@ impl Router {
                 }
             }
             if let Err(error) = outcome {
-                self.trouble = Trouble::Passing(*error);
+                self.trouble = Trouble::Passing((*error).clone());
+                route.reason = Some(error);
             }
             let mut part = Request::new(call, request.token, self.returns.clone());
             if let Some(node) = route.asking {
@@ -318,8 +371,8 @@ impl Router {
     fn give_up(&mut self, over: impl Fn(Instant) -> bool, trouble: &Trouble, now: Instant) {
         for (request, route) in self.slots.take_out(over) {
             self.nodes.came_back(&route);
-            let Route { sequence, deadline, sent, losses, .. } = route;
-            let waiting = Waiting { request, sequence, deadline, sent, refusal: None, losses };
+            let Route { sequence, deadline, sent, losses, reason, .. } = route;
+            let waiting = Waiting { request, sequence, deadline, sent, refusal: reason, losses };
             let mut finished = match trouble {
                 Trouble::Refused(error) => waiting.give_up(error.clone()),
                 Trouble::Passing(_) => waiting.expire(self.target.command_timeout, Some(trouble)),
@@ -331,14 +384,24 @@ impl Router {
 
     /// Reads the map when it is wanted, in the background and not too often.
     fn read_map(&mut self, cx: &mut Context<'_>, now: Instant) {
+        if self.sharded {
+            self.map_wanted = false;
+            return;
+        }
         if self.map.is_none() && self.map_wanted && self.map_not_before <= now {
             self.map_not_before = now + self.backoff.next().clamp(BREATH, LONGEST);
-            self.map = Some(Box::pin(fetch(self.target.clone(), self.proven, self.nodes.addresses())));
+            let (addresses, known) = (self.nodes.addresses(), self.nodes.ids());
+            self.map = Some(Box::pin(fetch(self.target.clone(), self.proven, addresses, known)));
         }
         let Some(Poll::Ready(map)) = self.map.as_mut().map(|map| map.as_mut().poll(cx)) else { return };
         self.map = None;
         match map {
-            Ok((ranges, settings)) => {
+            Ok(map) if map.is_foreign && now < *self.foreign_since.get_or_insert(now) + DOUBT => {
+                let message = "the only servers that answer are those of another cluster.";
+                self.trouble = Trouble::Passing(StoreError::new(Code::Connection, message));
+            }
+            Ok(Map { ranges, settings, .. }) => {
+                self.foreign_since = None;
                 (self.target.settings, self.proven) = (settings, true);
                 self.draw(ranges);
                 // While a server that has slots does not answer, somebody may be about to take its place; and somebody has
@@ -362,8 +425,11 @@ impl Router {
         self.nodes.settings(&self.target);
         self.slots.clear();
         let mut owners = Vec::new();
-        for (first, last, address) in ranges {
-            let node = self.nodes.at(address);
+        for (first, last, owner) in ranges {
+            // A node of which the cluster does not know where it is now is looked for where it was.
+            let lost = matches!(owner.address, Address::Tcp(_, 0));
+            let node = if lost { owner.id.and_then(|id| self.nodes.find(&id)) } else { Some(self.nodes.at(owner)) };
+            let Some(node) = node else { continue };
             owners.push(node);
             self.slots.give(first, last, node);
         }

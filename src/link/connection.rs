@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,7 +21,8 @@ use super::redo::Redo;
 use super::retry::{self, Backoff, Trouble};
 use super::sentinel::Ears;
 use super::source::{client_ended, primary_moved};
-use super::{Again, Finished, Inbox, Target};
+use super::warning::Warning;
+use super::{Again, Finished, Handover, Inbox, Target};
 use crate::config::{Address, Topology};
 use crate::store::call::Dialect;
 
@@ -37,8 +39,9 @@ const MOST_ABANDONED: usize = 16;
 /// A connection that lasted this long was a good one: the next pause starts small again.
 const STABLE: Duration = Duration::from_secs(1);
 
-/// Runs one connection until its link is closed and nothing is pending.
-pub async fn supervise(target: Target, inbox: Arc<Inbox>) {
+/// Runs one connection until its link is closed and nothing is pending, or until it turns out that the server has several
+/// shards, so that calls have to be taken apart.
+pub async fn supervise(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
     let mut supervisor = Supervisor {
         silence: (target.command_timeout / 2).clamp(Duration::from_millis(250), Duration::from_secs(5)),
         target,
@@ -56,7 +59,22 @@ pub async fn supervise(target: Target, inbox: Arc<Inbox>) {
         abandoned: Vec::new(),
         alarm: Alarm::new(),
     };
-    supervisor.run().await;
+    match supervisor.run().await {
+        Outcome::Over => None,
+        Outcome::Sharded => Some(Handover {
+            target: supervisor.target,
+            pending: supervisor.queue,
+            next_sequence: supervisor.next_sequence,
+        }),
+    }
+}
+
+/// What became of a link.
+enum Outcome {
+    /// It is closed and nothing is pending.
+    Over,
+    /// Its calls have to be taken apart; none of them is in flight.
+    Sharded,
 }
 
 struct Supervisor {
@@ -89,12 +107,14 @@ struct Supervisor {
 enum End {
     /// The link is closed and nothing is pending.
     Closed,
+    /// The server has several shards, and nothing is in flight.
+    Sharded,
     /// It broke, fell silent, or is to the wrong server.
     Replace(Trouble),
 }
 
 impl Supervisor {
-    async fn run(&mut self) {
+    async fn run(&mut self) -> Outcome {
         let mut backoff = match &self.target.settings.topology {
             Topology::Sentinel(_) => Backoff::impatient(),
             _ => Backoff::default(),
@@ -111,30 +131,35 @@ impl Supervisor {
                 self.tend_until(pin!(connecting), &trouble).await
             };
             trouble = match outcome {
-                None => return,
+                None => return Outcome::Over,
                 Some(Err(trouble)) => trouble,
-                Some(Ok((live, settings))) => {
+                Some(Ok((mut live, settings))) => {
                     attempts.end();
                     (self.target.settings, proven) = (settings, true);
                     self.abandoned.clear();
+                    self.warn(mem::take(&mut live.warnings));
                     let started = Instant::now();
                     let end = self.serve(live, &mut ears).await;
                     if started.elapsed() >= STABLE {
                         backoff.reset();
                     }
                     match end {
-                        End::Closed => return self.hand_back(&trouble),
+                        End::Closed => {
+                            self.hand_back(&trouble);
+                            return Outcome::Over;
+                        }
+                        End::Sharded => return Outcome::Sharded,
                         End::Replace(trouble) => trouble,
                     }
                 }
             };
             if let Trouble::Refused(error) = &trouble {
                 attempts.end();
-                let all = std::mem::take(&mut self.queue);
+                let all = mem::take(&mut self.queue);
                 self.finished.extend(all.into_iter().map(|waiting| waiting.give_up(error.clone())));
                 backoff.reset();
             }
-            if self.target.is_node {
+            if self.target.member.is_routed() {
                 self.hand_back(&trouble);
             }
             if attempts.any() {
@@ -145,24 +170,32 @@ impl Supervisor {
             }
             let pause = ears.pause(backoff.next());
             if self.tend_until(pin!(pause), &trouble).await.is_none() {
-                return;
+                return Outcome::Over;
             }
             if matches!(trouble, Trouble::Refused(_)) && self.wait_for_calls().await.is_none() {
-                return;
+                return Outcome::Over;
             }
         }
     }
 
     /// Returns everything that waits to whoever routes it: there may be another server for it by now.
     fn hand_back(&mut self, trouble: &Trouble) {
-        let all = std::mem::take(&mut self.queue);
+        let all = mem::take(&mut self.queue);
         self.finished.extend(all.into_iter().map(|waiting| waiting.hand_back(Again::Lost, trouble.error().clone())));
         deliver(&mut self.finished);
     }
 
+    /// Passes warnings on to whoever made a call that waits, if nobody has been told yet.
+    fn warn(&self, warnings: Vec<Warning>) {
+        let Some(waiting) = self.queue.iter().find(|waiting| !waiting.request.call.style.quiet) else { return };
+        for warning in warnings.into_iter().filter(Warning::is_first) {
+            waiting.request.sink.warn(warning);
+        }
+    }
+
     /// Whether the server has left the cluster, as far as we know, so that nothing more is to be expected of it.
     fn is_recalled(&self) -> bool {
-        self.target.is_node && self.closed
+        self.target.member.is_routed() && self.closed
     }
 
     /// Waits for something while calls keep arriving and deadlines keep passing. `None` when there is nothing left to do.
@@ -215,7 +248,7 @@ impl Supervisor {
     /// Uses a connection for as long as it is good.
     async fn serve(&mut self, mut live: Live, ears: &mut Ears) -> End {
         let (mut seen, mut heard_at) = (live.progress.count(), Instant::now());
-        if !self.target.is_node {
+        if !self.target.member.is_routed() {
             self.aside.take_suspects(&mut self.queue, heard_at);
         }
         let mut peer_closed = false;
@@ -225,21 +258,28 @@ impl Supervisor {
             loop {
                 let now = Instant::now();
                 self.take_in(now);
-                self.expire(now, None);
+                self.expire(now, live.asks_again().map(|(_, trouble)| trouble));
                 self.aside.release(&mut self.queue, now);
                 let sent = self.send(&live, cx, now);
                 peer_closed |= live.driver.as_mut().poll(cx).is_ready();
-                let heard = live.hear_greeting(cx);
+                let heard = live.learn_name(!self.queue.is_empty(), cx, now);
                 let settled = self.settle(cx, now);
                 deliver(&mut self.finished);
-                match settled {
-                    Err(trouble) => return Poll::Ready(End::Replace(trouble)),
-                    Ok(_) if peer_closed => {
-                        return Poll::Ready(End::Replace(Trouble::lost("the server closed the connection")));
-                    }
-                    Ok(_) if self.is_done() || self.is_recalled() => return Poll::Ready(End::Closed),
-                    Ok(any) if any || sent || heard => continue,
-                    Ok(_) => {}
+                let any = match (heard, settled) {
+                    (Err(trouble), _) | (_, Err(trouble)) => return Poll::Ready(End::Replace(trouble)),
+                    (Ok(heard), Ok(settled)) => heard || settled || sent,
+                };
+                if peer_closed {
+                    return Poll::Ready(End::Replace(Trouble::lost("the server closed the connection")));
+                }
+                if self.is_done() || self.is_recalled() {
+                    return Poll::Ready(End::Closed);
+                }
+                if self.is_to_be_taken_apart() && self.batches.is_empty() {
+                    return Poll::Ready(End::Sharded);
+                }
+                if any {
+                    continue;
                 }
                 if self.batches.is_empty()
                     && let Poll::Ready(trouble) = ended.as_mut().poll(cx)
@@ -252,7 +292,7 @@ impl Supervisor {
                 if live.progress.count() != seen {
                     (seen, heard_at) = (live.progress.count(), now);
                 }
-                let owed_since = self.batches.front().map(|batch| batch.sent_at).or(live.greeting_since());
+                let owed_since = self.batches.front().map(|batch| batch.sent_at).or(live.asked_since());
                 let silent_at = owed_since.map(|since| since.max(heard_at) + self.silence);
                 if silent_at.is_some_and(|at| at <= now) {
                     return Poll::Ready(End::Replace(Trouble::silent(&self.target.settings.address)));
@@ -262,7 +302,8 @@ impl Supervisor {
                     self.batches.iter().filter_map(Batch::deadline).min(),
                     self.queue.front().map(|waiting| waiting.deadline),
                 ];
-                let moments = deadlines.into_iter().chain(self.aside.moments());
+                let asks_again = live.asks_again().filter(|_| !self.queue.is_empty()).map(|(at, _)| at);
+                let moments = deadlines.into_iter().chain(self.aside.moments()).chain([asks_again]);
                 if self.alarm.sleep_until(cx, moments.flatten().min()) && self.inbox.leave_word(self.closed, cx) {
                     return Poll::Pending;
                 }
@@ -271,14 +312,14 @@ impl Supervisor {
         .await;
         // A server that closes a Unix socket has done with it; a closed TCP connection may have had a proxy in between.
         let done_with = peer_closed && matches!(self.target.settings.address, Address::Unix(_));
+        self.accuse(&live.owed);
+        // Which drops the driver and so closes the socket, and with it whatever the kernel has not sent.
+        let identity = live.into_identity();
         if !self.batches.is_empty() && !done_with {
-            self.abandoned.extend(live.identity.take());
+            self.abandoned.extend(identity);
             let surplus = self.abandoned.len().saturating_sub(MOST_ABANDONED);
             self.abandoned.drain(..surplus);
         }
-        self.accuse(&live.owed);
-        // Dropping the driver closes the socket, and with it whatever the kernel has not sent.
-        drop(live);
         self.requeue();
         end
     }
@@ -329,9 +370,17 @@ impl Supervisor {
         self.closed && self.queue.is_empty() && self.aside.is_empty() && self.batches.iter().all(Batch::is_settled)
     }
 
+    /// Whether the server has several shards, so that calls on several keys can't be sent whole.
+    fn is_to_be_taken_apart(&self) -> bool {
+        !self.dialect.cross_slot && !self.target.member.is_routed()
+    }
+
     /// Sends from the queue as far as the window allows; true when anything was sent.
     fn send(&mut self, live: &Live, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut any = false;
+        if self.is_to_be_taken_apart() {
+            return false;
+        }
         self.aside.hold_back(&mut self.queue);
         while self.queue.front().is_some_and(|next| live.takes(next))
             && self.batches.len() < WINDOW_BATCHES

@@ -1,11 +1,11 @@
 //! A call to a cluster while its parts are under way, and where the parts come back to.
 
 use std::mem;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
-use super::{Finished, Request, Sink};
+use super::{Finished, Request, Sink, Warning};
 use crate::error::StoreError;
 use crate::store::keys::Role;
 use crate::store::{Position, Reply};
@@ -55,35 +55,55 @@ impl Entry {
 /// Where parts of calls come back to.
 #[derive(Default)]
 pub struct Returns {
-    state: Mutex<(Vec<Finished>, Option<Waker>)>,
+    state: Mutex<Returned>,
+}
+
+#[derive(Default)]
+struct Returned {
+    parts: Vec<Finished>,
+    /// What the servers' connections have to tell besides.
+    warnings: Vec<Warning>,
+    sleeper: Option<Waker>,
 }
 
 impl Returns {
+    fn lock(&self) -> MutexGuard<'_, Returned> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What has come back.
-    pub fn take(&self) -> Vec<Finished> {
-        mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).0)
+    pub fn take(&self) -> (Vec<Finished>, Vec<Warning>) {
+        let mut state = self.lock();
+        (mem::take(&mut state.parts), mem::take(&mut state.warnings))
     }
 
     /// Leaves word to be woken; false when something has come back already.
     pub fn leave_word(&self, cx: &Context<'_>) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.1 = Some(cx.waker().clone());
-        state.0.is_empty()
+        let mut state = self.lock();
+        state.sleeper = Some(cx.waker().clone());
+        state.parts.is_empty() && state.warnings.is_empty()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Returned)) {
+        let mut state = self.lock();
+        change(&mut state);
+        let sleeper = state.sleeper.take();
+        drop(state);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
     }
 }
 
 impl Sink for Returns {
     fn deliver(&self, mut batch: Vec<Finished>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.0.is_empty() {
-            state.0 = batch;
-        } else {
-            state.0.append(&mut batch);
-        }
-        let sleeper = state.1.take();
-        drop(state);
-        if let Some(sleeper) = sleeper {
-            sleeper.wake();
-        }
+        self.change(|state| match state.parts.is_empty() {
+            true => state.parts = batch,
+            false => state.parts.append(&mut batch),
+        });
+    }
+
+    fn warn(&self, warning: Warning) {
+        self.change(|state| state.warnings.push(warning));
     }
 }

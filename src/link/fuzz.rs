@@ -1,13 +1,16 @@
 //! What the fuzzers do with what servers say to `link`.
 
+use std::sync::{Arc, OnceLock};
+
 use redis::Value;
 
 use super::frame::Frames;
 use super::handshake::Handshake;
 use super::sentinel;
 use super::slot_table::SlotTable;
-use super::slots::{SLOTS, read_redirect, read_slots, slot_of};
-use crate::config::Address;
+use super::slots::{NodeId, SLOTS, read_redirect, read_slots, slot_of};
+use super::{Member, Target, test_target};
+use crate::config::{Address, Secret, Sentinels, Settings, Topology};
 
 /// Where replies end does not depend on how the bytes are cut, and is where the parser says.
 pub fn frames(data: &[u8]) {
@@ -51,12 +54,21 @@ pub fn topology(data: &[u8]) {
     assert!(usize::from(slot_of(data)) < SLOTS);
     let replies: Vec<Value> = crate::fuzz::values(data).collect();
     let mut table = SlotTable::new();
-    for (first, last, address) in replies.iter().filter_map(|reply| read_slots(reply, &asked)).flatten() {
-        assert!(matches!(address, Address::Tcp(..)));
+    for (first, last, owner) in replies.iter().filter_map(|reply| read_slots(reply, &asked)).flatten() {
+        assert!(matches!(owner.address, Address::Tcp(..)));
         table.give(first, last, 1);
     }
     let _ = sentinel::read_word(&replies);
-    for required in 0..=replies.len().min(4) {
-        let _ = Handshake::read(&replies, required, 1);
+    let node = Arc::new(OnceLock::from(NodeId::new("node")));
+    for (member, topology) in [
+        (Member::Alone, Topology::Single),
+        (Member::Alone, Topology::Sentinel(Sentinels::default())),
+        (Member::Node(node), Topology::Single),
+    ] {
+        let target = Target { member, ..test_target() };
+        let settings = Settings { password: Some(Secret::new("password")), topology, ..target.settings.clone() };
+        let handshake = Handshake::new(&target, &settings, &[]);
+        let _ = handshake.read(&replies);
+        let _ = replies.first().map(|reply| handshake.read_map(reply));
     }
 }

@@ -1,83 +1,230 @@
-//! The first words on a new connection: log in, choose the database, and fence off the connections it replaces.
+//! The first words on a new connection: log in, choose the database, make sure of who is there, fence off the connections that
+//! it replaces, and learn the name by which this one can be fenced off.
+
+use std::sync::{Arc, OnceLock};
 
 use redis::{Pipeline, Value};
 
-use super::retry::{Verdict, verdict};
-use crate::config::{Settings, Topology};
+use super::auth::{Credentials, Login};
+use super::retry::{Trouble, Verdict, verdict};
+use super::slots::{NodeId, names_node, read_node_id};
+use super::{Member, Target};
+use crate::config::{Address, Settings, Topology};
 use crate::store::reply::Refusal;
 
-/// The commands, and where their replies are.
+/// The commands of a handshake.
 pub struct Handshake {
-    /// AUTH, SELECT, ROLE, CLIENT KILL …, CLIENT SETNAME, CLIENT INFO: in this order, as far as needed.
+    /// To be sent in one piece.
     pub pipeline: Pipeline,
-    /// How many of the first replies must not be errors; calls may only follow once they are there.
-    pub required: usize,
+    steps: Vec<Step>,
+    credentials: Credentials,
+    address: Address,
+    /// The node of a cluster that should be there.
+    node: Option<Arc<OnceLock<NodeId>>>,
+}
+
+/// One command of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Auth,
+    Select,
+    Role,
+    ClusterId,
+    Fence,
+    SetName,
+    Info,
+}
+
+/// What a handshake came to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Greeted {
+    /// By what the connection can be fenced off.
+    pub name: Name,
+    /// The server wanted no password, and one was sent.
+    pub login_not_needed: bool,
+    /// Whether the server is the node of the cluster that it should be.
+    pub node: Presence,
+}
+
+/// By what a connection can be fenced off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// By this.
+    Known(Identity),
+    /// By nothing: the server gives connections no names, or does not let us see them. Closing the socket without sending
+    /// what it still holds has to do.
+    Never,
+    /// The server did not tell for now, and has to be asked again before anything is written.
+    NotYet(Refusal),
+}
+
+/// Whether the server at an address is the node of a cluster that the map names there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is, or there is no telling.
+    Confirmed,
+    /// It goes by another name, or tells none: only its own map can show that it belongs to the cluster.
+    Doubtful,
 }
 
 impl Handshake {
-    /// The handshake for a server.
+    /// The handshake with a server.
     ///
     /// `abandoned` are earlier connections that may still have bytes of ours on their way. Killing them first means that
     /// none of those can be applied after what is now sent again.
     /// <https://redis.io/docs/latest/commands/client-kill/>
-    pub fn new(settings: &Settings, abandoned: &[Identity]) -> Self {
+    pub fn new(target: &Target, settings: &Settings, abandoned: &[Identity]) -> Self {
         let mut pipeline = Pipeline::new();
-        if settings.username.is_some() || settings.password.is_some() {
-            pipeline.cmd("AUTH");
-            if let Some(username) = &settings.username {
-                pipeline.arg(username);
-            }
-            pipeline.arg(settings.password.as_ref().map_or("", |password| password.reveal()));
-        }
+        let credentials = Credentials::of(settings);
+        let mut steps = vec![Step::Auth; credentials.append_to(&mut pipeline)];
         if settings.database != 0 {
             pipeline.cmd("SELECT").arg(settings.database);
+            steps.push(Step::Select);
         }
         if matches!(settings.topology, Topology::Sentinel(_)) {
             // The sentinels may not yet know what the server knows.
             pipeline.cmd("ROLE");
+            steps.push(Step::Role);
         }
-        let required = pipeline.len();
+        let node = match &target.member {
+            Member::Node(id) => Some(id.clone()),
+            Member::Alone | Member::Shards => None,
+        };
+        if node.is_some() {
+            pipeline.cmd("CLUSTER").arg("MYID");
+            steps.push(Step::ClusterId);
+        }
         for Identity { id, address } in abandoned {
             pipeline.cmd("CLIENT").arg("KILL").arg("ID").arg(id).arg("ADDR").arg(address);
+            steps.push(Step::Fence);
         }
         if let Some(name) = &settings.client_name {
             pipeline.cmd("CLIENT").arg("SETNAME").arg(name);
+            steps.push(Step::SetName);
         }
-        pipeline.cmd("CLIENT").arg("INFO");
-        Self { pipeline, required }
+        Name::ask(&mut pipeline);
+        steps.push(Step::Info);
+        Self { pipeline, steps, credentials, address: settings.address.clone(), node }
     }
 
-    /// Reads the replies: who we are to the server, if it tells. `required` are those that must not be errors, `fences`
-    /// those to CLIENT KILL that follow.
+    /// Whether calls may only follow once its replies are there.
+    pub fn comes_first(&self) -> bool {
+        !self.steps.iter().all(|step| matches!(step, Step::SetName | Step::Info))
+    }
+
+    /// Reads the replies.
     ///
     /// # Errors
-    /// The server's refusal of the credentials or the database, or, for now, of the fence. Where `CLIENT` is forbidden or too old, closing the old
-    /// socket without sending what it still holds has to do as a fence.
-    pub fn read(replies: &[Value], required: usize, fences: usize) -> Result<Option<Identity>, Refusal> {
-        for reply in &replies[..required.min(replies.len())] {
-            match reply {
-                // Who may not ask for the role will be told by the first write.
-                Value::ServerError(error) if error.code() == "NOPERM" && is_about_role(error) => {}
-                Value::ServerError(error) => return Err(Refusal::new(error)),
-                Value::Array(role) if role.first().is_some_and(|role| !is_primary(role)) => {
-                    let detail = "the server is a replica, though the sentinels call it the primary";
-                    return Err(Refusal { code: "READONLY".into(), detail: detail.into() });
+    /// The server's refusal of the credentials or the database, or, for now, of the fence; or it is not the server that it
+    /// should be. Where `CLIENT` is forbidden or too old, closing the old socket without sending what it still holds has to do
+    /// as a fence.
+    pub fn read(&self, replies: &[Value]) -> Result<Greeted, Trouble> {
+        let mut greeted = Greeted { name: Name::Never, login_not_needed: false, node: Presence::Confirmed };
+        for (step, reply) in self.steps.iter().zip(replies) {
+            let refusal = match reply {
+                Value::ServerError(error) => Some(Refusal::new(error)),
+                _ => None,
+            };
+            match (step, refusal) {
+                (Step::Auth, _) => match self.credentials.read(reply) {
+                    Ok(login) => greeted.login_not_needed = login == Login::NotNeeded,
+                    Err(refusal) => return Err(Trouble::handshake(refusal)),
+                },
+                (Step::Select, Some(refusal)) => return Err(Trouble::handshake(refusal)),
+                (Step::Role, refusal) => check_role(reply, refusal)?,
+                (Step::ClusterId, refusal) => greeted.node = self.find_node(reply, refusal)?,
+                (Step::Fence, Some(refusal)) if is_for_now(&refusal) => return Err(Trouble::handshake(refusal)),
+                (Step::Info, Some(Refusal { code, .. })) if code == "NOAUTH" && greeted.login_not_needed => {
+                    let detail = "the server's default user is off, so that a password without a user name logs in nobody: \
+                                  give a user name as well";
+                    return Err(Trouble::handshake(Refusal { code, detail: detail.into() }));
                 }
-                _ => {}
+                (Step::Info, _) => greeted.name = Name::read(reply)?,
+                (Step::Select | Step::Fence | Step::SetName, _) => {}
             }
         }
-        for reply in replies.iter().skip(required).take(fences) {
-            if let Value::ServerError(error) = reply {
-                let refusal = Refusal::new(error);
-                if verdict(&refusal) != Verdict::Report {
-                    return Err(refusal);
-                }
-            }
+        Ok(greeted)
+    }
+
+    /// Reads what a node of a cluster calls itself.
+    fn find_node(&self, reply: &Value, refusal: Option<Refusal>) -> Result<Presence, Trouble> {
+        let Some(expected) = &self.node else { return Ok(Presence::Confirmed) };
+        match refusal {
+            Some(refusal) if has_no_cluster(&refusal) => Err(Trouble::stranger(&self.address)),
+            Some(refusal) if is_for_now(&refusal) => Err(Trouble::handshake(refusal)),
+            _ => Ok(match (expected.get(), read_node_id(reply)) {
+                (None, _) => Presence::Confirmed,
+                (Some(expected), Some(id)) if *expected == id => Presence::Confirmed,
+                _ => Presence::Doubtful,
+            }),
         }
-        match replies.last() {
-            // Without a password the connection is accepted, and then every command refused: say so now.
-            Some(Value::ServerError(error)) if concerns_all(error.code()) => Err(Refusal::new(error)),
-            last => Ok(last.and_then(Identity::read)),
+    }
+
+    /// Reads the map of a server whose presence is doubtful: it belongs to the cluster if its own map names the node that
+    /// should be there. Should it be another node of the same cluster, it redirects what is not its own.
+    ///
+    /// # Errors
+    /// When it is a stranger, or does not tell for now.
+    pub fn read_map(&self, reply: &Value) -> Result<(), Trouble> {
+        if let Value::ServerError(error) = reply {
+            let refusal = Refusal::new(error);
+            return Err(if is_for_now(&refusal) {
+                Trouble::handshake(refusal)
+            } else {
+                Trouble::stranger(&self.address)
+            });
+        }
+        match self.node.as_ref().and_then(|node| node.get()) {
+            Some(expected) if !names_node(reply, expected) => Err(Trouble::stranger(&self.address)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_role(reply: &Value, refusal: Option<Refusal>) -> Result<(), Trouble> {
+    match (reply, refusal) {
+        // Who may not ask for the role will be told by the first write.
+        (_, Some(refusal)) if refusal.code == "NOPERM" && refusal.detail.contains("'role'") => Ok(()),
+        (_, Some(refusal)) => Err(Trouble::handshake(refusal)),
+        (Value::Array(role), None) if role.first().is_some_and(|role| !is_primary(role)) => {
+            let detail = "the server is a replica, though the sentinels call it the primary";
+            Err(Trouble::handshake(Refusal { code: "READONLY".into(), detail: detail.into() }))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the same question may be answered later. What a server does not know, or forbids, it does not know later either.
+fn is_for_now(refusal: &Refusal) -> bool {
+    refusal.code == "NOAUTH" || verdict(refusal) != Verdict::Report
+}
+
+/// Whether a server is none of any cluster.
+fn has_no_cluster(refusal: &Refusal) -> bool {
+    refusal.detail.contains("cluster support disabled")
+}
+
+impl Name {
+    /// Asks for it.
+    pub fn ask(pipeline: &mut Pipeline) {
+        pipeline.cmd("CLIENT").arg("INFO");
+    }
+
+    /// Reads the answer.
+    ///
+    /// # Errors
+    /// A refusal that concerns the connection as a whole: without a password the connection is accepted, and then every
+    /// command refused.
+    pub fn read(reply: &Value) -> Result<Name, Trouble> {
+        let Value::ServerError(error) = reply else {
+            return Ok(Identity::read(reply).map_or(Name::Never, Name::Known));
+        };
+        let refusal = Refusal::new(error);
+        match verdict(&refusal) {
+            _ if refusal.code == "NOAUTH" => Err(Trouble::handshake(refusal)),
+            Verdict::Reconnect => Err(Trouble::handshake(refusal)),
+            Verdict::Retry => Ok(Name::NotYet(refusal)),
+            Verdict::Report => Ok(Name::Never),
         }
     }
 }
@@ -105,36 +252,49 @@ pub fn is_primary(role: &Value) -> bool {
     matches!(role, Value::BulkString(role) if role == b"master")
 }
 
-fn is_about_role(error: &redis::ServerError) -> bool {
-    error.details().is_some_and(|details| details.contains("'role'"))
-}
-
-/// Errors that concern the connection as a whole, not the permission to use `CLIENT INFO`.
-fn concerns_all(code: &str) -> bool {
-    matches!(code, "NOAUTH" | "LOADING")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::test_target;
+
+    fn handshake(member: Member, topology: Topology, abandoned: &[Identity]) -> Handshake {
+        let target = Target { member, ..test_target() };
+        let settings = Settings { topology, ..target.settings.clone() };
+        Handshake::new(&target, &settings, abandoned)
+    }
+
+    fn refused(line: &str) -> Value {
+        redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap()
+    }
+
+    fn texts(words: &[&str]) -> Value {
+        Value::Array(words.iter().map(|word| Value::BulkString(word.as_bytes().to_vec())).collect())
+    }
+
+    fn code(trouble: Trouble) -> Option<String> {
+        trouble.error().reply.clone()
+    }
 
     #[test]
     fn a_replica_is_not_what_sentinels_lead_to() {
-        let role = |role: &str| Value::Array(vec![Value::BulkString(role.into()), Value::Int(1)]);
-        assert_eq!(Handshake::read(&[role("master"), Value::Nil], 1, 0), Ok(None));
-        assert_eq!(Handshake::read(&[role("slave"), Value::Nil], 1, 0).unwrap_err().code, "READONLY");
-        let refused = |line: &str| redis::parse_redis_value(line.as_bytes()).unwrap();
-        let forbidden = refused("-NOPERM User worker has no permissions to run the 'role' command\r\n");
-        assert_eq!(Handshake::read(&[forbidden, Value::Nil], 1, 0), Ok(None));
-        assert!(Handshake::read(&[refused("-NOPERM no select\r\n"), Value::Nil], 1, 0).is_err());
+        let handshake = handshake(Member::Alone, Topology::Sentinel(Default::default()), &[]);
+        assert!(handshake.comes_first());
+        let read = |role: Value| handshake.read(&[role, Value::Nil]);
+        assert_eq!(read(texts(&["master"])).unwrap().name, Name::Never);
+        assert_eq!(code(read(texts(&["slave"])).unwrap_err()).as_deref(), Some("READONLY"));
+        assert!(read(refused("NOPERM User worker has no permissions to run the 'role' command")).is_ok());
+        assert!(read(refused("NOPERM no select")).is_err());
     }
 
     #[test]
     fn a_fence_that_is_refused_for_now_is_none() {
-        let refused = |line: &str| redis::parse_redis_value(line.as_bytes()).unwrap();
-        assert!(Handshake::read(&[refused("-BUSY a script runs\r\n"), Value::Nil], 0, 1).is_err());
-        for answer in [Value::Int(1), Value::Int(0), refused("-NOPERM no kill\r\n")] {
-            assert_eq!(Handshake::read(&[answer, Value::Nil], 0, 1), Ok(None));
+        let identity = Identity { id: "7".into(), address: "127.0.0.1:1".into() };
+        let handshake = handshake(Member::Alone, Topology::Single, &[identity]);
+        for line in ["BUSY a script runs", "NOAUTH Authentication required."] {
+            assert!(handshake.read(&[refused(line), Value::Nil]).is_err(), "{line}");
+        }
+        for answer in [Value::Int(1), Value::Int(0), refused("NOPERM no kill"), refused("ERR unknown subcommand")] {
+            assert_eq!(handshake.read(&[answer, Value::Nil]).unwrap().name, Name::Never);
         }
     }
 
@@ -145,5 +305,41 @@ mod tests {
         assert_eq!(Identity::read(&Value::BulkString(line)), Some(identity));
         assert_eq!(Identity::read(&Value::Int(7)), None);
         assert_eq!(Identity::read(&Value::BulkString(b"id=7".to_vec())), None);
+    }
+
+    #[test]
+    fn only_who_can_never_tell_a_name_is_written_to_without_one() {
+        for line in ["NOPERM no client|info", "ERR unknown subcommand 'INFO'", "ERR unknown command 'CLIENT'"] {
+            assert_eq!(Name::read(&refused(line)).unwrap(), Name::Never, "{line}");
+        }
+        for line in ["BUSY a script runs", "LOADING Redis is loading the dataset in memory"] {
+            assert!(matches!(Name::read(&refused(line)), Ok(Name::NotYet(_))), "{line}");
+        }
+        for line in ["NOAUTH Authentication required.", "ERR max number of clients reached"] {
+            assert!(Name::read(&refused(line)).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_node_is_known_by_its_id_or_by_a_map_that_names_it() {
+        let id = |name: &str| Arc::new(OnceLock::from(NodeId::new(name)));
+        let handshake = handshake(Member::Node(id("x")), Topology::Single, &[]);
+        let presence = |reply: Value| handshake.read(&[reply, Value::Nil]).map(|greeted| greeted.node);
+        let bulk = |name: &str| Value::BulkString(name.as_bytes().to_vec());
+        assert_eq!(presence(bulk("x")).unwrap(), Presence::Confirmed);
+        for doubtful in [bulk("y"), refused("NOPERM no cluster|myid"), refused("ERR unknown subcommand")] {
+            assert_eq!(presence(doubtful).unwrap(), Presence::Doubtful);
+        }
+        assert!(presence(refused("ERR This instance has cluster support disabled")).is_err());
+        assert!(presence(refused("LOADING a moment")).is_err());
+
+        let map = |name: &str| {
+            let node = Value::Array(vec![bulk("127.0.0.1"), Value::Int(1), bulk(name)]);
+            Value::Array(vec![Value::Array(vec![Value::Int(0), Value::Int(9), node])])
+        };
+        assert!(handshake.read_map(&map("x")).is_ok());
+        for stranger in [map("y"), Value::Array(vec![]), refused("ERR This instance has cluster support disabled")] {
+            assert!(handshake.read_map(&stranger).is_err());
+        }
     }
 }

@@ -5,27 +5,32 @@ use std::io;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisError, RedisResult, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop::unconstrained;
 use tokio::time::timeout_at;
 
+use super::auth::Credentials;
 use super::guard::{Guarded, Owed};
-use super::handshake::{Handshake, Identity};
+use super::handshake::{Handshake, Identity, Name, Presence};
 use super::pending::Waiting;
 use super::retry::Trouble;
-use super::short::Access;
+use super::short::{Access, drive};
 use super::source::settings_now;
 use super::stream::{Progress, dial};
 use super::tls::{self, encrypt};
-use super::{Target, next_connection_id, sentinel};
+use super::warning::Warning;
+use super::{Member, Target, next_connection_id, sentinel};
 use crate::config::{Settings, Topology};
 
 /// Messages the driver may hold that it has not yet written. More than the batches we allow, so that sending never waits.
 const DRIVER_QUEUE: usize = 1024;
+
+/// The pause before a server that did not tell the connection's name is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -42,36 +47,101 @@ pub struct Live {
     pub progress: Progress,
     /// The replies that are to come.
     pub owed: Owed,
-    /// What the server calls the connection, once it has told.
-    pub identity: Option<Identity>,
-    /// The replies to a handshake that nothing had to wait for.
-    greeting: Option<Greeting>,
-    /// When it was greeted.
-    since: Instant,
+    /// What works and is likely wrong.
+    pub warnings: Vec<Warning>,
+    naming: Naming,
 }
 
-type Greeting = Pin<Box<dyn Future<Output = RedisResult<Vec<Value>>> + Send>>;
+/// How far it is known by what name the connection can be fenced off. Until it is known, nothing is sent that must not come
+/// back.
+enum Naming {
+    /// The server was asked, at this moment.
+    Asked(Question, Instant),
+    /// It did not tell for now. It is asked again when there is something to send, and not before this moment.
+    AskAgain(Trouble, Instant),
+    /// By this; `None` where the server can never tell.
+    Known(Option<Identity>),
+}
+
+/// The replies to a handshake that nothing had to wait for, or to another question for the name alone.
+type Question = Pin<Box<dyn Future<Output = RedisResult<Vec<Value>>> + Send>>;
+
+impl Naming {
+    fn of(name: Name, now: Instant) -> Self {
+        match name {
+            Name::Known(identity) => Naming::Known(Some(identity)),
+            Name::Never => Naming::Known(None),
+            Name::NotYet(refusal) => Naming::AskAgain(Trouble::handshake(refusal), now + ASK_AGAIN),
+        }
+    }
+}
 
 impl Live {
-    /// Notes the connection's identity when a greeting has been answered, and returns whether it has just been. What went
-    /// wrong with it, the calls behind it will show.
-    pub fn hear_greeting(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(greeting) = &mut self.greeting else { return false };
-        let Poll::Ready(replies) = greeting.as_mut().poll(cx) else { return false };
-        self.greeting = None;
-        self.identity = replies.ok().and_then(|replies| Identity::read(replies.last()?));
-        true
+    /// Goes on finding out the connection's name, for as long as it is needed (`wanted`). Returns whether anything was heard
+    /// or asked.
+    ///
+    /// # Errors
+    /// When what the server says concerns the connection as a whole.
+    pub fn learn_name(&mut self, wanted: bool, cx: &mut Context<'_>, now: Instant) -> Result<bool, Trouble> {
+        match &mut self.naming {
+            Naming::Asked(question, _) => match question.as_mut().poll(cx) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Err(error)) => return Err(Trouble::lost(&error.to_string())),
+                Poll::Ready(Ok(replies)) => {
+                    let name = replies.last().map_or(Ok(Name::Never), Name::read)?;
+                    self.naming = Naming::of(name, now);
+                }
+            },
+            Naming::AskAgain(_, at) if wanted && *at <= now => {
+                let mut pipeline = Pipeline::new();
+                Name::ask(&mut pipeline);
+                self.naming = Naming::Asked(self.ask(pipeline, cx), now);
+            }
+            Naming::AskAgain(..) | Naming::Known(_) => return Ok(false),
+        }
+        Ok(true)
     }
 
-    /// Whether a call may be sent. As long as the greeting has no answer, the connection has no name by which it could be
-    /// fenced off, so that nothing may be sent that must not come back.
+    /// Sends commands beside the calls.
+    fn ask(&mut self, pipeline: Pipeline, cx: &mut Context<'_>) -> Question {
+        self.owed.ask(pipeline.len());
+        let mut connection = self.connection.clone();
+        let mut question: Question =
+            Box::pin(unconstrained(async move { connection.send_packed_commands(&pipeline, 0, pipeline.len()).await }));
+        match question.as_mut().poll(cx) {
+            Poll::Pending => question,
+            Poll::Ready(replies) => Box::pin(std::future::ready(replies)),
+        }
+    }
+
+    /// Whether a call may be sent. A connection without a name could not be fenced off.
     pub fn takes(&self, waiting: &Waiting) -> bool {
-        self.greeting.is_none() || !waiting.request.call.kind.writes()
+        matches!(self.naming, Naming::Known(_)) || !waiting.request.call.kind.writes()
     }
 
-    /// Since when an answer to the greeting is awaited.
-    pub fn greeting_since(&self) -> Option<Instant> {
-        self.greeting.as_ref().map(|_| self.since)
+    /// Since when an answer to the question for the name is awaited.
+    pub fn asked_since(&self) -> Option<Instant> {
+        match self.naming {
+            Naming::Asked(_, since) => Some(since),
+            Naming::AskAgain(..) | Naming::Known(_) => None,
+        }
+    }
+
+    /// When the name is asked for again, if it is wanted, and why it was not told.
+    pub fn asks_again(&self) -> Option<(Instant, &Trouble)> {
+        match &self.naming {
+            Naming::AskAgain(trouble, at) => Some((*at, trouble)),
+            Naming::Asked(..) | Naming::Known(_) => None,
+        }
+    }
+
+    /// By what it can be fenced off, if by anything.
+    pub fn into_identity(self) -> Option<Identity> {
+        match self.naming {
+            Naming::Known(identity) => identity,
+            // Nothing was written.
+            Naming::Asked(..) | Naming::AskAgain(..) => None,
+        }
     }
 }
 
@@ -80,16 +150,18 @@ impl Live {
 pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> Result<(Live, Settings), Trouble> {
     let deadline = tokio::time::Instant::now() + target.connect_timeout;
     let mut settings = settings_now(&target, proven).await?;
-    if target.is_node {
+    if let Member::Node(_) = target.member {
         settings.address = target.settings.address.clone();
         (settings.topology, settings.database) = (Topology::Single, 0);
     }
+    let mut warnings = Vec::new();
     if let Topology::Sentinel(sentinels) = &settings.topology {
         let mut sentinels = sentinels.clone();
         if let Topology::Sentinel(earlier) = &target.settings.topology {
             sentinel::remember(&mut sentinels, earlier);
         }
-        settings.address = sentinel::locate(&mut sentinels, &Access::to_servers(&settings), deadline).await?;
+        let servers = Access::to_servers(&settings);
+        settings.address = sentinel::locate(&mut sentinels, &servers, deadline, &mut warnings).await?;
         settings.topology = Topology::Sentinel(sentinels);
     }
     let address = &settings.address;
@@ -98,26 +170,32 @@ pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> 
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .map_err(|error| Trouble::dial(&error, address))?;
     let progress = stream.progress();
+    let handshake = Handshake::new(&target, &settings, &abandoned);
     let greeted = match &settings.tls {
-        None => timeout_at(deadline, greet(stream, progress, &settings, &abandoned)).await,
+        None => timeout_at(deadline, greet(stream, progress, handshake, false)).await,
         Some(tls) => {
             let encrypted = timeout_at(deadline, encrypt(stream, tls, address)).await;
             let stream = encrypted.unwrap_or_else(|_| Err(tls::silent(address)))?;
             let objection = stream.objection();
-            let greeted = timeout_at(deadline, greet(stream, progress, &settings, &abandoned)).await;
+            // The server may still have something against our certificate.
+            let greeted = timeout_at(deadline, greet(stream, progress, handshake, true)).await;
             greeted.map(|live| live.map_err(|trouble| objection.trouble(address).unwrap_or(trouble)))
         }
     };
-    greeted.unwrap_or_else(|_| Err(Trouble::silent(address))).map(|live| (live, settings))
+    let (mut live, login_not_needed) = greeted.unwrap_or_else(|_| Err(Trouble::silent(address)))?;
+    warnings.extend(login_not_needed.then(|| Credentials::not_needed(address)));
+    live.warnings = warnings;
+    Ok((live, settings))
 }
 
-/// Makes a connection of a stream.
+/// Makes a connection of a stream. Where nothing in the handshake has to come first, and not `wait`, reads go out right behind
+/// it, one round trip earlier. Returns whether a login was sent for nothing, too.
 async fn greet(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     progress: Progress,
-    settings: &Settings,
-    abandoned: &[Identity],
-) -> Result<Live, Trouble> {
+    handshake: Handshake,
+    wait: bool,
+) -> Result<(Live, bool), Trouble> {
     let config = AsyncConnectionConfig::new()
         .set_response_timeout(None)
         .set_connection_timeout(None)
@@ -127,38 +205,32 @@ async fn greet(
     let info = RedisConnectionInfo::default().set_skip_set_lib_name();
     let (stream, owed) = Guarded::new(stream);
     let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(lost)?;
-    let mut driver: Driver = Box::pin(driver);
-    let handshake = Handshake::new(settings, abandoned);
-    let commands = handshake.pipeline.len();
-    owed.ask(commands);
-    let Handshake { pipeline, required } = handshake;
-    let mut greeter = connection.clone();
-    let mut greeting: Greeting =
-        Box::pin(unconstrained(async move { greeter.send_packed_commands(&pipeline, 0, commands).await }));
-    if required == 0 && abandoned.is_empty() && settings.tls.is_none() {
-        // Nothing in it has to come first: reads go out right behind it, one round trip earlier. With TLS, the server may
-        // still have something against our certificate.
-        let sent = poll_fn(|cx| Poll::Ready(greeting.as_mut().poll(cx).is_pending())).await;
-        let greeting = sent.then_some(greeting);
-        let (id, since) = (next_connection_id(), Instant::now());
-        return Ok(Live { id, connection, driver, progress, owed, identity: None, greeting, since });
+    let (id, naming) = (next_connection_id(), Naming::Known(None));
+    let mut live = Live { id, connection, driver: Box::pin(driver), progress, owed, warnings: Vec::new(), naming };
+    if !wait && !handshake.comes_first() {
+        let pipeline = handshake.pipeline;
+        let question = poll_fn(|cx| Poll::Ready(live.ask(pipeline.clone(), cx))).await;
+        live.naming = Naming::Asked(question, Instant::now());
+        return Ok((live, false));
     }
-    let mut ended = false;
-    let replies = poll_fn(|cx| {
-        if let Poll::Ready(replies) = greeting.as_mut().poll(cx) {
-            return Poll::Ready(replies.map_err(lost));
-        }
-        ended = driver.as_mut().poll(cx).is_ready();
-        match greeting.as_mut().poll(cx) {
-            Poll::Pending if ended => Poll::Ready(Err(Trouble::lost("the server closed the connection"))),
-            answer => answer.map_err(lost),
-        }
-    })
-    .await?;
-    let identity = Handshake::read(&replies, required, abandoned.len()).map_err(Trouble::handshake)?;
-    if ended {
-        return Err(Trouble::lost("the server closed the connection"));
+    let replies = live.converse(&handshake.pipeline).await?;
+    let greeted = handshake.read(&replies)?;
+    if greeted.node == Presence::Doubtful {
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("CLUSTER").arg("SLOTS");
+        let replies = live.converse(&pipeline).await?;
+        handshake.read_map(replies.first().unwrap_or(&Value::Nil))?;
     }
-    let (id, since) = (next_connection_id(), Instant::now());
-    Ok(Live { id, connection, driver, progress, owed, identity, greeting: None, since })
+    live.naming = Naming::of(greeted.name, Instant::now());
+    Ok((live, greeted.login_not_needed))
+}
+
+impl Live {
+    /// Sends commands before any call and waits for the replies.
+    async fn converse(&mut self, pipeline: &Pipeline) -> Result<Vec<Value>, Trouble> {
+        self.owed.ask(pipeline.len());
+        let lost = |error: RedisError| Trouble::lost(&error.to_string());
+        let (replies, ended) = drive(&mut self.connection, self.driver.as_mut(), pipeline, lost).await?;
+        if ended { Err(Trouble::lost("the server closed the connection")) } else { Ok(replies) }
+    }
 }

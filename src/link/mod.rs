@@ -4,6 +4,7 @@
 mod alarm;
 mod aside;
 mod attempts;
+mod auth;
 mod batch;
 mod cluster;
 mod connection;
@@ -28,26 +29,35 @@ mod slots;
 mod source;
 mod stream;
 mod tls;
+mod warning;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use crate::config::{Settings, Topology};
 use crate::error::{Code, StoreError};
 use crate::store::{Call, Position, Reply};
+use pending::Waiting;
 
 pub use retry::Trouble;
 pub use source::{Asked, Source};
+pub use warning::Warning;
+
+use slots::NodeId;
 
 /// Where finished calls go. One per JavaScript environment.
 pub trait Sink: Send + Sync {
     /// Takes a batch of finished calls. Called on the I/O thread; must not block.
     fn deliver(&self, batch: Vec<Finished>);
+
+    /// Tells of something that works and is likely wrong. Called on the I/O thread; must not block.
+    fn warn(&self, warning: Warning);
 }
 
 /// Takes what tests have no use for.
@@ -57,6 +67,21 @@ struct Nowhere;
 #[cfg(test)]
 impl Sink for Nowhere {
     fn deliver(&self, _: Vec<Finished>) {}
+
+    fn warn(&self, _: Warning) {}
+}
+
+/// A server for tests that connect to none.
+#[cfg(any(test, fuzzing))]
+fn test_target() -> Target {
+    let settings = crate::config::from_input(&crate::config::Input::Text("redis://127.0.0.1:1".into()));
+    Target {
+        settings: settings.expect("a URL that is right"),
+        source: None,
+        connect_timeout: Duration::from_secs(1),
+        command_timeout: Duration::from_secs(1),
+        member: Member::Alone,
+    }
 }
 
 /// A call on its way, with what is needed to hand its answer back. Dropping it unanswered answers it with an error.
@@ -80,6 +105,8 @@ struct Route {
     deadline: Instant,
     /// The slot of its key.
     slot: u16,
+    /// All slots are behind one address, so that there is nowhere else to send it.
+    sharded: bool,
     /// The server it was last sent to.
     node: u32,
     /// The server that has to be told ASKING first, because the slot is on its way there.
@@ -90,6 +117,8 @@ struct Route {
     moves: u32,
     /// How many connections ended while its answer was the next to come.
     losses: u32,
+    /// Why it came back last.
+    reason: Option<Box<StoreError>>,
 }
 
 /// Why a part of a call comes back from a server undone, to be sent again, perhaps to another one.
@@ -166,8 +195,55 @@ pub struct Target {
     pub connect_timeout: Duration,
     /// Deadline of one call, reconnecting and re-sending included.
     pub command_timeout: Duration,
-    /// Whether it is one server of a cluster: what it cannot answer goes back to be sent to another one.
-    pub is_node: bool,
+    /// What is at the address.
+    pub member: Member,
+}
+
+/// What is at an address.
+#[derive(Clone, Debug)]
+pub enum Member {
+    /// All there is: it gets whole calls.
+    Alone,
+    /// One server of a cluster, and what the cluster's map calls it, once it does: it gets calls or parts of calls, and what
+    /// it cannot answer goes back to be sent to another one.
+    Node(Arc<OnceLock<NodeId>>),
+    /// All shards behind one address, or a server in cluster mode without others: it gets parts of calls.
+    Shards,
+}
+
+impl Member {
+    /// Whether calls come from a router, to which those go back that it has no connection for.
+    fn is_routed(&self) -> bool {
+        matches!(self, Member::Node(_) | Member::Shards)
+    }
+}
+
+/// The calls of a connection to what turned out to be several shards, none of them in flight.
+struct Handover {
+    target: Target,
+    pending: VecDeque<Waiting>,
+    next_sequence: u64,
+}
+
+/// Runs one link until it is closed and nothing is pending.
+async fn serve(target: Target, inbox: Arc<Inbox>) {
+    let handover = match target.settings.topology {
+        Topology::Cluster(_) => return cluster::route(target, inbox).await,
+        Topology::Upstash(_) => rest::serve(target, inbox.clone()).await,
+        Topology::Single | Topology::Sentinel(_) => connection::supervise(target, inbox.clone()).await,
+    };
+    if let Some(handover) = handover {
+        cluster::route_shards(handover, inbox).await;
+    }
+}
+
+/// Runs the connection to what a router routes to.
+async fn serve_member(target: Target, inbox: Arc<Inbox>) {
+    // What is routed to is never handed over.
+    let _ = match target.settings.topology {
+        Topology::Upstash(_) => rest::serve(target, inbox).await,
+        _ => connection::supervise(target, inbox).await,
+    };
 }
 
 impl Target {
@@ -270,11 +346,7 @@ impl Link {
         }
         let inbox = Arc::new(Inbox::default());
         let (task_target, task_inbox) = (target.clone(), inbox.clone());
-        match target.settings.topology {
-            Topology::Cluster(_) => io_thread::spawn(move || cluster::route(task_target.clone(), task_inbox.clone()))?,
-            Topology::Upstash(_) => io_thread::spawn(move || rest::serve(task_target.clone(), task_inbox.clone()))?,
-            _ => io_thread::spawn(move || connection::supervise(task_target.clone(), task_inbox.clone()))?,
-        }
+        io_thread::spawn(move || serve(task_target.clone(), task_inbox.clone()))?;
         let link = Arc::new(Link { target, inbox });
         links.push(Arc::downgrade(&link));
         Ok(link)

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::{Inbox, Request, Route, Target, connection, io_thread};
+use super::slots::{NodeId, Owner};
+use super::{Inbox, Member, Request, Route, Target, io_thread, serve_member};
 use crate::config::{Address, Topology};
 
 /// The servers in use. Their numbers are never used twice.
@@ -13,11 +14,14 @@ pub struct Nodes {
     target: Target,
     /// By number; `None` is one that is gone.
     nodes: Vec<Option<Node>>,
+    /// The latest at each address.
     by_address: HashMap<Address, u32>,
 }
 
 struct Node {
     address: Address,
+    /// What the map calls it, once it does.
+    id: Arc<OnceLock<NodeId>>,
     inbox: Arc<Inbox>,
     /// To be sent together.
     outbox: Vec<Request>,
@@ -40,21 +44,56 @@ impl Nodes {
         self.target = node_target(target);
     }
 
-    /// The server at an address; connects to it when it is new.
-    pub fn at(&mut self, address: Address) -> u32 {
-        if let Some(node) = self.by_address.get(&address) {
-            return *node;
-        }
+    /// The server at an address; connects to it when it is new. A map may have two servers at one address for a while, of which
+    /// one is not there any more.
+    pub fn at(&mut self, Owner { address, id: named }: Owner) -> u32 {
+        let Some(named) = named else {
+            return self.by_address.get(&address).copied().unwrap_or_else(|| self.connect(address, None));
+        };
+        let is_it = |node: &Node| node.address == address && *node.id.get_or_init(|| named.clone()) == named;
+        let known = self.nodes.iter().position(|node| node.as_ref().is_some_and(is_it));
+        known.map_or_else(|| self.connect(address, Some(named)), |number| number as u32)
+    }
+
+    fn connect(&mut self, address: Address, id: Option<NodeId>) -> u32 {
         let inbox = Arc::new(Inbox::default());
+        let id = Arc::new(id.map_or_else(OnceLock::new, OnceLock::from));
         let mut target = self.target.clone();
         target.settings.address = address.clone();
+        if let Member::Node(node) = &mut target.member {
+            *node = id.clone();
+        }
         let task_inbox = inbox.clone();
         // The thread runs: we are on it.
-        let _ = io_thread::spawn(move || connection::supervise(target.clone(), task_inbox.clone()));
-        let node = self.nodes.len() as u32;
-        self.by_address.insert(address.clone(), node);
-        self.nodes.push(Some(Node { address, inbox, outbox: Vec::new(), asked: 0, under_way: 0, down: false }));
-        node
+        let _ = io_thread::spawn(move || serve_member(target.clone(), task_inbox.clone()));
+        let number = self.nodes.len() as u32;
+        self.by_address.insert(address.clone(), number);
+        self.nodes.push(Some(Node { address, id, inbox, outbox: Vec::new(), asked: 0, under_way: 0, down: false }));
+        number
+    }
+
+    /// Lets go of a server. What was sent to it comes back by itself.
+    fn let_go(&mut self, number: u32) {
+        let Some(mut node) = self.nodes.get_mut(number as usize).and_then(Option::take) else { return };
+        if self.by_address.get(&node.address) == Some(&number) {
+            self.by_address.remove(&node.address);
+        }
+        let unsent = mem::take(&mut node.outbox);
+        node.inbox.change(|state| {
+            state.requests.extend(unsent);
+            state.closed = true;
+        });
+    }
+
+    /// The server of a name.
+    pub fn find(&self, id: &NodeId) -> Option<u32> {
+        let number = self.nodes.iter().position(|node| node.as_ref().is_some_and(|node| node.id.get() == Some(id)))?;
+        Some(number as u32)
+    }
+
+    /// What those are called that are known by name.
+    pub fn ids(&self) -> Vec<NodeId> {
+        self.nodes.iter().flatten().filter_map(|node| node.id.get().cloned()).collect()
     }
 
     /// Where a server is.
@@ -72,7 +111,12 @@ impl Nodes {
         self.nodes.iter().flatten().any(|node| node.down && node.under_way > 0)
     }
 
-    /// Takes a part of a call along at the next flush. One for a server that is gone comes back by itself.
+    /// Whether a server is still in use.
+    pub fn has(&self, node: u32) -> bool {
+        self.nodes.get(node as usize).is_some_and(Option::is_some)
+    }
+
+    /// Takes a part of a call along at the next flush, to a server that is in use.
     pub fn send(&mut self, part: Request) {
         if let Some(node) = part.route.as_ref().and_then(|route| self.get_mut(route.node)) {
             node.under_way += 1;
@@ -119,13 +163,13 @@ impl Nodes {
 
     /// Lets go of all servers but these, and of those that are asked for keys on their way.
     pub fn keep(&mut self, owners: &[u32]) {
-        self.flush();
-        for (number, place) in self.nodes.iter_mut().enumerate() {
-            let leaves = |node: &mut Node| node.asked == 0 && !owners.contains(&(number as u32));
-            if let Some(node) = place.take_if(leaves) {
-                node.inbox.change(|state| state.closed = true);
-                self.by_address.remove(&node.address);
-            }
+        let leaves = |(number, node): (usize, &Option<Node>)| {
+            let leaves = node.as_ref().is_some_and(|node| node.asked == 0) && !owners.contains(&(number as u32));
+            leaves.then_some(number as u32)
+        };
+        let leaving: Vec<u32> = self.nodes.iter().enumerate().filter_map(leaves).collect();
+        for number in leaving {
+            self.let_go(number);
         }
     }
 }
@@ -141,6 +185,11 @@ impl Drop for Nodes {
 /// What is the same for all servers.
 fn node_target(target: &Target) -> Target {
     let mut node = target.clone();
-    (node.settings.topology, node.settings.database, node.is_node) = (Topology::Single, 0, true);
+    if let Topology::Cluster(_) = target.settings.topology {
+        (node.settings.topology, node.settings.database) = (Topology::Single, 0);
+        node.member = Member::Node(Arc::default());
+    } else {
+        node.member = Member::Shards;
+    }
     node
 }

@@ -44,7 +44,7 @@ pub fn verdict(refusal: &Refusal) -> Verdict {
 pub fn refused(refusal: Refusal) -> StoreError {
     let refusal = in_other_words(refusal);
     let advice = match refusal.code.as_str() {
-        "NOAUTH" => ": the server wants a password and none was given",
+        "NOAUTH" if refusal.detail.starts_with("Authentication") => ": the server wants a password and none was given",
         "WRONGPASS" => ": check username and password",
         "NOPERM" => ": the ACL user lacks a permission the store needs",
         "WRONGTYPE" => ": the key is used by something else",
@@ -161,6 +161,15 @@ impl Trouble {
         let message =
             format!("{} took the connection but does not answer: is the server stopped or overloaded?", place(address));
         Trouble::Passing(StoreError::new(Code::Timeout, message))
+    }
+
+    /// Another server has got the address of a cluster's node.
+    pub fn stranger(address: &Address) -> Self {
+        let message = format!(
+            "another server answers at {}, and not the cluster's node that the cluster's map names there: nothing was sent to it.",
+            place(address)
+        );
+        Trouble::Passing(StoreError::new(Code::Connection, message))
     }
 
     /// A live client does not say what to connect with.

@@ -17,9 +17,11 @@ use redis::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
+use super::auth::Credentials;
 use super::handshake::is_primary;
 use super::retry::Trouble;
-use super::short::{Access, Open, Wire, ask, next, refusal, text};
+use super::short::{Access, Answers, Open, Wire, ask, next, refusal, text};
+use super::warning::Warning;
 use crate::config::{Address, Sentinels};
 use crate::error::{Code, StoreError};
 
@@ -64,8 +66,7 @@ impl Word {
 fn access(sentinels: &Sentinels) -> Access {
     Access {
         family: sentinels.family,
-        username: sentinels.username.clone(),
-        password: sentinels.password.clone(),
+        credentials: Credentials { username: sentinels.username.clone(), password: sentinels.password.clone() },
         tls: sentinels.tls.clone(),
     }
 }
@@ -75,8 +76,13 @@ fn access(sentinels: &Sentinels) -> Access {
 ///
 /// # Errors
 /// When none of them answers, or none knows a primary of that name.
-pub async fn locate(sentinels: &mut Sentinels, servers: &Access, deadline: Instant) -> Result<Address, Trouble> {
-    let (word, others) = consult(sentinels, servers, deadline).await?;
+pub async fn locate(
+    sentinels: &mut Sentinels,
+    servers: &Access,
+    deadline: Instant,
+    warnings: &mut Vec<Warning>,
+) -> Result<Address, Trouble> {
+    let (word, others) = consult(sentinels, servers, deadline, warnings).await?;
     learn(sentinels, others);
     sentinels.epoch = word.epoch;
     Ok(word.primary)
@@ -99,9 +105,14 @@ pub fn remember(sentinels: &mut Sentinels, earlier: &Sentinels) {
 }
 
 /// The word of the sentinel that knows best, and all sentinels that any of them tells of.
-async fn consult(sentinels: &Sentinels, servers: &Access, deadline: Instant) -> Result<(Word, Vec<Address>), Trouble> {
+async fn consult(
+    sentinels: &Sentinels,
+    servers: &Access,
+    deadline: Instant,
+    warnings: &mut Vec<Warning>,
+) -> Result<(Word, Vec<Address>), Trouble> {
     let access = access(sentinels);
-    let mut open: Open<'_, Result<Word, Trouble>> = Vec::new();
+    let mut open: Open<'_, Result<(Word, Option<Warning>), Trouble>> = Vec::new();
     for address in &sentinels.addresses {
         open.push(Box::pin(word_of(address, &access, &sentinels.master)));
     }
@@ -112,7 +123,8 @@ async fn consult(sentinels: &Sentinels, servers: &Access, deadline: Instant) -> 
     while !open.is_empty() {
         let Ok(word) = timeout_at(until, next(&mut open)).await else { break };
         match word {
-            Ok(mut word) => {
+            Ok((mut word, warning)) => {
+                warnings.extend(warning);
                 others.append(&mut word.others);
                 until = until.min(Instant::now() + GRACE);
                 if best.as_ref().is_none_or(|best| best.rank() < word.rank()) {
@@ -136,7 +148,8 @@ async fn consult(sentinels: &Sentinels, servers: &Access, deadline: Instant) -> 
 async fn becomes_primary(server: &Address, access: &Access, deadline: Instant) -> bool {
     let watched = timeout_at(deadline, async {
         loop {
-            match ask(server, access, &[&["ROLE"]], LIMIT).await.as_deref() {
+            let answers = ask(server, access, &[&["ROLE"]], LIMIT).await;
+            match answers.as_ref().map(|answers| answers.replies.as_slice()) {
                 Ok([Value::Array(role), ..]) if role.first().is_some_and(is_primary) => return true,
                 // Who may not ask goes by what the sentinels say.
                 Ok([Value::ServerError(_), ..]) | Err(Trouble::Refused(_)) => return false,
@@ -167,18 +180,19 @@ fn none_of(sentinels: &Sentinels, troubles: Vec<Trouble>) -> Trouble {
 }
 
 /// Asks one sentinel.
-async fn word_of(address: &Address, access: &Access, master: &str) -> Result<Word, Trouble> {
+async fn word_of(address: &Address, access: &Access, master: &str) -> Result<(Word, Option<Warning>), Trouble> {
     let questions: [&[&str]; 4] = [
         &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", master],
         &["SENTINEL", "MASTER", master],
         &["SENTINEL", "SENTINELS", master],
         &["SENTINEL", "REPLICAS", master],
     ];
-    let replies = ask(address, access, &questions, LIMIT).await?;
+    let Answers { replies, login_not_needed } = ask(address, access, &questions, LIMIT).await?;
+    let warning = login_not_needed.then(|| Credentials::not_needed(address));
     if let Some(refusal) = replies.first().and_then(refusal) {
         return Err(Trouble::handshake(refusal));
     }
-    read_word(&replies).ok_or_else(|| {
+    read_word(&replies).map(|word| (word, warning)).ok_or_else(|| {
         let message = format!("it knows no primary of that name: is `name` right? (asked for \"{master}\")");
         Trouble::Passing(StoreError::new(Code::Connection, message))
     })
@@ -233,7 +247,8 @@ pub async fn moved(sentinels: &Sentinels, servers: &Access, current: &Address, e
     let mut known = sentinels.epoch;
     let mut doubted_since = None;
     loop {
-        if let Ok((word, _)) = consult(sentinels, servers, Instant::now() + LIMIT).await {
+        // What there is to warn of was said when the connection was made.
+        if let Ok((word, _)) = consult(sentinels, servers, Instant::now() + LIMIT, &mut Vec::new()).await {
             let now = Instant::now();
             if word.epoch >= known || now >= *doubted_since.get_or_insert(now) + DOUBT {
                 if word.primary != *current {
@@ -316,7 +331,7 @@ impl Ear {
 async fn subscribe(address: Address, access: Access, pause: Duration) -> Hearing {
     sleep(pause).await;
     let mut pipeline = redis::Pipeline::new();
-    access.log_in(&mut pipeline);
+    access.credentials.append_to(&mut pipeline);
     for channel in CHANNELS {
         // One by one: an ACL user may not have all of them.
         pipeline.cmd("SUBSCRIBE").arg(channel);

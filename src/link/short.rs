@@ -9,13 +9,15 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisError, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop::unconstrained;
 use tokio::time::timeout;
 
+use super::auth::{Credentials, Login};
 use super::guard::Guarded;
 use super::retry::Trouble;
 use super::stream::dial;
 use super::tls::{Objection, encrypt};
-use crate::config::{Address, Family, Secret, Settings, Tls};
+use crate::config::{Address, Family, Settings, Tls};
 use crate::store::reply::Refusal;
 
 /// How to reach and log in to the servers that are asked.
@@ -23,10 +25,8 @@ use crate::store::reply::Refusal;
 pub struct Access {
     /// The IP versions to use.
     pub family: Family,
-    /// ACL user.
-    pub username: Option<String>,
-    /// Password.
-    pub password: Option<Secret>,
+    /// What to log in with.
+    pub credentials: Credentials,
     /// How the connection is encrypted; `None` is plaintext.
     pub tls: Option<Tls>,
 }
@@ -39,12 +39,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 impl Access {
     /// How to reach the servers themselves.
     pub fn to_servers(settings: &Settings) -> Self {
-        Self {
-            family: settings.family,
-            username: settings.username.clone(),
-            password: settings.password.clone(),
-            tls: settings.tls.clone(),
-        }
+        Self { family: settings.family, credentials: Credentials::of(settings), tls: settings.tls.clone() }
     }
 
     /// Dials a server and encrypts the stream where that is asked for. Returns what the server may object to, too.
@@ -55,22 +50,17 @@ impl Access {
         let objection = encrypted.objection();
         Ok((Box::new(encrypted), objection))
     }
-
-    /// Adds the login, if there is one, and returns how many replies it brings.
-    pub fn log_in(&self, pipeline: &mut Pipeline) -> usize {
-        if self.username.is_none() && self.password.is_none() {
-            return 0;
-        }
-        pipeline.cmd("AUTH");
-        if let Some(username) = &self.username {
-            pipeline.arg(username);
-        }
-        pipeline.arg(self.password.as_ref().map_or("", Secret::reveal));
-        1
-    }
 }
 
-/// Asks a server and closes the connection. Returns one reply for each question, refusals among them.
+/// What a server answered.
+pub struct Answers {
+    /// One reply for each question, refusals among them.
+    pub replies: Vec<Value>,
+    /// The server wanted no password, and one was sent.
+    pub login_not_needed: bool,
+}
+
+/// Asks a server and closes the connection.
 ///
 /// # Errors
 /// When it cannot be reached or logged in to, or has not answered within the time limit.
@@ -79,14 +69,14 @@ pub async fn ask(
     access: &Access,
     questions: &[&[&str]],
     limit: Duration,
-) -> Result<Vec<Value>, Trouble> {
+) -> Result<Answers, Trouble> {
     match timeout(limit, converse(address, access, questions)).await {
         Ok(replies) => replies,
         Err(_) => Err(Trouble::silent(address)),
     }
 }
 
-async fn converse(address: &Address, access: &Access, questions: &[&[&str]]) -> Result<Vec<Value>, Trouble> {
+async fn converse(address: &Address, access: &Access, questions: &[&[&str]]) -> Result<Answers, Trouble> {
     let (stream, objection) = access.reach(address).await?;
     let lost = |error: RedisError| objection.trouble(address).unwrap_or_else(|| Trouble::lost(&error.to_string()));
     let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
@@ -94,18 +84,23 @@ async fn converse(address: &Address, access: &Access, questions: &[&[&str]]) -> 
     let (stream, owed) = Guarded::new(stream);
     let (mut connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(lost)?;
     let mut pipeline = Pipeline::new();
-    let logins = access.log_in(&mut pipeline);
+    let logins = access.credentials.append_to(&mut pipeline);
     for question in questions {
         pipeline.cmd(question[0]).arg(&question[1..]);
     }
     owed.ask(pipeline.len());
-    let mut replies = drive(&mut connection, driver, &pipeline, lost).await?;
+    let mut driver = pin!(driver);
+    let (mut replies, _) = drive(&mut connection, driver.as_mut(), &pipeline, lost).await?;
     let answers = replies.split_off(logins.min(replies.len()));
-    match replies.first().into_iter().chain(answers.first()).find_map(refusal) {
-        Some(refusal) if matches!(refusal.code.as_str(), "NOAUTH" | "WRONGPASS" | "LOADING") => {
-            Err(Trouble::handshake(refusal))
+    let login = replies.first().map_or(Ok(Login::Accepted), |reply| access.credentials.read(reply));
+    let refused = answers.first().and_then(refusal);
+    match (login, refused) {
+        (Err(login), _) if matches!(login.code.as_str(), "NOAUTH" | "WRONGPASS" | "LOADING") => {
+            Err(Trouble::handshake(login))
         }
-        _ => Ok(answers),
+        (Err(login), Some(_)) => Err(Trouble::handshake(login)),
+        (_, Some(refused)) if matches!(refused.code.as_str(), "NOAUTH" | "LOADING") => Err(Trouble::handshake(refused)),
+        (login, _) => Ok(Answers { replies: answers, login_not_needed: login == Ok(Login::NotNeeded) }),
     }
 }
 
@@ -126,16 +121,21 @@ pub async fn next<T>(open: &mut Open<'_, T>) -> T {
     answer
 }
 
-async fn drive(
+/// Sends commands over a connection that nobody else drives meanwhile. Returns the replies, and whether the connection has
+/// ended behind them, after which its driver must not be polled.
+///
+/// # Errors
+/// When it ended before them.
+pub async fn drive(
     connection: &mut MultiplexedConnection,
-    driver: impl Future<Output = ()>,
+    mut driver: Pin<&mut (impl Future<Output = ()> + ?Sized)>,
     pipeline: &Pipeline,
     lost: impl Fn(RedisError) -> Trouble,
-) -> Result<Vec<Value>, Trouble> {
-    let mut driver = pin!(driver);
-    let mut replies = pin!(connection.send_packed_commands(pipeline, 0, pipeline.len()));
+) -> Result<(Vec<Value>, bool), Trouble> {
+    // Outside tokio's cooperative budget, which would hold up both sides for nothing.
+    let mut replies = pin!(unconstrained(connection.send_packed_commands(pipeline, 0, pipeline.len())));
     let mut ended = false;
-    poll_fn(|cx| {
+    let replies = poll_fn(|cx| {
         if let Poll::Ready(replies) = replies.as_mut().poll(cx) {
             return Poll::Ready(replies.map_err(&lost));
         }
@@ -145,7 +145,8 @@ async fn drive(
             answer => answer.map_err(&lost),
         }
     })
-    .await
+    .await?;
+    Ok((replies, ended))
 }
 
 /// What a reply refuses, if it does.

@@ -163,7 +163,18 @@ mod tests {
 
     fn part(slot: u16, sequence: u64, deadline: Instant) -> Request {
         let mut part = Request::new(Call::empty(), 0, Arc::new(Nowhere));
-        part.route = Some(Route { sequence, deadline, slot, node: 0, asking: None, sent: false, moves: 0, losses: 0 });
+        part.route = Some(Route {
+            sequence,
+            deadline,
+            slot,
+            node: 0,
+            sharded: false,
+            asking: None,
+            sent: false,
+            moves: 0,
+            losses: 0,
+            reason: None,
+        });
         part
     }
 

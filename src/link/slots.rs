@@ -11,6 +11,9 @@ use super::short::{Access, Open, ask, next, refusal, text};
 use super::source::settings_now;
 use crate::config::{Address, Settings, Topology};
 use crate::error::{Code, StoreError};
+use crate::store::Call;
+use crate::store::keys::Role;
+use crate::store::split::steps;
 
 /// How many slots a cluster has.
 pub const SLOTS: usize = 16_384;
@@ -52,8 +55,63 @@ pub fn slot_of(key: &[u8]) -> u16 {
     crc % SLOTS as u16
 }
 
+/// Whether a call is one command or transaction on keys that may be in different slots.
+pub fn spans_slots(call: &Call) -> bool {
+    call.only.is_none() && steps(call).is_some() && tag_of(&call.key(Role::Execution).to_bytes()).is_none()
+}
+
+/// What a node of a cluster is called for as long as it is one of it (`CLUSTER MYID`), wherever it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NodeId(Vec<u8>);
+
+impl NodeId {
+    /// A node's name.
+    #[cfg(any(test, fuzzing))]
+    pub fn new(name: &str) -> Self {
+        Self(name.as_bytes().to_vec())
+    }
+}
+
+/// Reads the answer to `CLUSTER MYID`, or a name in a map.
+pub fn read_node_id(reply: &Value) -> Option<NodeId> {
+    match reply {
+        Value::BulkString(id) if !id.is_empty() => Some(NodeId(id.clone())),
+        Value::SimpleString(id) if !id.is_empty() => Some(NodeId(id.clone().into_bytes())),
+        _ => None,
+    }
+}
+
+/// Whether the map of a cluster names a node, as a primary or as a replica.
+pub fn names_node(map: &Value, id: &NodeId) -> bool {
+    let Value::Array(ranges) = map else { return false };
+    let mut nodes = ranges.iter().flat_map(|range| match range {
+        Value::Array(parts) => parts.get(2..).unwrap_or_default(),
+        _ => &[],
+    });
+    nodes.any(|node| matches!(node, Value::Array(node) if node.get(2).and_then(read_node_id).as_ref() == Some(id)))
+}
+
+/// A server of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Where it is.
+    pub address: Address,
+    /// What it is called. Redirects do not tell, nor do maps of servers before Redis 4.
+    pub id: Option<NodeId>,
+}
+
 /// Slots from the first to the last, and the server that has them.
-pub type Range = (u16, u16, Address);
+pub type Range = (u16, u16, Owner);
+
+/// A map of a cluster, and how it was come by.
+pub struct Map {
+    /// The ranges.
+    pub ranges: Vec<Range>,
+    /// The settings with which it was read.
+    pub settings: Settings,
+    /// It names none of the nodes that were known before, and nobody has one that does.
+    pub is_foreign: bool,
+}
 
 /// What `CLUSTER SLOTS` tells. A server that does not know its own name is the one that was asked.
 pub fn read_slots(reply: &Value, asked: &Address) -> Option<Vec<Range>> {
@@ -71,7 +129,8 @@ pub fn read_slots(reply: &Value, asked: &Address) -> Option<Vec<Range>> {
         };
         let host = text(primary.first()?).unwrap_or_default();
         let (first, last) = (bound(parts.first()?)?, bound(parts.get(1)?)?);
-        (first <= last).then_some((first, last, at(&host, port, asked)?))
+        let owner = Owner { address: at(&host, port, asked)?, id: primary.get(2).and_then(read_node_id) };
+        (first <= last).then_some((first, last, owner))
     };
     let ranges: Vec<Range> = ranges.iter().filter_map(range).collect();
     (!ranges.is_empty()).then_some(ranges)
@@ -92,14 +151,14 @@ fn at(host: &str, port: u16, asked: &Address) -> Option<Address> {
     }
 }
 
-/// Asks the known servers and the start-up nodes, all at once, for the map; the first good answer counts. Returns the
-/// settings that were used, too.
+/// Asks the known servers and the start-up nodes, all at once, for the map. The first that names one of the `known` nodes
+/// counts, or the first of all while none are known: a server of another cluster may have got one of the addresses.
 ///
 /// # Errors
 /// When none of them answers with a map.
-pub async fn fetch(target: Target, proven: bool, known: Vec<Address>) -> Result<(Vec<Range>, Settings), Trouble> {
+pub async fn fetch(target: Target, proven: bool, addresses: Vec<Address>, known: Vec<NodeId>) -> Result<Map, Trouble> {
     let settings = settings_now(&target, proven).await?;
-    let mut addresses = known;
+    let mut addresses = addresses;
     if let Topology::Cluster(nodes) = &settings.topology {
         let new: Vec<_> = nodes.iter().filter(|node| !addresses.contains(node)).cloned().collect();
         addresses.splice(0..0, new);
@@ -111,22 +170,32 @@ pub async fn fetch(target: Target, proven: bool, known: Vec<Address>) -> Result<
     for address in &addresses {
         open.push(Box::pin(map_of(address, &access, limit)));
     }
-    let mut last = None;
+    let (mut foreign, mut last) = (None, None);
     while !open.is_empty() {
         match next(&mut open).await {
-            Ok(ranges) => {
+            Ok(ranges) if !is_foreign(&ranges, &known) => {
                 drop(open);
-                return Ok((ranges, settings));
+                return Ok(Map { ranges, settings, is_foreign: false });
             }
+            Ok(ranges) => foreign = foreign.or(Some(ranges)),
             Err(trouble) => last = Some(trouble),
         }
     }
-    Err(last.unwrap_or_else(|| Trouble::connecting(&target.settings.address)))
+    match foreign {
+        Some(ranges) => Ok(Map { ranges, settings, is_foreign: true }),
+        None => Err(last.unwrap_or_else(|| Trouble::connecting(&target.settings.address))),
+    }
+}
+
+/// Whether a map has nothing to do with the nodes that are known. One without names may have.
+fn is_foreign(ranges: &[Range], known: &[NodeId]) -> bool {
+    let mut names = ranges.iter().filter_map(|(_, _, owner)| owner.id.as_ref()).peekable();
+    !known.is_empty() && names.peek().is_some() && !names.any(|id| known.contains(id))
 }
 
 async fn map_of(address: &Address, access: &Access, limit: Duration) -> Result<Vec<Range>, Trouble> {
-    let replies = ask(address, access, &[&["CLUSTER", "SLOTS"]], limit).await?;
-    let Some(reply) = replies.first() else { return Err(Trouble::silent(address)) };
+    let answers = ask(address, access, &[&["CLUSTER", "SLOTS"]], limit).await?;
+    let Some(reply) = answers.replies.first() else { return Err(Trouble::silent(address)) };
     if let Some(refusal) = refusal(reply) {
         return Err(Trouble::handshake(refusal));
     }
@@ -162,7 +231,8 @@ mod tests {
             (Value::BulkString(b"10.0.0.1".to_vec()), "10.0.0.1"),
         ] {
             let read = read_slots(&Value::Array(vec![range(host)]), &asked);
-            assert_eq!(read, Some(vec![(0, 16_383, Address::Tcp(expected.into(), 7000))]));
+            let owner = Owner { address: Address::Tcp(expected.into(), 7000), id: None };
+            assert_eq!(read, Some(vec![(0, 16_383, owner)]));
         }
         assert_eq!(read_slots(&Value::Array(vec![]), &asked), None);
         let backwards = Value::Array(vec![Value::Int(9), Value::Int(3), server(Value::Nil)]);
@@ -170,5 +240,16 @@ mod tests {
         assert_eq!(read_redirect("3999 :7001", &asked), Some(Address::Tcp("cluster.example".into(), 7001)));
         assert_eq!(read_redirect("3999 ::1:7001", &asked), Some(Address::Tcp("::1".into(), 7001)));
         assert_eq!(read_redirect("nonsense", &asked), None);
+    }
+
+    #[test]
+    fn a_map_that_names_no_known_node_is_another_clusters() {
+        let owner = |id| Owner { address: Address::Tcp("a".into(), 1), id };
+        let map = |id: Option<&str>| vec![(0, 9, owner(id.map(NodeId::new)))];
+        let known = [NodeId::new("x"), NodeId::new("y")];
+        assert!(is_foreign(&map(Some("z")), &known));
+        for (id, known) in [(Some("y"), &known[..]), (None, &known), (Some("z"), &[])] {
+            assert!(!is_foreign(&map(id), known), "{id:?}");
+        }
     }
 }

@@ -86,6 +86,8 @@ pub struct Style {
     pub ttl: Option<u64>,
     /// Whether progress on any task extends all three keys.
     pub sliding_ttl: bool,
+    /// Whether nobody wants to be warned of anything.
+    pub quiet: bool,
 }
 
 /// The style of no store.
@@ -96,11 +98,14 @@ static NO_STYLE: LazyLock<Arc<Style>> = LazyLock::new(Arc::default);
 pub struct Dialect {
     /// `SET … GET`, since Redis 6.2: refuses a key of another type instead of overwriting it.
     pub set_get: bool,
+    /// One command or transaction may use keys of different slots; not so where they are on different shards behind one
+    /// address, or the server is in cluster mode (`CROSSSLOT`).
+    pub cross_slot: bool,
 }
 
 impl Default for Dialect {
     fn default() -> Self {
-        Self { set_get: true }
+        Self { set_get: true, cross_slot: true }
     }
 }
 
@@ -169,6 +174,16 @@ impl Call {
     /// One of the execution's keys.
     pub fn key(&self, role: Role) -> Key<'_> {
         Key { prefix: &self.style.key_prefix, hash_tag: self.style.hash_tags, id: self.id(), role }
+    }
+
+    /// Whether it may be several commands that are applied as one.
+    pub fn is_transaction(&self) -> bool {
+        let expires = self.style.ttl.is_some();
+        match self.kind {
+            Kind::CommitResult => expires || self.only.is_none(),
+            Kind::BeginTask => expires,
+            _ => false,
+        }
     }
 
     /// Adds the call's commands to a pipeline and returns how many replies they bring.
@@ -361,6 +376,7 @@ mod tests {
 
     #[test]
     fn a_server_without_set_get_is_sent_a_plain_set() {
-        assert_eq!(commands(Kind::BeginExecution, Style::default(), Dialect { set_get: false }), ["SET run true"]);
+        let dialect = Dialect { set_get: false, ..Dialect::default() };
+        assert_eq!(commands(Kind::BeginExecution, Style::default(), dialect), ["SET run true"]);
     }
 }

@@ -46,9 +46,15 @@ impl Refusal {
         let (code, detail) = (error.code(), error.details().unwrap_or_default());
         let cause = detail.strip_prefix("Transaction discarded because of: ").and_then(|cause| cause.split_once(' '));
         match cause {
-            Some((cause, detail)) if code == "EXECABORT" => Self { code: cause.into(), detail: detail.into() },
-            _ => Self { code: code.into(), detail: detail.into() },
+            Some((cause, detail)) if code == "EXECABORT" => Self::without_arguments(cause, detail),
+            _ => Self::without_arguments(code, detail),
         }
+    }
+
+    /// Servers quote the arguments of a command that they do not know: results and passwords among them.
+    fn without_arguments(code: &str, detail: &str) -> Self {
+        let detail = detail.split_once(", with args beginning with").map_or(detail, |(words, _)| words);
+        Self { code: code.into(), detail: detail.into() }
     }
 
     /// A server's words as code and detail. Without a code in front, they are a general error's.
@@ -56,7 +62,7 @@ impl Refusal {
         let (code, detail) = words.split_once(' ').unwrap_or((words, ""));
         let is_code = code.len() > 2 && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
         let (code, detail) = if is_code { (code, detail) } else { ("ERR", words) };
-        Self { code: code.to_owned(), detail: detail.to_owned() }
+        Self::without_arguments(code, detail)
     }
 }
 
@@ -86,7 +92,7 @@ pub fn read(call: &Call, replies: &mut [Value]) -> Result<Reply, Refusal> {
         // How many fields or keys it was; in a transaction, what each of its commands was answered.
         Kind::BeginExecution | Kind::BeginTask | Kind::CommitResult | Kind::Dispose => match last {
             Value::Int(_) if own.len() == 1 => Answer::Nothing,
-            Value::Array(items) if is_transaction(call) && acknowledges(&items, own.len()) => Answer::Nothing,
+            Value::Array(items) if call.is_transaction() && acknowledges(&items, own.len()) => Answer::Nothing,
             other => return Err(unexpected(&other)),
         },
         Kind::IsExecutionInProgress | Kind::IsTaskInProgress => Answer::Flag(text(last)?.is_some()),
@@ -99,11 +105,6 @@ pub fn read(call: &Call, replies: &mut [Value]) -> Result<Reply, Refusal> {
     };
     let carried = carried_before.iter_mut().chain(carried_behind).map(std::mem::take);
     Ok(Reply { answer, snapshot: Snapshot::new(call, carried, kept).map(Box::new) })
-}
-
-/// Whether the call may be several commands that are applied as one.
-fn is_transaction(call: &Call) -> bool {
-    call.kind == Kind::CommitResult || call.kind == Kind::BeginTask && call.style.ttl.is_some()
 }
 
 /// Whether the answer to EXEC, the last of so many replies, has an integer for each command in between. Over HTTP, it is the
@@ -204,6 +205,14 @@ fn is_json(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_that_a_server_quotes_are_left_out() {
+        let words = "ERR unknown command 'HSET', with args beginning with: 'run-results' 'step' '{\"card\":4111}' ";
+        assert_eq!(Refusal::of(words).detail, "unknown command 'HSET'");
+        let Value::ServerError(error) = server_error(words) else { panic!() };
+        assert_eq!(Refusal::new(&error).detail, "unknown command 'HSET'");
+    }
 
     #[test]
     fn words_are_told_from_codes() {

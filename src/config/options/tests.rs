@@ -32,6 +32,7 @@ fn an_option_goes_before_what_the_client_has() {
         ("commandTimeout", Input::Number(1.5)),
         ("connectTimeout", Input::Number(3.0)),
         ("maxPending", Input::Number(1.0)),
+        ("warnings", Input::Bool(false)),
     ]);
     let expected = Options {
         ttl: Some(2500),
@@ -42,6 +43,7 @@ fn an_option_goes_before_what_the_client_has() {
         connection: Connection::Client,
         command_timeout: Some(Duration::from_millis(2)),
         connect_timeout: Some(Duration::from_millis(3)),
+        warnings: false,
         max_pending: 1,
     };
     assert_eq!(options.as_ref(), Ok(&expected));

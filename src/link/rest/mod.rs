@@ -13,8 +13,9 @@ mod request;
 mod traffic;
 mod trouble;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
+use std::iter;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -22,10 +23,11 @@ use std::time::{Duration, Instant};
 use hyper::header::HeaderValue;
 
 use super::alarm::Alarm;
+use super::auth::conceal;
 use super::batch::{Refused, refuse};
 use super::pending::{Waiting, deliver, expired, line_up, put_back};
 use super::retry::{Backoff, Trouble, Verdict, verdict};
-use super::{Finished, Inbox, Target};
+use super::{Finished, Handover, Inbox, Target};
 use crate::config::{Topology, Upstash};
 use crate::error::StoreError;
 use crate::store::Ahead;
@@ -34,14 +36,15 @@ use crate::store::reply::Refusal;
 use answer::Answer;
 use http::{Client, Failure, Response};
 use parcel::Parcel;
-use traffic::Traffic;
+use traffic::{Traffic, execution};
 
 /// Requests under way at the same time; with HTTP/1.1, connections.
 const MOST_PARCELS: usize = 16;
 
-/// Serves one database until its link is closed and nothing is pending.
-pub async fn serve(target: Target, inbox: Arc<Inbox>) {
-    let Topology::Upstash(upstash) = &target.settings.topology else { return };
+/// Serves one database until its link is closed and nothing is pending, or until it turns out that it has several shards, so
+/// that calls have to be taken apart.
+pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
+    let Topology::Upstash(upstash) = &target.settings.topology else { return None };
     let mut supervisor = Supervisor {
         client: Client::new(&target, upstash),
         upstash: upstash.clone(),
@@ -62,6 +65,11 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) {
         alarm: Alarm::new(),
     };
     supervisor.run().await;
+    let Supervisor { target, queue: mut pending, alone, next_sequence, .. } = supervisor;
+    for waiting in alone {
+        put_back(&mut pending, waiting);
+    }
+    (!pending.is_empty()).then_some(Handover { target, pending, next_sequence })
 }
 
 struct Supervisor {
@@ -105,7 +113,11 @@ impl Supervisor {
                 if any {
                     continue;
                 }
-                if self.closed && self.queue.is_empty() && self.alone.is_empty() && self.parcels.is_empty() {
+                let is_idle = self.parcels.is_empty();
+                if is_idle && self.is_to_be_taken_apart() {
+                    return Poll::Ready(());
+                }
+                if is_idle && self.closed && self.queue.is_empty() && self.alone.is_empty() {
                     return Poll::Ready(());
                 }
                 let moment = self.next_moment(now);
@@ -124,6 +136,11 @@ impl Supervisor {
             line_up(&mut self.queue, request, self.next_sequence, deadline);
             self.next_sequence += 1;
         }
+    }
+
+    /// Whether there are several shards, so that calls on several keys can't be sent whole.
+    fn is_to_be_taken_apart(&self) -> bool {
+        !self.dialect.cross_slot && !self.target.member.is_routed()
     }
 
     /// When there is something to do again, if nothing is heard before.
@@ -154,6 +171,9 @@ impl Supervisor {
     /// Sends what may be sent; true when anything was.
     fn send(&mut self, now: Instant) -> bool {
         if self.queue.is_empty() && self.alone.is_empty() || self.resume_at.is_some_and(|at| at > now) {
+            return false;
+        }
+        if self.is_to_be_taken_apart() {
             return false;
         }
         let client = match &self.client {
@@ -227,7 +247,9 @@ impl Supervisor {
                 }
             }
             429 => {
-                let error = trouble::too_many(answer::read_refusal(&body).as_deref());
+                let words = answer::read_refusal(&body);
+                let refusal = Refusal::of(words.as_deref().unwrap_or("ERR too many requests"));
+                let error = trouble::too_many(self.without_token(refusal));
                 self.again(parcel, true, error, retry_after, now);
             }
             500.. => {
@@ -243,17 +265,24 @@ impl Supervisor {
         }
     }
 
-    /// Each command has been answered.
+    /// Each command has been answered. What comes after a call that is sent again, for the same execution, is sent again too, though
+    /// it was done: otherwise that call would be done after it.
     fn replied(&mut self, parcel: Parcel, replies: Vec<redis::Value>, now: Instant) {
         self.backoff.reset();
         let (alone, sent_with) = (parcel.alone, parcel.dialect);
+        let mut sent_again: HashSet<Vec<u8>> = HashSet::new();
         for (waiting, outcome, position) in parcel.outcomes(replies) {
+            let is_overtaken = !sent_again.is_empty() && sent_again.contains(&execution(&waiting.request.call));
+            if is_overtaken {
+                put_back(if alone { &mut self.alone } else { &mut self.queue }, waiting);
+                continue;
+            }
             let refusal = match outcome {
                 Ok(reply) => {
                     self.finished.push(waiting.finish(Ok(reply)).at(Some(position)));
                     continue;
                 }
-                Err(refusal) => refusal,
+                Err(refusal) => self.without_token(refusal),
             };
             match refuse(waiting, refusal, sent_with, &mut self.dialect) {
                 Ok(finished) => self.finished.push(finished),
@@ -262,6 +291,7 @@ impl Supervisor {
                     if pause {
                         self.pause(None, now);
                     }
+                    sent_again.insert(execution(&waiting.request.call));
                     put_back(if alone { &mut self.alone } else { &mut self.queue }, waiting);
                 }
             }
@@ -270,15 +300,28 @@ impl Supervisor {
 
     /// The request as a whole was refused, in a server's words.
     fn said_no(&mut self, parcel: Parcel, status: u16, words: &str, now: Instant) {
-        let refusal = Refusal::of(words);
+        let refusal = self.without_token(Refusal::of(words));
         match (status, verdict(&refusal)) {
+            _ if refusal.code == "CROSSSLOT" && self.dialect.cross_slot => {
+                // Several shards: calls are taken apart from now on, and transactions of several executions are not sent together.
+                self.dialect.cross_slot = false;
+                let queue = if parcel.alone { &mut self.alone } else { &mut self.queue };
+                for waiting in parcel.into_unanswered(true) {
+                    put_back(queue, waiting);
+                }
+            }
             (401, _) => {
-                let error = trouble::wrong_token(words);
+                let error = trouble::wrong_token(refusal);
                 self.finished.extend(parcel.into_unanswered(true).map(|waiting| waiting.finish(Err(error.clone()))));
             }
             (_, Verdict::Report) => self.refused(parcel, trouble::refused(status, refusal)),
             _ => self.again(parcel, true, trouble::refused(status, refusal), None, now),
         }
+    }
+
+    /// A refusal that does not repeat the token.
+    fn without_token(&self, refusal: Refusal) -> Refusal {
+        conceal(refusal, iter::once(&self.upstash.token), "it refused, in words that repeat the token")
     }
 
     /// Trying the same request again would not help. Which of several calls is at fault is not known, so each is tried by

@@ -81,7 +81,9 @@ impl Parcel {
                 left.push_back(waiting);
                 continue;
             }
-            if !slots.is_empty() && bytes + size > MOST_BYTES {
+            // A request with a transaction in it is one as a whole, and that may not use keys of different slots.
+            let is_alone = !dialect.cross_slot && waiting.request.call.is_transaction();
+            if !slots.is_empty() && (bytes + size > MOST_BYTES || is_alone) {
                 left.push_back(waiting);
                 break;
             }
@@ -89,6 +91,9 @@ impl Parcel {
             let pieces = body.add(&waiting.request.call, dialect);
             let sent_before = mem::replace(&mut waiting.sent, true);
             slots.push(Slot { waiting: Some(waiting), execution, writes, pieces, sent_before });
+            if is_alone {
+                break;
+            }
         }
         left.append(queue);
         *queue = left;

@@ -14,14 +14,14 @@ pub fn silent(address: &Address) -> Trouble {
 }
 
 /// The token was refused.
-pub fn wrong_token(words: &str) -> StoreError {
-    let Refusal { code, .. } = Refusal::of(words);
-    let message = format!(
-        "Upstash refused the token ({}): is it the REST token of this very database, and still valid?",
-        words.trim_end_matches('.')
-    );
+pub fn wrong_token(Refusal { code, detail }: Refusal) -> StoreError {
+    let words = detail.trim_end_matches('.');
     // Words without a code are nobody's code.
-    StoreError { reply: words.starts_with(&code).then_some(code), ..StoreError::new(Code::Reply, message) }
+    let code = Some(code).filter(|code| code != "ERR");
+    let said = code.as_ref().map_or(words.to_owned(), |code| format!("{code} {words}"));
+    let message =
+        format!("Upstash refused the token ({said}): is it the REST token of this very database, and still valid?");
+    StoreError { reply: code, ..StoreError::new(Code::Reply, message) }
 }
 
 /// The request was refused.
@@ -34,8 +34,8 @@ pub fn refused(status: u16, refusal: Refusal) -> StoreError {
 }
 
 /// The rate limit was reached.
-pub fn too_many(words: Option<&str>) -> StoreError {
-    let mut error = retry::refused(Refusal::of(words.unwrap_or("ERR too many requests")));
+pub fn too_many(refusal: Refusal) -> StoreError {
+    let mut error = retry::refused(refusal);
     error.message += ": the rate limit of the database is reached.";
     error
 }

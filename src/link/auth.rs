@@ -1,0 +1,155 @@
+//! AUTH: how it is sent, and what its reply says. Nothing that a server repeats of the credentials is passed on.
+
+use redis::{Pipeline, Value};
+
+use super::retry::place;
+use super::warning::Warning;
+use crate::config::{Address, Secret, Settings};
+use crate::store::reply::Refusal;
+
+/// What to log in with; neither part is needed where a server wants none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Credentials {
+    /// ACL user; `None` is the server's `default` user.
+    pub username: Option<String>,
+    /// Password.
+    pub password: Option<Secret>,
+}
+
+/// What became of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// The server took it.
+    Accepted,
+    /// The server's `default` user has no password. As in ioredis, that is no reason not to connect.
+    NotNeeded,
+}
+
+impl Credentials {
+    /// Those for the servers themselves.
+    pub fn of(settings: &Settings) -> Self {
+        Self { username: settings.username.clone(), password: settings.password.clone() }
+    }
+
+    /// Adds AUTH to a pipeline, if there is anything to log in with, and returns how many replies it brings.
+    /// <https://redis.io/docs/latest/commands/auth/>
+    pub fn append_to(&self, pipeline: &mut Pipeline) -> usize {
+        if self.username.is_none() && self.password.is_none() {
+            return 0;
+        }
+        pipeline.cmd("AUTH");
+        if let Some(username) = &self.username {
+            pipeline.arg(username);
+        }
+        pipeline.arg(self.password.as_ref().map_or("", Secret::reveal));
+        1
+    }
+
+    /// Reads the reply to AUTH.
+    ///
+    /// # Errors
+    /// The server's refusal, without any of the credentials.
+    pub fn read(&self, reply: &Value) -> Result<Login, Refusal> {
+        let Value::ServerError(error) = reply else { return Ok(Login::Accepted) };
+        let refusal = Refusal::new(error);
+        // Before Redis 6, and since: https://github.com/redis/redis/blob/7.0/src/acl.c (authCommand).
+        let not_needed = ["no password is set", "without any password configured for the default user"];
+        if not_needed.iter().any(|words| refusal.detail.contains(words)) {
+            return Ok(Login::NotNeeded);
+        }
+        if refusal.detail.starts_with("unknown command") {
+            let detail = "unknown command 'AUTH': the server has renamed it or switched it off, so that a password cannot be used";
+            return Err(Refusal { detail: detail.into(), ..refusal });
+        }
+        // The name of every server's first user says nothing.
+        let username = self.username.as_ref().filter(|name| *name != "default").map(Secret::new);
+        let secrets = [self.password.as_ref(), username.as_ref()];
+        Err(conceal(refusal, secrets.into_iter().flatten(), "AUTH was refused, in words that repeat the login"))
+    }
+
+    /// What to say about a login that was not needed.
+    pub fn not_needed(address: &Address) -> Warning {
+        Warning::new(
+            "IDIOTEQUE_REDIS_PASSWORD",
+            address,
+            format!(
+                "a password is given for {}, but the server asks for none: anybody who can reach it can use it. Set a \
+                 password on the server (`requirepass`, or an ACL user), or remove it from the configuration.",
+                place(address)
+            ),
+        )
+    }
+}
+
+/// What Redis itself says, whatever the secret: codes, and how the rest begins.
+const CODES: [&str; 9] =
+    ["ERR", "WRONGPASS", "NOAUTH", "NOPERM", "LOADING", "BUSY", "MASTERDOWN", "EXECABORT", "CROSSSLOT"];
+const SENTENCES: [&str; 3] =
+    ["invalid username-password pair or user is disabled", "invalid password", "Authentication required"];
+
+/// A refusal that repeats none of these secrets, nor how one begins; one that does is put into other words.
+pub fn conceal<'s>(refusal: Refusal, secrets: impl Iterator<Item = &'s Secret>, words: &str) -> Refusal {
+    let is_known_code = CODES.contains(&refusal.code.as_str());
+    if is_known_code && SENTENCES.contains(&refusal.detail.trim_end_matches('.')) {
+        return refusal;
+    }
+    for secret in secrets {
+        if !is_known_code && secret.is_in(&refusal.code) {
+            return Refusal { code: "ERR".into(), detail: words.into() };
+        }
+        if secret.is_in(&refusal.detail) {
+            return Refusal { detail: words.into(), ..refusal };
+        }
+    }
+    refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials() -> Credentials {
+        Credentials { username: Some("worker".into()), password: Some(Secret::new("hunter2")) }
+    }
+
+    fn read(line: &str) -> Result<Login, Refusal> {
+        credentials().read(&redis::parse_redis_value(format!("{line}\r\n").as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_password_that_nobody_asked_for_is_no_failure() {
+        for line in [
+            "-ERR Client sent AUTH, but no password is set",
+            "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
+        ] {
+            assert_eq!(read(line), Ok(Login::NotNeeded));
+        }
+        assert_eq!(read("+OK"), Ok(Login::Accepted));
+        assert_eq!(
+            read("-WRONGPASS invalid username-password pair or user is disabled.").unwrap_err().code,
+            "WRONGPASS"
+        );
+    }
+
+    #[test]
+    fn what_a_server_repeats_of_the_login_is_not_passed_on() {
+        for line in [
+            "-ERR unknown command 'AUTH', with args beginning with: 'worker' 'hunter2' ",
+            "-ERR unknown command `AUTH`, with args beginning with: `worker`, `hunter2`, ",
+            "-ERR no such thing: AUTH worker hunter2",
+            "-HUNTER hunter",
+            "-ERR worker?",
+        ] {
+            let refusal = read(line).unwrap_err();
+            let text = format!("{refusal:?}");
+            assert!(!text.contains("hunter") && !text.contains("worker"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_every_server_says_is_said_whatever_the_password_is() {
+        let refusal = Refusal::of("WRONGPASS invalid username-password pair or user is disabled.");
+        let concealed = conceal(refusal.clone(), [Secret::new("wrong"), Secret::new("user")].iter(), "hidden");
+        assert_eq!(concealed, refusal);
+    }
+}
