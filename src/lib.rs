@@ -21,8 +21,9 @@ mod js;
 pub mod link;
 pub mod store;
 
-/// Calls are made on one thread and freed on another, which the allocators of C libraries pay for dearly. Fuzzers and
-/// sanitizers keep the one that they can watch.
+/// Calls are made on one thread and freed on another, which costs the allocators of C libraries more. Version 2 of mimalloc,
+/// because the threads that use it may end in any order: `Cargo.toml` has the figures. Fuzzers and sanitizers keep the
+/// allocator that they can watch.
 #[cfg(not(any(
     fuzzing,
     sanitized,
