@@ -10,6 +10,7 @@ mod later;
 mod live;
 mod method;
 mod outbox;
+mod pin;
 mod read;
 mod realm;
 mod recognise;
