@@ -27,7 +27,7 @@ use super::auth::conceal;
 use super::batch::{Refused, refuse};
 use super::pending::{Waiting, deliver, expired, line_up, put_back};
 use super::retry::{Backoff, Trouble, Verdict, verdict};
-use super::{Finished, Handover, Inbox, Target};
+use super::{Finished, Handover, Inbox, Member, Target};
 use crate::config::{Topology, Upstash};
 use crate::error::StoreError;
 use crate::store::Ahead;
@@ -48,7 +48,6 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
     let mut supervisor = Supervisor {
         client: Client::new(&target, upstash),
         upstash: upstash.clone(),
-        target,
         inbox,
         next_sequence: 0,
         queue: VecDeque::new(),
@@ -60,7 +59,8 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         written_at: None,
         finished: Vec::new(),
         closed: false,
-        dialect: Dialect::default(),
+        dialect: Dialect { cross_slot: !matches!(target.member, Member::Shards), ..Dialect::default() },
+        target,
         backoff: Backoff::default(),
         alarm: Alarm::new(),
     };
@@ -302,7 +302,7 @@ impl Supervisor {
     fn said_no(&mut self, parcel: Parcel, status: u16, words: &str, now: Instant) {
         let refusal = self.without_token(Refusal::of(words));
         match (status, verdict(&refusal)) {
-            _ if refusal.code == "CROSSSLOT" && self.dialect.cross_slot => {
+            _ if refusal.code == "CROSSSLOT" && parcel.dialect.cross_slot => {
                 // Several shards: calls are taken apart from now on, and transactions of several executions are not sent together.
                 self.dialect.cross_slot = false;
                 let queue = if parcel.alone { &mut self.alone } else { &mut self.queue };
