@@ -73,6 +73,7 @@ const options: Required<RedisStoreOptions> = {
   commandTimeout: 10_000,
   connectTimeout: 5_000,
   maxPending: 100_000,
+  warnings: false,
 };
 createRedisStore(client, options);
 createRedisStore(client, { connection: "client", ttl: undefined });
