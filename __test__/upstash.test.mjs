@@ -286,6 +286,14 @@ describe("what does not pass is reported", () => {
     expect(await rejection(openPlain().beginExecution(newId()))).toMatchObject({ reply: "NOPERM" });
   });
 
+  it("SET … GET that a server does not know, and what was asked next is done again behind it", async () => {
+    const store = openPlain();
+    const id = newId();
+    rest.inject({ status: 200, body: '[{"error":"ERR syntax error"},{"result":0}]' });
+    await Promise.all([store.beginExecution(id), store.disposeExecution(id)]);
+    expect(await store.isExecutionInProgress(id)).toBe(false);
+  });
+
   it.each([
     ["an answer that is no JSON", { status: 200, body: "<html>" }],
     ["an empty answer", { status: 200, body: "" }],
