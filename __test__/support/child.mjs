@@ -36,6 +36,7 @@ afterEach(() => {
  * @param {string} source
  * @param {object} [options]
  * @param {unknown} [options.args] what the script is given, through JSON
+ * @param {boolean} [options.imports] whether it imports the package; otherwise only `args` is in scope
  * @param {string[]} [options.nodeOptions] such as `["--expose-gc"]`
  * @param {string} [options.node] the runtime; default: the one that runs the tests
  * @param {string[]} [options.within] a command that runs it in surroundings of its own, such as `["unshare", "--net"]`
@@ -43,8 +44,16 @@ afterEach(() => {
  * @returns {Child}
  */
 export function startScript(source, options = {}) {
-  const { args, nodeOptions = [], node = process.execPath, within = [], deadline = DEADLINE_MS } = options;
-  const prelude = `import { createRedisStore } from ${JSON.stringify(PACKAGE)};\nconst args = ${JSON.stringify(args)};\n`;
+  const {
+    args,
+    imports = true,
+    nodeOptions = [],
+    node = process.execPath,
+    within = [],
+    deadline = DEADLINE_MS,
+  } = options;
+  const imported = imports ? `import { createRedisStore } from ${JSON.stringify(PACKAGE)};\n` : "";
+  const prelude = `${imported}const args = ${JSON.stringify(args)};\n`;
   const [command, ...words] = [...within, node, ...nodeOptions, "--input-type=module", "--eval", prelude + source];
   const child = spawn(command, words, { stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
