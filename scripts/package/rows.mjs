@@ -26,7 +26,10 @@ export const GROUPS = [
 export const ELSEWHERE = [
   ["Linux with musl, x64 and arm64", "built in Alpine, all tests there"],
   ["Linux arm64, macOS x64 and arm64", "all tests on such a machine"],
-  ["Windows x64 and arm64", "the Rust tests, and that the addon is loaded and makes stores; Redis does not run there"],
+  [
+    "Windows x64 and arm64",
+    "the Rust tests, and that the addon is loaded, also by worker threads alone, and makes stores; Redis does not run there",
+  ],
   ["Linux armv7", "the checks of the runtimes above, in an emulator"],
   ["FreeBSD x64", "the Rust tests and the checks of the runtimes above, in a virtual machine"],
   ["Android arm64", "built, and tried by nobody"],

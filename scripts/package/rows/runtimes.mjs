@@ -1,5 +1,6 @@
 /**
- * Runtimes: the package required and imported on each, against a real Redis, in a process that has to end by itself.
+ * Runtimes: the package required, imported, and loaded by worker threads alone on each, against a real Redis, in
+ * processes that have to end by themselves.
  */
 import { join } from "node:path";
 import { check } from "../projects.mjs";
@@ -9,9 +10,9 @@ import { NODE_VERSIONS, NPM_TOOLS, nodeBinary, npmTool } from "../tools.mjs";
 export const RUNTIME_ROWS = [
   ...NODE_VERSIONS.map((version) => ({
     name: `node-${version.split(".")[0]}`,
-    title: `Node.js ${version.split(".")[0]}: require, import`,
+    title: `Node.js ${version.split(".")[0]}: require, import, worker threads`,
     async run(context) {
-      await checkBoth(context, [await nodeBinary(version)]);
+      await checkAll(context, [await nodeBinary(version)]);
       return version;
     },
   })),
@@ -28,16 +29,16 @@ export const RUNTIME_ROWS = [
 function otherRow(name, title, commandIn) {
   return {
     name,
-    title: `${title}: require, import`,
+    title: `${title}: require, import, worker threads`,
     async run(context) {
       const [tool, version] = NPM_TOOLS[name];
-      await checkBoth(context, commandIn(await npmTool(tool, version)));
+      await checkAll(context, commandIn(await npmTool(tool, version)));
       return version;
     },
   };
 }
 
-async function checkBoth(context, command) {
+async function checkAll(context, command) {
   const home = await context.npmProject();
-  for (const file of ["require.cjs", "import.mjs"]) await check(home, [...command, file], context);
+  for (const file of ["require.cjs", "import.mjs", "workers.cjs"]) await check(home, [...command, file], context);
 }
