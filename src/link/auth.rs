@@ -67,6 +67,13 @@ impl Credentials {
         Err(conceal(refusal, secrets.into_iter().flatten(), "AUTH was refused, in words that repeat the login"))
     }
 
+    /// Why every command is refused although AUTH said that there is no password.
+    pub fn default_user_is_off() -> Refusal {
+        let detail = "the server's default user is off, so that a password without a user name logs in nobody: give a user name \
+                      as well";
+        Refusal { code: "NOAUTH".into(), detail: detail.into() }
+    }
+
     /// What to say about a login that was not needed.
     pub fn not_needed(address: &Address) -> Warning {
         Warning::new(
@@ -82,8 +89,29 @@ impl Credentials {
 }
 
 /// What Redis itself says, whatever the secret: codes, and how the rest begins.
-const CODES: [&str; 9] =
-    ["ERR", "WRONGPASS", "NOAUTH", "NOPERM", "LOADING", "BUSY", "MASTERDOWN", "EXECABORT", "CROSSSLOT"];
+const CODES: [&str; 21] = [
+    "ERR",
+    "WRONGPASS",
+    "NOAUTH",
+    "NOPERM",
+    "LOADING",
+    "BUSY",
+    "MASTERDOWN",
+    "EXECABORT",
+    "CROSSSLOT",
+    "READONLY",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "NOREPLICAS",
+    "MOVED",
+    "ASK",
+    "WRONGTYPE",
+    "OOM",
+    "MISCONF",
+    "DENIED",
+    "NOPROTO",
+    "NOSCRIPT",
+];
 const SENTENCES: [&str; 3] =
     ["invalid username-password pair or user is disabled", "invalid password", "Authentication required"];
 

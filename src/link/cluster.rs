@@ -16,10 +16,11 @@ use super::alarm::Alarm;
 use super::entry::{Entry, Returns};
 use super::nodes::Nodes;
 use super::order::Order;
-use super::pending::{Waiting, deliver};
+use super::pending::{NOT_APPLIED, Waiting, deliver};
 use super::retry::{Backoff, Trouble, suspect_pause};
 use super::slot_table::SlotTable;
-use super::slots::{Map, Owner, Range, SLOTS, fetch, read_redirect, slot_of, tag_of};
+use super::slots::{Map, NodeId, Owner, Range, SLOTS, fetch, read_redirect, slot_of, tag_of};
+use super::warning::Warning;
 use super::{Again, Finished, Handover, Inbox, Request, Route, Target};
 use crate::config::Address;
 use crate::error::{Code, StoreError};
@@ -65,6 +66,15 @@ pub async fn route_shards(handover: Handover, inbox: Arc<Inbox>) {
     router.run().await;
 }
 
+/// The error of a call of which some parts failed and others did not.
+fn partly_done(mut error: StoreError) -> StoreError {
+    if let Some(rest) = error.message.strip_suffix(NOT_APPLIED) {
+        error.message.truncate(rest.len());
+    }
+    error.message += " Other parts of the call have been applied.";
+    error
+}
+
 type MapBeingRead = Pin<Box<dyn Future<Output = Result<Map, Trouble>> + Send>>;
 
 /// What became of a part of a call, and the position of its answer.
@@ -84,6 +94,8 @@ struct Router {
     /// The map is being read.
     map: Option<MapBeingRead>,
     map_wanted: bool,
+    /// The nodes that the last map named.
+    known: Arc<[NodeId]>,
     /// Since when there is only a map of nodes that were not known before.
     foreign_since: Option<Instant>,
     map_not_before: Instant,
@@ -92,6 +104,8 @@ struct Router {
     proven: bool,
     trouble: Trouble,
     finished: Vec<Finished>,
+    /// What the servers' connections have to tell, until there is somebody to be told.
+    warnings: Vec<Warning>,
     closed: bool,
     next_sequence: u64,
     /// Scratch.
@@ -113,11 +127,13 @@ impl Router {
             sharded: false,
             map: None,
             map_wanted: true,
+            known: Arc::default(),
             foreign_since: None,
             map_not_before: Instant::now(),
             backoff: Backoff::default(),
             proven: false,
             finished: Vec::new(),
+            warnings: Vec::new(),
             closed: false,
             next_sequence: 0,
             key: Vec::new(),
@@ -274,10 +290,9 @@ impl Router {
     /// Takes what the servers' connections have handed back.
     fn take_back(&mut self, now: Instant) {
         let (returned, warnings) = self.returns.take();
-        for warning in warnings {
-            if let Some((_, entry)) = self.calls.iter().next() {
-                entry.request.sink.warn(warning);
-            }
+        self.warnings.extend(warnings);
+        if let Some((_, entry)) = self.calls.iter().next().filter(|_| !self.warnings.is_empty()) {
+            self.warnings.drain(..).for_each(|warning| entry.request.sink.warn(warning));
         }
         self.finished.reserve(returned.len());
         for Finished { mut request, outcome, position, again } in returned {
@@ -336,6 +351,7 @@ impl Router {
         if which == WHOLE {
             (entry.request.call, entry.position) = (call, position);
         }
+        entry.some_done |= which != WHOLE && outcome.is_ok();
         match outcome {
             Ok(reply) if which == WHOLE || ROLES[which] == entry.request.call.kind.role() => entry.reply = Some(reply),
             Ok(_) => {}
@@ -352,8 +368,10 @@ impl Router {
         }
         self.unstage(index, now);
         let entry = self.calls.remove(index);
+        let is_partly_done = entry.some_done && entry.request.call.kind.writes();
         let outcome = match (entry.failure, entry.reply) {
             (None, Some(reply)) => Ok(reply),
+            (Some(error), _) if is_partly_done => Err(Box::new(partly_done(*error))),
             (failure, _) => Err(failure.unwrap_or_else(|| Box::new(self.trouble.error().clone()))),
         };
         self.finished.push(entry.request.finish(outcome).at(entry.position));
@@ -390,7 +408,7 @@ impl Router {
         }
         if self.map.is_none() && self.map_wanted && self.map_not_before <= now {
             self.map_not_before = now + self.backoff.next().clamp(BREATH, LONGEST);
-            let (addresses, known) = (self.nodes.addresses(), self.nodes.ids());
+            let (addresses, known) = (self.nodes.addresses(), self.known.clone());
             self.map = Some(Box::pin(fetch(self.target.clone(), self.proven, addresses, known)));
         }
         let Some(Poll::Ready(map)) = self.map.as_mut().map(|map| map.as_mut().poll(cx)) else { return };
@@ -400,8 +418,9 @@ impl Router {
                 let message = "the only servers that answer are those of another cluster.";
                 self.trouble = Trouble::Passing(StoreError::new(Code::Connection, message));
             }
-            Ok(Map { ranges, settings, .. }) => {
+            Ok(Map { ranges, nodes, settings, .. }) => {
                 self.foreign_since = None;
+                self.known = nodes.into();
                 (self.target.settings, self.proven) = (settings, true);
                 self.draw(ranges);
                 // While a server that has slots does not answer, somebody may be about to take its place; and somebody has
@@ -422,7 +441,7 @@ impl Router {
     }
 
     fn draw(&mut self, ranges: Vec<Range>) {
-        self.nodes.settings(&self.target);
+        self.nodes.settings(&self.target, self.known.clone());
         self.slots.clear();
         let mut owners = Vec::new();
         for (first, last, owner) in ranges {

@@ -57,6 +57,7 @@ pub async fn supervise(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         closed: false,
         dialect: Dialect::default(),
         abandoned: Vec::new(),
+        warnings: Vec::new(),
         alarm: Alarm::new(),
     };
     match supervisor.run().await {
@@ -100,6 +101,8 @@ struct Supervisor {
     dialect: Dialect,
     /// Connections given up with bytes of ours on their way; the next connection kills them first.
     abandoned: Vec<Identity>,
+    /// What works and is likely wrong, until there is somebody to be told.
+    warnings: Vec<Warning>,
     alarm: Alarm,
 }
 
@@ -137,7 +140,8 @@ impl Supervisor {
                     attempts.end();
                     (self.target.settings, proven) = (settings, true);
                     self.abandoned.clear();
-                    self.warn(mem::take(&mut live.warnings));
+                    let new = mem::take(&mut live.warnings).into_iter();
+                    self.warnings.extend(new.filter(|warning| !self.warnings.contains(warning)).collect::<Vec<_>>());
                     let started = Instant::now();
                     let end = self.serve(live, &mut ears).await;
                     if started.elapsed() >= STABLE {
@@ -186,9 +190,12 @@ impl Supervisor {
     }
 
     /// Passes warnings on to whoever made a call that waits, if nobody has been told yet.
-    fn warn(&self, warnings: Vec<Warning>) {
+    fn warn(&mut self) {
+        if self.warnings.is_empty() {
+            return;
+        }
         let Some(waiting) = self.queue.iter().find(|waiting| !waiting.request.call.style.quiet) else { return };
-        for warning in warnings.into_iter().filter(Warning::is_first) {
+        for warning in self.warnings.drain(..).filter(Warning::is_first) {
             waiting.request.sink.warn(warning);
         }
     }
@@ -259,6 +266,7 @@ impl Supervisor {
                 let now = Instant::now();
                 self.take_in(now);
                 self.expire(now, live.asks_again().map(|(_, trouble)| trouble));
+                self.warn();
                 self.aside.release(&mut self.queue, now);
                 let sent = self.send(&live, cx, now);
                 peer_closed |= live.driver.as_mut().poll(cx).is_ready();

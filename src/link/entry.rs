@@ -32,6 +32,8 @@ pub struct Entry {
     pub staged: bool,
     /// A step is done.
     pub begun: bool,
+    /// A part has been answered with success.
+    pub some_done: bool,
 }
 
 impl Entry {
@@ -48,6 +50,7 @@ impl Entry {
             failure: None,
             staged: false,
             begun: false,
+            some_done: false,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::handshake::Handshake;
 use super::sentinel;
 use super::slot_table::SlotTable;
 use super::slots::{NodeId, SLOTS, read_redirect, read_slots, slot_of};
-use super::{Member, Target, test_target};
+use super::{ExpectedNode, Member, Target, test_target};
 use crate::config::{Address, Secret, Sentinels, Settings, Topology};
 
 /// Where replies end does not depend on how the bytes are cut, and is where the parser says.
@@ -59,7 +59,8 @@ pub fn topology(data: &[u8]) {
         table.give(first, last, 1);
     }
     let _ = sentinel::read_word(&replies);
-    let node = Arc::new(OnceLock::from(NodeId::new("node")));
+    let id = Arc::new(OnceLock::from(NodeId::new("node")));
+    let node = ExpectedNode { id, ..ExpectedNode::default() };
     for (member, topology) in [
         (Member::Alone, Topology::Single),
         (Member::Alone, Topology::Sentinel(Sentinels::default())),

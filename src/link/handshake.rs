@@ -1,14 +1,12 @@
 //! The first words on a new connection: log in, choose the database, make sure of who is there, fence off the connections that
 //! it replaces, and learn the name by which this one can be fenced off.
 
-use std::sync::{Arc, OnceLock};
-
 use redis::{Pipeline, Value};
 
 use super::auth::{Credentials, Login};
 use super::retry::{Trouble, Verdict, verdict};
-use super::slots::{NodeId, names_node, read_node_id};
-use super::{Member, Target};
+use super::slots::{NodeId, nodes_of, read_node_id};
+use super::{ExpectedNode, Member, Target};
 use crate::config::{Address, Settings, Topology};
 use crate::store::reply::Refusal;
 
@@ -20,7 +18,7 @@ pub struct Handshake {
     credentials: Credentials,
     address: Address,
     /// The node of a cluster that should be there.
-    node: Option<Arc<OnceLock<NodeId>>>,
+    node: Option<ExpectedNode>,
 }
 
 /// One command of it.
@@ -87,7 +85,7 @@ impl Handshake {
             steps.push(Step::Role);
         }
         let node = match &target.member {
-            Member::Node(id) => Some(id.clone()),
+            Member::Node(node) => Some(node.clone()),
             Member::Alone | Member::Shards => None,
         };
         if node.is_some() {
@@ -126,6 +124,10 @@ impl Handshake {
                 _ => None,
             };
             match (step, refusal) {
+                (Step::Auth, None) => {}
+                (_, Some(Refusal { code, .. })) if code == "NOAUTH" && greeted.login_not_needed => {
+                    return Err(Trouble::handshake(Credentials::default_user_is_off()));
+                }
                 (Step::Auth, _) => match self.credentials.read(reply) {
                     Ok(login) => greeted.login_not_needed = login == Login::NotNeeded,
                     Err(refusal) => return Err(Trouble::handshake(refusal)),
@@ -134,11 +136,6 @@ impl Handshake {
                 (Step::Role, refusal) => check_role(reply, refusal)?,
                 (Step::ClusterId, refusal) => greeted.node = self.find_node(reply, refusal)?,
                 (Step::Fence, Some(refusal)) if is_for_now(&refusal) => return Err(Trouble::handshake(refusal)),
-                (Step::Info, Some(Refusal { code, .. })) if code == "NOAUTH" && greeted.login_not_needed => {
-                    let detail = "the server's default user is off, so that a password without a user name logs in nobody: \
-                                  give a user name as well";
-                    return Err(Trouble::handshake(Refusal { code, detail: detail.into() }));
-                }
                 (Step::Info, _) => greeted.name = Name::read(reply)?,
                 (Step::Select | Step::Fence | Step::SetName, _) => {}
             }
@@ -152,16 +149,17 @@ impl Handshake {
         match refusal {
             Some(refusal) if has_no_cluster(&refusal) => Err(Trouble::stranger(&self.address)),
             Some(refusal) if is_for_now(&refusal) => Err(Trouble::handshake(refusal)),
-            _ => Ok(match (expected.get(), read_node_id(reply)) {
-                (None, _) => Presence::Confirmed,
+            _ => Ok(match (expected.id.get(), read_node_id(reply)) {
+                (None, _) if expected.known.is_empty() => Presence::Confirmed,
+                (None, Some(id)) if expected.known.contains(&id) => Presence::Confirmed,
                 (Some(expected), Some(id)) if *expected == id => Presence::Confirmed,
                 _ => Presence::Doubtful,
             }),
         }
     }
 
-    /// Reads the map of a server whose presence is doubtful: it belongs to the cluster if its own map names the node that
-    /// should be there. Should it be another node of the same cluster, it redirects what is not its own.
+    /// Reads the map of a server whose presence is doubtful: it belongs to the cluster if its own map names any node of it.
+    /// Should it be another node than the one that is looked for, it redirects what is not its own.
     ///
     /// # Errors
     /// When it is a stranger, or does not tell for now.
@@ -174,10 +172,10 @@ impl Handshake {
                 Trouble::stranger(&self.address)
             });
         }
-        match self.node.as_ref().and_then(|node| node.get()) {
-            Some(expected) if !names_node(reply, expected) => Err(Trouble::stranger(&self.address)),
-            _ => Ok(()),
-        }
+        let Some(expected) = &self.node else { return Ok(()) };
+        let named = nodes_of(reply);
+        let is_known = |id: &NodeId| expected.id.get() == Some(id) || expected.known.contains(id);
+        if named.iter().any(is_known) { Ok(()) } else { Err(Trouble::stranger(&self.address)) }
     }
 }
 
@@ -254,6 +252,8 @@ pub fn is_primary(role: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, OnceLock};
+
     use super::*;
     use crate::link::test_target;
 
@@ -322,8 +322,9 @@ mod tests {
 
     #[test]
     fn a_node_is_known_by_its_id_or_by_a_map_that_names_it() {
-        let id = |name: &str| Arc::new(OnceLock::from(NodeId::new(name)));
-        let handshake = handshake(Member::Node(id("x")), Topology::Single, &[]);
+        let id = Arc::new(OnceLock::from(NodeId::new("x")));
+        let expected = ExpectedNode { id, known: [NodeId::new("x"), NodeId::new("peer")].into() };
+        let handshake = handshake(Member::Node(expected), Topology::Single, &[]);
         let presence = |reply: Value| handshake.read(&[reply, Value::Nil]).map(|greeted| greeted.node);
         let bulk = |name: &str| Value::BulkString(name.as_bytes().to_vec());
         assert_eq!(presence(bulk("x")).unwrap(), Presence::Confirmed);
@@ -337,7 +338,7 @@ mod tests {
             let node = Value::Array(vec![bulk("127.0.0.1"), Value::Int(1), bulk(name)]);
             Value::Array(vec![Value::Array(vec![Value::Int(0), Value::Int(9), node])])
         };
-        assert!(handshake.read_map(&map("x")).is_ok());
+        assert!(handshake.read_map(&map("x")).is_ok() && handshake.read_map(&map("peer")).is_ok());
         for stranger in [map("y"), Value::Array(vec![]), refused("ERR This instance has cluster support disabled")] {
             assert!(handshake.read_map(&stranger).is_err());
         }

@@ -213,24 +213,30 @@ async fn greet(
         live.naming = Naming::Asked(question, Instant::now());
         return Ok((live, false));
     }
-    let replies = live.converse(&handshake.pipeline).await?;
+    let (replies, ended) = live.converse(&handshake.pipeline).await?;
+    // What it says goes before its having hung up.
     let greeted = handshake.read(&replies)?;
+    if ended {
+        return Err(Trouble::lost("the server closed the connection"));
+    }
     if greeted.node == Presence::Doubtful {
         let mut pipeline = Pipeline::new();
         pipeline.cmd("CLUSTER").arg("SLOTS");
-        let replies = live.converse(&pipeline).await?;
+        let (replies, ended) = live.converse(&pipeline).await?;
         handshake.read_map(replies.first().unwrap_or(&Value::Nil))?;
+        if ended {
+            return Err(Trouble::lost("the server closed the connection"));
+        }
     }
     live.naming = Naming::of(greeted.name, Instant::now());
     Ok((live, greeted.login_not_needed))
 }
 
 impl Live {
-    /// Sends commands before any call and waits for the replies.
-    async fn converse(&mut self, pipeline: &Pipeline) -> Result<Vec<Value>, Trouble> {
+    /// Sends commands before any call and waits for the replies. Returns whether the connection has ended behind them, too.
+    async fn converse(&mut self, pipeline: &Pipeline) -> Result<(Vec<Value>, bool), Trouble> {
         self.owed.ask(pipeline.len());
         let lost = |error: RedisError| Trouble::lost(&error.to_string());
-        let (replies, ended) = drive(&mut self.connection, self.driver.as_mut(), pipeline, lost).await?;
-        if ended { Err(Trouble::lost("the server closed the connection")) } else { Ok(replies) }
+        drive(&mut self.connection, self.driver.as_mut(), pipeline, lost).await
     }
 }

@@ -204,11 +204,19 @@ pub struct Target {
 pub enum Member {
     /// All there is: it gets whole calls.
     Alone,
-    /// One server of a cluster, and what the cluster's map calls it, once it does: it gets calls or parts of calls, and what
-    /// it cannot answer goes back to be sent to another one.
-    Node(Arc<OnceLock<NodeId>>),
+    /// One server of a cluster: it gets calls or parts of calls, and what it cannot answer goes back to be sent to another one.
+    Node(ExpectedNode),
     /// All shards behind one address, or a server in cluster mode without others: it gets parts of calls.
     Shards,
+}
+
+/// The node of a cluster that should be at an address.
+#[derive(Clone, Debug, Default)]
+pub struct ExpectedNode {
+    /// What the cluster's map calls it, once it does. A redirect does not.
+    id: Arc<OnceLock<NodeId>>,
+    /// The nodes that the map named when the address was met.
+    known: Arc<[NodeId]>,
 }
 
 impl Member {

@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::{Arc, OnceLock};
 
 use super::slots::{NodeId, Owner};
-use super::{Inbox, Member, Request, Route, Target, io_thread, serve_member};
+use super::{ExpectedNode, Inbox, Member, Request, Route, Target, io_thread, serve_member};
 use crate::config::{Address, Topology};
 
 /// The servers in use. Their numbers are never used twice.
@@ -39,9 +39,12 @@ impl Nodes {
         Self { target: node_target(target), nodes: Vec::new(), by_address: HashMap::new() }
     }
 
-    /// New settings, for servers that are met from now on.
-    pub fn settings(&mut self, target: &Target) {
+    /// New settings, for servers that are met from now on, and the nodes that the map names.
+    pub fn settings(&mut self, target: &Target, known: Arc<[NodeId]>) {
         self.target = node_target(target);
+        if let Member::Node(node) = &mut self.target.member {
+            node.known = known;
+        }
     }
 
     /// The server at an address; connects to it when it is new. A map may have two servers at one address for a while, of which
@@ -61,7 +64,7 @@ impl Nodes {
         let mut target = self.target.clone();
         target.settings.address = address.clone();
         if let Member::Node(node) = &mut target.member {
-            *node = id.clone();
+            node.id = id.clone();
         }
         let task_inbox = inbox.clone();
         // The thread runs: we are on it.
@@ -89,11 +92,6 @@ impl Nodes {
     pub fn find(&self, id: &NodeId) -> Option<u32> {
         let number = self.nodes.iter().position(|node| node.as_ref().is_some_and(|node| node.id.get() == Some(id)))?;
         Some(number as u32)
-    }
-
-    /// What those are called that are known by name.
-    pub fn ids(&self) -> Vec<NodeId> {
-        self.nodes.iter().flatten().filter_map(|node| node.id.get().cloned()).collect()
     }
 
     /// Where a server is.
@@ -187,7 +185,7 @@ fn node_target(target: &Target) -> Target {
     let mut node = target.clone();
     if let Topology::Cluster(_) = target.settings.topology {
         (node.settings.topology, node.settings.database) = (Topology::Single, 0);
-        node.member = Member::Node(Arc::default());
+        node.member = Member::Node(ExpectedNode::default());
     } else {
         node.member = Member::Shards;
     }

@@ -10,6 +10,9 @@ use super::{Again, Finished, Request};
 use crate::error::{Code, StoreError};
 use crate::store::Reply;
 
+/// What a write that was given up says when nothing of it was sent.
+pub const NOT_APPLIED: &str = " The command had not been sent, so it was not applied.";
+
 /// A request and what has happened to it.
 pub struct Waiting {
     /// The request.
@@ -55,11 +58,8 @@ impl Waiting {
     /// Gives the call up, and says whether a write may have happened all the same.
     pub fn give_up(self, mut error: StoreError) -> Finished {
         if self.request.call.kind.writes() {
-            error.message += if self.sent {
-                " The command had been sent, so it may have been applied."
-            } else {
-                " The command had not been sent, so it was not applied."
-            };
+            error.message +=
+                if self.sent { " The command had been sent, so it may have been applied." } else { NOT_APPLIED };
         }
         self.finish(Err(error))
     }

@@ -99,6 +99,9 @@ async fn converse(address: &Address, access: &Access, questions: &[&[&str]]) -> 
             Err(Trouble::handshake(login))
         }
         (Err(login), Some(_)) => Err(Trouble::handshake(login)),
+        (Ok(Login::NotNeeded), Some(refused)) if refused.code == "NOAUTH" => {
+            Err(Trouble::handshake(Credentials::default_user_is_off()))
+        }
         (_, Some(refused)) if matches!(refused.code.as_str(), "NOAUTH" | "LOADING") => Err(Trouble::handshake(refused)),
         (login, _) => Ok(Answers { replies: answers, login_not_needed: login == Ok(Login::NotNeeded) }),
     }

@@ -1,6 +1,7 @@
 //! The slots of a cluster: which one a key is in, and which server each belongs to.
 //! <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model>
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
@@ -61,7 +62,7 @@ pub fn spans_slots(call: &Call) -> bool {
 }
 
 /// What a node of a cluster is called for as long as it is one of it (`CLUSTER MYID`), wherever it is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(Vec<u8>);
 
 impl NodeId {
@@ -81,14 +82,26 @@ pub fn read_node_id(reply: &Value) -> Option<NodeId> {
     }
 }
 
-/// Whether the map of a cluster names a node, as a primary or as a replica.
-pub fn names_node(map: &Value, id: &NodeId) -> bool {
-    let Value::Array(ranges) = map else { return false };
-    let mut nodes = ranges.iter().flat_map(|range| match range {
+/// The nodes that the map of a cluster names, primaries and replicas.
+pub fn nodes_of(map: &Value) -> Vec<NodeId> {
+    let Value::Array(ranges) = map else { return Vec::new() };
+    let nodes = ranges.iter().flat_map(|range| match range {
         Value::Array(parts) => parts.get(2..).unwrap_or_default(),
         _ => &[],
     });
-    nodes.any(|node| matches!(node, Value::Array(node) if node.get(2).and_then(read_node_id).as_ref() == Some(id)))
+    let ids = nodes.filter_map(|node| match node {
+        Value::Array(node) => node.get(2).and_then(read_node_id),
+        _ => None,
+    });
+    let mut ids: Vec<NodeId> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Whether what is named by one map has to do with what was known before. Of what tells no names, nobody knows.
+pub fn are_related(named: &[NodeId], known: &[NodeId]) -> bool {
+    named.is_empty() || known.is_empty() || named.iter().any(|id| known.contains(id))
 }
 
 /// A server of a cluster.
@@ -103,10 +116,15 @@ pub struct Owner {
 /// Slots from the first to the last, and the server that has them.
 pub type Range = (u16, u16, Owner);
 
+/// What one server's map says: the ranges, and all nodes that it names.
+type Drawn = (Vec<Range>, Vec<NodeId>);
+
 /// A map of a cluster, and how it was come by.
 pub struct Map {
     /// The ranges.
     pub ranges: Vec<Range>,
+    /// All nodes that it names.
+    pub nodes: Vec<NodeId>,
     /// The settings with which it was read.
     pub settings: Settings,
     /// It names none of the nodes that were known before, and nobody has one that does.
@@ -156,7 +174,12 @@ fn at(host: &str, port: u16, asked: &Address) -> Option<Address> {
 ///
 /// # Errors
 /// When none of them answers with a map.
-pub async fn fetch(target: Target, proven: bool, addresses: Vec<Address>, known: Vec<NodeId>) -> Result<Map, Trouble> {
+pub async fn fetch(
+    target: Target,
+    proven: bool,
+    addresses: Vec<Address>,
+    known: Arc<[NodeId]>,
+) -> Result<Map, Trouble> {
     let settings = settings_now(&target, proven).await?;
     let mut addresses = addresses;
     if let Topology::Cluster(nodes) = &settings.topology {
@@ -166,40 +189,34 @@ pub async fn fetch(target: Target, proven: bool, addresses: Vec<Address>, known:
     addresses.truncate(MOST_ASKED);
     let access = Access::to_servers(&settings);
     let limit = LIMIT.min(target.connect_timeout);
-    let mut open: Open<'_, Result<Vec<Range>, Trouble>> = Vec::new();
+    let mut open: Open<'_, Result<Drawn, Trouble>> = Vec::new();
     for address in &addresses {
         open.push(Box::pin(map_of(address, &access, limit)));
     }
     let (mut foreign, mut last) = (None, None);
     while !open.is_empty() {
         match next(&mut open).await {
-            Ok(ranges) if !is_foreign(&ranges, &known) => {
+            Ok((ranges, nodes)) if are_related(&nodes, &known) => {
                 drop(open);
-                return Ok(Map { ranges, settings, is_foreign: false });
+                return Ok(Map { ranges, nodes, settings, is_foreign: false });
             }
-            Ok(ranges) => foreign = foreign.or(Some(ranges)),
+            Ok(map) => foreign = foreign.or(Some(map)),
             Err(trouble) => last = Some(trouble),
         }
     }
     match foreign {
-        Some(ranges) => Ok(Map { ranges, settings, is_foreign: true }),
+        Some((ranges, nodes)) => Ok(Map { ranges, nodes, settings, is_foreign: true }),
         None => Err(last.unwrap_or_else(|| Trouble::connecting(&target.settings.address))),
     }
 }
 
-/// Whether a map has nothing to do with the nodes that are known. One without names may have.
-fn is_foreign(ranges: &[Range], known: &[NodeId]) -> bool {
-    let mut names = ranges.iter().filter_map(|(_, _, owner)| owner.id.as_ref()).peekable();
-    !known.is_empty() && names.peek().is_some() && !names.any(|id| known.contains(id))
-}
-
-async fn map_of(address: &Address, access: &Access, limit: Duration) -> Result<Vec<Range>, Trouble> {
+async fn map_of(address: &Address, access: &Access, limit: Duration) -> Result<Drawn, Trouble> {
     let answers = ask(address, access, &[&["CLUSTER", "SLOTS"]], limit).await?;
     let Some(reply) = answers.replies.first() else { return Err(Trouble::silent(address)) };
     if let Some(refusal) = refusal(reply) {
         return Err(Trouble::handshake(refusal));
     }
-    read_slots(reply, address).ok_or_else(|| {
+    read_slots(reply, address).map(|ranges| (ranges, nodes_of(reply))).ok_or_else(|| {
         let message = "the cluster has no slots yet: has it been created (redis-cli --cluster create)?";
         Trouble::Passing(StoreError::new(Code::Connection, message))
     })
@@ -244,12 +261,16 @@ mod tests {
 
     #[test]
     fn a_map_that_names_no_known_node_is_another_clusters() {
-        let owner = |id| Owner { address: Address::Tcp("a".into(), 1), id };
-        let map = |id: Option<&str>| vec![(0, 9, owner(id.map(NodeId::new)))];
+        let node = |id: &str| Value::Array(vec![Value::Nil, Value::Int(1), Value::BulkString(id.as_bytes().to_vec())]);
+        let map = |primary, replica| {
+            let range = Value::Array(vec![Value::Int(0), Value::Int(9), node(primary), node(replica)]);
+            nodes_of(&Value::Array(vec![range.clone(), range]))
+        };
         let known = [NodeId::new("x"), NodeId::new("y")];
-        assert!(is_foreign(&map(Some("z")), &known));
-        for (id, known) in [(Some("y"), &known[..]), (None, &known), (Some("z"), &[])] {
-            assert!(!is_foreign(&map(id), known), "{id:?}");
-        }
+        assert_eq!(map("b", "a"), [NodeId::new("a"), NodeId::new("b")]);
+        assert!(!are_related(&map("a", "b"), &known));
+        // After a failover, the primary is one that was a replica.
+        assert!(are_related(&map("a", "y"), &known) && are_related(&map("x", "b"), &known));
+        assert!(are_related(&map("", ""), &known) && are_related(&map("a", "b"), &[]));
     }
 }

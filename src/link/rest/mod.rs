@@ -65,11 +65,14 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         alarm: Alarm::new(),
     };
     supervisor.run().await;
+    if !supervisor.is_to_be_taken_apart() {
+        return None;
+    }
     let Supervisor { target, queue: mut pending, alone, next_sequence, .. } = supervisor;
     for waiting in alone {
         put_back(&mut pending, waiting);
     }
-    (!pending.is_empty()).then_some(Handover { target, pending, next_sequence })
+    Some(Handover { target, pending, next_sequence })
 }
 
 struct Supervisor {
