@@ -177,3 +177,28 @@ describe("a server is used, and used again when its connection was lost,", () =>
     expect(await load.lost((id) => admin.hgetall(keysOf(id, true)[2]))).toEqual([]);
   });
 });
+
+describe("replicas that a store has never heard of", () => {
+  it("are used at once when they have taken over from every node that it knew", async () => {
+    const cluster = await startMasters({ masters: MASTERS, replicas: 1 });
+    endings.push(cluster.stop);
+    // Less than the time for which a map of strangers is not believed.
+    const store = temporaryStore(cluster.startup, { hashTags: true, commandTimeout: 4_000 });
+    for (const place of PLACES) await store.beginExecution(idWithin("known", place));
+    const replicas = cluster.nodes.slice(MASTERS);
+    for (const [index, { admin }] of replicas.entries()) {
+      await cluster.masters[index].server.kill();
+      await admin.call("CLUSTER", "FAILOVER", "TAKEOVER");
+    }
+    const ports = replicas.map(({ server }) => server.port);
+    const owners = async ({ admin }) => (await admin.call("CLUSTER", "SLOTS")).map(([, , [, port]]) => port);
+    const haveTakenOver = async () =>
+      (await Promise.all(replicas.map(owners))).every((own) => own.every((port) => ports.includes(port)));
+    await eventually(haveTakenOver, { deadline: 30_000, message: "the replicas to take over" });
+    for (const place of PLACES) {
+      const id = idWithin("later", place);
+      await store.commitExecutionTaskResult(id, "task", place.first);
+      expect(await store.getExecutionTaskResult(id, "task")).toBe(place.first);
+    }
+  });
+});

@@ -99,6 +99,12 @@ pub fn nodes_of(map: &Value) -> Vec<NodeId> {
     ids
 }
 
+/// The names in an answer to `CLUSTER NODES`: the first word of each line.
+fn read_nodes(reply: &Value) -> Vec<NodeId> {
+    let lines = text(reply).unwrap_or_default();
+    lines.lines().filter_map(|line| Some(NodeId(line.split_ascii_whitespace().next()?.into()))).collect()
+}
+
 /// Whether what is named by one map has to do with what was known before. Of what tells no names, nobody knows.
 pub fn are_related(named: &[NodeId], known: &[NodeId]) -> bool {
     named.is_empty() || known.is_empty() || named.iter().any(|id| known.contains(id))
@@ -191,7 +197,7 @@ pub async fn fetch(
     let limit = LIMIT.min(target.connect_timeout);
     let mut open: Open<'_, Result<Drawn, Trouble>> = Vec::new();
     for address in &addresses {
-        open.push(Box::pin(map_of(address, &access, limit)));
+        open.push(Box::pin(map_of(address, &access, limit, &known)));
     }
     let (mut foreign, mut last) = (None, None);
     while !open.is_empty() {
@@ -210,16 +216,24 @@ pub async fn fetch(
     }
 }
 
-async fn map_of(address: &Address, access: &Access, limit: Duration) -> Result<Drawn, Trouble> {
+async fn map_of(address: &Address, access: &Access, limit: Duration, known: &[NodeId]) -> Result<Drawn, Trouble> {
     let answers = ask(address, access, &[&["CLUSTER", "SLOTS"]], limit).await?;
     let Some(reply) = answers.replies.first() else { return Err(Trouble::silent(address)) };
     if let Some(refusal) = refusal(reply) {
         return Err(Trouble::handshake(refusal));
     }
-    read_slots(reply, address).map(|ranges| (ranges, nodes_of(reply))).ok_or_else(|| {
+    let Some(ranges) = read_slots(reply, address) else {
         let message = "the cluster has no slots yet: has it been created (redis-cli --cluster create)?";
-        Trouble::Passing(StoreError::new(Code::Connection, message))
-    })
+        return Err(Trouble::Passing(StoreError::new(Code::Connection, message)));
+    };
+    let mut nodes = nodes_of(reply);
+    if !are_related(&nodes, known) {
+        // The map of slots leaves out nodes that have failed, and those that we knew may all have; this one does not. Who may not ask
+        // waits until nobody else answers.
+        let answers = ask(address, access, &[&["CLUSTER", "NODES"]], limit).await?;
+        nodes.extend(answers.replies.first().map(read_nodes).unwrap_or_default());
+    }
+    Ok((ranges, nodes))
 }
 
 #[cfg(test)]
@@ -272,5 +286,9 @@ mod tests {
         // After a failover, the primary is one that was a replica.
         assert!(are_related(&map("a", "y"), &known) && are_related(&map("x", "b"), &known));
         assert!(are_related(&map("", ""), &known) && are_related(&map("a", "b"), &[]));
+        let table =
+            "y 10.0.0.1:1@2 master,fail - 0 0 1 disconnected\nb 10.0.0.2:1@2 myself,master - 0 0 2 connected 0-16383\n";
+        assert_eq!(read_nodes(&Value::BulkString(table.into())), [NodeId::new("y"), NodeId::new("b")]);
+        assert_eq!(read_nodes(&Value::Nil), []);
     }
 }
