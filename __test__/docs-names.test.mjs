@@ -63,7 +63,7 @@ test("docs/options.md has every option, and no other", () => {
 });
 
 test("docs/troubleshooting.md has every error code", () => {
-  const inAddon = read("src/error.rs").match(/ERR_REDIS_[A-Z]+/g);
+  const inAddon = read("core/src/error.rs").match(/ERR_REDIS_[A-Z]+/g);
   const explained = [...textOf("docs/troubleshooting.md").matchAll(/^\| `(ERR_REDIS_[A-Z]+)` \|/gm)].map(
     ([, code]) => code,
   );
@@ -72,8 +72,8 @@ test("docs/troubleshooting.md has every error code", () => {
 });
 
 test("docs/troubleshooting.md has every reply that the store treats in a way of its own", () => {
-  const [, verdict] = /pub fn verdict.*?\{(.*?)^\}/ms.exec(read("src/link/retry.rs"));
-  const [, advice] = /pub fn refused.*?\{(.*?)^\}/ms.exec(read("src/link/retry.rs"));
+  const [, verdict] = /pub fn verdict.*?\{(.*?)^\}/ms.exec(read("core/src/link/retry.rs"));
+  const [, advice] = /pub fn refused.*?\{(.*?)^\}/ms.exec(read("core/src/link/retry.rs"));
   const codes = new Set(`${verdict}${advice}`.match(/(?<=")[A-Z]{3,}(?=")/g));
   expect(codes.size).toBeGreaterThan(10);
   const text = textOf("docs/troubleshooting.md");

@@ -12,7 +12,7 @@ import { createTerminal } from "./terminal.mjs";
 /** The directory of the checkout. */
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
-const SOURCES = ["src", "Cargo.toml", "Cargo.lock", "build.rs"];
+const SOURCES = ["src", "core", "Cargo.toml", "Cargo.lock", "build.rs"];
 /** Of a program that fails: npm says why at the beginning, Cargo at the end. */
 const FIRST_LINES = 15;
 const LAST_LINES = 40;

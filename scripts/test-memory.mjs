@@ -23,7 +23,10 @@ function findRuntime() {
   throw new Error("libasan.so was not found: install GCC (Debian: apt install gcc), which brings it");
 }
 
-/** Builds the addon so that all of its own code is watched, which is where every `unsafe` is; the crates it uses are as usual. */
+/**
+ * Builds the addon so that all of its own code is watched, which is where every `unsafe` is; the crates it uses are as
+ * usual, `core` among them, which forbids it.
+ */
 function build() {
   terminal.line("  … building the addon with AddressSanitizer");
   const env = {

@@ -49,8 +49,8 @@ function openCompose() {
 async function lint(env) {
   heading("Format and lint");
   const checks = [
-    ["cargo", ["fmt", "--check"]],
-    ["cargo", ["clippy", "--all-targets", "--", "-D", "warnings"]],
+    ["cargo", ["fmt", "--all", "--check"]],
+    ["cargo", ["clippy", "--lib", "--tests", "--", "-D", "warnings"]],
     [process.execPath, [binOf("@biomejs/biome", "biome"), "ci", `--colors=${terminal.coloured ? "force" : "off"}`]],
   ];
   for (const [command, args] of checks) {

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| idioteque_redis::fuzz::topology(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| idioteque_redis_fuzz_properties::topology(data));

@@ -1,5 +1,6 @@
 /**
- * The crates whose code is in an addon: what Cargo resolves for its target, without what only builds it.
+ * The crates whose code is in an addon: what Cargo resolves for its target, without what only builds it. Those of this
+ * checkout count as one.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -28,13 +29,14 @@ export function bundledCrates(triple) {
   const packageOf = new Map(packages.map((found) => [found.id, found]));
   const nodeOf = new Map(resolve.nodes.map((node) => [node.id, node]));
   const checksums = lockedChecksums();
-  // A set grows while it is walked: everything that can be reached from our own crate.
-  const reached = new Set([resolve.root]);
+  const isOurs = (id) => packageOf.get(id).source === null;
   const used = (id) =>
     nodeOf
       .get(id)
       .deps.filter(({ pkg, dep_kinds }) => dep_kinds.some(({ kind }) => kind === null) && !isMacro(packageOf.get(pkg)))
-      .map(({ pkg }) => pkg);
+      .flatMap(({ pkg }) => (isOurs(pkg) ? used(pkg) : [pkg]));
+  // A set grows while it is walked: everything that can be reached from our own crate.
+  const reached = new Set([resolve.root]);
   for (const id of reached) for (const other of used(id)) reached.add(other);
 
   const describe = (id) => {

@@ -93,7 +93,7 @@ function sbom({ name, version }, root, crates) {
     },
     components,
     dependencies: [
-      { ref: purl, dependsOn: root.uses },
+      { ref: purl, dependsOn: [...new Set(root.uses)] },
       ...crates.map((crate) => ({ ref: crate.purl, dependsOn: [...new Set(crate.uses)] })),
     ],
   };

@@ -14,8 +14,8 @@ use super::input::{self, Origin, OwnMethods, Recognised, Refused};
 use super::live::LiveClient;
 use super::realm::Realm;
 use super::{read, store_object};
-use crate::config::{ConfigError, Options};
-use crate::error::Code;
+use idioteque_redis_core::config::{ConfigError, Options};
+use idioteque_redis_core::error::Code;
 
 /// Makes a store. `index.js` adds the last argument, which has what the addon needs of the JavaScript side.
 #[napi(catch_unwind)]

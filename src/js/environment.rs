@@ -16,8 +16,8 @@ use super::outbox::Outbox;
 use super::settle::{self, Mailbox};
 use super::store_object::Store;
 use super::turn::Turn;
-use crate::store::Call;
-use crate::store::recency::Begun;
+use idioteque_redis_core::store::Call;
+use idioteque_redis_core::store::recency::Begun;
 
 /// One environment. JavaScript thread only, like everything that is not behind the mailbox's lock.
 pub struct Environment {

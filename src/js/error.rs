@@ -2,9 +2,9 @@
 
 use super::engine::{Engine, Thrown, Type, Value};
 use super::realm::Realm;
-use crate::error::{Code, StoreError};
-use crate::store::Call;
-use crate::store::keys::Role;
+use idioteque_redis_core::error::{Code, StoreError};
+use idioteque_redis_core::store::Call;
+use idioteque_redis_core::store::keys::Role;
 
 /// How much of a stored value an error message quotes, in characters.
 const MOST_QUOTED: usize = 200;

@@ -6,7 +6,7 @@ use super::live::{Family, LiveClient};
 use super::read::{MOST_DEPTH, read};
 use super::recognise::{glide, has_method, ioredis, node_redis, upstash};
 use super::variables;
-use crate::config::{self, ConfigError, Connection, Input, Settings};
+use idioteque_redis_core::config::{self, ConfigError, Connection, Input, Settings};
 
 /// What was passed.
 pub enum Recognised {

@@ -13,9 +13,9 @@ use super::environment::Environment;
 use super::recognise::{ioredis, node_redis};
 use super::settle::Mailbox;
 use super::variables::trust_extra;
-use crate::config::{Secret, Settings};
-use crate::error::{Code, StoreError};
-use crate::link::{Asked, Source, Trouble};
+use idioteque_redis_core::config::{Secret, Settings};
+use idioteque_redis_core::error::{Code, StoreError};
+use idioteque_redis_core::link::{Asked, Source, Trouble};
 
 /// Whose conventions a live client follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use napi::sys;
 use super::engine::{Callback, Engine, Thrown, Type, Value};
 use super::store_object::Store;
 use super::{error, settle};
-use crate::link::{Link, Request};
-use crate::store::{Ahead, Call, Kind};
+use idioteque_redis_core::link::{Link, Request};
+use idioteque_redis_core::store::{Ahead, Call, Kind};
 
 /// A scratch buffer larger than this is given away with its call instead of being copied and kept.
 const MOST_SCRATCH: usize = 64 * 1024;

@@ -10,7 +10,7 @@ use napi::sys;
 
 use super::engine::{Engine, Thrown, Value};
 use super::later::Later;
-use crate::link::{Link, Request};
+use idioteque_redis_core::link::{Link, Request};
 
 /// What one environment has to send at the end of its turn.
 pub struct Outbox {

@@ -1,7 +1,7 @@
 //! Reads JavaScript values as configuration.
 
 use super::engine::{Engine, Thrown, Type, Value};
-use crate::config::Input;
+use idioteque_redis_core::config::Input;
 
 /// How deep a configuration object is read; the deepest setting of any client is at three.
 pub const MOST_DEPTH: usize = 6;

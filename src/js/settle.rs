@@ -18,9 +18,9 @@ use super::error;
 use super::later::Later;
 use super::live::Question;
 use super::realm::Realm;
-use crate::link::{Finished, Sink, Warning};
-use crate::store::reply::Results;
-use crate::store::{Answer, Call};
+use idioteque_redis_core::link::{Finished, Sink, Warning};
+use idioteque_redis_core::store::reply::Results;
+use idioteque_redis_core::store::{Answer, Call};
 
 /// How long promises may be settled before the event loop gets its turn.
 const SLICE: Duration = Duration::from_millis(4);

@@ -12,11 +12,11 @@ use super::input::Origin;
 use super::live::{self, State};
 use super::method;
 use super::realm::Realm;
-use crate::config::options::Options;
-use crate::error::{Code, StoreError};
-use crate::link::{Link, Member, Target};
-use crate::store::habit::Habits;
-use crate::store::{Ahead, Kind, Style};
+use idioteque_redis_core::config::options::Options;
+use idioteque_redis_core::error::{Code, StoreError};
+use idioteque_redis_core::link::{Link, Member, Target};
+use idioteque_redis_core::store::habit::Habits;
+use idioteque_redis_core::store::{Ahead, Kind, Style};
 
 /// Bytes of arguments in flight before more are refused: what `maxPending` calls have with some 2.6 KB each, and what a
 /// container of 512 MB can bear.

@@ -8,7 +8,7 @@
 //! earlier, never later than its own tick.
 //!
 //! One wake-up may settle several answers about an execution, and an answer may be settled late. So a snapshot answers only
-//! while no newer answer about its execution has been settled on this thread: [`crate::store::recency`] says which is newer.
+//! while no newer answer about its execution has been settled on this thread: [`idioteque_redis_core::store::recency`] says which is newer.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -19,9 +19,9 @@ use rustc_hash::FxHashMap;
 use super::engine::{Engine, Thrown, Value};
 use super::later::Later;
 use super::store_object::Store;
-use crate::store::recency::{Begun, InFlight, is_older};
-use crate::store::snapshot::hash;
-use crate::store::{Answer, Call, Kind, Position, Snapshot};
+use idioteque_redis_core::store::recency::{Begun, InFlight, is_older};
+use idioteque_redis_core::store::snapshot::hash;
+use idioteque_redis_core::store::{Answer, Call, Kind, Position, Snapshot};
 
 /// The current turn of one environment.
 pub struct Turn {

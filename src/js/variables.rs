@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::engine::{Engine, Thrown};
-use crate::config::{self, Settings, Topology, upstash};
+use idioteque_redis_core::config::{self, Settings, Topology, upstash};
 
 /// The variables that name a server.
 pub fn of_servers(engine: Engine) -> Result<Vec<(String, String)>, Thrown> {

@@ -1,10 +1,10 @@
 //! ioredis 4 to 6 and iovalkey: standalone and Sentinel instances, clusters, and their pipelines.
 
 use super::{owns_all, replaced, sends_itself};
-use crate::config::{self, ConfigError, Settings, ioredis};
 use crate::js::engine::{Engine, Thrown, Type, Value};
 use crate::js::input::Refused;
 use crate::js::read::{read, read_keys, read_map};
+use idioteque_redis_core::config::{self, ConfigError, Settings, ioredis};
 
 /// What every instance owns, whatever its class is called.
 const INSTANCE: [&str; 7] =

@@ -1,10 +1,10 @@
 //! node-redis (the package `redis`) 4 to 6: clients, also in legacy mode, clusters, sentinels, pools and transactions.
 
 use super::{has_method, has_object, nearest_owner, replaced, sends_itself};
-use crate::config::{self, ConfigError, Settings, node_redis};
 use crate::js::engine::{Engine, Thrown, Type, Value};
 use crate::js::input::Refused;
 use crate::js::read::read_keys;
+use idioteque_redis_core::config::{self, ConfigError, Settings, node_redis};
 
 /// What the store calls on a client.
 const METHODS: [&str; 8] = ["get", "set", "del", "expire", "hGet", "hSet", "hDel", "hGetAll"];

@@ -1,9 +1,9 @@
 //! Upstash's `Redis` and Vercel KV, which speak to Redis over HTTP. By default they are proxies.
 
 use super::{has_method, owns_all};
-use crate::config::{Input, Settings, upstash};
 use crate::js::engine::{Engine, Thrown, Type, Value};
 use crate::js::read::{read_keys, read_map};
+use idioteque_redis_core::config::{Input, Settings, upstash};
 
 /// What the HTTP client inside owns, unless it is a requester of the caller's own.
 const HTTP_CLIENT: [&str; 4] = ["baseUrl", "headers", "options", "retry"];

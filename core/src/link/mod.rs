@@ -9,11 +9,9 @@ mod batch;
 mod cluster;
 mod connection;
 mod entry;
-mod frame;
-#[cfg(any(test, fuzzing))]
-pub mod fuzz;
+pub mod frame;
 mod guard;
-mod handshake;
+pub mod handshake;
 mod io_thread;
 mod live;
 mod nodes;
@@ -22,10 +20,10 @@ mod pending;
 mod redo;
 mod rest;
 mod retry;
-mod sentinel;
+pub mod sentinel;
 mod short;
 mod slot_table;
-mod slots;
+pub mod slots;
 mod source;
 mod stream;
 mod tls;
@@ -72,7 +70,7 @@ impl Sink for Nowhere {
 }
 
 /// A server for tests that connect to none.
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 fn test_target() -> Target {
     let settings = crate::config::from_input(&crate::config::Input::Text("redis://127.0.0.1:1".into()));
     Target {

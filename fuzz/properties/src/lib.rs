@@ -1,12 +1,13 @@
-//! What the fuzzers in `fuzz/` run, one function for each target, which panics when something does not hold. `cargo test`
-//! feeds it the corpora.
+//! What the fuzz targets run, one function for each, which panics when something does not hold. `cargo test` feeds it the
+//! corpora.
 
 mod configuration;
 mod replies;
+mod transport;
 
-pub use crate::link::fuzz::{frames, topology};
 pub use configuration::{configuration, url};
 pub use replies::{reply, splice};
+pub use transport::{frames, topology};
 
 use redis::Value;
 
@@ -37,7 +38,7 @@ mod tests {
     #[test]
     fn what_the_fuzzers_found_worth_keeping_holds() {
         for (name, target) in super::TARGETS {
-            let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+            let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name);
             let files: Vec<_> = fs::read_dir(&corpus).unwrap().map(|file| file.unwrap().path()).collect();
             assert!(!files.is_empty(), "{name} has no corpus");
             for file in files {

@@ -71,6 +71,12 @@ pub struct Frames {
     refusal: Vec<u8>,
 }
 
+impl Default for Frames {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Frames {
     /// The beginning of a stream.
     pub fn new() -> Self {

@@ -67,7 +67,6 @@ pub struct NodeId(Vec<u8>);
 
 impl NodeId {
     /// A node's name.
-    #[cfg(any(test, fuzzing))]
     pub fn new(name: &str) -> Self {
         Self(name.as_bytes().to_vec())
     }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use serde_json::Value as Json;
 
-use crate::config::{ConfigError, Input, Options, Settings, from_input, url::from_url};
+use idioteque_redis_core::config::{ConfigError, Input, Options, Settings, from_input, url::from_url};
 
 /// Stands where a secret is.
 const SECRET: &str = "planted-secret";

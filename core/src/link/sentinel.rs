@@ -48,7 +48,7 @@ const MOST_ASKED: usize = 16;
 
 /// What one sentinel says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Word {
+pub struct Word {
     primary: Address,
     epoch: u64,
     others: Vec<Address>,
@@ -198,7 +198,8 @@ async fn word_of(address: &Address, access: &Access, master: &str) -> Result<(Wo
     })
 }
 
-pub(super) fn read_word(replies: &[Value]) -> Option<Word> {
+/// Reads the replies of a sentinel.
+pub fn read_word(replies: &[Value]) -> Option<Word> {
     let primary = match replies.first()? {
         Value::Array(pair) => Address::Tcp(text(pair.first()?)?, text(pair.get(1)?)?.parse().ok()?),
         _ => return None,

@@ -4,13 +4,13 @@ use std::sync::{Arc, OnceLock};
 
 use redis::Value;
 
-use super::frame::Frames;
-use super::handshake::Handshake;
-use super::sentinel;
-use super::slot_table::SlotTable;
-use super::slots::{NodeId, SLOTS, read_redirect, read_slots, slot_of};
-use super::{ExpectedNode, Member, Target, test_target};
-use crate::config::{Address, Secret, Sentinels, Settings, Topology};
+use idioteque_redis_core::config::{Address, Secret, Sentinels, Settings, Topology};
+use idioteque_redis_core::link::frame::Frames;
+use idioteque_redis_core::link::handshake::Handshake;
+use idioteque_redis_core::link::sentinel;
+use idioteque_redis_core::link::slots::{NodeId, SLOTS, read_redirect, read_slots, slot_of};
+use idioteque_redis_core::link::{ExpectedNode, Member, Target};
+use std::time::Duration;
 
 /// Where replies end does not depend on how the bytes are cut, and is where the parser says.
 pub fn frames(data: &[u8]) {
@@ -52,11 +52,10 @@ pub fn topology(data: &[u8]) {
     let asked = Address::Tcp("asked.example".into(), 1);
     let _ = read_redirect(&String::from_utf8_lossy(data), &asked);
     assert!(usize::from(slot_of(data)) < SLOTS);
-    let replies: Vec<Value> = crate::fuzz::values(data).collect();
-    let mut table = SlotTable::new();
+    let replies: Vec<Value> = crate::values(data).collect();
     for (first, last, owner) in replies.iter().filter_map(|reply| read_slots(reply, &asked)).flatten() {
         assert!(matches!(owner.address, Address::Tcp(..)));
-        table.give(first, last, 1);
+        assert!(first <= last && usize::from(last) < SLOTS);
     }
     let _ = sentinel::read_word(&replies);
     let id = Arc::new(OnceLock::from(NodeId::new("node")));
@@ -71,5 +70,19 @@ pub fn topology(data: &[u8]) {
         let handshake = Handshake::new(&target, &settings, &[]);
         let _ = handshake.read(&replies);
         let _ = replies.first().map(|reply| handshake.read_map(reply));
+    }
+}
+
+/// A server that nothing connects to.
+fn test_target() -> Target {
+    let settings = idioteque_redis_core::config::from_input(&idioteque_redis_core::config::Input::Text(
+        "redis://127.0.0.1:1".into(),
+    ));
+    Target {
+        settings: settings.expect("a URL that is right"),
+        source: None,
+        connect_timeout: Duration::from_secs(1),
+        command_timeout: Duration::from_secs(1),
+        member: Member::Alone,
     }
 }

@@ -6,8 +6,8 @@ use redis::Value;
 use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 
-use crate::store::reply::{self, Entry, Results};
-use crate::store::{Ahead, Answer, Call, Kind};
+use idioteque_redis_core::store::reply::{self, Entry, Results};
+use idioteque_redis_core::store::{Ahead, Answer, Call, Kind};
 
 /// The first byte chooses the call, the rest is what the server answers.
 pub fn reply(data: &[u8]) {
