@@ -72,9 +72,9 @@ test("docs/troubleshooting.md has every error code", () => {
 });
 
 test("docs/troubleshooting.md has every reply that the store treats in a way of its own", () => {
-  const [, verdict] = /pub fn verdict.*?\{(.*?)^\}/ms.exec(read("core/src/link/retry.rs"));
-  const [, advice] = /pub fn refused.*?\{(.*?)^\}/ms.exec(read("core/src/link/retry.rs"));
-  const codes = new Set(`${verdict}${advice}`.match(/(?<=")[A-Z]{3,}(?=")/g));
+  const [, decision] = /pub fn retry_decision.*?\{(.*?)^\}/ms.exec(read("core/src/transport/retry_policy.rs"));
+  const [, advice] = /pub fn refused.*?\{(.*?)^\}/ms.exec(read("core/src/transport/retry_policy.rs"));
+  const codes = new Set(`${decision}${advice}`.match(/(?<=")[A-Z]{3,}(?=")/g));
   expect(codes.size).toBeGreaterThan(10);
   const text = textOf("docs/troubleshooting.md");
   expect([...codes].filter((code) => !text.includes(`\`${code}\``))).toEqual([]);

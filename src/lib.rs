@@ -1,14 +1,34 @@
 //! The Redis store for idioteque workers, as a Node.js addon.
 //!
-//! Data flows one way, and back the same way: JavaScript → `js` → [`idioteque_redis_core`] → Redis.
+//! Data flows one way, and back the same way: JavaScript → this crate → [`idioteque_redis_core`] → Redis.
 //!
-//! - `js`: the only room that touches the JavaScript engine, and the only one with `unsafe`. It recognises what was
-//!   passed, makes the store object, and settles promises.
-//! - [`idioteque_redis_core`]: the store itself, which knows nothing of Node.js.
+//! - `create_store`: `createRedisStore`, the one export.
+//! - `detect`: what was passed to it. `adopted_client`: a client whose settings are used. `js_values`, `env_vars`: values and
+//!   environment variables as configuration.
+//! - `store_object`, `method`: the object with the store's methods, and what a call of one does.
+//! - `read_ahead`: answers that are known already in this turn of the event loop. `scheduled`, `http_outbox`: what is done
+//!   when it is over.
+//! - `environment`: what one JavaScript environment keeps. `settle`: finished calls, back to their promises.
+//! - `node_api`: Node-API, wrapped. `js_builtins`, `error`: what is made of the JavaScript side's own classes.
 //!
-//! The one N-API export is `createRedisStore`, in `js/door.rs`.
+//! This crate has the only `unsafe` code; the store itself is in [`idioteque_redis_core`], which knows nothing of Node.js.
 
-mod js;
+mod adopted_client;
+mod create_store;
+mod detect;
+mod env_vars;
+mod environment;
+mod error;
+mod http_outbox;
+mod js_builtins;
+mod js_values;
+mod method;
+mod node_api;
+mod pin;
+mod read_ahead;
+mod scheduled;
+mod settle;
+mod store_object;
 
 /// Calls are made on one thread and freed on another, which costs the allocators of C libraries more. Version 2 of mimalloc,
 /// because the threads that use it may end in any order: `Cargo.toml` has the figures. Sanitizers keep the

@@ -1,9 +1,9 @@
 //! The Redis store for idioteque workers, without Node.js.
 //!
-//! Data flows one way, and back the same way: [`store`] → [`link`] → Redis.
+//! Data flows one way, and back the same way: [`store`] → [`transport`] → Redis.
 //!
 //! - [`store`]: what a store call means: keys, commands, replies. Pure.
-//! - [`link`]: how commands reach a server: connections, deadlines, retries, on one I/O thread.
+//! - [`transport`]: how commands reach a server: connections, deadlines, retries, on one I/O thread.
 //! - [`config`]: what the caller passed, turned into where and how to connect. Pure, read once when a store is made.
 //! - [`error`]: what can go wrong.
 //!
@@ -13,5 +13,5 @@
 
 pub mod config;
 pub mod error;
-pub mod link;
 pub mod store;
+pub mod transport;

@@ -1,9 +1,12 @@
 //! Reads what names a cluster: an array of start-up nodes, node-redis's `{ rootNodes, defaults }`, and live clusters.
 
-use super::keys::Keys;
-use super::parts::Parts;
-use super::topology::{self, Topology};
-use super::{Address, ConfigError, Input, Settings, Tls, Unsupported, ioredis, node_redis, read, url};
+use super::error::{ConfigError, Unsupported};
+use super::input::Input;
+use super::partial::Parts;
+use super::schema::Keys;
+use super::settings::{Address, Settings};
+use super::topology::Topology;
+use super::{Tls, ioredis, node_redis, topology, url, values};
 
 const DEFAULT_PORT: u16 = 6379;
 
@@ -61,7 +64,7 @@ pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     };
     log_in(&mut parts, login, "rootNodes")?;
     if let Some(prefix) = given(map, "keyPrefix") {
-        parts.key_prefix = Some(read::text("keyPrefix", prefix)?.to_owned());
+        parts.key_prefix = Some(values::text("keyPrefix", prefix)?.to_owned());
     }
     if let Some(options) = given(map, "commandOptions") {
         node_redis::read_command_options(&mut parts, node_redis::object("commandOptions", options)?)?;
@@ -74,7 +77,7 @@ pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
 /// # Errors
 /// At the first setting that a native connection cannot honour.
 pub fn from_ioredis(startup: &Input, options: &[(String, Input)]) -> Result<Settings, Unsupported> {
-    if given(options, "natMap").is_some_and(read::truthy) {
+    if given(options, "natMap").is_some_and(values::truthy) {
         return Err(unsupported("natMap", NO_MAP));
     }
     if given(options, "scaleReads") == Some(&Input::Function) {
@@ -97,7 +100,7 @@ pub fn from_ioredis(startup: &Input, options: &[(String, Input)]) -> Result<Sett
 /// # Errors
 /// At the first setting that a native connection cannot honour.
 pub fn from_node_redis(options: &[(String, Input)]) -> Result<Settings, Unsupported> {
-    if given(options, "nodeAddressMap").is_some_and(read::truthy) {
+    if given(options, "nodeAddressMap").is_some_and(values::truthy) {
         return Err(unsupported("nodeAddressMap", NO_MAP));
     }
     let mut parts = match given(options, "defaults") {
@@ -195,10 +198,10 @@ fn node(place: &str, item: &Input) -> Result<Parts, ConfigError> {
     let Input::Map(map) = item else {
         return match item {
             Input::Text(text) => url::parts(text),
-            Input::Number(_) => Ok(Parts { port: Some(read::port(place, item)?), ..Parts::default() }),
+            Input::Number(_) => Ok(Parts { port: Some(values::port(place, item)?), ..Parts::default() }),
             other => Err(ConfigError::wrong_type(format!(
                 "`{place}` must be a URL, a port or an object such as {{ host, port }}, got {}",
-                read::kind(other)
+                values::kind(other)
             ))),
         };
     };
@@ -216,7 +219,7 @@ fn node(place: &str, item: &Input) -> Result<Parts, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
+    use crate::config::secret::Secret;
 
     fn text(text: &str) -> Input {
         Input::Text(text.into())

@@ -1,8 +1,11 @@
 //! Reads ioredis-style configuration: a plain object such as `{ host, port, db }`, and the `options` of a live instance.
 
-use super::keys::{Keys, NO_CLUSTER, USE_A_CLIENT};
-use super::parts::{Parts, same};
-use super::{ConfigError, Input, Settings, Tls, Topology, Unsupported, read, tls, topology};
+use super::error::{ConfigError, Unsupported};
+use super::input::Input;
+use super::partial::{Parts, same};
+use super::schema::{Keys, NO_CLUSTER, USE_A_CLIENT};
+use super::settings::Settings;
+use super::{Tls, Topology, tls, topology, values};
 
 const MAPPED: &[&str] = &[
     "host",
@@ -143,14 +146,14 @@ pub(super) fn instance_parts(
             return Err(unsupported(key, reason));
         }
         let skipped = match (key.as_str(), value) {
-            ("reconnectOnError", value) if read::truthy(value) => {
+            ("reconnectOnError", value) if values::truthy(value) => {
                 return Err(unsupported(key, "decides when to reconnect, which a native connection decides itself"));
             }
             ("tls", value) => {
                 parts.tls = match value {
                     Input::Map(map) => Some(tls::read(&tls::OF_IOREDIS, map)?),
                     Input::Bool(true) => Some(Tls::default()),
-                    value if read::truthy(value) => return Err(unsupported(key, NOT_TLS)),
+                    value if values::truthy(value) => return Err(unsupported(key, NOT_TLS)),
                     _ => None,
                 };
                 true
@@ -161,10 +164,10 @@ pub(super) fn instance_parts(
             ("db", _) => selected_database.is_some(),
             ("host" | "path", Input::Text(text)) => text.is_empty(),
             // ioredis drops the name when the server refuses it.
-            ("connectionName", name) => read::client_name(key, name).is_err(),
+            ("connectionName", name) => values::client_name(key, name).is_err(),
             // ioredis looks at numbers only, and 0 lets every command fail at once, which nobody wants of us.
             ("commandTimeout", value) => !matches!(value, Input::Number(_)),
-            ("connectTimeout", value) => !read::truthy(value),
+            ("connectTimeout", value) => !values::truthy(value),
             _ => false,
         };
         if !skipped && *value != Input::Null {
@@ -179,7 +182,7 @@ pub(super) fn instance_parts(
     let tls_of_sentinels = match find(options, "sentinelTLS").filter(|_| find(options, "sentinels").is_some()) {
         Some(Input::Map(map)) => Some(tls::read(&tls::OF_SENTINELS, map)?),
         Some(Input::Bool(true)) => Some(Tls::default()),
-        Some(value) if read::truthy(value) => return Err(unsupported("sentinelTLS", NOT_TLS)),
+        Some(value) if values::truthy(value) => return Err(unsupported("sentinelTLS", NOT_TLS)),
         _ => None,
     };
     if let Err(error) = set_sentinels(&mut parts, options, tls_of_sentinels) {
@@ -194,7 +197,7 @@ fn set_sentinels(parts: &mut Parts, map: &[(String, Input)], tls: Option<Tls>) -
     let Some(list) = given("sentinels") else { return Ok(()) };
     let mut sentinels = topology::sentinels("sentinels", list, given("name"))?;
     sentinels.tls = tls;
-    match (parts.tls.is_some(), given("enableTLSForSentinelMode").is_some_and(read::truthy)) {
+    match (parts.tls.is_some(), given("enableTLSForSentinelMode").is_some_and(values::truthy)) {
         (true, false) => {
             return Err(ConfigError::wrong_type(
                 "`tls` counts beside `sentinels` only with `enableTLSForSentinelMode: true`, without which ioredis \
@@ -210,10 +213,10 @@ fn set_sentinels(parts: &mut Parts, map: &[(String, Input)], tls: Option<Tls>) -
         _ => {}
     }
     if let Some(username) = given("sentinelUsername") {
-        sentinels.username = read::optional_text("sentinelUsername", username)?;
+        sentinels.username = values::optional_text("sentinelUsername", username)?;
     }
     if let Some(password) = given("sentinelPassword") {
-        sentinels.password = read::secret("sentinelPassword", password)?;
+        sentinels.password = values::secret("sentinelPassword", password)?;
     }
     sentinels.family = parts.family.unwrap_or_default();
     parts.topology = Some(Topology::Sentinel(sentinels));
@@ -240,21 +243,21 @@ fn find<'a>(map: &'a [(String, Input)], key: &str) -> Option<&'a Input> {
 
 fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
     match key {
-        "host" => parts.host = Some(read::host(key, value)?),
-        "port" => parts.port = Some(read::port(key, value)?),
-        "path" => parts.path = Some(read::path(key, value)?),
-        "family" => parts.family = Some(read::family(key, value)?),
+        "host" => parts.host = Some(values::host(key, value)?),
+        "port" => parts.port = Some(values::port(key, value)?),
+        "path" => parts.path = Some(values::path(key, value)?),
+        "family" => parts.family = Some(values::family(key, value)?),
         "tls" => parts.tls = read_tls(&tls::OF_IOREDIS, key, value)?,
         "db" | "database" => {
-            let database = Some(read::database(key, value)?);
+            let database = Some(values::database(key, value)?);
             parts.database = same(parts.database, database, "database", "in `db` and in `database`")?;
         }
-        "username" => parts.username = read::optional_text(key, value)?,
-        "password" => parts.password = read::secret(key, value)?,
-        "keyPrefix" => parts.key_prefix = Some(read::text(key, value)?.to_owned()),
-        "connectionName" => parts.client_name = read::client_name(key, value)?,
-        "connectTimeout" => parts.connect_timeout = read::client_timeout(key, value)?,
-        "commandTimeout" => parts.command_timeout = read::client_timeout(key, value)?,
+        "username" => parts.username = values::optional_text(key, value)?,
+        "password" => parts.password = values::secret(key, value)?,
+        "keyPrefix" => parts.key_prefix = Some(values::text(key, value)?.to_owned()),
+        "connectionName" => parts.client_name = values::client_name(key, value)?,
+        "connectTimeout" => parts.connect_timeout = values::client_timeout(key, value)?,
+        "commandTimeout" => parts.command_timeout = values::client_timeout(key, value)?,
         "role" if *value != Input::Text("master".into()) => {
             return Err(ConfigError::wrong_type("`role` must be \"master\": the store has to write"));
         }

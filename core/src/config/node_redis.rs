@@ -1,8 +1,11 @@
 //! Reads node-redis-style configuration: a plain object such as `{ url }` or `{ socket: { host, port }, database }`.
 
-use super::keys::{Keys, USE_A_CLIENT};
-use super::parts::Parts;
-use super::{ConfigError, Input, Settings, Topology, Unsupported, cluster, read, tls, topology, url};
+use super::error::{ConfigError, Unsupported};
+use super::input::Input;
+use super::partial::Parts;
+use super::schema::{Keys, USE_A_CLIENT};
+use super::settings::Settings;
+use super::{Topology, cluster, tls, topology, url, values};
 
 /// The keys of a node-redis-style configuration object. The ignored ones are all other options of redis 4 to 6.
 pub(super) const KEYS: Keys = Keys {
@@ -169,7 +172,7 @@ fn of_sentinel(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
         None => Parts::default(),
     };
     if let Some(prefix) = given("keyPrefix") {
-        parts.key_prefix = Some(read::text("keyPrefix", prefix)?.to_owned());
+        parts.key_prefix = Some(values::text("keyPrefix", prefix)?.to_owned());
     }
     if let Some(options) = given("commandOptions") {
         read_command_options(&mut parts, object("commandOptions", options)?)?;
@@ -182,7 +185,7 @@ fn of_sentinel(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
 pub(super) fn parts_of(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
     KEYS.refuse(map)?;
     let mut url = match map.iter().find(|(key, value)| key == "url" && *value != Input::Null) {
-        Some((key, value)) => url::parts(read::text(key, value)?)?,
+        Some((key, value)) => url::parts(values::text(key, value)?)?,
         None => Parts::default(),
     };
     KEYS.check(map)?;
@@ -224,7 +227,7 @@ pub(super) fn instance_parts(options: &[(String, Input)]) -> Result<Parts, Unsup
                 }
                 parts.tls = match socket.iter().find(|(key, _)| key == "tls") {
                     Some((_, Input::Bool(true))) => Some(tls::read(&tls::OF_NODE_REDIS, socket)?),
-                    Some((_, value)) if read::truthy(value) => {
+                    Some((_, value)) if values::truthy(value) => {
                         return Err(Unsupported { setting: "socket.tls".into(), reason: NOT_TLS.into() });
                     }
                     _ => None,
@@ -235,7 +238,7 @@ pub(super) fn instance_parts(options: &[(String, Input)]) -> Result<Parts, Unsup
             ("commandOptions", Input::Map(map)) => set_command_options(&mut parts, map),
             ("socket" | "commandOptions", _) => Ok(()),
             // Its answer, or the refusal of it, is the client's own affair; it works on either way.
-            ("name", name) if read::client_name(key, name).is_err() => Ok(()),
+            ("name", name) if values::client_name(key, name).is_err() => Ok(()),
             _ => set(&mut parts, key, value),
         };
         read.map_err(|error| {
@@ -248,11 +251,11 @@ pub(super) fn instance_parts(options: &[(String, Input)]) -> Result<Parts, Unsup
 
 fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
     match key {
-        "username" => parts.username = read::optional_text(key, value)?,
-        "password" => parts.password = read::secret(key, value)?,
-        "database" => parts.database = Some(read::database(key, value)?),
-        "name" => parts.client_name = read::client_name(key, value)?,
-        "keyPrefix" => parts.key_prefix = Some(read::text(key, value)?.to_owned()),
+        "username" => parts.username = values::optional_text(key, value)?,
+        "password" => parts.password = values::secret(key, value)?,
+        "database" => parts.database = Some(values::database(key, value)?),
+        "name" => parts.client_name = values::client_name(key, value)?,
+        "keyPrefix" => parts.key_prefix = Some(values::text(key, value)?.to_owned()),
         _ => {}
     }
     Ok(())
@@ -301,11 +304,11 @@ fn set_socket(parts: &mut Parts, socket: &[(String, Input)]) -> Result<(), Confi
     for (key, value) in socket.iter().filter(|(_, value)| *value != Input::Null) {
         let name = format!("socket.{key}");
         match key.as_str() {
-            "path" => parts.path = Some(read::path(&name, value)?),
-            "host" if !has_path => parts.host = Some(read::host(&name, value)?),
-            "port" if !has_path => parts.port = Some(read::port(&name, value)?),
-            "family" => parts.family = Some(read::family(&name, value)?),
-            "connectTimeout" => parts.connect_timeout = read::client_timeout(&name, value)?,
+            "path" => parts.path = Some(values::path(&name, value)?),
+            "host" if !has_path => parts.host = Some(values::host(&name, value)?),
+            "port" if !has_path => parts.port = Some(values::port(&name, value)?),
+            "family" => parts.family = Some(values::family(&name, value)?),
+            "connectTimeout" => parts.connect_timeout = values::client_timeout(&name, value)?,
             _ => {}
         }
     }
@@ -319,7 +322,7 @@ pub(super) fn read_command_options(parts: &mut Parts, options: &[(String, Input)
 
 fn set_command_options(parts: &mut Parts, options: &[(String, Input)]) -> Result<(), ConfigError> {
     for (key, value) in options.iter().filter(|(key, value)| key == "timeout" && *value != Input::Null) {
-        parts.command_timeout = read::client_timeout(&format!("commandOptions.{key}"), value)?;
+        parts.command_timeout = values::client_timeout(&format!("commandOptions.{key}"), value)?;
     }
     Ok(())
 }
@@ -327,7 +330,7 @@ fn set_command_options(parts: &mut Parts, options: &[(String, Input)]) -> Result
 pub(super) fn object<'a>(key: &str, value: &'a Input) -> Result<&'a [(String, Input)], ConfigError> {
     match value {
         Input::Map(map) => Ok(map),
-        other => Err(ConfigError::wrong_type(format!("`{key}` must be an object, got {}", read::describe(other)))),
+        other => Err(ConfigError::wrong_type(format!("`{key}` must be an object, got {}", values::describe(other)))),
     }
 }
 

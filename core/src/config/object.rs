@@ -1,8 +1,11 @@
 //! Decides what a value that is not a client says: a URL, a port, or an object in the style of ioredis, node-redis or
 //! Upstash.
 
-use super::keys::Keys;
-use super::{ConfigError, Input, Settings, cluster, ioredis, node_redis, read, upstash, url};
+use super::error::ConfigError;
+use super::input::Input;
+use super::schema::Keys;
+use super::settings::Settings;
+use super::{cluster, ioredis, node_redis, upstash, url, values};
 
 /// Keys that only an ioredis-style object has at its top level, and where node-redis has the same setting.
 const OF_IOREDIS: &[(&str, &str)] = &[
@@ -24,13 +27,13 @@ const OF_NODE_REDIS: &[&str] =
 pub fn from_input(input: &Input) -> Result<Settings, ConfigError> {
     match input {
         Input::Text(text) => url::from_url(text),
-        Input::Number(_) => url::from_url(&read::port("port", input)?.to_string()),
+        Input::Number(_) => url::from_url(&values::port("port", input)?.to_string()),
         Input::Map(map) => from_object(map),
         Input::List(_) => cluster::from_nodes(input),
         other => Err(ConfigError::wrong_type(format!(
             "Pass a Redis URL, a configuration object such as {{ host, port }}, a client of ioredis, node-redis, Upstash or \
              valkey-glide, or anything with the methods get, set, del, expire, hget, hset, hdel and hgetall; got {}",
-            read::describe(other)
+            values::describe(other)
         ))),
     }
 }
@@ -80,7 +83,7 @@ fn no_address(map: &[(String, Input)]) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Address;
+    use crate::config::settings::Address;
 
     fn text(text: &str) -> Input {
         Input::Text(text.into())

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::keys::Keys;
-use super::{ConfigError, Input, read};
+use super::error::ConfigError;
+use super::input::Input;
+use super::schema::Keys;
+use super::values;
 
 /// The deadline of one store call when neither the options nor the client name one.
 const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -117,7 +119,7 @@ impl Options {
             None => return Ok(Options::default()),
             Some(Input::Map(map)) => map,
             Some(other) => {
-                let shown = read::describe(other);
+                let shown = values::describe(other);
                 return Err(ConfigError::wrong_type(format!("The options must be an object, got {shown}")));
             }
         };
@@ -127,7 +129,7 @@ impl Options {
                 "ttl" => options.ttl = ttl(key, number(key, value, "of milliseconds")?)?,
                 "slidingTtl" => options.sliding_ttl = boolean(key, value)?,
                 "readAhead" => options.read_ahead = boolean(key, value)?,
-                "keyPrefix" => options.key_prefix = Some(read::text(key, value)?.to_owned()),
+                "keyPrefix" => options.key_prefix = Some(values::text(key, value)?.to_owned()),
                 "hashTags" => options.hash_tags = boolean(key, value)?,
                 "warnings" => options.warnings = boolean(key, value)?,
                 "connection" => options.connection = connection(key, value)?,
@@ -135,7 +137,7 @@ impl Options {
                 "connectTimeout" => options.connect_timeout = Some(timeout(key, value)?),
                 "maxPending" => {
                     let value = Input::Number(number(key, value, "of calls")?);
-                    options.max_pending = read::integer(key, &value, 1, u32::MAX)? as usize;
+                    options.max_pending = values::integer(key, &value, 1, u32::MAX)? as usize;
                 }
                 _ => return Err(KEYS.unknown(key)),
             }
@@ -168,19 +170,19 @@ fn ttl(key: &str, ms: f64) -> Result<Option<u64>, ConfigError> {
     }
     Err(ConfigError::out_of_range(format!(
         "`{key}` must be a positive number of milliseconds, at most {MAX_TTL_MS}, or 0 for no expiry, got {}",
-        read::describe(&Input::Number(ms))
+        values::describe(&Input::Number(ms))
     )))
 }
 
 fn timeout(key: &str, value: &Input) -> Result<Duration, ConfigError> {
-    read::timer(key, number(key, value, "of milliseconds")?)
+    values::timer(key, number(key, value, "of milliseconds")?)
 }
 
 fn number(key: &str, value: &Input, of_what: &str) -> Result<f64, ConfigError> {
     match value {
         Input::Number(number) => Ok(*number),
         other => {
-            let shown = read::describe(other);
+            let shown = values::describe(other);
             Err(ConfigError::wrong_type(format!("`{key}` must be a number {of_what}, got {shown}")))
         }
     }
@@ -190,7 +192,7 @@ fn boolean(key: &str, value: &Input) -> Result<bool, ConfigError> {
     match value {
         Input::Bool(value) => Ok(*value),
         other => {
-            let shown = read::describe(other);
+            let shown = values::describe(other);
             Err(ConfigError::wrong_type(format!("`{key}` must be true or false, got {shown}")))
         }
     }
@@ -202,7 +204,7 @@ fn connection(key: &str, value: &Input) -> Result<Connection, ConfigError> {
         Input::Text(text) if text == "native" => Ok(Connection::Native),
         Input::Text(text) if text == "client" => Ok(Connection::Client),
         other => {
-            let shown = read::describe(other);
+            let shown = values::describe(other);
             Err(ConfigError::wrong_type(format!("`{key}` must be \"auto\", \"native\" or \"client\", got {shown}")))
         }
     }

@@ -12,8 +12,10 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
 
-use super::keys::Keys;
-use super::{Input, Unsupported, read};
+use super::error::Unsupported;
+use super::input::Input;
+use super::schema::Keys;
+use super::values;
 
 /// How a connection is encrypted, and who the server has to be. Its certificate and its name are always verified.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -195,7 +197,7 @@ pub(super) const OF_NODE_REDIS: Keys = keys("socket.");
 
 /// Why a setting cannot be honoured by any native connection, if so.
 pub(super) fn refusal(keys: &Keys, key: &str, value: &Input) -> Option<Unsupported> {
-    let of_ioredis = || REFUSED_BY_IOREDIS.iter().find(|(name, _)| *name == key && read::truthy(value));
+    let of_ioredis = || REFUSED_BY_IOREDIS.iter().find(|(name, _)| *name == key && values::truthy(value));
     let reason = match (key, value) {
         ("rejectUnauthorized", Input::Bool(false)) => UNVERIFIED,
         _ => match keys.refusal(key, value) {
@@ -216,13 +218,14 @@ pub(super) fn read(keys: &Keys, map: &[(String, Input)]) -> Result<Tls, Unsuppor
         return Err(refusal);
     }
     // As in Node, what is falsy counts as absent.
-    let find = |key: &str| map.iter().find(|(name, value)| name == key && read::truthy(value)).map(|(_, value)| value);
+    let find =
+        |key: &str| map.iter().find(|(name, value)| name == key && values::truthy(value)).map(|(_, value)| value);
     let wrong = |key: &str, reason: String| unsupported(keys, key, &reason);
     let mut tls = Tls::default();
     if let Some(value) = find("servername") {
         tls.server_name = match value {
             Input::Text(name) => Some(name.clone()),
-            other => return Err(wrong("servername", format!("must be a string, got {}", read::describe(other)))),
+            other => return Err(wrong("servername", format!("must be a string, got {}", values::describe(other)))),
         };
     }
     if let Some(value) = find("ca") {
@@ -262,7 +265,7 @@ fn versions(keys: &Keys, oldest: Option<&Input>, newest: Option<&Input>) -> Resu
         // As the oldest, they allow what we have.
         Some(Input::Text(text)) if key == "minVersion" && (text == "TLSv1.1" || text == "TLSv1") => Ok(2),
         Some(other) => {
-            let shown = read::describe(other);
+            let shown = values::describe(other);
             Err(unsupported(keys, key, &format!("must be \"TLSv1.2\" or \"TLSv1.3\", got {shown}")))
         }
     };
@@ -304,11 +307,11 @@ fn pems(value: &Input) -> Result<Vec<&[u8]>, String> {
         Input::Bytes(bytes) => Ok(vec![bytes]),
         Input::List(items) if !items.is_empty() => {
             let nested = |item: &Input| matches!(item, Input::List(_));
-            let each = items.iter().map(|item| if nested(item) { Err(read::kind(item)) } else { pems(item) });
+            let each = items.iter().map(|item| if nested(item) { Err(values::kind(item)) } else { pems(item) });
             Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
         }
         other => {
-            Err(format!("must be PEM text, as a string or Buffer, or an array of these, got {}", read::kind(other)))
+            Err(format!("must be PEM text, as a string or Buffer, or an array of these, got {}", values::kind(other)))
         }
     }
 }

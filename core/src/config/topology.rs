@@ -1,6 +1,10 @@
 //! How many servers there are, and how one is found: alone, watched by sentinels, a cluster, or behind HTTP.
 
-use super::{Address, ConfigError, Family, Input, Secret, Tls, Upstash, read};
+use super::error::ConfigError;
+use super::input::Input;
+use super::secret::Secret;
+use super::settings::{Address, Family};
+use super::{Tls, Upstash, values};
 
 /// The port of a sentinel that is given without one.
 const SENTINEL_PORT: u16 = 26_379;
@@ -64,7 +68,7 @@ pub struct Sentinels {
 pub(super) fn sentinels(key: &str, list: &Input, master: Option<&Input>) -> Result<Sentinels, ConfigError> {
     let addresses = addresses(key, list, SENTINEL_PORT)?;
     let master = match master {
-        Some(name) => read::text("name", name)?.to_owned(),
+        Some(name) => values::text("name", name)?.to_owned(),
         None => String::new(),
     };
     if master.is_empty() {
@@ -84,7 +88,7 @@ fn addresses(key: &str, list: &Input, default_port: u16) -> Result<Vec<Address>,
 /// One `{ host, port }`.
 pub(super) fn address(place: &str, item: &Input, default_port: u16) -> Result<Address, ConfigError> {
     let Input::Map(map) = item else {
-        let shown = read::kind(item);
+        let shown = values::kind(item);
         return Err(ConfigError::wrong_type(format!(
             "`{place}` must be an object such as {{ host, port }}, got {shown}"
         )));
@@ -93,8 +97,8 @@ pub(super) fn address(place: &str, item: &Input, default_port: u16) -> Result<Ad
     for (name, value) in map.iter().filter(|(_, value)| *value != Input::Null) {
         let key = format!("{place}.{name}");
         match name.as_str() {
-            "host" => host = read::host(&key, value)?,
-            "port" => port = read::port(&key, value)?,
+            "host" => host = values::host(&key, value)?,
+            "port" => port = values::port(&key, value)?,
             "family" => {}
             _ => {
                 return Err(ConfigError::wrong_type(format!(
@@ -113,7 +117,7 @@ pub(super) fn items<'a>(key: &str, list: &'a Input) -> Result<&'a [Input], Confi
             Err(ConfigError::wrong_type(format!("`{key}` is empty: name at least one server")))
         }
         Input::List(items) => Ok(items),
-        other => Err(ConfigError::wrong_type(format!("`{key}` must be an array, got {}", read::describe(other)))),
+        other => Err(ConfigError::wrong_type(format!("`{key}` must be an array, got {}", values::describe(other)))),
     }
 }
 

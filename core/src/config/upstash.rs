@@ -1,9 +1,13 @@
 //! Reads what says where an Upstash database is reached over HTTP: `{ url, token }`, the settings of a live client, and the
 //! proxy that the environment names.
 
-use super::keys::Keys;
-use super::parts::Parts;
-use super::{ConfigError, Input, Secret, Settings, Tls, Topology, read};
+use super::error::ConfigError;
+use super::input::Input;
+use super::partial::Parts;
+use super::schema::Keys;
+use super::secret::Secret;
+use super::settings::Settings;
+use super::{Tls, Topology, values};
 
 /// Said where a setting changes how requests are sent.
 const USE_A_CLIENT: &str = "changes the requests of @upstash/redis: pass the client that is made with it";
@@ -59,7 +63,7 @@ pub(super) fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigErr
     let find =
         |key: &str| map.iter().find(|(name, value)| name == key && *value != Input::Null).map(|(_, value)| value);
     let text = |key: &str| match find(key) {
-        Some(value) => read::text(key, value),
+        Some(value) => values::text(key, value),
         None => Err(ConfigError::wrong_type(format!(
             "`{key}` is missing: Upstash's HTTP interface needs `url` and `token`. Are the environment variables they \
              come from set?"
@@ -69,7 +73,7 @@ pub(super) fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigErr
         None => true,
         Some(Input::Bool(flag)) => *flag,
         Some(other) => {
-            let shown = read::describe(other);
+            let shown = values::describe(other);
             return Err(ConfigError::wrong_type(format!("`readYourWrites` must be true or false, got {shown}")));
         }
     };

@@ -4,8 +4,12 @@
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
-use super::parts::Parts;
-use super::{ConfigError, Input, Secret, Settings, Tls, ioredis, read};
+use super::error::ConfigError;
+use super::input::Input;
+use super::partial::Parts;
+use super::secret::Secret;
+use super::settings::Settings;
+use super::{Tls, ioredis, values};
 
 /// What is accepted, for messages.
 const ACCEPTED: &str = "redis://[user[:password]@]host[:port][/database], rediss://… for TLS, valkey://…, unix:///path/to.sock, host:port, \
@@ -30,8 +34,8 @@ pub(super) fn parts(text: &str) -> Result<Parts, ConfigError> {
     if text.is_empty() {
         return Err(wrong("is empty: is the environment variable it comes from set?"));
     }
-    if read::decimal(text).is_some() {
-        let port = read::port("port", &Input::Text(text.to_owned()))?;
+    if values::decimal(text).is_some() {
+        let port = values::port("port", &Input::Text(text.to_owned()))?;
         return Ok(Parts { port: Some(port), ..Parts::default() });
     }
     match scheme(text) {
@@ -95,10 +99,10 @@ fn tcp(rest: &str, has_scheme: bool) -> Result<Parts, ConfigError> {
     let database = match url.path().strip_prefix('/').unwrap_or_default() {
         "" => None,
         _ if !has_scheme => return Err(wrong("has a path but no scheme: write redis://host:port/database")),
-        path => Some(read::database("database", &Input::Text(path.to_owned()))?),
+        path => Some(values::database("database", &Input::Text(path.to_owned()))?),
     };
     let port = match url.port() {
-        Some(port) => Some(read::port("port", &Input::Number(f64::from(port)))?),
+        Some(port) => Some(values::port("port", &Input::Number(f64::from(port)))?),
         None => None,
     };
     let username = decode(url.username(), "user name")?;

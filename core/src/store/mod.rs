@@ -1,14 +1,20 @@
 //! What a store call means: which keys and commands it becomes, and what the replies say. Pure: no I/O, no N-API.
 
 pub mod call;
-pub mod habit;
+pub mod cluster_steps;
+pub mod execution_order;
 pub mod keys;
+pub mod operation;
+pub mod prefetch;
+pub mod prefetch_policy;
 pub mod recency;
 pub mod reply;
+pub mod server_features;
 pub mod snapshot;
-pub mod split;
 
-pub use call::{Call, Kind, Style};
+pub use call::{Call, KeyOptions};
+pub use operation::Operation;
+pub use prefetch::Prefetch;
 pub use recency::Position;
 pub use reply::{Answer, Reply};
-pub use snapshot::{Ahead, Snapshot};
+pub use snapshot::Snapshot;

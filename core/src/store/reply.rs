@@ -3,8 +3,10 @@
 use redis::{ServerError, Value};
 use serde::de::IgnoredAny;
 
-use super::call::{Call, Kind};
-use super::snapshot::{Ahead, Known, Snapshot};
+use super::call::Call;
+use super::operation::Operation;
+use super::prefetch::Prefetch;
+use super::snapshot::{Known, Snapshot};
 
 /// What a call is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +35,14 @@ pub type Entry = (Vec<u8>, Vec<u8>);
 
 /// What the server said instead of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ErrorReply {
     /// The server's own code, such as `WRONGTYPE`.
     pub code: String,
     /// The rest of what it said.
     pub detail: String,
 }
 
-impl Refusal {
+impl ErrorReply {
     /// What the server said. An aborted transaction is reported as what aborted it, where the server says so.
     pub fn new(error: &ServerError) -> Self {
         let (code, detail) = (error.code(), error.details().unwrap_or_default());
@@ -76,30 +78,30 @@ pub struct Reply {
 }
 
 /// Reads the replies to one call's commands, as many as [`Call::append`] announced. Takes them out of the slice.
-pub fn read(call: &Call, replies: &mut [Value]) -> Result<Reply, Refusal> {
-    let (before, behind) = call.ahead.replies();
+pub fn read(call: &Call, replies: &mut [Value]) -> Result<Reply, ErrorReply> {
+    let (before, behind) = call.prefetch.replies();
     let (carried_before, rest) = replies.split_at_mut(before.min(replies.len()));
     let (own, carried_behind) = rest.split_at_mut(rest.len().saturating_sub(behind));
     // A refusal of what is only carried must not fail the call.
-    if let Some(refusal) = find_refusal(own) {
-        return Err(refusal);
+    if let Some(error_reply) = find_error_reply(own) {
+        return Err(error_reply);
     }
     let last = own.last_mut().map(std::mem::take).unwrap_or_default();
     let mut kept = None;
-    let answer = match call.kind {
+    let answer = match call.operation {
         // What was there before, or that nothing was.
-        Kind::BeginExecution if call.only.is_none() => text(last).map(|_| Answer::Nothing)?,
+        Operation::BeginExecution if call.only.is_none() => text(last).map(|_| Answer::Nothing)?,
         // How many fields or keys it was; in a transaction, what each of its commands was answered.
-        Kind::BeginExecution | Kind::BeginTask | Kind::CommitResult | Kind::Dispose => match last {
+        Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose => match last {
             Value::Int(_) if own.len() == 1 => Answer::Nothing,
             Value::Array(items) if call.is_transaction() && acknowledges(&items, own.len()) => Answer::Nothing,
             other => return Err(unexpected(&other)),
         },
-        Kind::IsExecutionInProgress | Kind::IsTaskInProgress => Answer::Flag(text(last)?.is_some()),
-        Kind::GetResult => Answer::Value(text(last)?),
-        Kind::GetResults => {
+        Operation::IsExecutionInProgress | Operation::IsTaskInProgress => Answer::Flag(text(last)?.is_some()),
+        Operation::GetResult => Answer::Value(text(last)?),
+        Operation::GetResults => {
             let entries = entries(last)?;
-            kept = (call.ahead != Ahead::Nothing).then(|| Known::of(&entries));
+            kept = (call.prefetch != Prefetch::Nothing).then(|| Known::of(&entries));
             Answer::Results(splice(entries))
         }
     };
@@ -115,27 +117,27 @@ fn acknowledges(items: &[Value], replies: usize) -> bool {
 }
 
 /// The error that explains the others: in an aborted transaction the command's own, not `EXECABORT`.
-fn find_refusal(replies: &[Value]) -> Option<Refusal> {
+fn find_error_reply(replies: &[Value]) -> Option<ErrorReply> {
     let mut aborted = None;
     for reply in replies {
         let error = match reply {
             Value::ServerError(error) => error,
-            Value::Array(items) => match find_refusal(items) {
-                Some(refusal) => return Some(refusal),
+            Value::Array(items) => match find_error_reply(items) {
+                Some(error_reply) => return Some(error_reply),
                 None => continue,
             },
             _ => continue,
         };
-        let refusal = Refusal::new(error);
-        if refusal.code != "EXECABORT" {
-            return Some(refusal);
+        let error_reply = ErrorReply::new(error);
+        if error_reply.code != "EXECABORT" {
+            return Some(error_reply);
         }
-        aborted = Some(refusal);
+        aborted = Some(error_reply);
     }
     aborted
 }
 
-fn unexpected(reply: &Value) -> Refusal {
+fn unexpected(reply: &Value) -> ErrorReply {
     let kind = match reply {
         Value::Nil => "nothing",
         Value::Int(_) => "an integer",
@@ -144,10 +146,10 @@ fn unexpected(reply: &Value) -> Refusal {
         Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a string",
         _ => "a reply of another kind",
     };
-    Refusal { code: "UNEXPECTED".into(), detail: format!("the server answered with {kind}: is it a Redis server?") }
+    ErrorReply { code: "UNEXPECTED".into(), detail: format!("the server answered with {kind}: is it a Redis server?") }
 }
 
-fn text(reply: Value) -> Result<Option<Vec<u8>>, Refusal> {
+fn text(reply: Value) -> Result<Option<Vec<u8>>, ErrorReply> {
     match reply {
         Value::Nil => Ok(None),
         Value::BulkString(bytes) => Ok(Some(bytes)),
@@ -158,8 +160,8 @@ fn text(reply: Value) -> Result<Option<Vec<u8>>, Refusal> {
 }
 
 /// The fields and values of a hash.
-pub fn entries(reply: Value) -> Result<Vec<Entry>, Refusal> {
-    let pair = |field: Value, value: Value| -> Result<Entry, Refusal> {
+pub fn entries(reply: Value) -> Result<Vec<Entry>, ErrorReply> {
+    let pair = |field: Value, value: Value| -> Result<Entry, ErrorReply> {
         Ok((text(field)?.unwrap_or_default(), text(value)?.unwrap_or_default()))
     };
     match reply {
@@ -209,9 +211,9 @@ mod tests {
     #[test]
     fn arguments_that_a_server_quotes_are_left_out() {
         let words = "ERR unknown command 'HSET', with args beginning with: 'run-results' 'step' '{\"card\":4111}' ";
-        assert_eq!(Refusal::of(words).detail, "unknown command 'HSET'");
+        assert_eq!(ErrorReply::of(words).detail, "unknown command 'HSET'");
         let Value::ServerError(error) = server_error(words) else { panic!() };
-        assert_eq!(Refusal::new(&error).detail, "unknown command 'HSET'");
+        assert_eq!(ErrorReply::new(&error).detail, "unknown command 'HSET'");
     }
 
     #[test]
@@ -219,11 +221,11 @@ mod tests {
         for (words, code, detail) in
             [("ERR max size", "ERR", "max size"), ("Unauthorized", "ERR", "Unauthorized"), ("A b", "ERR", "A b")]
         {
-            assert_eq!(Refusal::of(words), Refusal { code: code.into(), detail: detail.into() });
+            assert_eq!(ErrorReply::of(words), ErrorReply { code: code.into(), detail: detail.into() });
         }
     }
 
-    fn read(kind: Kind, mut replies: Vec<Value>) -> Result<Answer, Refusal> {
+    fn read(kind: Operation, mut replies: Vec<Value>) -> Result<Answer, ErrorReply> {
         let call = Call::new(kind, Default::default(), b"run".to_vec(), 3, 3);
         super::read(&call, &mut replies).map(|reply| reply.answer)
     }
@@ -238,7 +240,7 @@ mod tests {
 
     fn spliced(pairs: &[(&str, &str)]) -> Results {
         let flat = pairs.iter().flat_map(|(field, value)| [bulk(field), bulk(value)]).collect();
-        match read(Kind::GetResults, vec![Value::Array(flat)]) {
+        match read(Operation::GetResults, vec![Value::Array(flat)]) {
             Ok(Answer::Results(results)) => results,
             other => panic!("{other:?}"),
         }
@@ -273,28 +275,28 @@ mod tests {
         let queued = || Value::SimpleString("QUEUED".into());
         let abort = server_error("EXECABORT Transaction discarded because of previous errors.");
         let oom = server_error("OOM command not allowed when used memory > 'maxmemory'.");
-        let refusal = read(Kind::CommitResult, vec![Value::Okay, oom, queued(), abort.clone()]).unwrap_err();
-        assert_eq!(refusal.code, "OOM");
-        let refusal = read(Kind::CommitResult, vec![Value::Okay, queued(), abort]).unwrap_err();
-        assert_eq!(refusal.code, "EXECABORT");
+        let error_reply = read(Operation::CommitResult, vec![Value::Okay, oom, queued(), abort.clone()]).unwrap_err();
+        assert_eq!(error_reply.code, "OOM");
+        let error_reply = read(Operation::CommitResult, vec![Value::Okay, queued(), abort]).unwrap_err();
+        assert_eq!(error_reply.code, "EXECABORT");
         let named =
             server_error("EXECABORT Transaction discarded because of: READONLY You can't write against a replica.");
-        let refusal = read(Kind::CommitResult, vec![Value::Okay, queued(), named]).unwrap_err();
-        assert_eq!(refusal.code, "READONLY");
+        let error_reply = read(Operation::CommitResult, vec![Value::Okay, queued(), named]).unwrap_err();
+        assert_eq!(error_reply.code, "READONLY");
         let inside = Value::Array(vec![server_error("WRONGTYPE Operation against a key"), Value::Int(1)]);
-        let refusal = read(Kind::CommitResult, vec![Value::Okay, queued(), queued(), inside]).unwrap_err();
-        assert_eq!(refusal.code, "WRONGTYPE");
+        let error_reply = read(Operation::CommitResult, vec![Value::Okay, queued(), queued(), inside]).unwrap_err();
+        assert_eq!(error_reply.code, "WRONGTYPE");
     }
 
     #[test]
     fn absence_is_told_from_presence() {
-        assert_eq!(read(Kind::IsTaskInProgress, vec![Value::Nil]), Ok(Answer::Flag(false)));
-        assert_eq!(read(Kind::IsExecutionInProgress, vec![bulk("true")]), Ok(Answer::Flag(true)));
-        assert_eq!(read(Kind::GetResult, vec![Value::Nil]), Ok(Answer::Value(None)));
-        assert_eq!(read(Kind::GetResult, vec![bulk("")]), Ok(Answer::Value(Some(Vec::new()))));
-        assert!(read(Kind::GetResult, vec![Value::Int(1)]).is_err());
-        assert!(read(Kind::IsTaskInProgress, vec![Value::Int(1)]).is_err());
-        assert!(read(Kind::IsExecutionInProgress, vec![Value::Array(vec![])]).is_err());
+        assert_eq!(read(Operation::IsTaskInProgress, vec![Value::Nil]), Ok(Answer::Flag(false)));
+        assert_eq!(read(Operation::IsExecutionInProgress, vec![bulk("true")]), Ok(Answer::Flag(true)));
+        assert_eq!(read(Operation::GetResult, vec![Value::Nil]), Ok(Answer::Value(None)));
+        assert_eq!(read(Operation::GetResult, vec![bulk("")]), Ok(Answer::Value(Some(Vec::new()))));
+        assert!(read(Operation::GetResult, vec![Value::Int(1)]).is_err());
+        assert!(read(Operation::IsTaskInProgress, vec![Value::Int(1)]).is_err());
+        assert!(read(Operation::IsExecutionInProgress, vec![Value::Array(vec![])]).is_err());
     }
 
     #[test]
@@ -303,18 +305,18 @@ mod tests {
         let short = Value::Array(vec![Value::Int(1)]);
         let nested = Value::Array(vec![Value::Array(vec![]), Value::Int(1)]);
         let queued = |last| vec![Value::Okay, Value::Okay, Value::Okay, last];
-        assert_eq!(read(Kind::BeginExecution, vec![Value::Okay]), Ok(Answer::Nothing));
-        assert_eq!(read(Kind::BeginExecution, vec![bulk("true")]), Ok(Answer::Nothing));
-        assert!(read(Kind::BeginExecution, vec![Value::Int(1)]).is_err());
-        for kind in [Kind::BeginTask, Kind::Dispose] {
+        assert_eq!(read(Operation::BeginExecution, vec![Value::Okay]), Ok(Answer::Nothing));
+        assert_eq!(read(Operation::BeginExecution, vec![bulk("true")]), Ok(Answer::Nothing));
+        assert!(read(Operation::BeginExecution, vec![Value::Int(1)]).is_err());
+        for kind in [Operation::BeginTask, Operation::Dispose] {
             assert_eq!(read(kind, vec![Value::Int(1)]), Ok(Answer::Nothing));
             assert!([Value::Nil, Value::Okay, list()].into_iter().all(|wrong| read(kind, vec![wrong]).is_err()));
         }
-        assert_eq!(read(Kind::CommitResult, queued(list())), Ok(Answer::Nothing));
-        assert_eq!(read(Kind::CommitResult, vec![list()]), Ok(Answer::Nothing));
+        assert_eq!(read(Operation::CommitResult, queued(list())), Ok(Answer::Nothing));
+        assert_eq!(read(Operation::CommitResult, vec![list()]), Ok(Answer::Nothing));
         assert!(
             [Value::Nil, Value::Okay, Value::Int(1), short, nested].into_iter().all(|wrong| read(
-                Kind::CommitResult,
+                Operation::CommitResult,
                 queued(wrong)
             )
             .is_err())

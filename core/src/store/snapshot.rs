@@ -1,7 +1,7 @@
 //! Read-ahead: what one round trip taught us beyond its own answer.
 //!
 //! A worker awaits one call after another, and most calls are questions about the same execution, asked within one turn of
-//! the event loop. So a call may carry the small reads that are about to be asked ([`Ahead`]), and what comes back
+//! the event loop. So a call may carry the small reads that are about to be asked ([`Prefetch`]), and what comes back
 //! ([`Snapshot`]) answers those questions in the same turn, in which nothing else can have been heard from Redis: a caller
 //! cannot tell it from a server that answered at that instant. When a snapshot begins and ends is decided by the
 //! JavaScript side; what may be concluded from it is decided here.
@@ -18,94 +18,19 @@
 
 use std::hash::Hasher;
 
-use redis::{Pipeline, Value};
+use redis::Value;
 use rustc_hash::{FxHashSet, FxHasher};
 
-use super::call::{Call, Kind};
-use super::keys::Role;
+use super::call::Call;
+use super::operation::Operation;
+use super::prefetch::Prefetch;
 use super::reply::{Answer, Entry, entries, splice};
 
 /// Results beyond these are not kept for later questions, only which tasks have one: looking one up must stay cheaper than
 /// asking Redis.
-const MOST_RESULTS: usize = 256;
+const MAX_RESULTS: usize = 256;
 /// Bytes of results beyond which they are not kept.
-const MOST_RESULT_BYTES: usize = 64 * 1024;
-
-/// The reads that a call carries along.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ahead {
-    /// None.
-    #[default]
-    Nothing,
-    /// Whether the execution is in progress.
-    Execution,
-    /// Whether the call's own task is marked.
-    OwnMark,
-    /// Whether the execution is in progress, and all marks.
-    ExecutionAndMarks,
-    /// All marks and all results.
-    MarksAndResults,
-}
-
-impl Ahead {
-    /// What is worth carrying with a call, if anything: what the worker asks next.
-    pub fn of(kind: Kind) -> Ahead {
-        match kind {
-            // A new execution: its message goes on to ask for the results, and for each step.
-            Kind::BeginExecution => Ahead::MarksAndResults,
-            // The first question of each message.
-            Kind::GetResults => Ahead::ExecutionAndMarks,
-            // No result: is the step on its way already?
-            Kind::GetResult => Ahead::OwnMark,
-            // In a loop within one process, the next turn of the loop begins with this question.
-            Kind::BeginTask | Kind::CommitResult => Ahead::Execution,
-            Kind::IsExecutionInProgress | Kind::IsTaskInProgress | Kind::Dispose => Ahead::Nothing,
-        }
-    }
-
-    /// Adds the reads that go before the call's own commands.
-    pub fn append_before(self, call: &Call, pipeline: &mut Pipeline) {
-        match self {
-            Ahead::Nothing | Ahead::Execution | Ahead::MarksAndResults => {}
-            Ahead::OwnMark => call.push(pipeline, "HGET", Role::Transactions, &[call.task()]),
-            Ahead::ExecutionAndMarks => call.push(pipeline, "HGETALL", Role::Transactions, &[]),
-        }
-    }
-
-    /// Adds the reads that go behind the call's own commands.
-    pub fn append_behind(self, call: &Call, pipeline: &mut Pipeline) {
-        match self {
-            Ahead::Nothing | Ahead::OwnMark => {}
-            Ahead::Execution | Ahead::ExecutionAndMarks => call.push(pipeline, "GET", Role::Execution, &[]),
-            Ahead::MarksAndResults => {
-                call.push(pipeline, "HGETALL", Role::Transactions, &[]);
-                call.push(pipeline, "HGETALL", Role::Results, &[]);
-            }
-        }
-    }
-
-    /// Whether what is carried would have answered a question.
-    pub fn covers(self, asked: Kind) -> bool {
-        match self {
-            Ahead::Nothing => false,
-            Ahead::Execution => asked == Kind::IsExecutionInProgress,
-            Ahead::OwnMark => asked == Kind::IsTaskInProgress,
-            Ahead::ExecutionAndMarks => matches!(asked, Kind::IsExecutionInProgress | Kind::IsTaskInProgress),
-            Ahead::MarksAndResults => !asked.writes(),
-        }
-    }
-
-    /// How many replies the carried reads bring before and behind those of the call itself.
-    pub fn replies(self) -> (usize, usize) {
-        match self {
-            Ahead::Nothing => (0, 0),
-            Ahead::OwnMark => (1, 0),
-            Ahead::ExecutionAndMarks => (1, 1),
-            Ahead::Execution => (0, 1),
-            Ahead::MarksAndResults => (0, 2),
-        }
-    }
-}
+const MAX_RESULT_BYTES: usize = 64 * 1024;
 
 /// What is known of one execution. A part is `None` when it was not asked or was refused: then Redis is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,7 +62,7 @@ impl Known {
     /// What is kept of the results for later questions.
     pub fn of(entries: &[Entry]) -> Known {
         let bytes = || entries.iter().map(|(task, json)| task.len() + json.len()).sum::<usize>();
-        if entries.len() <= MOST_RESULTS && bytes() <= MOST_RESULT_BYTES {
+        if entries.len() <= MAX_RESULTS && bytes() <= MAX_RESULT_BYTES {
             Known::All(entries.to_vec())
         } else {
             Known::Tasks(entries.iter().map(|(task, _)| hash(task)).collect())
@@ -162,17 +87,17 @@ impl Snapshot {
             let marks = entries(reply).ok()?;
             Some(Marks::All(marks.into_iter().map(|(task, _)| task).collect()))
         };
-        let snapshot = match call.ahead {
-            Ahead::Nothing => return None,
-            Ahead::Execution => Snapshot { execution: next().map(present), ..Snapshot::default() },
-            Ahead::OwnMark => Snapshot {
+        let snapshot = match call.prefetch {
+            Prefetch::Nothing => return None,
+            Prefetch::Execution => Snapshot { execution: next().map(present), ..Snapshot::default() },
+            Prefetch::OwnMark => Snapshot {
                 marks: next().map(|reply| Marks::One(call.task().to_vec(), present(reply))),
                 ..Snapshot::default()
             },
-            Ahead::ExecutionAndMarks => {
+            Prefetch::ExecutionAndMarks => {
                 Snapshot { marks: next().and_then(marks), results: own, execution: next().map(present) }
             }
-            Ahead::MarksAndResults => Snapshot {
+            Prefetch::MarksAndResults => Snapshot {
                 // The call has just written it.
                 execution: Some(true),
                 marks: next().and_then(marks),
@@ -183,42 +108,44 @@ impl Snapshot {
     }
 
     /// The answer to a question, if the snapshot has it.
-    pub fn answer(&self, kind: Kind, task: &[u8]) -> Option<Answer> {
+    pub fn answer(&self, kind: Operation, task: &[u8]) -> Option<Answer> {
         match kind {
-            Kind::IsExecutionInProgress => self.execution.map(Answer::Flag),
-            Kind::IsTaskInProgress => match self.marks.as_ref()? {
+            Operation::IsExecutionInProgress => self.execution.map(Answer::Flag),
+            Operation::IsTaskInProgress => match self.marks.as_ref()? {
                 Marks::All(marks) => Some(Answer::Flag(marks.contains(task))),
                 Marks::One(own, marked) => (own == task).then_some(Answer::Flag(*marked)),
             },
-            Kind::GetResult => match self.results.as_ref()? {
+            Operation::GetResult => match self.results.as_ref()? {
                 Known::All(results) => {
                     let found = results.iter().find(|(own, _)| own == task);
                     Some(Answer::Value(found.map(|(_, json)| json.clone())))
                 }
                 Known::Tasks(tasks) => (!tasks.contains(&hash(task))).then_some(Answer::Value(None)),
             },
-            Kind::GetResults => match self.results.as_ref()? {
+            Operation::GetResults => match self.results.as_ref()? {
                 Known::All(results) => Some(Answer::Results(splice(results.clone()))),
                 Known::Tasks(_) => None,
             },
-            Kind::BeginExecution | Kind::BeginTask | Kind::CommitResult | Kind::Dispose => None,
+            Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose => None,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use redis::Pipeline;
+
     use super::*;
     use crate::store::reply;
 
-    fn carrying(kind: Kind) -> Call {
+    fn prefetching(kind: Operation) -> Call {
         Call::new(kind, Default::default(), b"runstep".to_vec(), 3, if kind.has_task() { 7 } else { 3 })
-            .carrying(Ahead::of(kind))
+            .prefetching(Prefetch::of(kind))
     }
 
-    fn commands(kind: Kind) -> Vec<String> {
+    fn commands(kind: Operation) -> Vec<String> {
         let mut pipeline = Pipeline::new();
-        carrying(kind).append(Default::default(), &mut pipeline);
+        prefetching(kind).append(Default::default(), &mut pipeline);
         let words = |command: &redis::Cmd| {
             let words = command.args_iter().map(|argument| match argument {
                 redis::Arg::Simple(bytes) => String::from_utf8_lossy(bytes).into_owned(),
@@ -229,8 +156,8 @@ mod tests {
         pipeline.cmd_iter().map(words).collect()
     }
 
-    fn snapshot(kind: Kind, mut replies: Vec<Value>) -> Snapshot {
-        *reply::read(&carrying(kind), &mut replies).unwrap().snapshot.unwrap()
+    fn snapshot(kind: Operation, mut replies: Vec<Value>) -> Snapshot {
+        *reply::read(&prefetching(kind), &mut replies).unwrap().snapshot.unwrap()
     }
 
     fn bulk(text: &str) -> Value {
@@ -248,52 +175,53 @@ mod tests {
     #[test]
     fn marks_are_read_before_results_and_the_execution_after_them() {
         let whole = ["HGETALL run-transactions", "HGETALL run-results", "GET run"];
-        assert_eq!(commands(Kind::GetResults), whole);
-        assert_eq!(commands(Kind::GetResult), ["HGET run-transactions step", "HGET run-results step"]);
-        assert_eq!(commands(Kind::BeginExecution)[1..], whole[..2]);
+        assert_eq!(commands(Operation::GetResults), whole);
+        assert_eq!(commands(Operation::GetResult), ["HGET run-transactions step", "HGET run-results step"]);
+        assert_eq!(commands(Operation::BeginExecution)[1..], whole[..2]);
     }
 
     #[test]
     fn what_a_write_carries_is_read_behind_it() {
-        assert_eq!(commands(Kind::BeginTask), ["HSET run-transactions step true", "GET run"]);
-        assert_eq!(commands(Kind::CommitResult)[3..], ["EXEC", "GET run"]);
+        assert_eq!(commands(Operation::BeginTask), ["HSET run-transactions step true", "GET run"]);
+        assert_eq!(commands(Operation::CommitResult)[3..], ["EXEC", "GET run"]);
     }
 
     #[test]
     fn each_reply_answers_the_question_it_was_asked_for() {
-        let known = snapshot(Kind::GetResults, vec![hash_of(&[("m", "true")]), hash_of(&[("r", "7")]), bulk("true")]);
-        assert_eq!(known.answer(Kind::IsExecutionInProgress, b""), Some(Answer::Flag(true)));
-        assert_eq!(known.answer(Kind::IsTaskInProgress, b"m"), Some(Answer::Flag(true)));
-        assert_eq!(known.answer(Kind::IsTaskInProgress, b"r"), Some(Answer::Flag(false)));
-        assert_eq!(known.answer(Kind::GetResult, b"r"), Some(Answer::Value(Some(b"7".to_vec()))));
-        assert_eq!(known.answer(Kind::GetResult, b"m"), Some(Answer::Value(None)));
+        let known =
+            snapshot(Operation::GetResults, vec![hash_of(&[("m", "true")]), hash_of(&[("r", "7")]), bulk("true")]);
+        assert_eq!(known.answer(Operation::IsExecutionInProgress, b""), Some(Answer::Flag(true)));
+        assert_eq!(known.answer(Operation::IsTaskInProgress, b"m"), Some(Answer::Flag(true)));
+        assert_eq!(known.answer(Operation::IsTaskInProgress, b"r"), Some(Answer::Flag(false)));
+        assert_eq!(known.answer(Operation::GetResult, b"r"), Some(Answer::Value(Some(b"7".to_vec()))));
+        assert_eq!(known.answer(Operation::GetResult, b"m"), Some(Answer::Value(None)));
 
-        let known = snapshot(Kind::GetResult, vec![bulk("true"), Value::Nil]);
-        assert_eq!(known.answer(Kind::IsTaskInProgress, b"step"), Some(Answer::Flag(true)));
-        assert_eq!(known.answer(Kind::IsTaskInProgress, b"other"), None);
-        assert_eq!(known.answer(Kind::IsExecutionInProgress, b""), None);
+        let known = snapshot(Operation::GetResult, vec![bulk("true"), Value::Nil]);
+        assert_eq!(known.answer(Operation::IsTaskInProgress, b"step"), Some(Answer::Flag(true)));
+        assert_eq!(known.answer(Operation::IsTaskInProgress, b"other"), None);
+        assert_eq!(known.answer(Operation::IsExecutionInProgress, b""), None);
     }
 
     #[test]
     fn what_was_refused_is_not_known_and_the_rest_is() {
-        let known = snapshot(Kind::GetResults, vec![refused(), hash_of(&[("r", "7")]), bulk("true")]);
-        assert_eq!(known.answer(Kind::IsTaskInProgress, b"m"), None);
-        assert_eq!(known.answer(Kind::IsExecutionInProgress, b""), Some(Answer::Flag(true)));
-        let known = snapshot(Kind::GetResults, vec![hash_of(&[]), hash_of(&[("r", "7")]), refused()]);
-        assert_eq!(known.answer(Kind::IsTaskInProgress, b"m"), Some(Answer::Flag(false)));
-        assert_eq!(known.answer(Kind::IsExecutionInProgress, b""), None);
-        let known = snapshot(Kind::BeginExecution, vec![Value::Nil, refused(), refused()]);
-        assert_eq!(known.answer(Kind::IsExecutionInProgress, b""), Some(Answer::Flag(true)));
-        assert_eq!(known.answer(Kind::GetResults, b""), None);
+        let known = snapshot(Operation::GetResults, vec![refused(), hash_of(&[("r", "7")]), bulk("true")]);
+        assert_eq!(known.answer(Operation::IsTaskInProgress, b"m"), None);
+        assert_eq!(known.answer(Operation::IsExecutionInProgress, b""), Some(Answer::Flag(true)));
+        let known = snapshot(Operation::GetResults, vec![hash_of(&[]), hash_of(&[("r", "7")]), refused()]);
+        assert_eq!(known.answer(Operation::IsTaskInProgress, b"m"), Some(Answer::Flag(false)));
+        assert_eq!(known.answer(Operation::IsExecutionInProgress, b""), None);
+        let known = snapshot(Operation::BeginExecution, vec![Value::Nil, refused(), refused()]);
+        assert_eq!(known.answer(Operation::IsExecutionInProgress, b""), Some(Answer::Flag(true)));
+        assert_eq!(known.answer(Operation::GetResults, b""), None);
     }
 
     #[test]
     fn of_results_too_large_to_keep_it_is_known_which_tasks_have_none() {
-        let large = "1".repeat(MOST_RESULT_BYTES);
-        let known = snapshot(Kind::GetResults, vec![hash_of(&[]), hash_of(&[("large", &large)]), bulk("true")]);
-        assert_eq!(known.answer(Kind::GetResult, b"other"), Some(Answer::Value(None)));
-        assert_eq!(known.answer(Kind::GetResult, b"large"), None);
-        assert_eq!(known.answer(Kind::GetResults, b""), None);
-        assert_eq!(known.answer(Kind::IsExecutionInProgress, b""), Some(Answer::Flag(true)));
+        let large = "1".repeat(MAX_RESULT_BYTES);
+        let known = snapshot(Operation::GetResults, vec![hash_of(&[]), hash_of(&[("large", &large)]), bulk("true")]);
+        assert_eq!(known.answer(Operation::GetResult, b"other"), Some(Answer::Value(None)));
+        assert_eq!(known.answer(Operation::GetResult, b"large"), None);
+        assert_eq!(known.answer(Operation::GetResults, b""), None);
+        assert_eq!(known.answer(Operation::IsExecutionInProgress, b""), Some(Answer::Flag(true)));
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::Debug;
 
+use idioteque_redis_core::config::url::from_url;
+use idioteque_redis_core::config::{ConfigError, Input, Options, Settings, from_input};
 use serde_json::Value as Json;
-
-use idioteque_redis_core::config::{ConfigError, Input, Options, Settings, from_input, url::from_url};
 
 /// Stands where a secret is.
 const SECRET: &str = "planted-secret";

@@ -2,33 +2,32 @@
 
 use std::collections::HashMap;
 
+use idioteque_redis_core::store::reply::{Entry, Results};
+use idioteque_redis_core::store::{Answer, Call, Operation, Prefetch, reply};
 use redis::Value;
 use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 
-use idioteque_redis_core::store::reply::{self, Entry, Results};
-use idioteque_redis_core::store::{Ahead, Answer, Call, Kind};
-
 /// The first byte chooses the call, the rest is what the server answers.
 pub fn reply(data: &[u8]) {
     let Some((&choice, bytes)) = data.split_first() else { return };
-    let kind = Kind::ALL[usize::from(choice) % Kind::ALL.len()];
+    let kind = Operation::ALL[usize::from(choice) % Operation::ALL.len()];
     let text = b"runtask1".to_vec();
     let (task_end, value_end) = if kind.has_task() { (7, 8) } else { (3, 3) };
     let call = Call::new(kind, Default::default(), text[..value_end].to_vec(), 3, task_end);
-    let call = if choice & 0x80 == 0 { call } else { call.carrying(Ahead::of(kind)) };
+    let call = if choice & 0x80 == 0 { call } else { call.prefetching(Prefetch::of(kind)) };
     let mut replies: Vec<Value> = super::values(bytes).collect();
     let Ok(read) = reply::read(&call, &mut replies) else { return };
     match (kind, &read.answer) {
-        (Kind::GetResults, Answer::Results(results)) => check_results(results),
-        (Kind::GetResult, Answer::Value(_)) => {}
-        (Kind::IsExecutionInProgress | Kind::IsTaskInProgress, Answer::Flag(_)) => {}
+        (Operation::GetResults, Answer::Results(results)) => check_results(results),
+        (Operation::GetResult, Answer::Value(_)) => {}
+        (Operation::IsExecutionInProgress | Operation::IsTaskInProgress, Answer::Flag(_)) => {}
         (kind, Answer::Nothing) if kind.writes() => {}
         (kind, answer) => panic!("{kind:?} was answered with {answer:?}"),
     }
     let snapshot = read.snapshot.as_ref();
-    assert_eq!(snapshot.is_some(), call.ahead != Ahead::Nothing);
-    for asked in Kind::ALL {
+    assert_eq!(snapshot.is_some(), call.prefetch != Prefetch::Nothing);
+    for asked in Operation::ALL {
         if let Some(Answer::Results(results)) = snapshot.and_then(|snapshot| snapshot.answer(asked, b"task")) {
             check_results(&results);
         }

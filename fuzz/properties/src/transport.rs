@@ -1,24 +1,23 @@
 //! What the fuzzers do with what servers say to `link`.
 
 use std::sync::{Arc, OnceLock};
-
-use redis::Value;
+use std::time::Duration;
 
 use idioteque_redis_core::config::{Address, Secret, Sentinels, Settings, Topology};
-use idioteque_redis_core::link::frame::Frames;
-use idioteque_redis_core::link::handshake::Handshake;
-use idioteque_redis_core::link::sentinel;
-use idioteque_redis_core::link::slots::{NodeId, SLOTS, read_redirect, read_slots, slot_of};
-use idioteque_redis_core::link::{ExpectedNode, Member, Target};
-use std::time::Duration;
+use idioteque_redis_core::transport::cluster::topology::{NodeId, SLOTS, read_redirect, read_slots, slot_of};
+use idioteque_redis_core::transport::connection::handshake::Handshake;
+use idioteque_redis_core::transport::protocol::reply_framer::ReplyFramer;
+use idioteque_redis_core::transport::sentinel::discovery;
+use idioteque_redis_core::transport::{ExpectedNode, Member, Target};
+use redis::Value;
 
 /// Where replies end does not depend on how the bytes are cut, and is where the parser says.
 pub fn frames(data: &[u8]) {
     let Some((&cut, bytes)) = data.split_first() else { return };
-    let mut pieces = Frames::new();
+    let mut pieces = ReplyFramer::new();
     pieces.ask(usize::MAX);
     let outcome = bytes.chunks(usize::from(cut).max(1)).try_for_each(|piece| pieces.read(piece));
-    let mut single = Frames::new();
+    let mut single = ReplyFramer::new();
     single.ask(usize::MAX);
     let (mut from, mut refused) = (0, None);
     for (index, byte) in bytes.iter().enumerate() {
@@ -57,7 +56,7 @@ pub fn topology(data: &[u8]) {
         assert!(matches!(owner.address, Address::Tcp(..)));
         assert!(first <= last && usize::from(last) < SLOTS);
     }
-    let _ = sentinel::read_word(&replies);
+    let _ = discovery::read_report(&replies);
     let id = Arc::new(OnceLock::from(NodeId::new("node")));
     let node = ExpectedNode { id, ..ExpectedNode::default() };
     for (member, topology) in [

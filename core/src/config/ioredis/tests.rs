@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Address, Family, Secret};
+use crate::config::secret::Secret;
+use crate::config::settings::{Address, Family};
 
 fn text(text: &str) -> Input {
     Input::Text(text.into())

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::Address;
+use crate::config::settings::Address;
 
 fn text(text: &str) -> Input {
     Input::Text(text.into())

@@ -1,0 +1,138 @@
+//! What a caller has said so far about where and how to connect, before defaults.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::ConfigError;
+use super::secret::Secret;
+use super::settings::{Address, Family, Settings};
+use super::{Tls, Topology};
+
+const DEFAULT_HOST: &str = "localhost";
+const DEFAULT_PORT: u16 = 6379;
+
+/// Settings of which any may be missing; the fields are those of [`Settings`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Parts {
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    pub topology: Option<Topology>,
+    /// The path of a Unix domain socket. It wins over host and port, as in both clients.
+    pub path: Option<PathBuf>,
+    pub family: Option<Family>,
+    pub tls: Option<Tls>,
+    pub username: Option<String>,
+    pub password: Option<Secret>,
+    pub database: Option<u32>,
+    pub client_name: Option<String>,
+    pub key_prefix: Option<String>,
+    pub connect_timeout: Option<Duration>,
+    pub command_timeout: Option<Duration>,
+}
+
+impl Parts {
+    /// Adds what another place of the same configuration says. `place` names both in messages.
+    ///
+    /// # Errors
+    /// When both say something about the same thing and it is not the same.
+    pub fn join(self, other: Parts, place: &str) -> Result<Parts, ConfigError> {
+        if self.path.is_some() && (other.host.is_some() || other.port.is_some()) {
+            return Err(contradiction("host", place));
+        }
+        if other.path.is_some() && (self.host.is_some() || self.port.is_some()) {
+            return Err(contradiction("path", place));
+        }
+        Ok(Parts {
+            host: same(self.host, other.host, "host", place)?,
+            port: same(self.port, other.port, "port", place)?,
+            topology: same(self.topology, other.topology, "servers", place)?,
+            path: same(self.path, other.path, "path", place)?,
+            family: same(self.family, other.family, "family", place)?,
+            tls: same(self.tls, other.tls, "tls", place)?,
+            username: same(self.username, other.username, "username", place)?,
+            password: same(self.password, other.password, "password", place)?,
+            database: same(self.database, other.database, "database", place)?,
+            client_name: same(self.client_name, other.client_name, "name", place)?,
+            key_prefix: same(self.key_prefix, other.key_prefix, "keyPrefix", place)?,
+            connect_timeout: same(self.connect_timeout, other.connect_timeout, "connectTimeout", place)?,
+            command_timeout: same(self.command_timeout, other.command_timeout, "commandTimeout", place)?,
+        })
+    }
+
+    /// Fills in the defaults of the clients: port 6379 on localhost, database 0.
+    pub fn into_settings(self) -> Settings {
+        let topology = self.topology.unwrap_or_default();
+        let address = match (topology.first(), self.path) {
+            (Some(first), _) => first.clone(),
+            (None, Some(path)) => Address::Unix(path),
+            (None, None) => {
+                let host = self.host.unwrap_or_else(|| DEFAULT_HOST.to_owned());
+                Address::Tcp(host, self.port.unwrap_or(DEFAULT_PORT))
+            }
+        };
+        // A named user without a password is logged in with an empty one, as ioredis does: an ACL user may have
+        // `nopass`, and silently working as the default user instead could reach other data.
+        let password = self.password.or_else(|| self.username.as_ref().map(|_| Secret::new("")));
+        Settings {
+            address,
+            topology,
+            family: self.family.unwrap_or_default(),
+            tls: self.tls,
+            username: self.username,
+            password,
+            database: self.database.unwrap_or(0),
+            client_name: self.client_name,
+            key_prefix: self.key_prefix.unwrap_or_default(),
+            connect_timeout: self.connect_timeout,
+            command_timeout: self.command_timeout,
+        }
+    }
+}
+
+/// Either value, or the one they agree on.
+pub(super) fn same<T: PartialEq>(
+    one: Option<T>,
+    other: Option<T>,
+    key: &str,
+    place: &str,
+) -> Result<Option<T>, ConfigError> {
+    match (one, other) {
+        (Some(one), Some(other)) if one != other => Err(contradiction(key, place)),
+        (one, other) => Ok(one.or(other)),
+    }
+}
+
+fn contradiction(key: &str, place: &str) -> ConfigError {
+    ConfigError::wrong_type(format!("`{key}` is given twice, with different values: {place}. Give it once"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_those_of_the_clients() {
+        let settings = Parts::default().into_settings();
+        assert_eq!(settings.address, Address::Tcp("localhost".into(), 6379));
+        assert_eq!((settings.database, settings.key_prefix.as_str(), settings.password), (0, "", None));
+    }
+
+    #[test]
+    fn a_user_without_a_password_is_still_logged_in() {
+        let settings = Parts { username: Some("worker".into()), ..Parts::default() }.into_settings();
+        assert_eq!(settings.password, Some(Secret::new("")));
+    }
+
+    #[test]
+    fn joined_parts_agree_or_fail_without_showing_the_password() {
+        let one = Parts { port: Some(1), password: Some(Secret::new("hunter2")), ..Parts::default() };
+        let joined = one.clone().join(Parts { port: Some(1), database: Some(3), ..Parts::default() }, "here and there");
+        assert_eq!(joined, Ok(Parts { database: Some(3), ..one.clone() }));
+        let error =
+            one.clone().join(Parts { password: Some(Secret::new("hunter3")), ..Parts::default() }, "here and there");
+        let expected = "`password` is given twice, with different values: here and there. Give it once";
+        assert_eq!(error.unwrap_err().message, expected);
+        let error = one.join(Parts { path: Some("/x".into()), ..Parts::default() }, "here and there").unwrap_err();
+        assert!(error.message.starts_with("`path` is given twice"), "{error}");
+    }
+}

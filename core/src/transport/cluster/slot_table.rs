@@ -1,0 +1,220 @@
+//! For each slot of a cluster: which server has it, how much is under way, and what waits until nothing is.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::time::Instant;
+
+use super::topology::SLOTS;
+use crate::store::Call;
+use crate::transport::request::{ClusterRoute, Request};
+
+/// The table of all slots.
+pub struct SlotTable {
+    slots: Vec<Slot>,
+    held: BTreeMap<u16, ParkedParts>,
+    /// Something held may have become free since it was last looked through. So a server that is away, and thousands of
+    /// slots that wait for it, cost the others nothing.
+    stirred: bool,
+    /// The earliest end of a pause among what is held.
+    next_pause: Option<Instant>,
+    /// The earliest deadline of what is held.
+    next_deadline: Option<Instant>,
+}
+
+#[derive(Clone, Default)]
+struct Slot {
+    node: Option<u32>,
+    /// Sent and not come back.
+    outstanding: u32,
+}
+
+struct ParkedParts {
+    parts: Vec<Request>,
+    not_before: Instant,
+}
+
+impl SlotTable {
+    /// Slots without servers.
+    pub fn new() -> Self {
+        Self {
+            slots: vec![Slot::default(); SLOTS],
+            held: BTreeMap::new(),
+            stirred: false,
+            next_pause: None,
+            next_deadline: None,
+        }
+    }
+
+    /// Which server has a slot.
+    pub fn node(&self, slot: u16) -> Option<u32> {
+        self.slots[usize::from(slot)].node
+    }
+
+    /// Gives slots, from the first to the last, to a server.
+    pub fn give(&mut self, first: u16, last: u16, node: u32) {
+        self.stirred = true;
+        for slot in &mut self.slots[usize::from(first)..=usize::from(last)] {
+            slot.node = Some(node);
+        }
+    }
+
+    /// Takes all slots from their servers.
+    pub fn clear(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.node = None);
+    }
+
+    /// Something for a slot is on its way.
+    pub fn sent(&mut self, slot: u16) {
+        self.slots[usize::from(slot)].outstanding += 1;
+    }
+
+    /// Something for a slot is not on its way any more.
+    pub fn came_back(&mut self, slot: u16) {
+        let outstanding = &mut self.slots[usize::from(slot)].outstanding;
+        *outstanding -= 1;
+        self.stirred |= *outstanding == 0 && !self.held.is_empty() && self.held.contains_key(&slot);
+    }
+
+    /// Whether something waits for a slot.
+    pub fn is_held(&self, slot: u16) -> bool {
+        !self.held.is_empty() && self.held.contains_key(&slot)
+    }
+
+    /// Whether something waits for a slot that no server has.
+    pub fn any_is_unserved(&self) -> bool {
+        self.held.keys().any(|slot| self.node(*slot).is_none())
+    }
+
+    /// Whether something for the same execution waits that came earlier than this.
+    pub fn waits_before(&self, slot: u16, sequence: u64, call: &Call) -> bool {
+        let earlier = |part: &Request| {
+            part.call.id() == call.id() && part.route.as_ref().is_some_and(|route| route.sequence < sequence)
+        };
+        self.is_held(slot) && self.held[&slot].parts.iter().any(earlier)
+    }
+
+    /// Keeps a part of a call until its slot is at rest, and not before a moment.
+    pub fn hold(&mut self, part: Request, not_before: Instant) {
+        let Some(route) = &part.route else { return };
+        self.next_deadline = Some(self.next_deadline.map_or(route.deadline, |earlier| earlier.min(route.deadline)));
+        let held = self.held.entry(route.slot).or_insert_with(|| ParkedParts { parts: Vec::new(), not_before });
+        held.not_before = held.not_before.max(not_before);
+        self.next_pause = Some(self.next_pause.map_or(held.not_before, |earlier| earlier.min(held.not_before)));
+        held.parts.push(part);
+    }
+
+    /// Takes out what was held for slots that are at rest and have a server, in the order in which the calls came.
+    pub fn release(&mut self, now: Instant) -> Vec<Request> {
+        if !mem::take(&mut self.stirred) && self.next_pause.is_none_or(|end| end > now) {
+            return Vec::new();
+        }
+        let slots = &self.slots;
+        let at_rest = |slot: &Slot| slot.outstanding == 0 && slot.node.is_some();
+        let ready = |(slot, held): (&u16, &ParkedParts)| {
+            (held.not_before <= now && at_rest(&slots[usize::from(*slot)])).then_some(*slot)
+        };
+        let ready: Vec<u16> = self.held.iter().filter_map(ready).collect();
+        let mut parts: Vec<Request> =
+            ready.iter().filter_map(|slot| self.held.remove(slot)).flat_map(|held| held.parts).collect();
+        parts.sort_by_key(|part| part.route.as_ref().map(|route| route.sequence));
+        if self.held.is_empty() {
+            self.next_deadline = None;
+        }
+        self.next_pause = self.held.values().map(|held| held.not_before).filter(|end| *end > now).min();
+        parts
+    }
+
+    /// When something has to be done about what is held.
+    pub fn next_moment(&self) -> Option<Instant> {
+        self.next_pause.into_iter().chain(self.next_deadline).min()
+    }
+
+    /// Whether something held is past its deadline.
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.next_deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Takes out what is held and has a deadline of this kind.
+    pub fn take_out(&mut self, over: impl Fn(Instant) -> bool) -> Vec<(Request, ClusterRoute)> {
+        let mut out = Vec::new();
+        for held in self.held.values_mut() {
+            for mut part in mem::take(&mut held.parts) {
+                match part.route.take_if(|route| over(route.deadline)) {
+                    Some(route) => out.push((part, route)),
+                    None => held.parts.push(part),
+                }
+            }
+        }
+        self.held.retain(|_, held| !held.parts.is_empty());
+        let deadlines = self.held.values().flat_map(|held| &held.parts).filter_map(|part| part.route.as_ref());
+        self.next_deadline = deadlines.map(|route| route.deadline).min();
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::Call;
+    use crate::transport::request::Nowhere;
+
+    fn part(slot: u16, sequence: u64, deadline: Instant) -> Request {
+        let mut part = Request::new(Call::empty(), 0, Arc::new(Nowhere));
+        part.route = Some(ClusterRoute {
+            sequence,
+            deadline,
+            slot,
+            node: 0,
+            sharded: false,
+            asking: None,
+            sent: false,
+            moves: 0,
+            losses: 0,
+            reason: None,
+        });
+        part
+    }
+
+    fn sequences(parts: &[Request]) -> Vec<u64> {
+        parts.iter().filter_map(|part| Some(part.route.as_ref()?.sequence)).collect()
+    }
+
+    #[test]
+    fn what_is_held_goes_when_its_pause_is_over_and_its_slot_at_rest() {
+        let now = Instant::now();
+        let pause = Duration::from_millis(50);
+        let mut table = SlotTable::new();
+        table.give(0, 9, 0);
+        table.sent(2);
+        for (slot, sequence, not_before) in [(1, 4, now + pause), (1, 1, now), (2, 2, now), (3, 3, now)] {
+            table.hold(part(slot, sequence, now + 100 * pause), not_before);
+        }
+        assert_eq!(sequences(&table.release(now)), [3]);
+        assert_eq!(table.next_moment(), Some(now + pause));
+        assert!(table.release(now).is_empty());
+        table.came_back(2);
+        assert_eq!(sequences(&table.release(now)), [2]);
+        assert_eq!(sequences(&table.release(now + pause)), [1, 4]);
+        assert_eq!(table.next_moment(), None);
+    }
+
+    #[test]
+    fn what_is_held_for_a_slot_without_server_goes_when_it_has_one_or_is_given_up() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        let mut table = SlotTable::new();
+        table.hold(part(1, 1, later), now);
+        table.hold(part(2, 2, later), now);
+        assert!(table.release(now).is_empty());
+        assert_eq!(table.next_moment(), Some(later));
+        table.give(1, 1, 0);
+        assert_eq!(sequences(&table.release(now)), [1]);
+        assert!(table.is_overdue(later));
+        let given_up = table.take_out(|deadline| deadline <= later);
+        assert_eq!(given_up.iter().map(|(_, route)| route.sequence).collect::<Vec<_>>(), [2]);
+        assert_eq!(table.next_moment(), None);
+    }
+}

@@ -1,0 +1,298 @@
+//! The slots of a cluster: which one a key is in, and which server each belongs to.
+//! <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model>
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+
+use crate::config::{Address, Settings, Topology};
+use crate::error::{Code, StoreError};
+use crate::store::Call;
+use crate::store::cluster_steps::steps;
+use crate::store::keys::Role;
+use crate::transport::connection::probe::{AuthConfig, Open, ask, error_reply, next, text};
+use crate::transport::error::ConnectError;
+use crate::transport::settings_provider::settings_now;
+use crate::transport::target::Target;
+
+/// How many slots a cluster has.
+pub const SLOTS: usize = 16_384;
+/// Servers that are asked for the map at once.
+const MAX_ASKED: usize = 8;
+/// The limit for one of them.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// CRC16/XMODEM, one entry for each byte.
+const TABLE: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = (byte as u16) << 8;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+};
+
+/// What stands in a key's first braces, if anything does.
+pub fn tag_of(key: &[u8]) -> Option<&[u8]> {
+    let open = key.iter().position(|&byte| byte == b'{')?;
+    let length = key[open + 1..].iter().position(|&byte| byte == b'}')?;
+    (length > 0).then(|| &key[open + 1..open + 1 + length])
+}
+
+/// The slot of a key: only its tag counts, if it has one.
+pub fn slot_of(key: &[u8]) -> u16 {
+    let crc = tag_of(key)
+        .unwrap_or(key)
+        .iter()
+        .fold(0, |crc: u16, byte| (crc << 8) ^ TABLE[usize::from((crc >> 8) as u8 ^ byte)]);
+    crc % SLOTS as u16
+}
+
+/// Whether a call is one command or transaction on keys that may be in different slots.
+pub fn spans_slots(call: &Call) -> bool {
+    call.only.is_none() && steps(call).is_some() && tag_of(&call.key(Role::Execution).to_bytes()).is_none()
+}
+
+/// What a node of a cluster is called for as long as it is one of it (`CLUSTER MYID`), wherever it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(Vec<u8>);
+
+impl NodeId {
+    /// A node's name.
+    pub fn new(name: &str) -> Self {
+        Self(name.as_bytes().to_vec())
+    }
+}
+
+/// Reads the answer to `CLUSTER MYID`, or a name in a map.
+pub fn read_node_id(reply: &Value) -> Option<NodeId> {
+    match reply {
+        Value::BulkString(id) if !id.is_empty() => Some(NodeId(id.clone())),
+        Value::SimpleString(id) if !id.is_empty() => Some(NodeId(id.clone().into_bytes())),
+        _ => None,
+    }
+}
+
+/// The nodes that the map of a cluster names, primaries and replicas.
+pub fn nodes_of(map: &Value) -> Vec<NodeId> {
+    let Value::Array(ranges) = map else { return Vec::new() };
+    let nodes = ranges.iter().flat_map(|range| match range {
+        Value::Array(parts) => parts.get(2..).unwrap_or_default(),
+        _ => &[],
+    });
+    let ids = nodes.filter_map(|node| match node {
+        Value::Array(node) => node.get(2).and_then(read_node_id),
+        _ => None,
+    });
+    let mut ids: Vec<NodeId> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// The names in an answer to `CLUSTER NODES`: the first word of each line.
+fn read_nodes(reply: &Value) -> Vec<NodeId> {
+    let lines = text(reply).unwrap_or_default();
+    lines.lines().filter_map(|line| Some(NodeId(line.split_ascii_whitespace().next()?.into()))).collect()
+}
+
+/// Whether what is named by one map has to do with what was known before. Of what tells no names, nobody knows.
+pub fn are_related(named: &[NodeId], known: &[NodeId]) -> bool {
+    named.is_empty() || known.is_empty() || named.iter().any(|id| known.contains(id))
+}
+
+/// A server of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Where it is.
+    pub address: Address,
+    /// What it is called. Redirects do not tell, nor do maps of servers before Redis 4.
+    pub id: Option<NodeId>,
+}
+
+/// Slots from the first to the last, and the server that has them.
+pub type Range = (u16, u16, Owner);
+
+/// What one server's map says: the ranges, and all nodes that it names.
+type Drawn = (Vec<Range>, Vec<NodeId>);
+
+/// A map of a cluster, and how it was come by.
+pub struct Map {
+    /// The ranges.
+    pub ranges: Vec<Range>,
+    /// All nodes that it names.
+    pub nodes: Vec<NodeId>,
+    /// The settings with which it was read.
+    pub settings: Settings,
+    /// It names none of the nodes that were known before, and nobody has one that does.
+    pub is_foreign: bool,
+}
+
+/// What `CLUSTER SLOTS` tells. A server that does not know its own name is the one that was asked.
+pub fn read_slots(reply: &Value, asked: &Address) -> Option<Vec<Range>> {
+    let Value::Array(ranges) = reply else { return None };
+    let bound = |value: &Value| match value {
+        Value::Int(slot) => u16::try_from(*slot).ok().filter(|&slot| usize::from(slot) < SLOTS),
+        _ => None,
+    };
+    let range = |range: &Value| {
+        let Value::Array(parts) = range else { return None };
+        let Value::Array(primary) = parts.get(2)? else { return None };
+        let port = match primary.get(1)? {
+            Value::Int(port) => u16::try_from(*port).ok()?,
+            _ => return None,
+        };
+        let host = text(primary.first()?).unwrap_or_default();
+        let (first, last) = (bound(parts.first()?)?, bound(parts.get(1)?)?);
+        let owner = Owner { address: at(&host, port, asked)?, id: primary.get(2).and_then(read_node_id) };
+        (first <= last).then_some((first, last, owner))
+    };
+    let ranges: Vec<Range> = ranges.iter().filter_map(range).collect();
+    (!ranges.is_empty()).then_some(ranges)
+}
+
+/// Where `MOVED 3999 host:port` or `ASK …` leads; the first word is already taken off.
+pub fn read_redirect(detail: &str, asked: &Address) -> Option<Address> {
+    let (_, place) = detail.split_once(' ')?;
+    let (host, port) = place.trim().rsplit_once(':')?;
+    at(host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?, asked)
+}
+
+fn at(host: &str, port: u16, asked: &Address) -> Option<Address> {
+    match (host, asked) {
+        ("" | "?", Address::Tcp(asked, _)) => Some(Address::Tcp(asked.clone(), port)),
+        ("" | "?", Address::Unix(_)) => None,
+        (host, _) => Some(Address::Tcp(host.to_owned(), port)),
+    }
+}
+
+/// Asks the known servers and the start-up nodes, all at once, for the map. The first that names one of the `known` nodes
+/// counts, or the first of all while none are known: a server of another cluster may have got one of the addresses.
+///
+/// # Errors
+/// When none of them answers with a map.
+pub async fn fetch(
+    target: Target,
+    proven: bool,
+    addresses: Vec<Address>,
+    known: Arc<[NodeId]>,
+) -> Result<Map, ConnectError> {
+    let settings = settings_now(&target, proven).await?;
+    let mut addresses = addresses;
+    if let Topology::Cluster(nodes) = &settings.topology {
+        let new: Vec<_> = nodes.iter().filter(|node| !addresses.contains(node)).cloned().collect();
+        addresses.splice(0..0, new);
+    }
+    addresses.truncate(MAX_ASKED);
+    let auth_config = AuthConfig::to_servers(&settings);
+    let limit = LIMIT.min(target.connect_timeout);
+    let mut open: Open<'_, Result<Drawn, ConnectError>> = Vec::new();
+    for address in &addresses {
+        open.push(Box::pin(map_of(address, &auth_config, limit, &known)));
+    }
+    let (mut foreign, mut last) = (None, None);
+    while !open.is_empty() {
+        match next(&mut open).await {
+            Ok((ranges, nodes)) if are_related(&nodes, &known) => {
+                drop(open);
+                return Ok(Map { ranges, nodes, settings, is_foreign: false });
+            }
+            Ok(map) => foreign = foreign.or(Some(map)),
+            Err(connect_error) => last = Some(connect_error),
+        }
+    }
+    match foreign {
+        Some((ranges, nodes)) => Ok(Map { ranges, nodes, settings, is_foreign: true }),
+        None => Err(last.unwrap_or_else(|| ConnectError::connecting(&target.settings.address))),
+    }
+}
+
+async fn map_of(
+    address: &Address,
+    auth_config: &AuthConfig,
+    limit: Duration,
+    known: &[NodeId],
+) -> Result<Drawn, ConnectError> {
+    let answers = ask(address, auth_config, &[&["CLUSTER", "SLOTS"]], limit).await?;
+    let Some(reply) = answers.replies.first() else { return Err(ConnectError::silent(address)) };
+    if let Some(error_reply) = error_reply(reply) {
+        return Err(ConnectError::handshake(error_reply));
+    }
+    let Some(ranges) = read_slots(reply, address) else {
+        let message = "the cluster has no slots yet: has it been created (redis-cli --cluster create)?";
+        return Err(ConnectError::Transient(StoreError::new(Code::Connection, message)));
+    };
+    let mut nodes = nodes_of(reply);
+    if !are_related(&nodes, known) {
+        // The map of slots leaves out nodes that have failed, and those that we knew may all have; this one does not. Who may not ask
+        // waits until nobody else answers.
+        let answers = ask(address, auth_config, &[&["CLUSTER", "NODES"]], limit).await?;
+        nodes.extend(answers.replies.first().map(read_nodes).unwrap_or_default());
+    }
+    Ok((ranges, nodes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_the_slots_of_the_specification() {
+        assert_eq!(slot_of(b"123456789"), 0x31C3);
+        assert_eq!(slot_of(b"foo"), 12_182);
+        for (key, tag) in [("{user}.a", "user"), ("a{user}b{c}", "user"), ("{{a}b", "{a")] {
+            assert_eq!(slot_of(key.as_bytes()), slot_of(tag.as_bytes()), "{key}");
+        }
+        assert_ne!(slot_of(b"{}a"), slot_of(b"{}b"));
+        assert_ne!(slot_of(b"{a"), slot_of(b"{b"));
+    }
+
+    #[test]
+    fn an_unnamed_server_is_the_one_that_was_asked() {
+        let asked = Address::Tcp("cluster.example".into(), 1);
+        let server = |host: Value| Value::Array(vec![host, Value::Int(7000)]);
+        let range = |host| Value::Array(vec![Value::Int(0), Value::Int(16_383), server(host)]);
+        for (host, expected) in [
+            (Value::Nil, "cluster.example"),
+            (Value::BulkString(Vec::new()), "cluster.example"),
+            (Value::BulkString(b"10.0.0.1".to_vec()), "10.0.0.1"),
+        ] {
+            let read = read_slots(&Value::Array(vec![range(host)]), &asked);
+            let owner = Owner { address: Address::Tcp(expected.into(), 7000), id: None };
+            assert_eq!(read, Some(vec![(0, 16_383, owner)]));
+        }
+        assert_eq!(read_slots(&Value::Array(vec![]), &asked), None);
+        let backwards = Value::Array(vec![Value::Int(9), Value::Int(3), server(Value::Nil)]);
+        assert_eq!(read_slots(&Value::Array(vec![backwards]), &asked), None);
+        assert_eq!(read_redirect("3999 :7001", &asked), Some(Address::Tcp("cluster.example".into(), 7001)));
+        assert_eq!(read_redirect("3999 ::1:7001", &asked), Some(Address::Tcp("::1".into(), 7001)));
+        assert_eq!(read_redirect("nonsense", &asked), None);
+    }
+
+    #[test]
+    fn a_map_that_names_no_known_node_is_another_clusters() {
+        let node = |id: &str| Value::Array(vec![Value::Nil, Value::Int(1), Value::BulkString(id.as_bytes().to_vec())]);
+        let map = |primary, replica| {
+            let range = Value::Array(vec![Value::Int(0), Value::Int(9), node(primary), node(replica)]);
+            nodes_of(&Value::Array(vec![range.clone(), range]))
+        };
+        let known = [NodeId::new("x"), NodeId::new("y")];
+        assert_eq!(map("b", "a"), [NodeId::new("a"), NodeId::new("b")]);
+        assert!(!are_related(&map("a", "b"), &known));
+        // After a failover, the primary is one that was a replica.
+        assert!(are_related(&map("a", "y"), &known) && are_related(&map("x", "b"), &known));
+        assert!(are_related(&map("", ""), &known) && are_related(&map("a", "b"), &[]));
+        let table =
+            "y 10.0.0.1:1@2 master,fail - 0 0 1 disconnected\nb 10.0.0.2:1@2 myself,master - 0 0 2 connected 0-16383\n";
+        assert_eq!(read_nodes(&Value::BulkString(table.into())), [NodeId::new("y"), NodeId::new("b")]);
+        assert_eq!(read_nodes(&Value::Nil), []);
+    }
+}

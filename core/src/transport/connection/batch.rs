@@ -1,0 +1,247 @@
+//! One pipeline in flight: its calls, the future of its replies, and what becomes of each call when they are there.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::num::NonZeroU64;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use redis::{Pipeline, RedisResult, Value};
+use tokio::task::coop::unconstrained;
+
+use super::connect::ReadyConnection;
+use crate::store::operation::Operation;
+use crate::store::reply::ErrorReply;
+use crate::store::server_features::ServerFeatures;
+use crate::store::{Position, Prefetch, reply};
+use crate::transport::cluster::topology::spans_slots;
+use crate::transport::error::ConnectError;
+use crate::transport::pending_calls::PendingCall;
+use crate::transport::request::{Finished, Redirect};
+use crate::transport::resend_order::Redo;
+use crate::transport::retry_policy::{RetryDecision, refused, retry_decision};
+
+/// Calls in one pipeline: large enough to amortise its cost, small enough that answers do not wait for strangers.
+const MAX_CALLS: usize = 512;
+/// Bytes of arguments in one pipeline, unless a single call is larger.
+const MAX_BYTES: usize = 256 * 1024;
+
+type Replies = Pin<Box<dyn Future<Output = RedisResult<Vec<Value>>> + Send>>;
+
+/// One pipeline in flight.
+pub struct Batch {
+    replies: Replies,
+    slots: Vec<Slot>,
+    connection: NonZeroU64,
+    /// The number of its first reply on the connection.
+    first_reply: u64,
+    /// What the server was taken to understand.
+    features: ServerFeatures,
+    /// Slots before this one were given up.
+    given_up: usize,
+    /// When it was handed to the connection.
+    pub sent_at: Instant,
+    /// Bytes of arguments in it.
+    pub bytes: usize,
+}
+
+/// A call's place in the pipeline.
+struct Slot {
+    /// `None` once it was given up; its replies are still expected and are then thrown away.
+    waiting: Option<PendingCall>,
+    replies: usize,
+    /// The first reply is that to ASKING.
+    asked: bool,
+}
+
+/// A call that the server did not do and that is worth another try.
+pub struct Refused {
+    /// The call.
+    pub waiting: PendingCall,
+    /// Whether to pause before it.
+    pub pause: bool,
+    /// Set when the connection has to be replaced first.
+    pub connect_error: Option<ConnectError>,
+}
+
+impl Batch {
+    /// Takes calls off the queue, up to the first that the connection does not take yet, and sends them as one pipeline.
+    pub fn send(
+        queue: &mut VecDeque<PendingCall>,
+        features: ServerFeatures,
+        ready: &ReadyConnection,
+        cx: &mut Context<'_>,
+        now: Instant,
+    ) -> Self {
+        let mut slots = Vec::with_capacity(queue.len().min(MAX_CALLS));
+        let mut pipeline = Pipeline::with_capacity(slots.capacity());
+        let mut bytes = 0;
+        while slots.len() < MAX_CALLS && bytes < MAX_BYTES {
+            if queue.front().is_some_and(|next| !ready.takes(next)) {
+                break;
+            }
+            let Some(mut waiting) = queue.pop_front() else { break };
+            waiting.sent = true;
+            bytes += waiting.request.call.size();
+            let asked = waiting.request.route.as_ref().is_some_and(|route| route.asking.is_some());
+            if asked {
+                pipeline.cmd("ASKING");
+            }
+            let replies = waiting.request.call.append(features, &mut pipeline) + usize::from(asked);
+            slots.push(Slot { waiting: Some(waiting), replies, asked });
+        }
+        let commands = pipeline.len();
+        let first_reply = ready.expected_replies.ask(commands);
+        let mut connection = ready.connection.clone();
+        // Outside tokio's cooperative budget: the first poll must always reach the driver's queue, or batches would
+        // overtake each other.
+        let mut replies: Replies =
+            Box::pin(unconstrained(async move { connection.send_packed_commands(&pipeline, 0, commands).await }));
+        let first = replies.as_mut().poll(cx);
+        if let Poll::Ready(result) = first {
+            replies = Box::pin(std::future::ready(result));
+        }
+        Self { replies, slots, connection: ready.id, first_reply, features, given_up: 0, sent_at: now, bytes }
+    }
+
+    /// The number of calls.
+    pub fn calls(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether every call in it was given up.
+    pub fn is_settled(&self) -> bool {
+        self.given_up == self.slots.len()
+    }
+
+    /// The earliest deadline in it.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.slots.get(self.given_up)?.waiting.as_ref().map(|waiting| waiting.deadline)
+    }
+
+    /// Whether the replies are there.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<RedisResult<Vec<Value>>> {
+        self.replies.as_mut().poll(cx)
+    }
+
+    /// Gives up what is past its deadline.
+    pub fn expire(&mut self, now: Instant, timeout: Duration, finished: &mut Vec<Finished>) {
+        while let Some(slot) = self.slots.get_mut(self.given_up)
+            && let Some(waiting) = slot.waiting.take_if(|waiting| waiting.deadline <= now)
+        {
+            finished.push(waiting.expire(timeout, None));
+            self.given_up += 1;
+        }
+    }
+
+    /// Matches replies to calls: most are finished, and what was refused for now is returned. So is what was asked after it
+    /// for the same execution, though it may have been done: otherwise what was refused would come after it.
+    pub fn settle(
+        self,
+        mut replies: Vec<Value>,
+        redo: &mut Redo,
+        features: &mut ServerFeatures,
+        finished: &mut Vec<Finished>,
+    ) -> Vec<Refused> {
+        let mut rest = replies.as_mut_slice();
+        let mut refused = Vec::new();
+        let mut next = self.first_reply;
+        finished.reserve(self.slots.len());
+        for slot in self.slots {
+            let (own, others) = rest.split_at_mut(slot.replies.min(rest.len()));
+            rest = others;
+            let position = Position { connection: self.connection, number: next };
+            next += slot.replies as u64;
+            let Some(waiting) = slot.waiting else { continue };
+            if redo.is_overtaken_by(&waiting) {
+                redo.note(&waiting);
+                refused.push(Refused { waiting, pause: false, connect_error: None });
+                continue;
+            }
+            let own = if slot.asked { own.split_at_mut(own.len().min(1)).1 } else { own };
+            redo.end(&waiting);
+            match reply::read(&waiting.request.call, own) {
+                Ok(reply) => finished.push(waiting.finish(Ok(reply)).at(Some(position))),
+                Err(error_reply) => match refuse(waiting, error_reply, self.features, features) {
+                    Ok(over) => finished.push(over),
+                    Err(redirect) => {
+                        redo.note(&redirect.waiting);
+                        refused.push(*redirect);
+                    }
+                },
+            }
+        }
+        refused
+    }
+
+    /// Takes out the call whose reply has this number and ended the connection; a call that only carried the read that
+    /// brought it stays, and carries nothing any more.
+    pub fn take_culprit(&mut self, number: u64, end: impl FnOnce(PendingCall) -> Finished) -> Option<Finished> {
+        let slot = self.slot_of(number)?;
+        let mut waiting = slot.waiting.take()?;
+        if waiting.request.call.prefetch == Prefetch::Nothing {
+            return Some(end(waiting));
+        }
+        waiting.request.call.prefetch = Prefetch::Nothing;
+        slot.waiting = Some(waiting);
+        None
+    }
+
+    /// The call that this reply is for.
+    pub fn waiting_for(&mut self, number: u64) -> Option<&mut PendingCall> {
+        self.slot_of(number)?.waiting.as_mut()
+    }
+
+    fn slot_of(&mut self, number: u64) -> Option<&mut Slot> {
+        let mut next = self.first_reply;
+        self.slots.iter_mut().find(|slot| {
+            next += slot.replies as u64;
+            (self.first_reply..next).contains(&number)
+        })
+    }
+
+    /// The calls that have no answer, oldest first.
+    pub fn into_unanswered(self) -> impl Iterator<Item = PendingCall> {
+        self.slots.into_iter().filter_map(|slot| slot.waiting)
+    }
+}
+
+/// What becomes of a refused call: it is over, or worth another try.
+pub fn refuse(
+    waiting: PendingCall,
+    error_reply: ErrorReply,
+    sent_with: ServerFeatures,
+    features: &mut ServerFeatures,
+) -> Result<Finished, Box<Refused>> {
+    let begin = waiting.request.call.operation == Operation::BeginExecution;
+    if begin && sent_with.set_get && error_reply.code == "ERR" && error_reply.detail == "syntax error" {
+        // Older than Redis 6.2, or something like Redis: it gets a plain SET from now on.
+        features.set_get = false;
+        return Err(Box::new(Refused { waiting, pause: false, connect_error: None }));
+    }
+    if error_reply.code == "CROSSSLOT" && waiting.request.route.is_none() && spans_slots(&waiting.request.call) {
+        // Calls are taken apart from now on.
+        features.cross_slot = false;
+        return Err(Box::new(Refused { waiting, pause: false, connect_error: None }));
+    }
+    let redirect = match error_reply.code.as_str() {
+        _ if waiting.request.route.as_ref().is_none_or(|route| route.sharded) => None,
+        code @ ("MOVED" | "ASK") => {
+            Some(Redirect::Elsewhere { ask: code == "ASK", detail: error_reply.detail.clone() })
+        }
+        "TRYAGAIN" | "CLUSTERDOWN" | "READONLY" | "MASTERDOWN" => Some(Redirect::Later),
+        _ => None,
+    };
+    if let Some(redirect) = redirect {
+        return Ok(waiting.hand_back(redirect, refused(error_reply)));
+    }
+    let verdict = retry_decision(&error_reply);
+    let error = refused(error_reply);
+    if verdict == RetryDecision::Report {
+        return Ok(waiting.finish(Err(error)));
+    }
+    let connect_error = (verdict == RetryDecision::Reconnect).then(|| ConnectError::Transient(error.clone()));
+    let waiting = PendingCall { error_reply: Some(Box::new(error)), ..waiting };
+    Err(Box::new(Refused { waiting, pause: true, connect_error }))
+}

@@ -1,0 +1,9 @@
+//! One connection to one server: made, kept, driven, and made again.
+
+pub(super) mod attempts;
+pub(super) mod auth;
+pub(super) mod batch;
+pub(super) mod connect;
+pub(super) mod driver;
+pub mod handshake;
+pub(super) mod probe;

@@ -1,0 +1,174 @@
+//! A short connection that asks one server a few questions about where the others are.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisError, Value};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop::unconstrained;
+use tokio::time::timeout;
+
+use super::auth::{Credentials, Login};
+use crate::config::{Address, Family, Settings, Tls};
+use crate::store::reply::ErrorReply;
+use crate::transport::error::ConnectError;
+use crate::transport::io::tcp::dial;
+use crate::transport::io::tls::{TlsAlert, encrypt};
+use crate::transport::protocol::guarded_stream::Guarded;
+
+/// How to reach and log in to the servers that are asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuthConfig {
+    /// The IP versions to use.
+    pub family: Family,
+    /// What to log in with.
+    pub credentials: Credentials,
+    /// How the connection is encrypted; `None` is plaintext.
+    pub tls: Option<Tls>,
+}
+
+/// A stream to a server, encrypted or not.
+pub trait AsyncStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> AsyncStream for T {}
+
+impl AuthConfig {
+    /// How to reach the servers themselves.
+    pub fn to_servers(settings: &Settings) -> Self {
+        Self { family: settings.family, credentials: Credentials::of(settings), tls: settings.tls.clone() }
+    }
+
+    /// Dials a server and encrypts the stream where that is asked for. Returns what the server may object to, too.
+    pub async fn reach(&self, address: &Address) -> Result<(Box<dyn AsyncStream>, TlsAlert), ConnectError> {
+        let stream =
+            dial(address, self.family).await.map_err(|error: io::Error| ConnectError::dial(&error, address))?;
+        let Some(tls) = &self.tls else { return Ok((Box::new(stream), TlsAlert::default())) };
+        let encrypted = encrypt(stream, tls, address).await?;
+        let alert = encrypted.alert();
+        Ok((Box::new(encrypted), alert))
+    }
+}
+
+/// What a server answered.
+pub struct Answers {
+    /// One reply for each question, refusals among them.
+    pub replies: Vec<Value>,
+    /// The server wanted no password, and one was sent.
+    pub login_not_needed: bool,
+}
+
+/// Asks a server and closes the connection.
+///
+/// # Errors
+/// When it cannot be reached or logged in to, or has not answered within the time limit.
+pub async fn ask(
+    address: &Address,
+    auth_config: &AuthConfig,
+    questions: &[&[&str]],
+    limit: Duration,
+) -> Result<Answers, ConnectError> {
+    match timeout(limit, converse(address, auth_config, questions)).await {
+        Ok(replies) => replies,
+        Err(_) => Err(ConnectError::silent(address)),
+    }
+}
+
+async fn converse(address: &Address, auth_config: &AuthConfig, questions: &[&[&str]]) -> Result<Answers, ConnectError> {
+    let (stream, alert) = auth_config.reach(address).await?;
+    let lost =
+        |error: RedisError| alert.connect_error(address).unwrap_or_else(|| ConnectError::lost(&error.to_string()));
+    let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+    let info = RedisConnectionInfo::default().set_skip_set_lib_name();
+    let (stream, expected_replies) = Guarded::new(stream);
+    let (mut connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(lost)?;
+    let mut pipeline = Pipeline::new();
+    let logins = auth_config.credentials.append_to(&mut pipeline);
+    for question in questions {
+        pipeline.cmd(question[0]).arg(&question[1..]);
+    }
+    expected_replies.ask(pipeline.len());
+    let mut driver = pin!(driver);
+    let (mut replies, _) = drive(&mut connection, driver.as_mut(), &pipeline, lost).await?;
+    let answers = replies.split_off(logins.min(replies.len()));
+    let login = replies.first().map_or(Ok(Login::Accepted), |reply| auth_config.credentials.read(reply));
+    let refused = answers.first().and_then(error_reply);
+    match (login, refused) {
+        (Err(login), _) if matches!(login.code.as_str(), "NOAUTH" | "WRONGPASS" | "LOADING") => {
+            Err(ConnectError::handshake(login))
+        }
+        (Err(login), Some(_)) => Err(ConnectError::handshake(login)),
+        (Ok(Login::NotNeeded), Some(refused)) if refused.code == "NOAUTH" => {
+            Err(ConnectError::handshake(Credentials::default_user_is_off()))
+        }
+        (_, Some(refused)) if matches!(refused.code.as_str(), "NOAUTH" | "LOADING") => {
+            Err(ConnectError::handshake(refused))
+        }
+        (login, _) => Ok(Answers { replies: answers, login_not_needed: login == Ok(Login::NotNeeded) }),
+    }
+}
+
+/// Questions that are under way.
+pub type Open<'a, T> = Vec<Pin<Box<dyn Future<Output = T> + Send + 'a>>>;
+
+/// The next answer of any of them, which is not among them any more. There must be one.
+pub async fn next<T>(open: &mut Open<'_, T>) -> T {
+    let (index, answer) = poll_fn(|cx| {
+        let found = open.iter_mut().enumerate().find_map(|(index, question)| match question.as_mut().poll(cx) {
+            Poll::Ready(answer) => Some((index, answer)),
+            Poll::Pending => None,
+        });
+        found.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await;
+    drop(open.swap_remove(index));
+    answer
+}
+
+/// Sends commands over a connection that nobody else drives meanwhile. Returns the replies, and whether the connection has
+/// ended behind them, after which its driver must not be polled.
+///
+/// # Errors
+/// When it ended before them.
+pub async fn drive(
+    connection: &mut MultiplexedConnection,
+    mut driver: Pin<&mut (impl Future<Output = ()> + ?Sized)>,
+    pipeline: &Pipeline,
+    lost: impl Fn(RedisError) -> ConnectError,
+) -> Result<(Vec<Value>, bool), ConnectError> {
+    // Outside tokio's cooperative budget, which would hold up both sides for nothing.
+    let mut replies = pin!(unconstrained(connection.send_packed_commands(pipeline, 0, pipeline.len())));
+    let mut ended = false;
+    let replies = poll_fn(|cx| {
+        if let Poll::Ready(replies) = replies.as_mut().poll(cx) {
+            return Poll::Ready(replies.map_err(&lost));
+        }
+        ended = ended || driver.as_mut().poll(cx).is_ready();
+        match replies.as_mut().poll(cx) {
+            Poll::Pending if ended => Poll::Ready(Err(ConnectError::lost("the server closed the connection"))),
+            answer => answer.map_err(&lost),
+        }
+    })
+    .await?;
+    Ok((replies, ended))
+}
+
+/// What a reply refuses, if it does.
+pub fn error_reply(reply: &Value) -> Option<ErrorReply> {
+    match reply {
+        Value::ServerError(error) => Some(ErrorReply::new(error)),
+        _ => None,
+    }
+}
+
+/// A reply that is a text.
+pub fn text(reply: &Value) -> Option<String> {
+    match reply {
+        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        Value::SimpleString(text) => Some(text.clone()),
+        _ => None,
+    }
+}

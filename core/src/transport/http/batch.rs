@@ -1,0 +1,173 @@
+//! One request under way: its calls, the future of its answer, and what becomes of each call when that is there.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::mem;
+use std::num::NonZeroU64;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hyper::header::HeaderValue;
+
+use super::admission::{Admission, ExecutionsInFlight, execution};
+use super::client::{Client, Failure, Response};
+use super::decode;
+use super::decode::Answer;
+use super::encode::{Body, Path, ReplyShape};
+use crate::store::reply::ErrorReply;
+use crate::store::server_features::ServerFeatures;
+use crate::store::{Position, reply};
+use crate::transport::pending_calls::PendingCall;
+use crate::transport::request::Finished;
+use crate::transport::shared_connections::next_connection_id;
+
+/// Calls in one request: large enough to amortise its cost, small enough that answers do not wait for strangers.
+const MAX_CALLS: usize = 512;
+/// Bytes of arguments in one request, unless a single call is larger: well below what any plan of Upstash takes.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// One request under way.
+pub struct HttpBatch {
+    /// The commands of one request are carried out in their order, and requests in none: each counts as a connection.
+    id: NonZeroU64,
+    answer: Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>,
+    slots: Vec<Slot>,
+    path: Path,
+    commands: usize,
+    /// What the server was taken to understand.
+    pub features: ServerFeatures,
+    /// Slots before this one were given up.
+    given_up: usize,
+    /// When it was sent.
+    pub sent_at: Instant,
+    /// Whether any of its calls writes.
+    pub writes: bool,
+    /// Whether its call has to travel alone.
+    pub alone: bool,
+}
+
+/// A call's place in the request.
+struct Slot {
+    /// `None` once it was given up.
+    waiting: Option<PendingCall>,
+    execution: Vec<u8>,
+    writes: bool,
+    shapes: Vec<ReplyShape>,
+    /// Whether it had been sent before this request.
+    sent_before: bool,
+}
+
+/// What was answered to one call, and the answer's position.
+pub type Outcome = (PendingCall, Result<reply::Reply, ErrorReply>, Position);
+
+impl HttpBatch {
+    /// Takes what may go now off a queue and sends it as one request. With `alone`, one call only.
+    pub fn send(
+        queue: &mut VecDeque<PendingCall>,
+        alone: bool,
+        admission: &mut Admission<'_>,
+        features: ServerFeatures,
+        (client, sync_token): (&Client, Option<&HeaderValue>),
+        now: Instant,
+    ) -> Option<Self> {
+        let mut slots: Vec<Slot> = Vec::new();
+        let mut left = VecDeque::new();
+        let (mut body, mut bytes) = (Body::default(), 0);
+        let most = if alone { 1 } else { MAX_CALLS };
+        while slots.len() < most && bytes < MAX_BYTES {
+            let Some(mut waiting) = queue.pop_front() else { break };
+            let (execution, writes) = (execution(&waiting.request.call), waiting.request.call.operation.writes());
+            let size = waiting.request.call.size();
+            if !admission.admits(&execution, writes) {
+                left.push_back(waiting);
+                continue;
+            }
+            // A request with a transaction in it is one as a whole, and that may not use keys of different slots.
+            let is_alone = !features.cross_slot && waiting.request.call.is_transaction();
+            if !slots.is_empty() && (bytes + size > MAX_BYTES || is_alone) {
+                left.push_back(waiting);
+                break;
+            }
+            bytes += size;
+            let shapes = body.add(&waiting.request.call, features);
+            let sent_before = mem::replace(&mut waiting.sent, true);
+            slots.push(Slot { waiting: Some(waiting), execution, writes, shapes, sent_before });
+            if is_alone {
+                break;
+            }
+        }
+        left.append(queue);
+        *queue = left;
+        if slots.is_empty() {
+            return None;
+        }
+        admission.enter(slots.iter().map(|slot| (&slot.execution, slot.writes)));
+        let (path, bytes, commands) = body.finish();
+        let writes = slots.iter().any(|slot| slot.writes);
+        let answer = Box::pin(client.send(path, bytes, sync_token));
+        let id = next_connection_id();
+        Some(Self { id, answer, slots, path, commands, features, given_up: 0, sent_at: now, writes, alone })
+    }
+
+    /// Whether the answer is there.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Failure>> {
+        self.answer.as_mut().poll(cx)
+    }
+
+    /// Whether it could be sent in smaller pieces: one by one, or without the reads that a call only carries.
+    pub fn is_divisible(&self) -> bool {
+        self.slots.len() > 1 || self.slots.iter().any(|slot| slot.shapes.len() > 1)
+    }
+
+    /// The earliest deadline in it.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.slots.get(self.given_up)?.waiting.as_ref().map(|waiting| waiting.deadline)
+    }
+
+    /// Gives up what is past its deadline; true when that was all of it.
+    pub fn expire(&mut self, now: Instant, timeout: Duration, finished: &mut Vec<Finished>) -> bool {
+        while let Some(slot) = self.slots.get_mut(self.given_up) {
+            match slot.waiting.take_if(|waiting| waiting.deadline <= now) {
+                Some(waiting) => finished.push(waiting.expire(timeout, None)),
+                None => return false,
+            }
+            self.given_up += 1;
+        }
+        true
+    }
+
+    /// It is not under way any more.
+    pub fn leave(&self, in_flight: &mut ExecutionsInFlight) {
+        for slot in &self.slots {
+            in_flight.leave(&slot.execution, slot.writes);
+        }
+    }
+
+    /// Reads the body of an answer. `None` when it does not answer the request.
+    pub fn read(&self, body: &[u8]) -> Option<Answer> {
+        decode::read(body, self.commands, self.path != Path::Single)
+    }
+
+    /// Matches replies to calls.
+    pub fn outcomes(self, replies: Vec<redis::Value>) -> Vec<Outcome> {
+        let mut replies = replies.into_iter();
+        let mut outcomes = Vec::with_capacity(self.slots.len());
+        for (slot, number) in self.slots.into_iter().zip(0..) {
+            let mut own = decode::gather(&slot.shapes, &mut replies);
+            let Some(waiting) = slot.waiting else { continue };
+            let outcome = reply::read(&waiting.request.call, &mut own);
+            outcomes.push((waiting, outcome, Position { connection: self.id, number }));
+        }
+        outcomes
+    }
+
+    /// The calls that have no answer, oldest first. With `unsent`, none of them was received.
+    pub fn into_unanswered(self, unsent: bool) -> impl Iterator<Item = PendingCall> {
+        self.slots.into_iter().filter_map(move |slot| {
+            let waiting = slot.waiting?;
+            let sent = if unsent { slot.sent_before } else { waiting.sent };
+            Some(PendingCall { sent, ..waiting })
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! The HTTP client: a pool of connections, one request at a time on each with HTTP/1.1, all on one with HTTP/2.
+
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, RETRY_AFTER, USER_AGENT,
+};
+use hyper::{Request, Uri};
+use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::connector::{Connector, Endpoint, NotConnected};
+use super::encode::Path;
+use super::proxy::on_the_way;
+use crate::config::{Address, Upstash};
+use crate::transport::error::{ConnectError, place};
+use crate::transport::target::Target;
+
+/// The largest answer that is kept, in bytes.
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// How long a connection may wait for its next request: load balancers keep them for a minute.
+const IDLE: Duration = Duration::from_secs(50);
+
+const ENCODING: HeaderName = HeaderName::from_static("upstash-encoding");
+const SYNC_TOKEN: HeaderName = HeaderName::from_static("upstash-sync-token");
+const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("idioteque-redis/", env!("CARGO_PKG_VERSION")));
+
+/// What a server answered.
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// When to ask again, if it says so.
+    pub retry_after: Option<Duration>,
+    /// What the next request sends to see what this one wrote.
+    pub sync_token: Option<HeaderValue>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+pub enum Failure {
+    /// There was no connection, so nothing was sent.
+    NotSent(ConnectError),
+    /// The connection was lost; the request may have been carried out.
+    Lost(ConnectError),
+    /// The answer is larger than [`MAX_ANSWER_BYTES`].
+    TooLarge,
+}
+
+/// Sends requests to one database.
+pub struct Client {
+    pool: Pool<Connector, Full<Bytes>>,
+    headers: HeaderMap,
+    endpoint: Uri,
+    url: String,
+    address: Address,
+}
+
+impl Client {
+    /// A client for a database; connects at the first request.
+    ///
+    /// # Errors
+    /// When the environment names a proxy that cannot be used.
+    pub fn new(target: &Target, upstash: &Upstash) -> Result<Self, ConnectError> {
+        let settings = &target.settings;
+        let proxy = on_the_way(upstash, settings)?;
+        let mut headers = HeaderMap::new();
+        let sensitive = |text: String| {
+            HeaderValue::try_from(text).ok().map(|mut value| {
+                value.set_sensitive(true);
+                value
+            })
+        };
+        headers.extend(sensitive(format!("Bearer {}", upstash.token.reveal())).map(|value| (AUTHORIZATION, value)));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ENCODING, HeaderValue::from_static("base64"));
+        headers.insert(USER_AGENT, OURSELVES);
+        if let Some(login) = proxy.as_ref().filter(|_| settings.tls.is_none()).and_then(|proxy| proxy.login.clone()) {
+            headers.insert(PROXY_AUTHORIZATION, login);
+        }
+        let place = Endpoint {
+            address: settings.address.clone(),
+            family: settings.family,
+            tls: settings.tls.clone(),
+            proxy,
+            timeout: target.connect_timeout,
+        };
+        let pool = Pool::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build(Connector::new(place));
+        let endpoint = upstash.url.parse().unwrap_or_default();
+        Ok(Self { pool, headers, endpoint, url: upstash.url.clone(), address: settings.address.clone() })
+    }
+
+    /// Sends a request.
+    pub fn send(
+        &self,
+        path: Path,
+        body: Vec<u8>,
+        sync_token: Option<&HeaderValue>,
+    ) -> impl Future<Output = Result<Response, Failure>> + Send + 'static {
+        let mut request = Request::new(Full::new(Bytes::from(body)));
+        *request.method_mut() = hyper::Method::POST;
+        *request.uri_mut() = format!("{}{}", self.url, path.as_str()).parse().unwrap_or_else(|_| self.endpoint.clone());
+        *request.headers_mut() = self.headers.clone();
+        if let Some(token) = sync_token {
+            request.headers_mut().insert(SYNC_TOKEN, token.clone());
+        }
+        let answer = self.pool.request(request);
+        let address = self.address.clone();
+        async move {
+            let (head, body) = answer.await.map_err(|error| failure(&error, &address))?.into_parts();
+            let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| match error
+                .is::<LengthLimitError>()
+            {
+                true => Failure::TooLarge,
+                false => Failure::Lost(lost(&*error, &address)),
+            })?;
+            let seconds = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            Ok(Response {
+                status: head.status.as_u16(),
+                retry_after: seconds.map(Duration::from_secs),
+                sync_token: head.headers.get(SYNC_TOKEN).cloned(),
+                body: body.to_bytes(),
+            })
+        }
+    }
+}
+
+fn failure(error: &PoolError, address: &Address) -> Failure {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(NotConnected(connect_error)) = error.downcast_ref() {
+            return Failure::NotSent(connect_error.clone());
+        }
+        cause = error.source();
+    }
+    match error.is_connect() {
+        true => Failure::NotSent(lost(error, address)),
+        false => Failure::Lost(lost(error, address)),
+    }
+}
+
+/// A connection that broke, with the innermost reason.
+fn lost(error: &(dyn Error + 'static), address: &Address) -> ConnectError {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    match ConnectError::lost(&innermost.to_string()) {
+        ConnectError::Transient(error) => ConnectError::Transient(crate::error::StoreError {
+            message: format!("the connection to {} was lost and did not come back in time.", place(address)),
+            ..error
+        }),
+        refused => refused,
+    }
+}

@@ -1,0 +1,199 @@
+//! Connections to the endpoint: dialled with our socket options, through the proxy if the environment names one, encrypted
+//! with our TLS, over which HTTP/2 is offered.
+
+use std::error::Error;
+use std::future::Future;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use std::{fmt, io};
+
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
+use tower_service::Service;
+
+use super::proxy::{Proxy, tunnel_failed};
+use crate::config::{Address, Family, Tls};
+use crate::transport::connection::probe::AsyncStream;
+use crate::transport::error::ConnectError;
+use crate::transport::io::tcp::dial;
+use crate::transport::io::tls;
+use crate::transport::io::tls::{encrypt, encrypt_for};
+
+/// The protocols we speak, the most wanted first.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, NotConnected>> + Send>>;
+
+/// Makes connections to one endpoint.
+#[derive(Clone)]
+pub struct Connector(Arc<Endpoint>);
+
+/// Where connections go, and how.
+pub struct Endpoint {
+    /// The endpoint.
+    pub address: Address,
+    /// The IP versions to use.
+    pub family: Family,
+    /// How the connection is encrypted; `None` is plaintext.
+    pub tls: Option<Tls>,
+    /// What is in between.
+    pub proxy: Option<Proxy>,
+    /// Limit for one attempt.
+    pub timeout: Duration,
+}
+
+/// Why there is no connection, as the HTTP client passes it on.
+#[derive(Debug)]
+pub struct NotConnected(pub ConnectError);
+
+impl fmt::Display for NotConnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.error().fmt(f)
+    }
+}
+
+impl Error for NotConnected {}
+
+impl Connector {
+    /// Makes connections to a place.
+    pub fn new(place: Endpoint) -> Self {
+        Self(Arc::new(place))
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Channel>;
+    type Error = NotConnected;
+    type Future = Connecting<TokioIo<Channel>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NotConnected>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, endpoint: Uri) -> Self::Future {
+        let place = self.0.clone();
+        Box::pin(async move {
+            let silent = || match (&place.tls, &place.proxy) {
+                (Some(_), None) => tls::silent(&place.address),
+                (_, proxy) => ConnectError::silent(proxy.as_ref().map_or(&place.address, |proxy| &proxy.address)),
+            };
+            let connected = timeout(place.timeout, place.connect(endpoint)).await;
+            connected.unwrap_or_else(|_| Err(silent())).map(TokioIo::new).map_err(NotConnected)
+        })
+    }
+}
+
+impl Endpoint {
+    async fn connect(&self, endpoint: Uri) -> Result<Channel, ConnectError> {
+        let stream = match (&self.proxy, &self.tls) {
+            (None, _) => reach(&self.address, self.family, None).await?,
+            (Some(proxy), None) => reach(&proxy.address, self.family, proxy.tls.as_ref()).await?,
+            (Some(proxy), Some(_)) => through(proxy, self.family, endpoint).await?,
+        };
+        let Some(tls) = &self.tls else {
+            return Ok(Channel { stream, is_http2: false, is_proxied: self.proxy.is_some() });
+        };
+        let encrypted = encrypt_for(&PROTOCOLS, stream, tls, &self.address).await?;
+        let is_http2 = encrypted.protocol() == Some(PROTOCOLS[0]);
+        Ok(Channel { stream: Box::new(encrypted), is_http2, is_proxied: false })
+    }
+}
+
+/// Dials, and encrypts the stream where that is asked for.
+async fn reach(address: &Address, family: Family, tls: Option<&Tls>) -> Result<Box<dyn AsyncStream>, ConnectError> {
+    let stream = dial(address, family).await.map_err(|error| ConnectError::dial(&error, address))?;
+    match tls {
+        None => Ok(Box::new(stream)),
+        Some(tls) => Ok(Box::new(encrypt(stream, tls, address).await?)),
+    }
+}
+
+/// A tunnel through a proxy to the endpoint.
+async fn through(proxy: &Proxy, family: Family, endpoint: Uri) -> Result<Box<dyn AsyncStream>, ConnectError> {
+    let dialler = ToProxy { address: proxy.address.clone(), family, tls: proxy.tls.clone() };
+    let mut tunnel = Tunnel::new(Uri::default(), dialler);
+    if let Some(login) = &proxy.login {
+        tunnel = tunnel.with_auth(HeaderValue::clone(login));
+    }
+    match tunnel.call(endpoint).await {
+        Ok(stream) => Ok(stream.into_inner()),
+        Err(error) => Err(tunnel_failed(&error, &proxy.address)),
+    }
+}
+
+/// Dials the proxy for a tunnel.
+struct ToProxy {
+    address: Address,
+    family: Family,
+    tls: Option<Tls>,
+}
+
+impl Service<Uri> for ToProxy {
+    type Response = TokioIo<Box<dyn AsyncStream>>;
+    type Error = NotConnected;
+    type Future = Connecting<Self::Response>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NotConnected>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let (address, family, tls) = (self.address.clone(), self.family, self.tls.clone());
+        Box::pin(async move { reach(&address, family, tls.as_ref()).await.map(TokioIo::new).map_err(NotConnected) })
+    }
+}
+
+/// A connection, as the HTTP client wants it.
+pub struct Channel {
+    stream: Box<dyn AsyncStream>,
+    is_http2: bool,
+    /// Requests name the endpoint, because a proxy reads them.
+    is_proxied: bool,
+}
+
+impl Connection for Channel {
+    fn connected(&self) -> Connected {
+        let connected = Connected::new().proxy(self.is_proxied);
+        if self.is_http2 { connected.negotiated_h2() } else { connected }
+    }
+}
+
+impl AsyncRead for Channel {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Channel {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,373 @@
+//! Upstash over HTTP: a supervisor that sends what waits in as few requests as the order allows, hands back the answers,
+//! gives up what is past its deadline, and asks again after what passes.
+//!
+//! HTTP has no connection to fence: a request that was cut may be carried out after it was sent again. So a request that
+//! writes is waited for as long as its calls have time, and never raced by a second one while its connection is good.
+
+use std::collections::{HashSet, VecDeque};
+use std::future::poll_fn;
+use std::iter;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hyper::header::HeaderValue;
+
+use super::admission::{ExecutionsInFlight, execution};
+use super::batch::HttpBatch;
+use super::client::{Client, Failure, Response};
+use super::decode;
+use super::decode::Answer;
+use crate::config::{Topology, Upstash};
+use crate::error::StoreError;
+use crate::store::Prefetch;
+use crate::store::reply::ErrorReply;
+use crate::store::server_features::ServerFeatures;
+use crate::transport::backoff::Backoff;
+use crate::transport::connection::auth::conceal;
+use crate::transport::connection::batch::{Refused, refuse};
+use crate::transport::error::ConnectError;
+use crate::transport::http;
+use crate::transport::inbox::Inbox;
+use crate::transport::pending_calls::{PendingCall, deliver, enqueue, expired, requeue};
+use crate::transport::request::Finished;
+use crate::transport::retry_policy::{RetryDecision, retry_decision};
+use crate::transport::shared_connections::Handover;
+use crate::transport::target::{Member, Target};
+use crate::transport::timer::Timer;
+
+/// Requests under way at the same time; with HTTP/1.1, connections.
+const MAX_BATCHES: usize = 16;
+
+/// Serves one database until its link is closed and nothing is pending, or until it turns out that it has several shards, so
+/// that calls have to be taken apart.
+pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
+    let Topology::Upstash(upstash) = &target.settings.topology else { return None };
+    let mut supervisor = HttpDriver {
+        client: Client::new(&target, upstash),
+        upstash: upstash.clone(),
+        inbox,
+        next_sequence: 0,
+        queue: VecDeque::new(),
+        alone: VecDeque::new(),
+        resume_at: None,
+        batches: Vec::new(),
+        in_flight: ExecutionsInFlight::default(),
+        sync_token: None,
+        written_at: None,
+        finished: Vec::new(),
+        closed: false,
+        features: ServerFeatures { cross_slot: !matches!(target.member, Member::Shards), ..ServerFeatures::default() },
+        target,
+        backoff: Backoff::default(),
+        alarm: Timer::new(),
+    };
+    supervisor.run().await;
+    if !supervisor.is_to_be_taken_apart() {
+        return None;
+    }
+    let HttpDriver { target, queue: mut pending, alone, next_sequence, .. } = supervisor;
+    for waiting in alone {
+        requeue(&mut pending, waiting);
+    }
+    Some(Handover { target, pending, next_sequence })
+}
+
+struct HttpDriver {
+    target: Target,
+    upstash: Upstash,
+    inbox: Arc<Inbox>,
+    /// Or why there can be none.
+    client: Result<Client, ConnectError>,
+    next_sequence: u64,
+    /// To be sent.
+    queue: VecDeque<PendingCall>,
+    /// To be sent each in a request of its own, because a request they were in was refused as a whole. What is in `queue`
+    /// of the same execution came later, or reads like it.
+    alone: VecDeque<PendingCall>,
+    /// Nothing is sent before.
+    resume_at: Option<Instant>,
+    batches: Vec<HttpBatch>,
+    in_flight: ExecutionsInFlight,
+    sync_token: Option<HeaderValue>,
+    /// When the answer to the last write came.
+    written_at: Option<Instant>,
+    /// Over, but not yet handed back.
+    finished: Vec<Finished>,
+    /// The link's last handle is gone.
+    closed: bool,
+    features: ServerFeatures,
+    backoff: Backoff,
+    alarm: Timer,
+}
+
+impl HttpDriver {
+    async fn run(&mut self) {
+        poll_fn(|cx| {
+            loop {
+                let now = Instant::now();
+                self.drain_inbox(now);
+                self.expire(now);
+                let mut any = self.settle(cx, now);
+                any |= self.send(now);
+                deliver(&mut self.finished);
+                if any {
+                    continue;
+                }
+                let is_idle = self.batches.is_empty();
+                if is_idle && self.is_to_be_taken_apart() {
+                    return Poll::Ready(());
+                }
+                if is_idle && self.closed && self.queue.is_empty() && self.alone.is_empty() {
+                    return Poll::Ready(());
+                }
+                let moment = self.next_moment(now);
+                if self.alarm.sleep_until(cx, moment) && self.inbox.register_waker(self.closed, cx) {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Moves what has arrived into the queue.
+    fn drain_inbox(&mut self, now: Instant) {
+        let deadline = now + self.target.command_timeout;
+        for request in self.inbox.take(&mut self.closed) {
+            enqueue(&mut self.queue, request, self.next_sequence, deadline);
+            self.next_sequence += 1;
+        }
+    }
+
+    /// Whether there are several shards, so that calls on several keys can't be sent whole.
+    fn is_to_be_taken_apart(&self) -> bool {
+        !self.features.cross_slot && !self.target.member.is_routed()
+    }
+
+    /// When there is something to do again, if nothing is heard before.
+    fn next_moment(&self, now: Instant) -> Option<Instant> {
+        let waiting = [&self.queue, &self.alone].into_iter().filter_map(|queue| Some(queue.front()?.deadline));
+        let batches = self.batches.iter().flat_map(|batch| [batch.deadline(), self.ask_again_at(batch)]).flatten();
+        let resume = self.resume_at.filter(|at| *at > now);
+        waiting.chain(batches).chain(resume).min()
+    }
+
+    /// When a request that only reads is given up to be sent again: half the time of its calls.
+    fn ask_again_at(&self, batch: &HttpBatch) -> Option<Instant> {
+        (!batch.writes).then(|| batch.sent_at + self.target.command_timeout / 2)
+    }
+
+    /// Gives up what is past its deadline. A request of which nothing is left is broken off.
+    fn expire(&mut self, now: Instant) {
+        let timeout = self.target.command_timeout;
+        for queue in [&mut self.alone, &mut self.queue] {
+            self.finished.extend(expired(queue, now).map(|waiting| waiting.expire(timeout, None)));
+        }
+        let finished = &mut self.finished;
+        for batch in self.batches.extract_if(.., |batch| batch.expire(now, timeout, finished)) {
+            batch.leave(&mut self.in_flight);
+        }
+    }
+
+    /// Sends what may be sent; true when anything was.
+    fn send(&mut self, now: Instant) -> bool {
+        if self.queue.is_empty() && self.alone.is_empty() || self.resume_at.is_some_and(|at| at > now) {
+            return false;
+        }
+        if self.is_to_be_taken_apart() {
+            return false;
+        }
+        let client = match &self.client {
+            Ok(client) => client,
+            Err(connect_error) => {
+                let all = self.alone.drain(..).chain(self.queue.drain(..));
+                self.finished.extend(all.map(|waiting| waiting.fail(connect_error.error().clone())));
+                return true;
+            }
+        };
+        let before = self.batches.len();
+        let mut admission = self.in_flight.open();
+        for (queue, alone) in [(&mut self.alone, true), (&mut self.queue, false)] {
+            while self.batches.len() < MAX_BATCHES {
+                let over = (client, self.sync_token.as_ref());
+                let Some(batch) = HttpBatch::send(queue, alone, &mut admission, self.features, over, now) else {
+                    break;
+                };
+                self.batches.push(batch);
+            }
+        }
+        self.batches.len() > before
+    }
+
+    /// Hands out the answers that have come; true when there were any.
+    fn settle(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut any = false;
+        let mut index = 0;
+        while let Some(batch) = self.batches.get_mut(index) {
+            let answer = match batch.poll(cx) {
+                Poll::Ready(answer) => answer,
+                Poll::Pending if self.ask_again_at(&self.batches[index]).is_some_and(|at| at <= now) => {
+                    Err(Failure::Lost(http::error::silent(&self.target.settings.address)))
+                }
+                Poll::Pending => {
+                    index += 1;
+                    continue;
+                }
+            };
+            any = true;
+            let batch = self.batches.swap_remove(index);
+            batch.leave(&mut self.in_flight);
+            match answer {
+                Ok(response) => self.answered(batch, response, now),
+                Err(failure) => self.failed(batch, failure, now),
+            }
+        }
+        any
+    }
+
+    /// There is no answer.
+    fn failed(&mut self, batch: HttpBatch, failure: Failure, now: Instant) {
+        match failure {
+            Failure::NotSent(ConnectError::Fatal(error)) => {
+                self.finished.extend(batch.into_unanswered(true).map(|waiting| waiting.fail(error.clone())));
+            }
+            Failure::NotSent(connect_error) => self.retry(batch, true, connect_error.error().clone(), None, now),
+            Failure::Lost(connect_error) => self.retry(batch, false, connect_error.error().clone(), None, now),
+            Failure::TooLarge => self.refused(batch, http::error::answer_too_large()),
+        }
+    }
+
+    /// There is an answer, though perhaps not the one that was hoped for.
+    fn answered(&mut self, batch: HttpBatch, response: Response, now: Instant) {
+        let Response { status, retry_after, sync_token, body } = response;
+        match status {
+            200..300 => {
+                self.note_sync_token(&batch, sync_token, now);
+                match batch.read(&body) {
+                    Some(Answer::Replies(replies)) => self.replied(batch, replies, now),
+                    Some(Answer::Refused(words)) => self.said_no(batch, status, &words, now),
+                    None => self.fail(batch, http::error::not_an_answer(status)),
+                }
+            }
+            429 => {
+                let words = decode::read_error_reply(&body);
+                let error_reply = ErrorReply::of(words.as_deref().unwrap_or("ERR too many requests"));
+                let error = http::error::too_many(self.without_token(error_reply));
+                self.retry(batch, true, error, retry_after, now);
+            }
+            500.. => {
+                let error = http::error::broken(status, &self.target.settings.address);
+                self.retry(batch, false, error, retry_after, now);
+            }
+            _ => match decode::read_error_reply(&body) {
+                Some(words) => self.said_no(batch, status, &words, now),
+                None if status == 413 => self.said_no(batch, status, "ERR the request is too large", now),
+                None if status == 401 => self.said_no(batch, status, "Unauthorized", now),
+                None => self.fail(batch, http::error::not_an_answer(status)),
+            },
+        }
+    }
+
+    /// Each command has been answered. What comes after a call that is sent again, for the same execution, is sent again too, though
+    /// it was done: otherwise that call would be done after it.
+    fn replied(&mut self, batch: HttpBatch, replies: Vec<redis::Value>, now: Instant) {
+        self.backoff.reset();
+        let (alone, sent_with) = (batch.alone, batch.features);
+        let mut sent_again: HashSet<Vec<u8>> = HashSet::new();
+        for (waiting, outcome, position) in batch.outcomes(replies) {
+            let is_overtaken = !sent_again.is_empty() && sent_again.contains(&execution(&waiting.request.call));
+            if is_overtaken {
+                requeue(if alone { &mut self.alone } else { &mut self.queue }, waiting);
+                continue;
+            }
+            let error_reply = match outcome {
+                Ok(reply) => {
+                    self.finished.push(waiting.finish(Ok(reply)).at(Some(position)));
+                    continue;
+                }
+                Err(error_reply) => self.without_token(error_reply),
+            };
+            match refuse(waiting, error_reply, sent_with, &mut self.features) {
+                Ok(finished) => self.finished.push(finished),
+                Err(refused) => {
+                    let Refused { waiting, pause, .. } = *refused;
+                    if pause {
+                        self.pause(None, now);
+                    }
+                    sent_again.insert(execution(&waiting.request.call));
+                    requeue(if alone { &mut self.alone } else { &mut self.queue }, waiting);
+                }
+            }
+        }
+    }
+
+    /// The request as a whole was refused, in a server's words.
+    fn said_no(&mut self, batch: HttpBatch, status: u16, words: &str, now: Instant) {
+        let error_reply = self.without_token(ErrorReply::of(words));
+        match (status, retry_decision(&error_reply)) {
+            _ if error_reply.code == "CROSSSLOT" && batch.features.cross_slot => {
+                // Several shards: calls are taken apart from now on, and transactions of several executions are not sent together.
+                self.features.cross_slot = false;
+                let queue = if batch.alone { &mut self.alone } else { &mut self.queue };
+                for waiting in batch.into_unanswered(true) {
+                    requeue(queue, waiting);
+                }
+            }
+            (401, _) => {
+                let error = http::error::wrong_token(error_reply);
+                self.finished.extend(batch.into_unanswered(true).map(|waiting| waiting.finish(Err(error.clone()))));
+            }
+            (_, RetryDecision::Report) => self.refused(batch, http::error::refused(status, error_reply)),
+            _ => self.retry(batch, true, http::error::refused(status, error_reply), None, now),
+        }
+    }
+
+    /// A refusal that does not repeat the token.
+    fn without_token(&self, error_reply: ErrorReply) -> ErrorReply {
+        conceal(error_reply, iter::once(&self.upstash.token), "it refused, in words that repeat the token")
+    }
+
+    /// Trying the same request again would not help. Which of several calls is at fault is not known, so each is tried by
+    /// itself, and without what it only carries.
+    fn refused(&mut self, batch: HttpBatch, error: StoreError) {
+        if !batch.is_divisible() {
+            return self.finished.extend(batch.into_unanswered(true).map(|waiting| waiting.finish(Err(error.clone()))));
+        }
+        for mut waiting in batch.into_unanswered(true) {
+            waiting.request.call.prefetch = Prefetch::Nothing;
+            requeue(&mut self.alone, waiting);
+        }
+    }
+
+    fn fail(&mut self, batch: HttpBatch, error: StoreError) {
+        self.finished.extend(batch.into_unanswered(false).map(|waiting| waiting.fail(error.clone())));
+    }
+
+    /// Puts the calls of a request back to be sent again after a pause. With `unsent`, they were not carried out.
+    fn retry(&mut self, batch: HttpBatch, unsent: bool, error: StoreError, after: Option<Duration>, now: Instant) {
+        self.pause(after, now);
+        let queue = if batch.alone { &mut self.alone } else { &mut self.queue };
+        for waiting in batch.into_unanswered(unsent) {
+            requeue(queue, PendingCall { error_reply: Some(Box::new(error.clone())), ..waiting });
+        }
+    }
+
+    /// Sends nothing for a while: as long as the server says, else longer each time.
+    fn pause(&mut self, after: Option<Duration>, now: Instant) {
+        let until = now + after.unwrap_or_else(|| self.backoff.next());
+        self.resume_at = Some(self.resume_at.map_or(until, |earlier| earlier.max(until)));
+    }
+
+    /// Keeps the token of the last answer. One to a question that was asked before the last write was answered may be older
+    /// than that write.
+    fn note_sync_token(&mut self, batch: &HttpBatch, token: Option<HeaderValue>, now: Instant) {
+        let is_older = !batch.writes && self.written_at.is_some_and(|at| batch.sent_at < at);
+        if !self.upstash.read_your_writes || is_older || token.is_none() {
+            return;
+        }
+        self.sync_token = token;
+        if batch.writes {
+            self.written_at = Some(now);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What the failures of requests are called.
+
+use super::client::MAX_ANSWER_BYTES;
+use crate::config::Address;
+use crate::error::{Code, StoreError};
+use crate::store::reply::ErrorReply;
+use crate::transport::error::{ConnectError, place};
+use crate::transport::retry_policy;
+
+/// The server took the request and does not answer.
+pub fn silent(address: &Address) -> ConnectError {
+    let message = format!("{} took the request but does not answer.", place(address));
+    ConnectError::Transient(StoreError::new(Code::Timeout, message))
+}
+
+/// The token was refused.
+pub fn wrong_token(ErrorReply { code, detail }: ErrorReply) -> StoreError {
+    let words = detail.trim_end_matches('.');
+    // Words without a code are nobody's code.
+    let code = Some(code).filter(|code| code != "ERR");
+    let said = code.as_ref().map_or(words.to_owned(), |code| format!("{code} {words}"));
+    let message =
+        format!("Upstash refused the token ({said}): is it the REST token of this very database, and still valid?");
+    StoreError { reply: code, ..StoreError::new(Code::Reply, message) }
+}
+
+/// The request was refused.
+pub fn refused(status: u16, error_reply: ErrorReply) -> StoreError {
+    let mut error = retry_policy::refused(error_reply);
+    if status == 413 {
+        error.message += ": a request may not be larger than the database's plan allows";
+    }
+    error
+}
+
+/// The rate limit was reached.
+pub fn too_many(error_reply: ErrorReply) -> StoreError {
+    let mut error = retry_policy::refused(error_reply);
+    error.message += ": the rate limit of the database is reached.";
+    error
+}
+
+/// The endpoint, or something before it, does not work.
+pub fn broken(status: u16, address: &Address) -> StoreError {
+    StoreError::new(Code::Connection, format!("{} answered with HTTP status {status}.", place(address)))
+}
+
+/// What answered is no such endpoint.
+pub fn not_an_answer(status: u16) -> StoreError {
+    let message = format!(
+        "what was answered, with HTTP status {status}, is no answer of Upstash's REST interface: is the URL right, and does \
+         nothing in between answer in its place?"
+    );
+    StoreError::new(Code::Connection, message)
+}
+
+/// The answer is larger than what is kept.
+pub fn answer_too_large() -> StoreError {
+    let message = format!(
+        "the answer is larger than {} MiB, the most that is read over HTTP: connect with a rediss:// URL to read it",
+        MAX_ANSWER_BYTES >> 20
+    );
+    StoreError::new(Code::Reply, message)
+}

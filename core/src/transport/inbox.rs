@@ -1,0 +1,59 @@
+//! The queue between the JavaScript threads and the I/O thread.
+
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use super::request::Request;
+
+/// The queue between the JavaScript threads and the I/O thread.
+#[derive(Default)]
+pub(super) struct Inbox {
+    pub(super) state: Mutex<InboxState>,
+}
+
+#[derive(Default)]
+pub(super) struct InboxState {
+    pub(super) requests: Vec<Request>,
+    pub(super) closed: bool,
+    /// Present while the supervisor sleeps: whoever takes it wakes it, so that a busy one costs no system call.
+    pub(super) sleeper: Option<Waker>,
+}
+
+impl Inbox {
+    /// The state is a plain queue, valid at every step, so a panic elsewhere does not spoil it.
+    pub(super) fn lock(&self) -> MutexGuard<'_, InboxState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes out what has arrived, and notes whether the link has been closed.
+    pub(super) fn take(&self, closed: &mut bool) -> Vec<Request> {
+        let mut state = self.lock();
+        *closed = state.closed;
+        mem::take(&mut state.requests)
+    }
+
+    /// Leaves word to be woken when something arrives; false when something has, which must be taken in first. `closed` is
+    /// what was noted last.
+    pub(super) fn register_waker(&self, closed: bool, cx: &Context<'_>) -> bool {
+        let mut state = self.lock();
+        if !state.requests.is_empty() || state.closed != closed {
+            return false;
+        }
+        match &state.sleeper {
+            Some(sleeper) if sleeper.will_wake(cx.waker()) => {}
+            _ => state.sleeper = Some(cx.waker().clone()),
+        }
+        true
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut InboxState)) {
+        let mut state = self.lock();
+        change(&mut state);
+        let sleeper = state.sleeper.take();
+        drop(state);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! TLS over a dialled stream: the handshake, and what its failures are called. There is no way back to plaintext.
+
+use std::io;
+use std::io::IoSlice;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
+
+use crate::config::Address;
+use crate::config::tls::{Authorities, Tls};
+use crate::error::{Code, StoreError};
+use crate::transport::error::{ConnectError, place};
+
+/// An encrypted stream.
+pub struct Encrypted<S> {
+    stream: TlsStream<S>,
+    alert: TlsAlert,
+}
+
+/// Why TLS failed behind the handshake, if it did: with TLS 1.3, the server looks at our certificate only then.
+#[derive(Clone, Default)]
+pub struct TlsAlert(Arc<OnceLock<Error>>);
+
+impl TlsAlert {
+    /// The error it is.
+    pub fn connect_error(&self, address: &Address) -> Option<ConnectError> {
+        self.0.get().map(|error| refused(error, address, None))
+    }
+}
+
+/// Encrypts a stream. The caller sets the time limit.
+pub async fn encrypt<S>(stream: S, tls: &Tls, address: &Address) -> Result<Encrypted<S>, ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    encrypt_for(&[], stream, tls, address).await
+}
+
+/// Encrypts a stream that is to carry one of these protocols, the most wanted first. The caller sets the time limit.
+pub async fn encrypt_for<S>(
+    protocols: &[&[u8]],
+    stream: S,
+    tls: &Tls,
+    address: &Address,
+) -> Result<Encrypted<S>, ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let name = server_name(tls, address)?;
+    let extra = match &tls.authorities {
+        Authorities::Mozilla { extra: Some(file) } => read_file(file.clone()).await,
+        _ => Ok(Vec::new()),
+    };
+    // As in Node, a file that cannot be read is as good as none; it is named when that is why a server is not trusted.
+    let unread = extra.as_ref().err().cloned();
+    let config = tls.client_config(extra.unwrap_or_default());
+    let mut config = config.map_err(|error| refused(&error, address, unread.as_deref()))?;
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    let stream = connected.map_err(|error| match of_rustls(&error) {
+        Some(why) => refused(why, address, unread.as_deref()),
+        None => broken(&error, address),
+    })?;
+    Ok(Encrypted { stream, alert: TlsAlert::default() })
+}
+
+impl<S> Encrypted<S> {
+    /// A handle on what the other side may object to.
+    pub fn alert(&self) -> TlsAlert {
+        self.alert.clone()
+    }
+
+    /// The protocol that the server chose of those offered.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.stream.get_ref().1.alpn_protocol()
+    }
+
+    fn note<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = &result
+            && let Some(error) = of_rustls(error)
+        {
+            // The first is the cause of the others.
+            let _ = self.alert.0.set(error.clone());
+        }
+        result
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Encrypted<S> {
+    /// A server that closes the connection has said why before, and that may not have been read yet.
+    fn note_write<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if matches!(result, Poll::Ready(Err(_))) {
+            let mut room = [0; 16];
+            let last_words = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut room));
+            let _ = self.note(last_words);
+        }
+        self.note(result)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Encrypted<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.note(result)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note_write(cx, result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.note_write(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        self.note_write(cx, result)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// The server took the connection and is silent in the handshake.
+pub fn silent(address: &Address) -> ConnectError {
+    let message = format!(
+        "{} took the connection but does not answer in TLS: is this its plaintext port, or is it stopped or overloaded?",
+        place(address)
+    );
+    ConnectError::Transient(StoreError::new(Code::Timeout, message))
+}
+
+fn of_rustls(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// The name that the server's certificate has to be for: that of the settings, else the host, else Node's default.
+fn server_name(tls: &Tls, address: &Address) -> Result<ServerName<'static>, ConnectError> {
+    let name = match (&tls.server_name, address) {
+        (Some(name), _) => name,
+        // A certificate knows nothing of the interface that a link-local address is reached through.
+        (None, Address::Tcp(host, _)) => host.split_once('%').map_or(host.as_str(), |(host, _)| host),
+        (None, Address::Unix(_)) => "localhost",
+    };
+    if let Ok(ip) = name.parse::<IpAddr>() {
+        return Ok(ip.into());
+    }
+    ServerName::try_from(name.to_owned()).map_err(|_| {
+        let message = format!("{name:?} is no name that a certificate can be for: give the right one in `servername`");
+        ConnectError::Fatal(StoreError::new(Code::Connection, message))
+    })
+}
+
+/// The certificates in a file, or why there are none.
+async fn read_file(file: PathBuf) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = |file: &Path| CertificateDer::pem_file_iter(file)?.collect::<Result<Vec<_>, PemError>>();
+    // A file may take its time, and the I/O thread has others to serve.
+    let path = file.clone();
+    let outcome = tokio::task::spawn_blocking(move || read(&path)).await;
+    let why = match outcome {
+        Ok(Ok(certificates)) => return Ok(certificates),
+        Ok(Err(PemError::Io(error))) => error.to_string(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it could not be read".to_owned(),
+    };
+    Err(format!("NODE_EXTRA_CA_CERTS names {}, which is left out: {why}", file.display()))
+}
+
+/// One side does not accept the other, which no further attempt would change.
+fn refused(error: &Error, address: &Address, unread: Option<&str>) -> ConnectError {
+    let place = place(address);
+    let mut message = match error {
+        Error::InvalidCertificate(why) => certificate(why, &place),
+        Error::InvalidMessage(_) => {
+            format!(
+                "{place} does not speak TLS: is this its plaintext port? Connections in plaintext have to be asked for"
+            )
+        }
+        Error::AlertReceived(alert) => alerted(*alert, &place),
+        Error::PeerIncompatible(_) => {
+            format!("{place} and we have no version or cipher of TLS in common: it has to offer TLS 1.2 or 1.3")
+        }
+        _ => format!("the TLS connection to {place} failed"),
+    };
+    if let (Error::InvalidCertificate(CertificateError::UnknownIssuer), Some(unread)) = (error, unread) {
+        message = format!("{message}. {unread}");
+    }
+    ConnectError::Fatal(StoreError { cause: Some(error.to_string()), ..StoreError::new(Code::Connection, message) })
+}
+
+fn certificate(why: &CertificateError, place: &str) -> String {
+    let of = format!("the certificate of {place}");
+    match why {
+        CertificateError::UnknownIssuer => format!(
+            "{of} is not from an authority that is trusted: give the authority's certificate in `ca`, or the file it is in \
+             to Node in NODE_EXTRA_CA_CERTS"
+        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
+            "{of} is for another name (see `cause`): connect by a name in its subjectAltName, or give that in `servername`"
+        ),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            format!("{of} has expired: renew it, or set this machine's clock")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            format!("{of} is not valid yet: is this machine's clock right?")
+        }
+        _ => format!("{of} cannot be accepted (see `cause`)"),
+    }
+}
+
+fn alerted(alert: AlertDescription, place: &str) -> String {
+    match alert {
+        AlertDescription::CertificateRequired | AlertDescription::HandshakeFailure => {
+            format!(
+                "{place} broke off the TLS handshake: does it want a client certificate? Give it in `cert` and `key`"
+            )
+        }
+        AlertDescription::BadCertificate
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::DecryptError
+        | AlertDescription::UnknownCA
+        | AlertDescription::UnsupportedCertificate => {
+            format!("{place} does not accept the client certificate in `cert` (see `cause`)")
+        }
+        AlertDescription::ProtocolVersion => {
+            format!("{place} has no version of TLS in common with us: it has to offer TLS 1.2 or 1.3")
+        }
+        AlertDescription::UnrecognisedName => {
+            format!("{place} does not know the name it is called by: give the right one in `servername`")
+        }
+        _ => format!("{place} broke off the TLS connection (see `cause`)"),
+    }
+}
+
+/// The connection ended in the middle of the handshake.
+fn broken(error: &io::Error, address: &Address) -> ConnectError {
+    let message = format!(
+        "{} closed the connection in the TLS handshake: is this its plaintext port, or is it restarting?",
+        place(address)
+    );
+    ConnectError::Transient(StoreError { cause: Some(error.to_string()), ..StoreError::new(Code::Connection, message) })
+}

@@ -1,0 +1,30 @@
+//! How calls reach a server: a queue into the one I/O thread, where a supervisor per connection sends them and hands the
+//! answers back in batches. Knows nothing of N-API.
+
+mod backoff;
+pub mod cluster;
+pub mod connection;
+mod error;
+mod http;
+mod inbox;
+mod io;
+mod parked_calls;
+mod pending_calls;
+pub mod protocol;
+mod request;
+mod resend_order;
+mod retry_policy;
+mod runtime;
+pub mod sentinel;
+mod settings_provider;
+mod shared_connections;
+mod target;
+mod timer;
+mod warning;
+
+pub use error::ConnectError;
+pub use request::{CompletionSink, ExpectedNode, Finished, Request};
+pub use settings_provider::{Asked, SettingsProvider};
+pub use shared_connections::SharedConnection;
+pub use target::{Member, Target};
+pub use warning::Warning;

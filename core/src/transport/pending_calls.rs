@@ -1,0 +1,110 @@
+//! Calls that have no answer yet: waiting to be sent, in flight, or refused for now. Each place keeps them in the order in
+//! which they came, which is also the order of their deadlines, because one link has one timeout.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::error::ConnectError;
+use super::request::{Finished, Redirect, Request};
+use crate::error::{Code, StoreError};
+use crate::store::Reply;
+
+/// What a write that was given up says when nothing of it was sent.
+pub const NOT_APPLIED: &str = " The command had not been sent, so it was not applied.";
+
+/// A request and what has happened to it.
+pub struct PendingCall {
+    /// The request.
+    pub request: Request,
+    /// When it came, in numbers: the order in which it is sent, again and again.
+    pub sequence: u64,
+    /// When it is given up.
+    pub deadline: Instant,
+    /// Whether it was ever handed to a connection, so that it may have been applied.
+    pub sent: bool,
+    /// What the server said when it last refused it for now.
+    pub error_reply: Option<Box<StoreError>>,
+    /// How many connections ended while its answer was the next to come.
+    pub losses: u32,
+}
+
+impl PendingCall {
+    /// Answers the call.
+    pub fn finish(self, outcome: Result<Reply, StoreError>) -> Finished {
+        self.request.finish(outcome.map_err(Box::new))
+    }
+
+    /// Hands part of a call to a cluster back, to be sent again.
+    pub fn hand_back(mut self, redirect: Redirect, error: StoreError) -> Finished {
+        // What was refused was not applied.
+        if let (Redirect::Lost, Some(route)) = (&redirect, &mut self.request.route) {
+            (route.sent, route.losses) = (self.sent, self.losses);
+        }
+        Finished { redirect: Some(redirect), ..self.finish(Err(error)) }
+    }
+
+    /// Gives the call up because its time is over.
+    pub fn expire(self, timeout: Duration, connect_error: Option<&ConnectError>) -> Finished {
+        let over = format!(
+            "{} was given up after {} ms (commandTimeout)",
+            self.request.call.operation.name(),
+            timeout.as_millis()
+        );
+        let error = match self.error_reply.as_deref().or(connect_error.map(ConnectError::error)) {
+            None => StoreError::new(Code::Timeout, format!("{over}: the server did not answer.")),
+            Some(error) => StoreError { message: format!("{over}: {}", error.message), ..error.clone() },
+        };
+        self.fail(error)
+    }
+
+    /// Gives the call up, and says whether a write may have happened all the same.
+    pub fn fail(self, mut error: StoreError) -> Finished {
+        if self.request.call.operation.writes() {
+            error.message +=
+                if self.sent { " The command had been sent, so it may have been applied." } else { NOT_APPLIED };
+        }
+        self.finish(Err(error))
+    }
+}
+
+/// Adds a request to a queue. Part of a call to a cluster has a place and a deadline of its own, those of its call.
+pub fn enqueue(queue: &mut VecDeque<PendingCall>, request: Request, sequence: u64, deadline: Instant) {
+    let own = request.route.as_ref().map(|route| (route.sequence, route.deadline, route.sent, route.losses));
+    let (sequence, deadline, sent, losses) = own.unwrap_or((sequence, deadline, false, 0));
+    let place = match queue.back() {
+        Some(last) if last.sequence > sequence => queue.partition_point(|other| other.sequence <= sequence),
+        _ => queue.len(),
+    };
+    queue.insert(place, PendingCall { request, sequence, deadline, sent, error_reply: None, losses });
+}
+
+/// Puts a call back among those that wait, in the order in which the calls came.
+pub fn requeue(queue: &mut VecDeque<PendingCall>, waiting: PendingCall) {
+    let place = queue.partition_point(|other| other.sequence < waiting.sequence);
+    queue.insert(place, waiting);
+}
+
+/// Removes what is past its deadline from the front of a queue.
+pub fn expired(queue: &mut VecDeque<PendingCall>, now: Instant) -> impl Iterator<Item = PendingCall> + '_ {
+    std::iter::from_fn(move || if queue.front()?.deadline <= now { queue.pop_front() } else { None })
+}
+
+/// Hands finished calls to their sinks, one delivery for each run of calls that share one.
+pub fn deliver(finished: &mut Vec<Finished>) {
+    let all = std::mem::take(finished);
+    let Some(mut sink) = all.first().map(|first| first.request.sink.clone()) else { return };
+    // Nearly always: nothing has to be moved.
+    if all.iter().all(|one| Arc::ptr_eq(&one.request.sink, &sink)) {
+        return sink.deliver(all);
+    }
+    let mut run = Vec::new();
+    for next in all {
+        if !Arc::ptr_eq(&next.request.sink, &sink) {
+            let earlier = std::mem::replace(&mut sink, next.request.sink.clone());
+            earlier.deliver(std::mem::take(&mut run));
+        }
+        run.push(next);
+    }
+    sink.deliver(run);
+}

@@ -1,0 +1,128 @@
+//! Which refusals are worth another try, how long to wait between tries, and what a failure is called.
+
+use std::time::Duration;
+
+use super::pending_calls::PendingCall;
+use super::request::Finished;
+use crate::error::{Code, StoreError};
+use crate::store::reply::ErrorReply;
+
+/// How the server's parser begins its complaints (`networking.c`). Then the connection ends.
+const PARSER: &str = "Protocol error: ";
+/// How many connections have to end when a call's answer is due, before it may be the cause.
+const POISON_LOSSES: u32 = 2;
+/// The first pause of such a call; it doubles to 1.6 s, by when a connection counts as a good one.
+const POISON_PAUSE: Duration = Duration::from_millis(100);
+
+/// What to do about a server's refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryDecision {
+    /// Nothing was applied and it will pass: try again on the same connection after a pause.
+    Retry,
+    /// Nothing was applied and this server is the wrong one: resolve the address again, connect, try again.
+    Reconnect,
+    /// Trying again would not help.
+    Report,
+}
+
+/// Sorts a refusal. The codes are those of <https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>
+/// and of the server's sources; one that nobody knows is reported.
+pub fn retry_decision(error_reply: &ErrorReply) -> RetryDecision {
+    match error_reply.code.as_str() {
+        "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "NOREPLICAS" | "BUSY" => RetryDecision::Retry,
+        "READONLY" | "MASTERDOWN" => RetryDecision::Reconnect,
+        "ERR" if error_reply.detail.starts_with("max number of clients") => RetryDecision::Reconnect,
+        _ => RetryDecision::Report,
+    }
+}
+
+/// The error for a refusal that is reported, with what to do next where that is known.
+pub fn refused(error_reply: ErrorReply) -> StoreError {
+    let error_reply = in_other_words(error_reply);
+    let advice = match error_reply.code.as_str() {
+        "NOAUTH" if error_reply.detail.starts_with("Authentication") => {
+            ": the server wants a password and none was given"
+        }
+        "WRONGPASS" => ": check username and password",
+        "NOPERM" => ": the ACL user lacks a permission the store needs",
+        "WRONGTYPE" => ": the key is used by something else",
+        "OOM" => ": raise the server's maxmemory or give the store a ttl",
+        "MISCONF" => ": the server cannot persist, see its log",
+        "MOVED" | "ASK" => ": another server of a cluster has the key; a cluster is passed as an array of its servers",
+        _ => "",
+    };
+    let message =
+        format!("Redis refused the command: {} {}{advice}", error_reply.code, error_reply.detail.trim_end_matches('.'));
+    StoreError { reply: Some(error_reply.code), ..StoreError::new(Code::Reply, message) }
+}
+
+/// The error for a call that a server refused with its last word before it hung up. `None` when that is worth another try, or
+/// does not say what is wrong with the call.
+pub fn last_word(error_reply: ErrorReply) -> Option<StoreError> {
+    let error_reply = in_other_words(error_reply);
+    // What aborted a transaction was said before, and will be again.
+    let tells = error_reply.code != "EXECABORT" && !error_reply.detail.starts_with(PARSER);
+    (tells && retry_decision(&error_reply) == RetryDecision::Report).then(|| refused(error_reply))
+}
+
+/// What the server's parser complains about, as the server would say it elsewhere.
+fn in_other_words(error_reply: ErrorReply) -> ErrorReply {
+    match error_reply.detail.strip_prefix(PARSER) {
+        // Until it has the password, it does not even read what is long.
+        Some(complaint) if complaint.starts_with("unauthenticated") => {
+            ErrorReply { code: "NOAUTH".into(), detail: "Authentication required".into() }
+        }
+        Some("invalid bulk length") => {
+            let detail = "an id or a result is longer than the server takes (its proto-max-bulk-len)";
+            ErrorReply { detail: detail.into(), ..error_reply }
+        }
+        _ => error_reply,
+    }
+}
+
+/// The error for a call that connections keep ending with.
+pub fn ends_connections(losses: u32, bytes: usize) -> StoreError {
+    let message = format!(
+        "the connection was lost {losses} times when the answer to this call of {bytes} bytes was the next to come: is it \
+         more than the server, or a proxy before it, takes?"
+    );
+    StoreError::new(Code::Connection, message)
+}
+
+/// How long a call is kept from the next connection because it may be what ends them: the others have to get through.
+pub fn poison_pause(losses: u32) -> Option<Duration> {
+    let doublings = losses.checked_sub(POISON_LOSSES)?;
+    Some(POISON_PAUSE.saturating_mul(1 << doublings.min(4)))
+}
+
+/// Ends a call that was answered with more than a program can use.
+pub fn too_large(waiting: PendingCall) -> Finished {
+    let call = &waiting.request.call;
+    let key = call.key(call.operation.role()).to_bytes();
+    let message = format!(
+        "the answer about \"{}\" is larger than 512 MB or 16 million values, which is more than can be read at once.",
+        String::from_utf8_lossy(&key)
+    );
+    waiting.fail(StoreError::new(Code::Reply, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_sorted_by_what_helps() {
+        let verdict_of =
+            |code: &str, detail: &str| retry_decision(&ErrorReply { code: code.into(), detail: detail.into() });
+        for code in ["LOADING", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS"] {
+            assert_eq!(verdict_of(code, ""), RetryDecision::Retry, "{code}");
+        }
+        for code in ["READONLY", "MASTERDOWN"] {
+            assert_eq!(verdict_of(code, ""), RetryDecision::Reconnect, "{code}");
+        }
+        assert_eq!(verdict_of("ERR", "max number of clients reached"), RetryDecision::Reconnect);
+        for code in ["ERR", "WRONGTYPE", "OOM", "MISCONF", "NOAUTH", "WRONGPASS", "NOPERM", "EXECABORT", "NEWCODE"] {
+            assert_eq!(verdict_of(code, ""), RetryDecision::Report, "{code}");
+        }
+    }
+}

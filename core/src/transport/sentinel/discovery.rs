@@ -1,0 +1,413 @@
+//! Which server is the primary: the sentinels are asked at every connect, and in between they are listened to and asked
+//! again now and then, so that a failover is followed at once.
+//!
+//! They may disagree for a while. The one with the highest configuration epoch knows best:
+//! <https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#configuration-epochs>.
+//!
+//! The one that leads a failover looks at the replica that it has promoted only once a second, and names it as the primary
+//! afterwards. Until then the old primary, if it lives, takes writes that will be lost. So we look ourselves: the leader
+//! tells which replica it has promoted (`SENTINEL REPLICAS`), and once that calls itself the primary (`ROLE`), it is.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use redis::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+
+use crate::config::{Address, Sentinels};
+use crate::error::{Code, StoreError};
+use crate::transport::connection::auth::Credentials;
+use crate::transport::connection::handshake::is_primary;
+use crate::transport::connection::probe::{Answers, AsyncStream, AuthConfig, Open, ask, error_reply, next, text};
+use crate::transport::error::ConnectError;
+use crate::transport::warning::Warning;
+
+/// The channels on which a sentinel tells of a new primary: when it knows of it, and, if it leads the failover, already
+/// when it has told the replica to become one, and when it has seen that it is.
+const CHANNELS: [&str; 3] = ["+switch-master", "+promoted-slave", "+failover-state-wait-promotion"];
+/// The time between two rounds of questions while connected, if no sentinel says anything.
+const POLL: Duration = Duration::from_secs(1);
+/// The shortest time between two rounds.
+const MIN_INTERVAL: Duration = Duration::from_millis(50);
+/// How long one round waits for the slower sentinels when one has answered.
+const RESPONSE_GRACE: Duration = Duration::from_millis(200);
+/// The limit for one sentinel.
+const LIMIT: Duration = Duration::from_secs(2);
+/// How long a replica that was told to become the primary is watched until it is.
+const PROMOTION_TIMEOUT: Duration = Duration::from_millis(300);
+/// How long sentinels that know less than was known before are not believed. Then nobody knows it any more: the failover was
+/// given up, or the sentinels were set up anew.
+const STALE_EPOCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Sentinels that are listened to.
+const MAX_LISTENED: usize = 5;
+/// Sentinels that are asked; those that only the others know of come last.
+const MAX_ASKED: usize = 16;
+
+/// What one sentinel says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentinelReport {
+    primary: Address,
+    epoch: u64,
+    others: Vec<Address>,
+    /// The replica that it has promoted, while it leads a failover.
+    promoted: Option<Address>,
+}
+
+impl SentinelReport {
+    /// What makes one word count more than another.
+    fn rank(&self) -> (u64, bool) {
+        (self.epoch, self.promoted.is_some())
+    }
+}
+
+fn auth_config(sentinels: &Sentinels) -> AuthConfig {
+    AuthConfig {
+        family: sentinels.family,
+        credentials: Credentials { username: sentinels.username.clone(), password: sentinels.password.clone() },
+        tls: sentinels.tls.clone(),
+    }
+}
+
+/// Asks the sentinels where the primary is, all at once, and adds those they tell of to the list. `servers` is how to log in
+/// to what they name.
+///
+/// # Errors
+/// When none of them answers, or none knows a primary of that name.
+pub async fn locate(
+    sentinels: &mut Sentinels,
+    servers: &AuthConfig,
+    deadline: Instant,
+    warnings: &mut Vec<Warning>,
+) -> Result<Address, ConnectError> {
+    let (report, others) = consult(sentinels, servers, deadline, warnings).await?;
+    learn(sentinels, others);
+    sentinels.epoch = report.epoch;
+    Ok(report.primary)
+}
+
+/// Adds sentinels that are not yet known.
+fn learn(sentinels: &mut Sentinels, others: Vec<Address>) {
+    for other in others {
+        if sentinels.addresses.len() < MAX_ASKED && !sentinels.addresses.contains(&other) {
+            sentinels.addresses.push(other);
+        }
+    }
+}
+
+/// Keeps the sentinels that an earlier connection learnt of.
+pub fn remember(sentinels: &mut Sentinels, earlier: &Sentinels) {
+    if sentinels.master == earlier.master {
+        learn(sentinels, earlier.addresses.clone());
+    }
+}
+
+/// The word of the sentinel that knows best, and all sentinels that any of them tells of.
+async fn consult(
+    sentinels: &Sentinels,
+    servers: &AuthConfig,
+    deadline: Instant,
+    warnings: &mut Vec<Warning>,
+) -> Result<(SentinelReport, Vec<Address>), ConnectError> {
+    let auth_config = auth_config(sentinels);
+    let mut open: Open<'_, Result<(SentinelReport, Option<Warning>), ConnectError>> = Vec::new();
+    for address in &sentinels.addresses {
+        open.push(Box::pin(word_of(address, &auth_config, &sentinels.master)));
+    }
+    let mut best: Option<SentinelReport> = None;
+    let mut others = Vec::new();
+    let mut connect_errors = Vec::new();
+    let mut until = deadline;
+    while !open.is_empty() {
+        let Ok(report) = timeout_at(until, next(&mut open)).await else { break };
+        match report {
+            Ok((mut report, warning)) => {
+                warnings.extend(warning);
+                others.append(&mut report.others);
+                until = until.min(Instant::now() + RESPONSE_GRACE);
+                if best.as_ref().is_none_or(|best| best.rank() < report.rank()) {
+                    best = Some(report);
+                }
+            }
+            Err(connect_error) => connect_errors.push(connect_error),
+        }
+    }
+    let mut best = best.ok_or_else(|| none_of(sentinels, connect_errors))?;
+    if let Some(replica) = best.promoted.take_if(|replica| *replica != best.primary)
+        && becomes_primary(&replica, servers, deadline.min(Instant::now() + PROMOTION_TIMEOUT)).await
+    {
+        // The failover's own epoch is at least this.
+        (best.primary, best.epoch) = (replica, best.epoch.saturating_add(1));
+    }
+    Ok((best, others))
+}
+
+/// Whether a server calls itself the primary, now or soon.
+async fn becomes_primary(server: &Address, auth_config: &AuthConfig, deadline: Instant) -> bool {
+    let watched = timeout_at(deadline, async {
+        loop {
+            let answers = ask(server, auth_config, &[&["ROLE"]], LIMIT).await;
+            match answers.as_ref().map(|answers| answers.replies.as_slice()) {
+                Ok([Value::Array(role), ..]) if role.first().is_some_and(is_primary) => return true,
+                // Who may not ask goes by what the sentinels say.
+                Ok([Value::ServerError(_), ..]) | Err(ConnectError::Fatal(_)) => return false,
+                _ => sleep(MIN_INTERVAL).await,
+            }
+        }
+    });
+    watched.await.unwrap_or(false)
+}
+
+/// Why no sentinel could say anything.
+fn none_of(sentinels: &Sentinels, connect_errors: Vec<ConnectError>) -> ConnectError {
+    let count = sentinels.addresses.len();
+    let all_refuse = !connect_errors.is_empty()
+        && connect_errors.iter().all(|connect_error| matches!(connect_error, ConnectError::Fatal(_)));
+    let reason = connect_errors.last().map_or("they do not answer.", |connect_error| &connect_error.error().message);
+    let message = format!(
+        "none of the {count} sentinels could say where the primary \"{}\" is; the last one: {reason}",
+        sentinels.master
+    );
+    let last = connect_errors.last().map(|connect_error| connect_error.error().clone());
+    let code = last.as_ref().filter(|_| all_refuse).map_or(Code::Connection, |error| error.code);
+    let error = StoreError {
+        cause: last.as_ref().and_then(|error| error.cause.clone()),
+        reply: last.filter(|_| all_refuse).and_then(|error| error.reply),
+        ..StoreError::new(code, message)
+    };
+    if all_refuse { ConnectError::Fatal(error) } else { ConnectError::Transient(error) }
+}
+
+/// Asks one sentinel.
+async fn word_of(
+    address: &Address,
+    auth_config: &AuthConfig,
+    master: &str,
+) -> Result<(SentinelReport, Option<Warning>), ConnectError> {
+    let questions: [&[&str]; 4] = [
+        &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", master],
+        &["SENTINEL", "MASTER", master],
+        &["SENTINEL", "SENTINELS", master],
+        &["SENTINEL", "REPLICAS", master],
+    ];
+    let Answers { replies, login_not_needed } = ask(address, auth_config, &questions, LIMIT).await?;
+    let warning = login_not_needed.then(|| Credentials::not_needed(address));
+    if let Some(error_reply) = replies.first().and_then(error_reply) {
+        return Err(ConnectError::handshake(error_reply));
+    }
+    read_report(&replies).map(|report| (report, warning)).ok_or_else(|| {
+        let message = format!("it knows no primary of that name: is `name` right? (asked for \"{master}\")");
+        ConnectError::Transient(StoreError::new(Code::Connection, message))
+    })
+}
+
+/// Reads the replies of a sentinel.
+pub fn read_report(replies: &[Value]) -> Option<SentinelReport> {
+    let primary = match replies.first()? {
+        Value::Array(pair) => Address::Tcp(text(pair.first()?)?, text(pair.get(1)?)?.parse().ok()?),
+        _ => return None,
+    };
+    let described = replies.get(1);
+    let epoch = described.and_then(|reply| field(reply, "config-epoch")?.parse().ok()).unwrap_or(0);
+    let others = list(replies.get(2)).iter().filter_map(address).collect();
+    let leads = described.is_some_and(|reply| has_flag(reply, "failover_in_progress"));
+    let promoted = || list(replies.get(3)).iter().find(|replica| has_flag(replica, "promoted")).and_then(address);
+    Some(SentinelReport { primary, epoch, others, promoted: leads.then(promoted).flatten() })
+}
+
+/// The entries of a reply; none of what is no list.
+fn list(reply: Option<&Value>) -> &[Value] {
+    match reply {
+        Some(Value::Array(entries)) => entries,
+        _ => &[],
+    }
+}
+
+/// Where a described server is.
+fn address(reply: &Value) -> Option<Address> {
+    Some(Address::Tcp(field(reply, "ip")?, field(reply, "port")?.parse().ok()?))
+}
+
+fn has_flag(reply: &Value, name: &str) -> bool {
+    field(reply, "flags").is_some_and(|flags| flags.split(',').any(|flag| flag == name))
+}
+
+/// A field of a sentinel's description of a server.
+fn field(reply: &Value, name: &str) -> Option<String> {
+    match reply {
+        Value::Array(flat) => {
+            flat.chunks_exact(2).find(|pair| text(&pair[0]).as_deref() == Some(name)).and_then(|pair| text(&pair[1]))
+        }
+        Value::Map(pairs) => {
+            pairs.iter().find(|(key, _)| text(key).as_deref() == Some(name)).and_then(|(_, value)| text(value))
+        }
+        _ => None,
+    }
+}
+
+/// Resolves when `current` is not the primary any more. Sentinels that know less than was known before are not believed.
+pub async fn moved(
+    sentinels: &Sentinels,
+    servers: &AuthConfig,
+    current: &Address,
+    subscriptions: &mut SentinelSubscriptions,
+) -> ConnectError {
+    subscriptions.listen_to(sentinels);
+    let mut known = sentinels.epoch;
+    let mut doubted_since = None;
+    loop {
+        // What there is to warn of was said when the connection was made.
+        if let Ok((report, _)) = consult(sentinels, servers, Instant::now() + LIMIT, &mut Vec::new()).await {
+            let now = Instant::now();
+            if report.epoch >= known || now >= *doubted_since.get_or_insert(now) + STALE_EPOCH_TIMEOUT {
+                if report.primary != *current {
+                    let message = "the primary has changed, and the new one could not be reached in time.";
+                    return ConnectError::Transient(StoreError::new(Code::Connection, message));
+                }
+                (known, doubted_since) = (report.epoch, None);
+            }
+        }
+        subscriptions.pause(POLL).await;
+    }
+}
+
+/// What listens to the sentinels, for as long as the primary is used or looked for. What they say does not matter: it makes
+/// all of them be asked.
+#[derive(Default)]
+pub struct SentinelSubscriptions(Vec<Subscription>);
+
+impl SentinelSubscriptions {
+    /// Listens to these sentinels from now on.
+    pub fn listen_to(&mut self, sentinels: &Sentinels) {
+        let auth_config = auth_config(sentinels);
+        let addresses = &sentinels.addresses[..sentinels.addresses.len().min(MAX_LISTENED)];
+        self.0.retain(|ear| ear.auth_config == auth_config && addresses.contains(&ear.address));
+        for address in addresses {
+            if !self.0.iter().any(|ear| ear.address == *address) {
+                self.0.push(listen(address.clone(), auth_config.clone()));
+            }
+        }
+    }
+
+    /// Resolves after a while, or when a sentinel says anything, but not at once.
+    pub async fn pause(&mut self, longest: Duration) {
+        let end = Instant::now() + longest;
+        sleep(MIN_INTERVAL.min(longest)).await;
+        let mut end = Box::pin(sleep_until(end));
+        poll_fn(|cx| {
+            // Each is heard out, so that what two of them say makes for one question.
+            let mut heard = false;
+            for ear in &mut self.0 {
+                heard |= ear.poll(cx);
+            }
+            if heard || end.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// The open subscription, if there is one.
+type SubscribedStream = Option<Box<dyn AsyncStream>>;
+
+/// A subscription to one sentinel.
+struct Subscription {
+    address: Address,
+    auth_config: AuthConfig,
+    hearing: Pin<Box<dyn Future<Output = SubscribedStream> + Send>>,
+}
+
+fn listen(address: Address, auth_config: AuthConfig) -> Subscription {
+    let hearing = Box::pin(subscribe(address.clone(), auth_config.clone(), Duration::ZERO));
+    Subscription { address, auth_config, hearing }
+}
+
+impl Subscription {
+    /// Whether the sentinel has said anything.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut heard = false;
+        while let Poll::Ready(stream) = self.hearing.as_mut().poll(cx) {
+            heard |= stream.is_some();
+            self.hearing = match stream {
+                Some(stream) => Box::pin(hear(stream)),
+                None => Box::pin(subscribe(self.address.clone(), self.auth_config.clone(), POLL)),
+            };
+        }
+        heard
+    }
+}
+
+/// Subscribes after a pause; `None` when that fails.
+async fn subscribe(address: Address, auth_config: AuthConfig, pause: Duration) -> SubscribedStream {
+    sleep(pause).await;
+    let mut pipeline = redis::Pipeline::new();
+    auth_config.credentials.append_to(&mut pipeline);
+    for channel in CHANNELS {
+        // One by one: an ACL user may not have all of them.
+        pipeline.cmd("SUBSCRIBE").arg(channel);
+    }
+    let attempt = async {
+        let (mut stream, _) = auth_config.reach(&address).await.ok()?;
+        stream.write_all(&pipeline.get_packed_pipeline()).await.ok()?;
+        stream.flush().await.ok()?;
+        Some(stream)
+    };
+    timeout(LIMIT, attempt).await.ok().flatten()
+}
+
+/// Waits until something is said; `None` when the connection ends.
+async fn hear(mut stream: Box<dyn AsyncStream>) -> SubscribedStream {
+    let mut said = [0; 1024];
+    match stream.read(&mut said).await {
+        Ok(count) if count > 0 => Some(stream),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(reports: &[&str]) -> Value {
+        Value::Array(reports.iter().map(|report| Value::BulkString(report.as_bytes().to_vec())).collect())
+    }
+
+    #[test]
+    fn a_sentinel_names_the_primary_its_epoch_and_the_others() {
+        let master = texts(&["name", "main", "config-epoch", "7"]);
+        let others = Value::Array(vec![texts(&["name", "x", "ip", "10.0.0.2", "port", "26379"])]);
+        let report = read_report(&[texts(&["10.0.0.1", "6379"]), master, others]).unwrap();
+        assert_eq!(report.primary, Address::Tcp("10.0.0.1".into(), 6379));
+        assert_eq!((report.epoch, report.others), (7, vec![Address::Tcp("10.0.0.2".into(), 26379)]));
+        assert_eq!(report.promoted, None);
+    }
+
+    #[test]
+    fn only_who_leads_a_failover_has_promoted_a_replica() {
+        let report = |flags: &str, replica: &str| {
+            let master = texts(&["config-epoch", "7", "flags", flags]);
+            let replicas = [
+                texts(&["ip", "a", "port", "1", "flags", "slave"]),
+                texts(&["ip", "b", "port", "2", "flags", replica]),
+            ];
+            read_report(&[texts(&["h", "1"]), master, Value::Array(vec![]), Value::Array(replicas.into())]).unwrap()
+        };
+        let leader = report("master,o_down,failover_in_progress", "slave,promoted");
+        assert_eq!(leader.promoted, Some(Address::Tcp("b".into(), 2)));
+        assert_eq!(report("master,failover_in_progress", "slave").promoted, None);
+        assert_eq!(report("master", "slave,promoted").promoted, None);
+        // Of two that know equally much, the leader knows more; a higher epoch is more than either.
+        assert!(leader.rank() > report("master", "slave").rank());
+        assert!(leader.rank() < SentinelReport { epoch: 8, ..report("master", "slave") }.rank());
+    }
+
+    #[test]
+    fn a_sentinel_that_knows_no_such_primary_says_nothing() {
+        assert_eq!(read_report(&[Value::Nil, Value::Nil, Value::Nil]), None);
+        assert_eq!(read_report(&[]), None);
+        let refused = redis::parse_redis_value(b"-NOPERM no\r\n").unwrap();
+        let report = read_report(&[texts(&["h", "1"]), refused.clone(), refused]).unwrap();
+        assert_eq!((report.epoch, report.others.len()), (0, 0));
+    }
+}

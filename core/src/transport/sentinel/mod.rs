@@ -1,0 +1,3 @@
+//! Sentinels: which server is the primary.
+
+pub mod discovery;

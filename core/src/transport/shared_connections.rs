@@ -1,0 +1,100 @@
+//! The connections in use, and how calls are queued for them.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::inbox::Inbox;
+use super::pending_calls::PendingCall;
+use super::request::Request;
+use super::target::Target;
+use super::{cluster, connection, http, runtime};
+use crate::config::Topology;
+use crate::error::StoreError;
+
+/// An id for a connection that no other one has.
+pub(super) fn next_connection_id() -> NonZeroU64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    NonZeroU64::MIN.saturating_add(LAST.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The calls of a connection to what turned out to be several shards, none of them in flight.
+pub(super) struct Handover {
+    pub(super) target: Target,
+    pub(super) pending: VecDeque<PendingCall>,
+    pub(super) next_sequence: u64,
+}
+
+/// Runs one link until it is closed and nothing is pending.
+pub(super) async fn serve(target: Target, inbox: Arc<Inbox>) {
+    let handover = match target.settings.topology {
+        Topology::Cluster(_) => return cluster::router::route(target, inbox).await,
+        Topology::Upstash(_) => http::serve(target, inbox.clone()).await,
+        Topology::Single | Topology::Sentinel(_) => connection::driver::supervise(target, inbox.clone()).await,
+    };
+    if let Some(handover) = handover {
+        cluster::router::route_shards(handover, inbox).await;
+    }
+}
+
+/// Runs the connection to what a router routes to.
+pub(super) async fn serve_member(target: Target, inbox: Arc<Inbox>) {
+    // What is routed to is never handed over.
+    let _ = match target.settings.topology {
+        Topology::Upstash(_) => http::serve(target, inbox).await,
+        _ => connection::driver::supervise(target, inbox).await,
+    };
+}
+
+/// The sending end of one connection. Dropping the last handle closes the connection once nothing is pending.
+pub struct SharedConnection {
+    pub(super) target: Target,
+    pub(super) inbox: Arc<Inbox>,
+}
+
+/// Links in use, so that stores with equal settings share one. Few and short-lived entries: a list is enough.
+pub(super) static CONNECTIONS: Mutex<Vec<Weak<SharedConnection>>> = Mutex::new(Vec::new());
+
+impl SharedConnection {
+    /// The link to a target: the one in use if there is one, else a new one, which starts to connect.
+    ///
+    /// # Errors
+    /// When the I/O thread cannot be started.
+    pub fn open(target: Target) -> Result<Arc<SharedConnection>, StoreError> {
+        let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.retain(|connection| connection.strong_count() > 0);
+        if let Some(connection) =
+            connections.iter().filter_map(Weak::upgrade).find(|connection| connection.target.shares_with(&target))
+        {
+            return Ok(connection);
+        }
+        let inbox = Arc::new(Inbox::default());
+        let (task_target, task_inbox) = (target.clone(), inbox.clone());
+        runtime::spawn(move || serve(task_target.clone(), task_inbox.clone()))?;
+        let connection = Arc::new(SharedConnection { target, inbox });
+        connections.push(Arc::downgrade(&connection));
+        Ok(connection)
+    }
+
+    /// Queues a request.
+    pub fn send(&self, request: Request) {
+        self.inbox.change(|state| state.requests.push(request));
+    }
+
+    /// Whether what is to be sent together has to be queued together: each message to the server costs.
+    pub fn gathers(&self) -> bool {
+        matches!(self.target.settings.topology, Topology::Upstash(_))
+    }
+
+    /// Queues requests that belong together.
+    pub fn send_all(&self, requests: Vec<Request>) {
+        self.inbox.change(|state| state.requests.extend(requests));
+    }
+}
+
+impl Drop for SharedConnection {
+    fn drop(&mut self) {
+        self.inbox.change(|state| state.closed = true);
+    }
+}

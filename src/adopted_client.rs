@@ -1,0 +1,294 @@
+//! A live client whose settings a native store uses: how it is asked for them, on its own thread, and how the I/O thread
+//! asks from afar. Nothing of the client is changed, and no listener is added to it.
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use idioteque_redis_core::config::{Secret, Settings};
+use idioteque_redis_core::error::{Code, StoreError};
+use idioteque_redis_core::transport::{Asked, ConnectError, SettingsProvider};
+use napi::sys;
+use tokio::sync::oneshot;
+
+use crate::detect::{ioredis, node_redis};
+use crate::env_vars::trust_extra;
+use crate::environment::Environment;
+use crate::node_api::{Engine, Reference, Thrown, Type, Value};
+use crate::settle::CompletionQueue;
+
+/// Whose conventions a live client follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientFamily {
+    /// ioredis and iovalkey.
+    Ioredis,
+    /// node-redis.
+    NodeRedis,
+    /// A cluster of ioredis or iovalkey.
+    IoredisCluster,
+    /// A cluster of node-redis.
+    NodeRedisCluster,
+}
+
+/// What a live client is doing.
+pub enum State {
+    /// Its next command would go to this database.
+    Database(u32),
+    /// Only the server knows which database it has selected.
+    Unknown,
+    /// It has ended.
+    Ended,
+}
+
+/// One live client, shared by all stores made from it. JavaScript thread only.
+pub struct AdoptedClient {
+    environment: Rc<Environment>,
+    family: ClientFamily,
+    /// Taken when the client is let go of, see `Drop`.
+    references: Option<References>,
+    /// How the I/O thread asks.
+    source: Arc<RemoteHandle>,
+}
+
+struct References {
+    client: Reference,
+    /// `state()` of `client/live.js`
+    state: Reference,
+    /// `login(answer)` of `client/live.js`, where the family has it.
+    login: Option<Reference>,
+}
+
+/// The live clients of an environment, each for as long as a store has it.
+pub type AdoptedClients = RefCell<Vec<Weak<AdoptedClient>>>;
+
+/// A question of the I/O thread about a live client.
+pub struct Question {
+    source: Arc<RemoteHandle>,
+    about: About,
+}
+
+enum About {
+    Settings(u32, oneshot::Sender<Result<Settings, ConnectError>>),
+    End(oneshot::Sender<Option<ConnectError>>),
+}
+
+/// A live client as the I/O thread sees it.
+struct RemoteHandle {
+    completions: Arc<CompletionQueue>,
+    /// To make questions of it: the trait gives out only `&self`.
+    itself: std::sync::Weak<RemoteHandle>,
+}
+
+impl AdoptedClient {
+    /// The live client, which all stores made from it share. `helpers` is `client/live.js`.
+    pub fn of(
+        environment: &Rc<Environment>,
+        family: ClientFamily,
+        client: Value,
+        helpers: Value,
+    ) -> Result<Rc<Self>, Thrown> {
+        let engine = environment.engine;
+        let is_it = |known: &Rc<Self>| known.client().is_some_and(|other| engine.same(other, client));
+        if let Some(known) = environment.clients.borrow().iter().filter_map(Weak::upgrade).find(is_it) {
+            return Ok(known);
+        }
+        let watch = match family {
+            ClientFamily::Ioredis => c"watchIoredis",
+            ClientFamily::NodeRedis => c"watchNodeRedis",
+            ClientFamily::IoredisCluster => c"watchIoredis",
+            ClientFamily::NodeRedisCluster => c"watchNodeRedisCluster",
+        };
+        let watched = engine.call(engine.get(helpers, watch)?, helpers, &[client])?;
+        let login = engine.get(watched, c"login")?;
+        let references = References {
+            client: engine.keep(client)?,
+            state: engine.keep(engine.get(watched, c"state")?)?,
+            login: match engine.type_of(login) {
+                Type::Function => Some(engine.keep(login)?),
+                _ => None,
+            },
+        };
+        let completions = environment.completions.clone();
+        let live = Rc::new(Self {
+            environment: environment.clone(),
+            family,
+            references: Some(references),
+            source: Arc::new_cyclic(|itself| RemoteHandle { completions, itself: itself.clone() }),
+        });
+        let mut clients = environment.clients.borrow_mut();
+        clients.retain(|client| client.strong_count() > 0);
+        clients.push(Rc::downgrade(&live));
+        drop(clients);
+        Ok(live)
+    }
+
+    fn engine(&self) -> Engine {
+        self.environment.engine
+    }
+
+    fn client(&self) -> Option<Value> {
+        self.references.as_ref().map(|references| self.engine().kept(&references.client))
+    }
+
+    /// What a connection asks for its settings.
+    pub fn source(&self) -> Arc<dyn SettingsProvider> {
+        self.source.clone()
+    }
+
+    /// What the client is doing. A client that cannot be asked has been meddled with and counts as before.
+    pub fn state(&self) -> State {
+        let engine = self.engine();
+        let Some(references) = &self.references else { return State::Ended };
+        let answer = engine.call(engine.kept(&references.state), engine.undefined(), &[]);
+        match (answer.ok().and_then(|answer| engine.to_f64(answer)), self.family) {
+            (Some(number), _) if number < 0.0 => State::Ended,
+            (Some(number), ClientFamily::Ioredis) => State::Database(number as u32),
+            _ => State::Unknown,
+        }
+    }
+
+    /// The settings as far as the client's options say them.
+    pub fn settings(&self) -> Result<Settings, StoreError> {
+        let Some(client) = self.client() else { return Err(ended()) };
+        let settings = match self.family {
+            ClientFamily::Ioredis => ioredis::settings(self.engine(), client),
+            ClientFamily::NodeRedis => node_redis::settings(self.engine(), client),
+            ClientFamily::IoredisCluster => ioredis::cluster_settings(self.engine(), client),
+            ClientFamily::NodeRedisCluster => node_redis::cluster_settings(self.engine(), client),
+        };
+        let trusting = settings.and_then(|mut settings| match trust_extra(self.engine(), &mut settings) {
+            Ok(()) => Ok(settings),
+            Err(_) => Err("the environment cannot be read".into()),
+        });
+        trusting.map_err(|why| StoreError::new(Code::Config, format!("The client's settings cannot be used: {why}")))
+    }
+
+    fn answer(&self, about: About) {
+        let ended = matches!(self.state(), State::Ended).then(|| ConnectError::Fatal(ended()));
+        match (about, ended) {
+            // Whoever asked may have stopped waiting.
+            (About::End(reply), ended) => drop(reply.send(ended)),
+            (About::Settings(_, reply), Some(ended)) => drop(reply.send(Err(ended))),
+            (About::Settings(database, reply), None) => match (self.settings(), &self.references) {
+                (Err(error), _) => drop(reply.send(Err(ConnectError::Fatal(error)))),
+                (Ok(settings), Some(References { login: Some(login), .. })) => self.log_in(settings, login, reply),
+                (Ok(settings), _) => drop(reply.send(Ok(Settings { database, ..settings }))),
+            },
+        }
+    }
+
+    /// Completes the settings with what only the client knows, which takes a while.
+    fn log_in(&self, settings: Settings, login: &Reference, reply: oneshot::Sender<Result<Settings, ConnectError>>) {
+        let engine = self.engine();
+        let waiting: Rc<Waiting> = Rc::new(RefCell::new(Some((settings, reply))));
+        // What throws leaves the question unanswered, which the other side takes for an answer.
+        if let Ok(answer) = engine.function_sharing("answer", answered, waiting) {
+            let _ = engine.call(engine.kept(login), engine.undefined(), &[answer]);
+        }
+    }
+}
+
+impl Drop for AdoptedClient {
+    fn drop(&mut self) {
+        if self.environment.ended.get() {
+            return;
+        }
+        let engine = self.engine();
+        if let Some(References { client, state, login }) = self.references.take() {
+            engine.forget(client);
+            engine.forget(state);
+            if let Some(login) = login {
+                engine.forget(login);
+            }
+        }
+    }
+}
+
+/// What a call rejects with when the client it was made from has ended.
+pub fn ended() -> StoreError {
+    let message = "the store is closed, because the client it was made from has ended";
+    StoreError::new(Code::Closed, message)
+}
+
+/// The client cannot say what to connect with right now.
+fn no_answer() -> StoreError {
+    let message = "the node-redis client the store was made from cannot say which database it has selected and what it \
+                   logs in with (see `cause`).";
+    StoreError::new(Code::Connection, message)
+}
+
+/// The server does not let the client see which database it has selected.
+fn unknown_database() -> StoreError {
+    let message = "The database that the node-redis client has selected is unknown, because its user may not run CLIENT \
+                   INFO. Allow it (`ACL SETUSER … +client|info`), or use `connection: \"client\"`";
+    StoreError::new(Code::Config, message)
+}
+
+/// Settings that wait for a login.
+type Waiting = RefCell<Option<(Settings, oneshot::Sender<Result<Settings, ConnectError>>)>>;
+
+/// `answer(undefined, database, { username, password })` or `answer(problem, lasting)`
+///
+/// # Safety
+/// Called by N-API as a function made with a share of what is waiting.
+unsafe extern "C" fn answered(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: see above.
+    unsafe {
+        Engine::enter(env, info, |engine, waiting: &Rc<Waiting>, [problem, database, login]| {
+            let Some((settings, reply)) = waiting.borrow_mut().take() else { return Ok(engine.undefined()) };
+            let answer = match (engine.string(problem), engine.to_f64(database)) {
+                (None, Some(database)) => Ok(logged_in(engine, settings, database as u32, login)?),
+                (cause, _) => Err(match engine.to_bool(database) {
+                    Some(true) => ConnectError::Fatal(StoreError { cause, ..unknown_database() }),
+                    _ => ConnectError::Transient(StoreError { cause, ..no_answer() }),
+                }),
+            };
+            // Whoever asked may have stopped waiting.
+            drop(reply.send(answer));
+            Ok(engine.undefined())
+        })
+    }
+}
+
+/// The settings with what only the client knows. A user without a password has an empty one, as node-redis sends it.
+fn logged_in(engine: Engine, settings: Settings, database: u32, login: Value) -> Result<Settings, Thrown> {
+    let username = engine.string(engine.get(login, c"username")?);
+    let empty = username.as_ref().map(|_| Secret::new(""));
+    let password = engine.string(engine.get(login, c"password")?).map(Secret::new).or(empty);
+    Ok(Settings { database, username, password, ..settings })
+}
+
+impl Question {
+    /// Answers on the JavaScript thread. About a client that no store has any more, there is no answer.
+    pub fn answer(self, environment: &Environment) {
+        let live = environment
+            .clients
+            .borrow()
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|live| Arc::ptr_eq(&live.source, &self.source));
+        if let Some(live) = live {
+            live.answer(self.about);
+        }
+    }
+}
+
+impl RemoteHandle {
+    fn ask<T: Send + 'static>(&self, about: impl FnOnce(oneshot::Sender<T>) -> About) -> Asked<T> {
+        let (reply, answer) = oneshot::channel();
+        if let Some(source) = self.itself.upgrade() {
+            self.completions.ask(Question { source, about: about(reply) });
+        }
+        Box::pin(async move { answer.await.ok() })
+    }
+}
+
+impl SettingsProvider for RemoteHandle {
+    fn current(&self, database: u32) -> Asked<Result<Settings, ConnectError>> {
+        self.ask(|reply| About::Settings(database, reply))
+    }
+
+    fn ended(&self) -> Asked<Option<ConnectError>> {
+        self.ask(About::End)
+    }
+}

@@ -1,0 +1,129 @@
+//! `createRedisStore`, the one N-API export.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use idioteque_redis_core::config::{ConfigError, Options};
+use idioteque_redis_core::error::Code;
+use napi::bindgen_prelude::{FromNapiValue, JsValue, Unknown};
+use napi::{Env, Error, Result, Status};
+use napi_derive::napi;
+
+use crate::adopted_client::AdoptedClient;
+use crate::detect::classify;
+use crate::detect::classify::{InputError, Origin, OwnMethods, Recognised};
+use crate::environment::Environment;
+use crate::js_builtins::JsBuiltins;
+use crate::node_api::{Engine, Thrown, Type, Value};
+use crate::{environment, js_values, store_object};
+
+/// Makes a store. `index.js` adds the last argument, which has what the addon needs of the JavaScript side.
+#[napi(catch_unwind)]
+pub fn create_redis_store<'env>(
+    env: &'env Env,
+    redis: Unknown<'env>,
+    options: Unknown<'env>,
+    helpers: Unknown<'env>,
+) -> Result<Unknown<'env>> {
+    // SAFETY: inside a callback of this environment, and used only within it.
+    let engine = unsafe { Engine::new(env.raw()) };
+    let [redis, options, helpers] = [redis, options, helpers].map(|unknown| Value(unknown.raw()));
+    let made = Helpers::read(engine, helpers).and_then(|helpers| create(engine, redis, options, &helpers));
+    let error = match made {
+        // SAFETY: a value of this environment, handed straight back.
+        Ok(store) => return unsafe { Unknown::from_napi_value(env.raw(), store.0) },
+        Err(InputError::Threw(thrown)) => thrown.0,
+        Err(InputError::Wrong(ConfigError { range, message })) => {
+            engine.argument_error(range, Code::Config.as_str(), &message).unwrap_or_else(|thrown| thrown.0)
+        }
+    };
+    engine.throw(error);
+    Err(Error::from_status(Status::PendingException))
+}
+
+/// What `index.js` hands over.
+struct Helpers {
+    /// The object that holds them.
+    all: Value,
+    /// Makes a store over a client's own methods.
+    open_client_store: Value,
+    /// `util.types.isProxy`
+    is_proxy: Value,
+    /// Loads `client/live.js`.
+    load_live: Value,
+    /// Calls a function after the current turn of the event loop; `undefined` where the runtime cannot.
+    after_turn: Value,
+    /// Calls a function in the next turn of the event loop; `undefined` where the runtime cannot.
+    set_immediate: Value,
+    /// Passes a warning on to the process.
+    emit_warning: Value,
+}
+
+impl Helpers {
+    fn read(engine: Engine, helpers: Value) -> std::result::Result<Self, InputError> {
+        Ok(Self {
+            all: helpers,
+            open_client_store: engine.get(helpers, c"openClientStore")?,
+            is_proxy: engine.get(helpers, c"isProxy")?,
+            load_live: engine.get(helpers, c"loadLive")?,
+            after_turn: engine.get(helpers, c"afterTurn")?,
+            set_immediate: engine.get(helpers, c"setImmediate")?,
+            emit_warning: engine.get(helpers, c"emitWarning")?,
+        })
+    }
+
+    fn environment(&self, engine: Engine) -> std::result::Result<Rc<Environment>, Thrown> {
+        Environment::current(engine, self.after_turn, self.set_immediate, self.emit_warning)
+    }
+}
+
+fn create(engine: Engine, redis: Value, options: Value, helpers: &Helpers) -> std::result::Result<Value, InputError> {
+    let input = match engine.type_of(options) {
+        Type::Undefined => None,
+        // One level: the options have no objects in them.
+        _ => Some(js_values::read(engine, options, 2)?),
+    };
+    let options = Options::read(input.as_ref())?;
+    let (environment, origin) = match classify::recognise(engine, redis, options.connection, helpers.is_proxy)? {
+        Recognised::Client(own) => {
+            let settings = client_settings(engine, &options, &own, engine.get(helpers.all, c"RedisStoreError")?)?;
+            return Ok(engine.call(helpers.open_client_store, engine.undefined(), &[own.client, settings])?);
+        }
+        Recognised::Fixed(settings) => (helpers.environment(engine)?, Origin::Fixed(settings)),
+        Recognised::Live(family, client) => {
+            let environment = helpers.environment(engine)?;
+            let live = engine.call(helpers.load_live, engine.undefined(), &[])?;
+            let client = AdoptedClient::of(&environment, family, client, live)?;
+            (environment, Origin::Live(client))
+        }
+    };
+    let realm = JsBuiltins::new(environment.clone(), helpers.all)?;
+    Ok(store_object::create(environment, realm, origin, options)?)
+}
+
+/// The options for a store over the caller's own client, checked and with their defaults.
+fn client_settings(
+    engine: Engine,
+    options: &Options,
+    own: &OwnMethods,
+    error_class: Value,
+) -> std::result::Result<Value, Thrown> {
+    let settings = engine.object()?;
+    let set = |name, value| engine.set(settings, name, value);
+    if let Some(ttl) = options.ttl {
+        set(c"ttl", engine.number(ttl as f64))?;
+    }
+    if let Some(prefix) = &options.key_prefix {
+        set(c"keyPrefix", engine.text(prefix.as_bytes())?)?;
+    }
+    set(c"slidingTtl", engine.boolean(options.sliding_ttl))?;
+    set(c"hashTags", engine.boolean(options.hash_tags))?;
+    // As with native connections, a limit of 0 or of no number at all is none.
+    let of_client = own.command_timeout.filter(|ms| *ms > 0.0).map(|ms| Duration::from_millis(ms.ceil() as u64));
+    set(c"commandTimeout", engine.number(options.command_timeout_or(of_client).as_millis() as f64))?;
+    set(c"dialect", engine.text(own.dialect.as_bytes())?)?;
+    set(c"maxPending", engine.number(options.max_pending as f64))?;
+    set(c"forget", engine.function_sharing("forget", environment::forget, Rc::new(()))?)?;
+    set(c"RedisStoreError", error_class)?;
+    Ok(settings)
+}

@@ -1,0 +1,289 @@
+//! Recognises what was passed to `createRedisStore`: the table of all inputs, in the order in which they are told apart.
+//! What a family of clients looks like is in `recognise/`.
+
+use idioteque_redis_core::config;
+use idioteque_redis_core::config::{ConfigError, Connection, Input, Settings};
+
+use super::shape::has_method;
+use super::{glide, ioredis, node_redis, upstash};
+use crate::adopted_client::{AdoptedClient, ClientFamily};
+use crate::env_vars;
+use crate::js_values::{MAX_DEPTH, read};
+use crate::node_api::{Engine, Thrown, Type, Value};
+
+/// What was passed.
+pub enum Recognised {
+    /// A URL or a configuration: we connect ourselves.
+    Fixed(Box<Settings>),
+    /// A client with whose settings we connect ourselves.
+    Live(ClientFamily, Value),
+    /// A client that carries the commands itself.
+    Client(OwnMethods),
+}
+
+/// A client that carries the commands itself.
+pub struct OwnMethods {
+    /// What to call.
+    pub client: Value,
+    /// How it spells the commands and shapes the answers: a row of `client/dialects.js`.
+    pub dialect: &'static str,
+    /// The client's own limit for one command, in milliseconds.
+    pub command_timeout: Option<f64>,
+}
+
+/// Where a native store's settings come from.
+pub enum Origin {
+    /// From a URL or a configuration.
+    Fixed(Box<Settings>),
+    /// From a live client, asked when the store connects.
+    Live(std::rc::Rc<AdoptedClient>),
+}
+
+impl Origin {
+    /// What a store says of itself in `backend`.
+    pub fn backend(&self) -> &'static str {
+        match self {
+            Origin::Fixed(settings) => settings.topology.backend(),
+            Origin::Live(live) => live.settings().map_or("redis", |settings| settings.topology.backend()),
+        }
+    }
+}
+
+/// Why an input is not accepted.
+pub enum InputError {
+    /// It is wrong.
+    Wrong(ConfigError),
+    /// Looking at it threw.
+    Threw(Thrown),
+}
+
+impl From<ConfigError> for InputError {
+    fn from(error: ConfigError) -> Self {
+        InputError::Wrong(error)
+    }
+}
+
+impl From<Thrown> for InputError {
+    fn from(thrown: Thrown) -> Self {
+        InputError::Threw(thrown)
+    }
+}
+
+const IOREDIS: &str = "ioredis";
+const NODE_REDIS: &str = "node-redis";
+const UPSTASH: &str = "upstash";
+const GLIDE: &str = "glide";
+
+/// The methods that a store works through, and the same as node-redis spells them.
+const METHODS: [&str; 8] = ["get", "set", "del", "expire", "hget", "hset", "hdel", "hgetall"];
+const CAMEL_CASE_METHODS: [&str; 8] = ["get", "set", "del", "expire", "hGet", "hSet", "hDel", "hGetAll"];
+
+/// Recognises the first argument. `is_proxy` is `util.types.isProxy`.
+pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Value) -> Result<Recognised, InputError> {
+    if engine.type_of(redis) != Type::Object || engine.is_array(redis) || is_url(engine, redis)? {
+        return configuration(engine, redis, wanted);
+    }
+    let proxied = engine.to_bool(engine.call(is_proxy, engine.undefined(), &[redis])?) == Some(true);
+    refuse_transaction(engine, redis, proxied)?;
+    // An Upstash client is a proxy by default; everything else behind one is to be called, not looked through.
+    if upstash::is_client(engine, redis)? {
+        return upstash_client(engine, redis, wanted);
+    }
+    if proxied {
+        return generic(engine, redis, wanted, "it is behind a proxy");
+    }
+    if ioredis::is_instance(engine, redis)? {
+        ioredis::refuse_ended(engine, redis)?;
+        let unsupported_reason = ioredis::unsupported_reason(engine, redis)?;
+        let own =
+            OwnMethods { client: redis, dialect: IOREDIS, command_timeout: ioredis::command_timeout(engine, redis)? };
+        return adopt(wanted, unsupported_reason, ClientFamily::Ioredis, redis, own);
+    }
+    if ioredis::is_cluster(engine, redis)? {
+        ioredis::refuse_ended(engine, redis)?;
+        let command_timeout = ioredis::command_timeout(engine, redis)?;
+        let own = OwnMethods { client: redis, dialect: IOREDIS, command_timeout };
+        return adopt(
+            wanted,
+            ioredis::cluster_unsupported_reason(engine, redis)?,
+            ClientFamily::IoredisCluster,
+            redis,
+            own,
+        );
+    }
+    if let Some(kind) = node_redis::kind(engine, redis)? {
+        return node_redis_object(engine, redis, wanted, kind);
+    }
+    if glide::is_client(engine, redis)? {
+        if glide::is_closed(engine, redis)? {
+            let message = "This valkey-glide client has been closed: pass a live one";
+            return Err(ConfigError::wrong_type(message).into());
+        }
+        return own(engine, redis, wanted, GLIDE, "valkey-glide has a native connection of its own");
+    }
+    generic(engine, redis, wanted, "the settings of this client are not known to us")
+}
+
+/// An Upstash client, whose URL and token we use ourselves, unless its requests are not the usual ones.
+fn upstash_client(engine: Engine, redis: Value, wanted: Connection) -> Result<Recognised, InputError> {
+    match upstash::settings(engine, redis)? {
+        Ok(mut settings) if wanted != Connection::Client => {
+            env_vars::complete(engine, &mut settings)?;
+            Ok(Recognised::Fixed(Box::new(settings)))
+        }
+        settings => own(engine, redis, wanted, UPSTASH, &settings.err().unwrap_or_default()),
+    }
+}
+
+fn node_redis_object(
+    engine: Engine,
+    redis: Value,
+    wanted: Connection,
+    kind: node_redis::Kind,
+) -> Result<Recognised, InputError> {
+    use node_redis::Kind;
+    let topology = match kind {
+        Kind::Legacy => return Err(node_redis::refuse_legacy().into()),
+        Kind::Other => return generic(engine, redis, wanted, "the settings of this client are not known to us"),
+        Kind::Cluster => {
+            require(engine, redis, &CAMEL_CASE_METHODS)?;
+            let own = OwnMethods { client: redis, dialect: NODE_REDIS, command_timeout: None };
+            let itself = node_redis::behind_views(engine, redis)?;
+            let unsupported_reason = node_redis::cluster_unsupported_reason(engine, itself)?;
+            return adopt(wanted, unsupported_reason, ClientFamily::NodeRedisCluster, itself, own);
+        }
+        Kind::Sentinel => {
+            "a client of createSentinel does not tell its settings; give createRedisStore the same options"
+        }
+        Kind::Pool => "a pool has many connections, and a native store only one",
+        Kind::Client => {
+            node_redis::refuse_closed(engine, redis)?;
+            let unsupported_reason = node_redis::unsupported_reason(engine, redis)?;
+            let client = match node_redis::is_legacy_mode(engine, redis)? {
+                true => engine.get(redis, c"v4")?,
+                false => redis,
+            };
+            let timeout = node_redis::settings(engine, redis).ok().and_then(|settings| settings.command_timeout);
+            let command_timeout = timeout.map(|timeout| timeout.as_millis() as f64);
+            let own = OwnMethods { client, dialect: NODE_REDIS, command_timeout };
+            let itself = node_redis::behind_views(engine, redis)?;
+            return adopt(wanted, unsupported_reason, ClientFamily::NodeRedis, itself, own);
+        }
+    };
+    own(engine, redis, wanted, NODE_REDIS, topology)
+}
+
+/// A client that can be adopted, unless something stands in the way or the caller does not want it to be.
+fn adopt(
+    wanted: Connection,
+    unsupported_reason: Option<String>,
+    family: ClientFamily,
+    client: Value,
+    own: OwnMethods,
+) -> Result<Recognised, InputError> {
+    match (wanted, unsupported_reason) {
+        (Connection::Auto | Connection::Native, None) => Ok(Recognised::Live(family, client)),
+        (_, unsupported_reason) => own_methods(wanted, own, unsupported_reason.as_deref().unwrap_or_default()),
+    }
+}
+
+/// A client that is called in a dialect we know. `unsupported_reason` is why it cannot be otherwise.
+fn own(
+    engine: Engine,
+    client: Value,
+    wanted: Connection,
+    dialect: &'static str,
+    unsupported_reason: &str,
+) -> Result<Recognised, InputError> {
+    if dialect == NODE_REDIS {
+        require(engine, client, &CAMEL_CASE_METHODS)?;
+    }
+    own_methods(wanted, OwnMethods { client, dialect, command_timeout: None }, unsupported_reason)
+}
+
+fn own_methods(wanted: Connection, own: OwnMethods, unsupported_reason: &str) -> Result<Recognised, InputError> {
+    match wanted {
+        Connection::Auto | Connection::Client => Ok(Recognised::Client(own)),
+        Connection::Native => Err(ConfigError::wrong_type(format!(
+            "`connection: \"native\"` is impossible with this client: {unsupported_reason}. Use `connection: \"auto\"` to work \
+             through the client's own methods"
+        ))
+        .into()),
+    }
+}
+
+/// Anything with the eight methods, else a configuration.
+fn generic(
+    engine: Engine,
+    redis: Value,
+    wanted: Connection,
+    unsupported_reason: &str,
+) -> Result<Recognised, InputError> {
+    let (methods, dialect) = match () {
+        () if has_method(engine, redis, "hset")? => (&METHODS, IOREDIS),
+        () if has_method(engine, redis, "hSet")? => (&CAMEL_CASE_METHODS, NODE_REDIS),
+        () => return configuration(engine, redis, wanted),
+    };
+    require(engine, redis, methods)?;
+    own_methods(wanted, OwnMethods { client: redis, dialect, command_timeout: None }, unsupported_reason)
+}
+
+fn require(engine: Engine, client: Value, methods: &[&'static str]) -> Result<(), InputError> {
+    let mut missing = Vec::new();
+    for method in methods {
+        if !has_method(engine, client, method)? {
+            missing.push(*method);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let plural = if missing.len() > 1 { "s" } else { "" };
+    Err(ConfigError::wrong_type(format!("The client lacks the method{plural} {}", missing.join(", "))).into())
+}
+
+fn configuration(engine: Engine, redis: Value, wanted: Connection) -> Result<Recognised, InputError> {
+    let mut settings = match engine.type_of(redis) {
+        Type::Undefined => config::from_environment(&env_vars::of_servers(engine)?)?,
+        Type::Object if has_method(engine, redis, "then")? => {
+            let message = "A promise was passed in place of a client: await it first";
+            return Err(ConfigError::wrong_type(message).into());
+        }
+        Type::Object if is_url(engine, redis)? => {
+            let href = engine.string(engine.get(redis, c"href")?).unwrap_or_default();
+            config::from_input(&Input::Text(href))?
+        }
+        _ => config::from_input(&read(engine, redis, MAX_DEPTH)?)?,
+    };
+    if wanted == Connection::Client {
+        let message =
+            "`connection: \"client\"` needs a client: with a URL or a configuration there is none to work through";
+        return Err(ConfigError::wrong_type(message).into());
+    }
+    env_vars::complete(engine, &mut settings)?;
+    Ok(Recognised::Fixed(Box::new(settings)))
+}
+
+/// Whether the value is a `URL`, of whichever realm.
+fn is_url(engine: Engine, value: Value) -> Result<bool, Thrown> {
+    if engine.type_of(value) != Type::Object || engine.has_own(value, "href") {
+        return Ok(false);
+    }
+    Ok(engine.type_of(engine.get(value, c"href")?) == Type::Text
+        && engine.type_of(engine.get(value, c"protocol")?) == Type::Text
+        && engine.type_of(engine.get(value, c"searchParams")?) == Type::Object)
+}
+
+/// Pipelines and transactions have a client's methods, but only queue. A proxy may answer to any name.
+fn refuse_transaction(engine: Engine, redis: Value, proxied: bool) -> Result<(), InputError> {
+    if ioredis::is_transaction(engine, redis)?
+        || upstash::is_transaction(engine, redis)
+        || glide::is_transaction(engine, redis)
+        || (!proxied && node_redis::is_transaction(engine, redis)?)
+    {
+        let message = "A pipeline or transaction cannot be used as a client: its commands do nothing until exec(). \
+                       Pass the client it was made from";
+        return Err(ConfigError::wrong_type(message).into());
+    }
+    Ok(())
+}

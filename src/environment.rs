@@ -1,0 +1,178 @@
+//! What one JavaScript environment (the main thread, a worker thread, a vm context) keeps: the calls that
+//! are pending, and the completion queue through which the I/O thread reaches it.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+use std::ptr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use idioteque_redis_core::store::Call;
+use idioteque_redis_core::store::recency::Begun;
+use napi::sys;
+use slab::Slab;
+
+use crate::adopted_client::AdoptedClients;
+use crate::http_outbox::HttpOutbox;
+use crate::node_api::{Deferred, Engine, Thrown, Value};
+use crate::read_ahead::ReadAhead;
+use crate::settle;
+use crate::settle::CompletionQueue;
+use crate::store_object::Store;
+
+/// One environment. JavaScript thread only, like everything that is not behind the completion queue's lock.
+pub struct Environment {
+    /// The engine.
+    pub engine: Engine,
+    /// Where the I/O thread puts finished calls.
+    pub completions: Arc<CompletionQueue>,
+    /// The calls that are pending; a call's place is its token.
+    pub calls: RefCell<Slab<PendingPromise>>,
+    /// What is known in this turn of the event loop.
+    pub turn: Rc<ReadAhead>,
+    /// What is sent when that is over.
+    pub http_outbox: Rc<HttpOutbox>,
+    /// Room for the arguments of the call being made.
+    pub scratch: RefCell<Vec<u8>>,
+    /// The clients whose settings stores use.
+    pub clients: AdoptedClients,
+    /// The environment is being torn down: the engine must not be used any more.
+    pub ended: Cell<bool>,
+}
+
+/// A promise we owe.
+pub struct PendingPromise {
+    /// The promise.
+    pub deferred: Deferred,
+    /// The store it was asked of.
+    pub store: Rc<Store>,
+    /// The database it was made for.
+    pub database: u32,
+    /// What had happened to its execution when it was asked.
+    pub begun: Begun,
+    /// Bytes of its arguments.
+    pub bytes: usize,
+}
+
+impl Environment {
+    /// The environment of the current callback, set up when this is its first call.
+    pub fn current(
+        engine: Engine,
+        after_turn: Value,
+        set_immediate: Value,
+        emit_warning: Value,
+    ) -> Result<Rc<Environment>, Thrown> {
+        Self::existing(engine).map_or_else(|| Self::set_up(engine, after_turn, set_immediate, emit_warning), Ok)
+    }
+
+    /// The environment of the current callback, if it has been set up.
+    fn existing(engine: Engine) -> Option<Rc<Environment>> {
+        let mut data = ptr::null_mut();
+        // SAFETY: on the environment's own thread; the out pointer is valid.
+        unsafe { sys::napi_get_instance_data(engine.raw(), &mut data) };
+        if data.is_null() {
+            return None;
+        }
+        // SAFETY: the instance data is only ever the `Rc` that `set_up` leaves there, which stays until the environment ends;
+        // the count is raised for the copy that is handed out.
+        unsafe {
+            Rc::increment_strong_count(data.cast::<Environment>());
+            Some(Rc::from_raw(data.cast::<Environment>()))
+        }
+    }
+
+    fn set_up(
+        engine: Engine,
+        after_turn: Value,
+        set_immediate: Value,
+        emit_warning: Value,
+    ) -> Result<Rc<Environment>, Thrown> {
+        let environment = Rc::new(Environment {
+            engine,
+            completions: Arc::new(CompletionQueue::default()),
+            calls: RefCell::default(),
+            turn: ReadAhead::new(engine, after_turn)?,
+            http_outbox: HttpOutbox::new(engine, after_turn)?,
+            clients: RefCell::default(),
+            scratch: RefCell::default(),
+            ended: Cell::new(false),
+        });
+        settle::connect(&environment, set_immediate, emit_warning)?;
+        // SAFETY: on the environment's own thread. The hook runs before the thread-safe function's own, because it was
+        // registered after it, and before the instance data is finalised. Both own a count of the `Rc` until then.
+        unsafe {
+            let hook = Rc::into_raw(environment.clone()).cast_mut().cast::<c_void>();
+            sys::napi_add_env_cleanup_hook(engine.raw(), Some(end), hook);
+            let data = Rc::into_raw(environment.clone()).cast_mut().cast::<c_void>();
+            sys::napi_set_instance_data(engine.raw(), data, Some(finalise), ptr::null_mut());
+        }
+        Ok(environment)
+    }
+
+    /// Notes a pending call, and keeps the process alive for it. Returns its token.
+    pub fn begin_call(&self, deferred: Deferred, store: Rc<Store>, call: &Call) -> u32 {
+        let mut calls = self.calls.borrow_mut();
+        if calls.is_empty() {
+            self.completions.keep_alive(self.engine, true);
+        }
+        // `maxPending` keeps a store far below 2³² calls.
+        let (database, begun, bytes) = (store.database(), self.turn.begin_call(call.id()), call.size());
+        calls.insert(PendingPromise { deferred, store, database, begun, bytes }) as u32
+    }
+
+    /// Takes a pending call, and lets the process end if it was the last.
+    pub fn end_call(&self, token: u32) -> Option<PendingPromise> {
+        let mut calls = self.calls.borrow_mut();
+        let call = calls.try_remove(token as usize);
+        if calls.is_empty() {
+            self.completions.keep_alive(self.engine, false);
+        }
+        call
+    }
+}
+
+/// `forget(executionId)`, made with a share of nothing, for stores over a client's own methods: called when they begin a write
+/// and when they settle a call. Read-ahead of this environment's other stores must not answer with something older. Where there
+/// are none, nothing is set up for it.
+///
+/// # Safety
+/// Called by N-API as a function made with a share of `()`.
+pub unsafe extern "C" fn forget(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: see above.
+    unsafe {
+        Engine::enter(env, info, |engine, _: &Rc<()>, [id, ..]| {
+            if let Some(environment) = Environment::existing(engine) {
+                let mut text = environment.scratch.take();
+                text.clear();
+                if engine.append_text(id, &mut text) {
+                    environment.turn.forget(&text);
+                }
+                environment.scratch.replace(text);
+            }
+            Ok(engine.undefined())
+        })
+    }
+}
+
+/// The environment ends: nothing may reach it any more.
+///
+/// # Safety
+/// Called by N-API, once, with the `Rc` that `set_up` left.
+unsafe extern "C" fn end(data: *mut c_void) {
+    // SAFETY: see above.
+    let environment = unsafe { Rc::from_raw(data.cast::<Environment>()) };
+    environment.ended.set(true);
+    environment.completions.close();
+    // The promises can no longer be settled. Letting go of their stores closes connections that nobody else uses.
+    environment.turn.end();
+    environment.http_outbox.flush();
+    let calls = environment.calls.take();
+    drop(calls);
+}
+
+/// # Safety
+/// Called by N-API, once, with the `Rc` that `set_up` left.
+unsafe extern "C" fn finalise(_: sys::napi_env, data: *mut c_void, _: *mut c_void) {
+    // SAFETY: see above.
+    drop(unsafe { Rc::from_raw(data.cast::<Environment>()) });
+}

@@ -1,0 +1,171 @@
+//! What happens when JavaScript calls one of the store's functions: arguments in, promise out, the call queued.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use idioteque_redis_core::store::{Call, Operation, Prefetch};
+use idioteque_redis_core::transport::{Request, SharedConnection};
+use napi::sys;
+
+use crate::node_api::{Callback, Engine, Thrown, Type, Value};
+use crate::store_object::Store;
+use crate::{error, settle};
+
+/// A scratch buffer larger than this is given away with its call instead of being copied and kept.
+const MAX_SCRATCH: usize = 64 * 1024;
+
+/// The function behind one of the eight methods.
+pub fn callback(kind: Operation) -> Callback {
+    macro_rules! entry {
+        ($kind:ident) => {{
+            /// # Safety
+            /// Called by N-API as a function made with a share of a store.
+            unsafe extern "C" fn entry(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+                // SAFETY: see above.
+                unsafe {
+                    Engine::enter(env, info, |_, store, arguments| store_call(store, Operation::$kind, arguments))
+                }
+            }
+            entry
+        }};
+    }
+    match kind {
+        Operation::BeginExecution => entry!(BeginExecution),
+        Operation::IsExecutionInProgress => entry!(IsExecutionInProgress),
+        Operation::BeginTask => entry!(BeginTask),
+        Operation::IsTaskInProgress => entry!(IsTaskInProgress),
+        Operation::CommitResult => entry!(CommitResult),
+        Operation::GetResult => entry!(GetResult),
+        Operation::GetResults => entry!(GetResults),
+        Operation::Dispose => entry!(Dispose),
+    }
+}
+
+/// `close()`
+///
+/// # Safety
+/// Called by N-API as a function made with a share of a store.
+pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: see above.
+    unsafe {
+        Engine::enter(env, info, |engine, store: &Rc<Store>, _| {
+            let (deferred, promise) = engine.promise()?;
+            store.close(deferred);
+            Ok(promise)
+        })
+    }
+}
+
+/// One of the eight calls. Throws only where not even a promise can be made.
+fn store_call(store: &Rc<Store>, kind: Operation, [id, task, value]: [Value; 3]) -> Result<Value, Thrown> {
+    let engine = store.environment.engine;
+    // First, because it may run the caller's code (`toJSON`), and everything after it must not be interrupted.
+    let json = if kind == Operation::CommitResult { Some(store.realm.stringify(value)) } else { None };
+    let (deferred, promise) = engine.promise()?;
+    match prepare(store, kind, id, task, json) {
+        Err(error) => engine.settle(deferred, Err(error)),
+        Ok(Prepared::Known(value)) => engine.settle(deferred, Ok(value)),
+        Ok(Prepared::ToSend(call, link)) => {
+            let environment = &store.environment;
+            store.call_begun(call.size());
+            let token = environment.begin_call(deferred, store.clone(), &call);
+            environment.http_outbox.send(engine, link, Request::new(call, token, environment.completions.clone()));
+        }
+    }
+    Ok(promise)
+}
+
+/// A call whose arguments are good.
+enum Prepared {
+    /// The answer is known already.
+    Known(Value),
+    /// Redis has to be asked.
+    ToSend(Call, Arc<SharedConnection>),
+}
+
+/// Checks the arguments and makes the call of them, or the error to reject with.
+fn prepare(
+    store: &Rc<Store>,
+    kind: Operation,
+    id: Value,
+    task: Value,
+    json: Option<Result<Value, Thrown>>,
+) -> Result<Prepared, Value> {
+    let environment = &store.environment;
+    let engine = environment.engine;
+    // Taken, not borrowed: making an error may run the caller's code, which may call the store again.
+    let mut text = environment.scratch.take();
+    text.clear();
+    append_id(engine, "executionId", id, &mut text)?;
+    let id_end = text.len();
+    if kind.has_task() {
+        append_id(engine, "taskId", task, &mut text)?;
+    }
+    let task_end = text.len();
+    let (key_options, link) = match store.admit(kind) {
+        Ok(admitted) => admitted,
+        Err((key_options, error)) => {
+            let call = Call::new(kind, key_options, text, id_end, task_end);
+            return Err(error::store_error(&store.realm, &error, Some(&call)));
+        }
+    };
+    let (id_bytes, task_bytes) = (&text[..id_end], &text[id_end..]);
+    if kind.writes() {
+        environment.turn.forget(id_bytes);
+    } else if let Some(answer) = environment.turn.answer(store, kind, id_bytes, task_bytes) {
+        if let Some(value) = settle::plain(engine, &answer) {
+            environment.scratch.replace(text);
+            return Ok(Prepared::Known(value));
+        }
+        let call = Call::new(kind, key_options, text, id_end, task_end);
+        return settle::value_of(&store.realm, &call, answer).map(Prepared::Known);
+    } else {
+        environment.turn.missed(store, kind, id_bytes);
+    }
+    match json {
+        None => {}
+        Some(Ok(json)) if engine.append_text(json, &mut text) => {}
+        Some(json) => {
+            let call = Call::new(kind, key_options, text, id_end, task_end);
+            return Err(error::unserialisable(&store.realm, json.err(), &call));
+        }
+    }
+    if let Err(error) = store.make_room(kind, text.len()) {
+        let call = Call::new(kind, key_options, text, id_end, task_end);
+        return Err(error::store_error(&store.realm, &error, Some(&call)));
+    }
+    let own = if text.len() > MAX_SCRATCH {
+        text
+    } else {
+        let own = text.as_slice().to_vec();
+        environment.scratch.replace(text);
+        own
+    };
+    let call = Call::new(kind, key_options, own, id_end, task_end);
+    let beside = environment.turn.is_beside(kind, call.id());
+    let prefetch = if beside { Prefetch::Nothing } else { store.prefetch(kind) };
+    Ok(Prepared::ToSend(call.prefetching(prefetch), link))
+}
+
+/// Appends an id, or makes the error for what is none.
+fn append_id(engine: Engine, name: &str, value: Value, text: &mut Vec<u8>) -> Result<(), Value> {
+    let start = text.len();
+    let code = match engine.append_text(value, text) {
+        true if text.len() > start => return Ok(()),
+        true => "ERR_INVALID_ARG_VALUE",
+        false => "ERR_INVALID_ARG_TYPE",
+    };
+    let received = match engine.type_of(value) {
+        Type::Text => "an empty string",
+        Type::Undefined => "undefined",
+        Type::Null => "null",
+        Type::Boolean => "boolean",
+        Type::Number => "number",
+        Type::Symbol => "symbol",
+        Type::Function => "function",
+        Type::BigInt => "bigint",
+        Type::Object | Type::Other => "object",
+    };
+    let message = format!("The \"{name}\" argument must be a non-empty string. Received {received}");
+    Err(engine.argument_error(false, code, &message).unwrap_or_else(|thrown| thrown.0))
+}

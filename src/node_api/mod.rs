@@ -1,0 +1,12 @@
+//! The engine's own operations, each wrapped once, so that the rest of the addon reads like JavaScript.
+//!
+//! The rules of N-API (<https://nodejs.org/api/n-api.html>) that every `unsafe` block here relies on: an [`Engine`] exists
+//! only on its environment's own JavaScript thread while that environment lives, and a [`Value`] is used only inside the
+//! callback (handle scope) in which it was obtained.
+
+pub mod engine;
+pub mod function;
+pub mod object;
+
+pub use engine::{Deferred, Engine, Reference, Thrown, Type, Value};
+pub use function::Callback;
