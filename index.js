@@ -11,7 +11,7 @@ const { nextTick } = process;
 const resolved = Promise.resolve();
 const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6, afterTurn: nextTick && afterTurn };
 
-/** What a store call rejects with; `code` says which kind of failure it is. Made by the addon and by client.js. */
+/** What a store call rejects with; `code` says which kind of failure it is. Made by the addon and in lib/client-store. */
 class RedisStoreError extends Error {
   /**
    * @param {string} message a sentence for a person
@@ -70,19 +70,19 @@ function afterTurn(callback) {
 
 // Only needed where the caller's own client carries the commands, so only loaded there.
 function openClientStore(client, settings) {
-  return require("./client.js").openClientStore(client, settings, clock);
+  return require("./lib/client-store/store.js").openClientStore(client, settings, clock);
 }
 
 // Only needed for clients whose settings the addon uses.
 function loadLive() {
-  return require("./client/live.js");
+  return require("./lib/adopted-client.js");
 }
 
 function loadBinding() {
   try {
-    return loadUsual() ?? require("./binding.js");
+    return loadUsual() ?? require("./lib/binding.js");
   } catch (cause) {
-    throw require("./loading/failure.js").loadFailure(cause, { home: __dirname, RedisStoreError });
+    throw require("./lib/load-error/failure.js").loadFailure(cause, { home: __dirname, RedisStoreError });
   }
 }
 
@@ -93,13 +93,13 @@ function loadUsual() {
   try {
     switch (`${process.platform}-${process.arch}`) {
       case "linux-x64":
-        if (existsSync(`${__dirname}/idioteque-redis.linux-x64-gnu.node`)) {
-          return require("./idioteque-redis.linux-x64-gnu.node");
+        if (existsSync(`${__dirname}/lib/idioteque-redis.linux-x64-gnu.node`)) {
+          return require("./lib/idioteque-redis.linux-x64-gnu.node");
         }
         return require("@idioteque/redis-linux-x64-gnu");
       case "linux-arm64":
-        if (existsSync(`${__dirname}/idioteque-redis.linux-arm64-gnu.node`)) {
-          return require("./idioteque-redis.linux-arm64-gnu.node");
+        if (existsSync(`${__dirname}/lib/idioteque-redis.linux-arm64-gnu.node`)) {
+          return require("./lib/idioteque-redis.linux-arm64-gnu.node");
         }
         return require("@idioteque/redis-linux-arm64-gnu");
     }

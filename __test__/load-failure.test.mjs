@@ -46,7 +46,7 @@ describe("where the addon cannot be loaded", () => {
     expect(message).toContain("npm install --include=optional");
     expect(message).toContain("package-lock.json");
     expect(message).toContain(`@idioteque/redis-${target}@${PACKAGE.version}`);
-    expect(message).toContain(`- ${join(home, `idioteque-redis.${target}.node`)}: not there`);
+    expect(message).toContain(`- ${join(home, "lib", `idioteque-redis.${target}.node`)}: not there`);
     expect(message).not.toContain("wasi");
   });
 
@@ -120,7 +120,7 @@ describe("where the addon cannot be loaded", () => {
   });
 
   it("says something useful also where its own loader is not there", async () => {
-    const { message, causes } = await installCopy({ without: ["binding.js"] }).load();
+    const { message, causes } = await installCopy({ without: ["lib/binding.js"] }).load();
     expect(message).toContain(`@idioteque/redis-${target}`);
     expect(causes[0]).toContain("binding.js");
   });
@@ -156,7 +156,7 @@ describe("where the addon cannot be loaded", () => {
   }
 
   it("knows the platforms that there are packages for", () => {
-    const { SUPPORTED } = require("../loading/packages.js");
+    const { SUPPORTED } = require("../lib/load-error/packages.js");
     const built = PACKAGE.napi.targets.map((triple) => parseTriple(triple).platformArchABI);
     expect(built.sort()).toEqual([...SUPPORTED].sort());
   });
@@ -165,7 +165,7 @@ describe("where the addon cannot be loaded", () => {
 describe("where there is no Node.js", () => {
   it("sends the bundlers of edge runtimes, Workers and browsers elsewhere, and Node.js to the addon", () => {
     const conditions = PACKAGE.exports["."];
-    for (const name of ["edge-light", "workerd", "browser"]) expect(conditions[name]).toBe("./unsupported.js");
+    for (const name of ["edge-light", "workerd", "browser"]) expect(conditions[name]).toBe("./lib/unsupported.js");
     // The first that a bundler knows is taken: what is for Node.js and the browser at once, as Electron is, can load
     // it.
     expect(Object.keys(conditions).slice(0, 2)).toEqual(["types", "node"]);
@@ -173,7 +173,7 @@ describe("where there is no Node.js", () => {
   });
 
   it("can be imported, and says why it makes no store", () => {
-    const { createRedisStore, RedisStoreError } = require("../unsupported.js");
+    const { createRedisStore, RedisStoreError } = require("../lib/unsupported.js");
     let error;
     try {
       createRedisStore("redis://localhost");
@@ -183,6 +183,6 @@ describe("where there is no Node.js", () => {
     expect(error).toBeInstanceOf(RedisStoreError);
     expect(error).toMatchObject({ name: "RedisStoreError", code: "ERR_REDIS_LOAD" });
     expect(error.message).toContain("edge runtime");
-    expect(Object.keys(require("../unsupported.js"))).toEqual(Object.keys(require("../index.js")));
+    expect(Object.keys(require("../lib/unsupported.js"))).toEqual(Object.keys(require("../index.js")));
   });
 });

@@ -22,7 +22,7 @@ describe("the package", () => {
     const [{ files }] = Object.values(JSON.parse(output));
     expect(files.map(({ path }) => path).sort()).toEqual(mainFiles());
     expect(mainFiles()).toEqual(
-      expect.arrayContaining(["index.js", "index.d.ts", "client/live.js", "loading/failure.js"]),
+      expect.arrayContaining(["index.js", "index.d.ts", "lib/adopted-client.js", "lib/load-error/failure.js"]),
     );
   });
 

@@ -1,4 +1,4 @@
-// What is made of every real client: a native connection with its settings, or its own methods and in which dialect.
+// What is made of every real client: a native connection with its settings, or its own methods and through which adapter.
 import { createRequire } from "node:module";
 import { types } from "node:util";
 import * as upstash from "@upstash/redis";
@@ -18,7 +18,7 @@ import { createRedisStore } from "../index.js";
 import { createMapClient } from "./support/map-client.mjs";
 import { sharedRedis } from "./support/redis.mjs";
 
-const binding = createRequire(import.meta.url)("../binding.js");
+const binding = createRequire(import.meta.url)("../lib/binding.js");
 const { url, newId, admin } = sharedRedis();
 
 const release = [];
@@ -30,7 +30,7 @@ afterEach(async () => {
 /** What the door does with a client: "native", or the settings it opens a store over the client's own methods with. */
 function recognise(client, options) {
   const open = (called, settings) => ({ ...settings, called });
-  const load = () => createRequire(import.meta.url)("../client/live.js");
+  const load = () => createRequire(import.meta.url)("../lib/adopted-client.js");
   const { parse, stringify } = JSON;
   const { setPrototypeOf } = Object;
   const realm = { RedisStoreError: Error, parse, stringify, setPrototypeOf };
@@ -42,9 +42,9 @@ function recognise(client, options) {
 }
 
 /** That the store calls the client itself: proxies cannot be compared by content. */
-function expectCalled(client, dialect) {
+function expectCalled(client, adapter) {
   const { called, ...settings } = recognise(client);
-  expect(settings.dialect).toBe(dialect);
+  expect(settings.adapter).toBe(adapter);
   expect(called === client).toBe(true);
 }
 
@@ -89,7 +89,7 @@ describe.each(IOREDIS)("%s", (_, Client) => {
     expect(recognise(ioredis(Client, {}))).toBe("native");
     expect(recognise(ioredis(Client, {}), { connection: "native" })).toBe("native");
     const client = ioredis(Client, { commandTimeout: 1234 });
-    expect(recognise(client, { connection: "client" })).toMatchObject({ dialect: "ioredis", commandTimeout: 1234 });
+    expect(recognise(client, { connection: "client" })).toMatchObject({ adapter: "ioredis", commandTimeout: 1234 });
     const own = recognise(client, { connection: "client", commandTimeout: 99 });
     expect(own).toMatchObject({ called: client, commandTimeout: 99 });
   });
@@ -108,7 +108,7 @@ describe.each(IOREDIS)("%s", (_, Client) => {
     ["natMap", { natMap: {} }],
   ])("with %s is called, and the setting named", (setting, options) => {
     const client = ioredis(Client, options);
-    expect(recognise(client).dialect).toBe("ioredis");
+    expect(recognise(client).adapter).toBe("ioredis");
     expect(refusal(client, { connection: "native" }).message).toContain(`\`${setting}\``);
   });
 
@@ -119,7 +119,7 @@ describe.each(IOREDIS)("%s", (_, Client) => {
       }
     }
     const client = ioredis(Custom, {});
-    expect(recognise(client).dialect).toBe("ioredis");
+    expect(recognise(client).adapter).toBe("ioredis");
     expect(refusal(client, { connection: "native" }).message).toContain("`sendCommand`");
   });
 
@@ -131,14 +131,14 @@ describe.each(IOREDIS)("%s", (_, Client) => {
     };
     const plain = made({ redisOptions: { commandTimeout: 77 } });
     expect(recognise(plain)).toBe("native");
-    expect(recognise(plain, { connection: "client" })).toMatchObject({ dialect: "ioredis", commandTimeout: 77 });
+    expect(recognise(plain, { connection: "client" })).toMatchObject({ adapter: "ioredis", commandTimeout: 77 });
     for (const [setting, options] of [
       ["natMap", { natMap: {} }],
       ["scaleReads", { scaleReads: () => [] }],
       ["reconnectOnError", { redisOptions: { reconnectOnError: () => true } }],
     ]) {
       const cluster = made(options);
-      expect(recognise(cluster).dialect).toBe("ioredis");
+      expect(recognise(cluster).adapter).toBe("ioredis");
       expect(refusal(cluster, { connection: "native" }).message).toContain(setting);
     }
   });
@@ -163,7 +163,7 @@ describe.each(NODE_REDIS)("%s", (name, module) => {
     expect(recognise(client)).toBe("native");
     await client.connect();
     expect(recognise(client, { connection: "native" })).toBe("native");
-    expect(recognise(client, { connection: "client" })).toMatchObject({ dialect: "node-redis", called: client });
+    expect(recognise(client, { connection: "client" })).toMatchObject({ adapter: "node-redis", called: client });
   });
 
   it("is connected for natively without options, and with those that do not matter", () => {
@@ -181,7 +181,7 @@ describe.each(NODE_REDIS)("%s", (name, module) => {
     ["credentialsProvider", { credentialsProvider: { type: "streaming-credentials-provider", subscribe() {} } }],
   ])("with %s is called, and the setting named", (setting, options) => {
     const client = nodeRedis(module, options);
-    expect(recognise(client).dialect).toBe("node-redis");
+    expect(recognise(client).adapter).toBe("node-redis");
     expect(refusal(client, { connection: "native" }).message).toContain(`\`${setting}\``);
   });
 
@@ -193,7 +193,7 @@ describe.each(NODE_REDIS)("%s", (name, module) => {
   });
 
   it("is called behind a proxy", () => {
-    expect(recognise(new Proxy(nodeRedis(module), {})).dialect).toBe("node-redis");
+    expect(recognise(new Proxy(nodeRedis(module), {})).adapter).toBe("node-redis");
   });
 
   it("is connected for natively as a cluster that tells its settings", () => {
@@ -232,8 +232,8 @@ describe("node-redis 4 in legacy mode", () => {
   it("is connected for natively, or called through the methods that return promises", async () => {
     const client = nodeRedis(redis4, { legacyMode: true });
     expect(recognise(client)).toBe("native");
-    expect(recognise(client, { connection: "client" })).toMatchObject({ dialect: "node-redis", called: client.v4 });
-    expect(recognise(client.v4).dialect).toBe("node-redis");
+    expect(recognise(client, { connection: "client" })).toMatchObject({ adapter: "node-redis", called: client.v4 });
+    expect(recognise(client.v4).adapter).toBe("node-redis");
   });
 });
 
@@ -291,7 +291,7 @@ describe("clients over HTTP", () => {
 });
 
 describe("all others", () => {
-  it("valkey-glide is called in its own dialect, and refused once closed", async () => {
+  it("valkey-glide is called through its own adapter, and refused once closed", async () => {
     const { hostname: host, port } = new URL(url);
     const client = await GlideClient.createClient({ addresses: [{ host, port: Number(port || 6379) }] });
     expectCalled(client, "glide");
@@ -302,8 +302,8 @@ describe("all others", () => {
   });
 
   it("ioredis-mock is called, and its transactions are refused", () => {
-    expect(recognise(new Mock()).dialect).toBe("ioredis");
-    expect(recognise(new Mock.Cluster([])).dialect).toBe("ioredis");
+    expect(recognise(new Mock()).adapter).toBe("ioredis");
+    expect(recognise(new Mock.Cluster([])).adapter).toBe("ioredis");
     for (const queued of [new Mock().multi(), new Mock().pipeline()]) {
       expect(refusal(queued).message).toContain("exec()");
     }
@@ -326,11 +326,11 @@ describe("all others", () => {
   it("anything with the eight methods is called, in either spelling", () => {
     const client = createMapClient();
     expectCalled(client, "ioredis");
-    expect(recognise(new Proxy(client, {})).dialect).toBe("ioredis");
+    expect(recognise(new Proxy(client, {})).adapter).toBe("ioredis");
     const answersToAll = new Proxy({}, { get: () => () => {} });
-    expect(recognise(answersToAll).dialect).toBe("ioredis");
+    expect(recognise(answersToAll).adapter).toBe("ioredis");
     const { hget: hGet, hset: hSet, hdel: hDel, hgetall: hGetAll, get, set, del, expire } = client;
-    expect(recognise({ hGet, hSet, hDel, hGetAll, get, set, del, expire }).dialect).toBe("node-redis");
+    expect(recognise({ hGet, hSet, hDel, hGetAll, get, set, del, expire }).adapter).toBe("node-redis");
     expect(refusal({ hSet, get }).message).toBe("The client lacks the methods set, del, expire, hGet, hDel, hGetAll");
   });
 

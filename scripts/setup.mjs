@@ -54,7 +54,7 @@ export async function installPackages(terminal) {
  * @param {ReturnType<typeof createTerminal>} terminal
  */
 export async function buildAddon(terminal) {
-  if (existsSync(join(ROOT, "binding.js")) && addonModified() >= sourcesModified()) {
+  if (existsSync(join(ROOT, "lib", "binding.js")) && addonModified() >= sourcesModified()) {
     terminal.line(`  ${terminal.green("✓")} the addon is up to date`);
     return;
   }
@@ -168,9 +168,9 @@ export function modified(path) {
 export function addonFiles() {
   const { napi } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   const prefix = `${napi.binaryName}.${process.platform}-${process.arch}`;
-  return readdirSync(ROOT)
+  return readdirSync(join(ROOT, "lib"))
     .filter((name) => name.startsWith(prefix) && name.endsWith(".node"))
-    .map((name) => join(ROOT, name));
+    .map((name) => join(ROOT, "lib", name));
 }
 
 function addonModified() {

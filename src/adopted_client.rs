@@ -52,9 +52,9 @@ pub struct AdoptedClient {
 
 struct References {
     client: Reference,
-    /// `state()` of `client/live.js`
+    /// `state()` of `lib/adopted-client.js`
     state: Reference,
-    /// `login(answer)` of `client/live.js`, where the family has it.
+    /// `login(answer)` of `lib/adopted-client.js`, where the family has it.
     login: Option<Reference>,
 }
 
@@ -80,7 +80,7 @@ struct RemoteHandle {
 }
 
 impl AdoptedClient {
-    /// The live client, which all stores made from it share. `helpers` is `client/live.js`.
+    /// The live client, which all stores made from it share. `helpers` is `lib/adopted-client.js`.
     pub fn of(
         environment: &Rc<Environment>,
         family: ClientFamily,

@@ -49,7 +49,7 @@ struct Helpers {
     open_client_store: Value,
     /// `util.types.isProxy`
     is_proxy: Value,
-    /// Loads `client/live.js`.
+    /// Loads `lib/adopted-client.js`.
     load_live: Value,
     /// Calls a function after the current turn of the event loop; `undefined` where the runtime cannot.
     after_turn: Value,
@@ -121,7 +121,7 @@ fn client_settings(
     // As with native connections, a limit of 0 or of no number at all is none.
     let of_client = own.command_timeout.filter(|ms| *ms > 0.0).map(|ms| Duration::from_millis(ms.ceil() as u64));
     set(c"commandTimeout", engine.number(options.command_timeout_or(of_client).as_millis() as f64))?;
-    set(c"dialect", engine.text(own.dialect.as_bytes())?)?;
+    set(c"adapter", engine.text(own.adapter.as_bytes())?)?;
     set(c"maxPending", engine.number(options.max_pending as f64))?;
     set(c"forget", engine.function_sharing("forget", environment::forget, Rc::new(()))?)?;
     set(c"RedisStoreError", error_class)?;

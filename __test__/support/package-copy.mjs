@@ -28,11 +28,11 @@ export const PACKAGE = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8
 
 /** The addon that was built for this machine: the name of its target and its content. */
 export function builtAddon() {
-  const [, target, file] = readdirSync(ROOT)
+  const [, target, file] = readdirSync(join(ROOT, "lib"))
     .map((name) => /^idioteque-redis\.(.+)\.node$/.exec(name))
     .filter((match) => match?.[1].startsWith(`${process.platform}-${process.arch}`))
     .map(([name, target]) => ["", target, name])[0];
-  return { target, bytes: readFileSync(join(ROOT, file)) };
+  return { target, bytes: readFileSync(join(ROOT, "lib", file)) };
 }
 
 /**
@@ -59,8 +59,10 @@ export function installCopy({ packages = {}, without = [] } = {}) {
   const dir = realpathSync(mkdtempSync(join(tmpdir(), "idioteque-redis-")));
   onTestFinished(() => rmSync(dir, { recursive: true }));
   const home = join(dir, "node_modules", NAME);
-  for (const file of [...PACKAGE.files, "package.json"].filter((file) => !without.includes(file))) {
-    cpSync(join(ROOT, file), join(home, file), { recursive: true });
+  const missing = without.map((file) => join(ROOT, file));
+  const belongs = (file) => !file.endsWith(".node") && !missing.includes(file);
+  for (const file of [...PACKAGE.files, "package.json"].filter((file) => !file.startsWith("!"))) {
+    cpSync(join(ROOT, file), join(home, file), { recursive: true, filter: belongs });
   }
   for (const [target, addon] of Object.entries(packages)) addPackage(dir, target, addon);
   return { home, load: (options) => load(dir, options) };

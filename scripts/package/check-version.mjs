@@ -20,7 +20,7 @@ export function namedVersions(root = ROOT) {
     "package-lock.json": JSON.parse(read("package-lock.json")).packages[""].version,
     "Cargo.toml": /^version = "(.+)"$/m.exec(read("Cargo.toml"))?.[1],
     "Cargo.lock": /name = "idioteque-redis"\nversion = "(.+)"/.exec(read("Cargo.lock"))?.[1],
-    "binding.js": /bindingPackageVersion !== '(.+?)'/.exec(read("binding.js"))?.[1],
+    "lib/binding.js": /bindingPackageVersion !== '(.+?)'/.exec(read("lib/binding.js"))?.[1],
     "CHANGELOG.md": /^## (\d\S*)/m.exec(read("CHANGELOG.md"))?.[1],
   };
 }

@@ -7,7 +7,7 @@ import { ROOT } from "../setup.mjs";
 import { NOTICES } from "./notices.mjs";
 
 /** What the package is entered by. */
-const DOORS = ["index.js", "unsupported.js"];
+const DOORS = ["index.js", "lib/unsupported.js"];
 const ALWAYS = ["LICENSE", "README.md", "package.json"];
 
 /** Bytes that a platform package may unpack to. */

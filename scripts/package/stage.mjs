@@ -29,8 +29,9 @@ const NAPI = join(ROOT, "node_modules", "@napi-rs", "cli", "dist", "cli.js");
 export async function stageRelease(addon) {
   const home = temporary("release");
   const source = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
-  for (const name of ["package.json", "LICENSE", "README.md", ...source.files]) {
-    cpSync(join(ROOT, name), join(home, name), { recursive: true });
+  const published = source.files.filter((name) => !name.startsWith("!"));
+  for (const name of ["package.json", "LICENSE", "README.md", ...published]) {
+    cpSync(join(ROOT, name), join(home, name), { recursive: true, filter: (file) => !file.endsWith(".node") });
   }
   const napi = (...args) => execute(process.execPath, [NAPI, ...args], { cwd: home });
   await napi("create-npm-dirs");

@@ -25,8 +25,8 @@ pub enum Recognised {
 pub struct OwnMethods {
     /// What to call.
     pub client: Value,
-    /// How it spells the commands and shapes the answers: a row of `client/dialects.js`.
-    pub dialect: &'static str,
+    /// How it spells the commands and shapes the answers: a row of `lib/client-store/adapters.js`.
+    pub adapter: &'static str,
     /// The client's own limit for one command, in milliseconds.
     pub command_timeout: Option<f64>,
 }
@@ -96,13 +96,13 @@ pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Val
         ioredis::refuse_ended(engine, redis)?;
         let unsupported_reason = ioredis::unsupported_reason(engine, redis)?;
         let own =
-            OwnMethods { client: redis, dialect: IOREDIS, command_timeout: ioredis::command_timeout(engine, redis)? };
+            OwnMethods { client: redis, adapter: IOREDIS, command_timeout: ioredis::command_timeout(engine, redis)? };
         return adopt(wanted, unsupported_reason, ClientFamily::Ioredis, redis, own);
     }
     if ioredis::is_cluster(engine, redis)? {
         ioredis::refuse_ended(engine, redis)?;
         let command_timeout = ioredis::command_timeout(engine, redis)?;
-        let own = OwnMethods { client: redis, dialect: IOREDIS, command_timeout };
+        let own = OwnMethods { client: redis, adapter: IOREDIS, command_timeout };
         return adopt(
             wanted,
             ioredis::cluster_unsupported_reason(engine, redis)?,
@@ -147,7 +147,7 @@ fn node_redis_object(
         Kind::Other => return generic(engine, redis, wanted, "the settings of this client are not known to us"),
         Kind::Cluster => {
             require(engine, redis, &CAMEL_CASE_METHODS)?;
-            let own = OwnMethods { client: redis, dialect: NODE_REDIS, command_timeout: None };
+            let own = OwnMethods { client: redis, adapter: NODE_REDIS, command_timeout: None };
             let itself = node_redis::behind_views(engine, redis)?;
             let unsupported_reason = node_redis::cluster_unsupported_reason(engine, itself)?;
             return adopt(wanted, unsupported_reason, ClientFamily::NodeRedisCluster, itself, own);
@@ -165,7 +165,7 @@ fn node_redis_object(
             };
             let timeout = node_redis::settings(engine, redis).ok().and_then(|settings| settings.command_timeout);
             let command_timeout = timeout.map(|timeout| timeout.as_millis() as f64);
-            let own = OwnMethods { client, dialect: NODE_REDIS, command_timeout };
+            let own = OwnMethods { client, adapter: NODE_REDIS, command_timeout };
             let itself = node_redis::behind_views(engine, redis)?;
             return adopt(wanted, unsupported_reason, ClientFamily::NodeRedis, itself, own);
         }
@@ -187,18 +187,18 @@ fn adopt(
     }
 }
 
-/// A client that is called in a dialect we know. `unsupported_reason` is why it cannot be otherwise.
+/// A client that is called through an adapter we know. `unsupported_reason` is why it cannot be otherwise.
 fn own(
     engine: Engine,
     client: Value,
     wanted: Connection,
-    dialect: &'static str,
+    adapter: &'static str,
     unsupported_reason: &str,
 ) -> Result<Recognised, InputError> {
-    if dialect == NODE_REDIS {
+    if adapter == NODE_REDIS {
         require(engine, client, &CAMEL_CASE_METHODS)?;
     }
-    own_methods(wanted, OwnMethods { client, dialect, command_timeout: None }, unsupported_reason)
+    own_methods(wanted, OwnMethods { client, adapter, command_timeout: None }, unsupported_reason)
 }
 
 fn own_methods(wanted: Connection, own: OwnMethods, unsupported_reason: &str) -> Result<Recognised, InputError> {
@@ -219,13 +219,13 @@ fn generic(
     wanted: Connection,
     unsupported_reason: &str,
 ) -> Result<Recognised, InputError> {
-    let (methods, dialect) = match () {
+    let (methods, adapter) = match () {
         () if has_method(engine, redis, "hset")? => (&METHODS, IOREDIS),
         () if has_method(engine, redis, "hSet")? => (&CAMEL_CASE_METHODS, NODE_REDIS),
         () => return configuration(engine, redis, wanted),
     };
     require(engine, redis, methods)?;
-    own_methods(wanted, OwnMethods { client: redis, dialect, command_timeout: None }, unsupported_reason)
+    own_methods(wanted, OwnMethods { client: redis, adapter, command_timeout: None }, unsupported_reason)
 }
 
 fn require(engine: Engine, client: Value, methods: &[&'static str]) -> Result<(), InputError> {

@@ -19,12 +19,12 @@ class RequestCall extends Call {
 
   /** Nothing can get between a write and its expiry. */
   expireWritten() {
-    const { dialect, expiry } = this.store;
-    return expiry === undefined || this.send(dialect.expire, this.key, expiry);
+    const { adapter, expiry } = this.store;
+    return expiry === undefined || this.send(adapter.expire, this.key, expiry);
   }
 
   delete(suffixes) {
-    this.commands.push(this.store.dialect.del(...suffixes.map((suffix) => this.keyWith(suffix))));
+    this.commands.push(this.store.adapter.del(...suffixes.map((suffix) => this.keyWith(suffix))));
     this.keys.push(this.key);
   }
 

@@ -1,19 +1,19 @@
 "use strict";
 // The store over a caller's own client: the commands go through the client's methods, on the JavaScript thread.
 
-const { Call } = require("./client/call.js");
-const { DIALECTS } = require("./client/dialects.js");
-const { InFlight } = require("./client/in-flight.js");
-const { METHODS } = require("./client/methods.js");
-const { RequestCall } = require("./client/request-call.js");
-const { Requests } = require("./client/requests.js");
+const { Call } = require("./call.js");
+const { ADAPTERS } = require("./adapters.js");
+const { InFlight } = require("./in-flight.js");
+const { METHODS } = require("./methods.js");
+const { RequestCall } = require("./request-call.js");
+const { Requests } = require("./requests.js");
 
 /**
  * Opens a store over a client that stays the caller's: closing the store leaves the client open.
  *
- * @param {object} client an object with the methods of its dialect
+ * @param {object} client an object with the methods of its adapter
  * @param {object} settings what `createRedisStore` has checked
- * @param {"ioredis" | "node-redis" | "upstash" | "glide"} [settings.dialect] how the client spells its commands; absent for
+ * @param {"ioredis" | "node-redis" | "upstash" | "glide"} [settings.adapter] how the client spells its commands; absent for
  *   "ioredis"
  * @param {number} [settings.ttl] milliseconds after which the keys expire; absent for never
  * @param {boolean} settings.slidingTtl whether progress on any task extends all three keys
@@ -30,20 +30,20 @@ const { Requests } = require("./client/requests.js");
  */
 function openClientStore(client, settings, clock) {
   const { keyPrefix = "", hashTags, ttl, maxPending, RedisStoreError } = settings;
-  const dialect = DIALECTS[settings.dialect ?? "ioredis"];
-  const CallOfDialect = dialect.request === undefined ? Call : RequestCall;
+  const adapter = ADAPTERS[settings.adapter ?? "ioredis"];
+  const CallOfAdapter = adapter.request === undefined ? Call : RequestCall;
   const inFlight = new InFlight(settings.commandTimeout, clock);
   const store = {
-    client: dialect.open === undefined ? client : dialect.open(client),
+    client: adapter.open === undefined ? client : adapter.open(client),
     settings,
     inFlight,
-    dialect,
-    expiry: ttl === undefined ? undefined : Math.ceil(ttl / dialect.expiryUnit),
+    adapter,
+    expiry: ttl === undefined ? undefined : Math.ceil(ttl / adapter.expiryUnit),
     keyOf: hashTags
       ? (executionId, suffix) => `${keyPrefix}{${executionId}}${suffix}`
       : (executionId, suffix) => keyPrefix + executionId + suffix,
   };
-  if (dialect.request !== undefined) store.requests = new Requests(store, clock.afterTurn);
+  if (adapter.request !== undefined) store.requests = new Requests(store, clock.afterTurn);
   let closing;
 
   function start(method, executionId, taskId, value) {
@@ -59,8 +59,8 @@ function openClientStore(client, settings, clock) {
       return refuse(method, executionId, taskId, "ERR_REDIS_SERIALIZE", json.reason, json.cause);
     }
     if (method.writes) settings.forget(executionId);
-    const call = new CallOfDialect(store, method, size, executionId, taskId);
-    method.send(call, dialect, json);
+    const call = new CallOfAdapter(store, method, size, executionId, taskId);
+    method.send(call, adapter, json);
     call.flush();
     return call.promise;
   }
@@ -85,7 +85,7 @@ function openClientStore(client, settings, clock) {
     methods[method.name] = Object.defineProperty(call, "name", { value: method.name });
   }
   methods.close = close;
-  methods.backend = dialect.backend;
+  methods.backend = adapter.backend;
   if (Symbol.asyncDispose !== undefined) methods[Symbol.asyncDispose] = close;
   return methods;
 }

@@ -11,9 +11,9 @@ class Requests {
    * @param {((callback: () => void) => void) | undefined} afterTurn calls a function when the turn is over; absent where the
    *   runtime cannot, and every call is sent by itself
    */
-  constructor({ client, dialect }, afterTurn) {
+  constructor({ client, adapter }, afterTurn) {
     this.client = client;
-    this.dialect = dialect;
+    this.adapter = adapter;
     this.afterTurn = afterTurn;
     this.calls = [];
     this.flush = () => {
@@ -36,7 +36,7 @@ class Requests {
     const atomic = calls.some((call) => call.commands.length > 1);
     let answers;
     try {
-      answers = await this.dialect.request(this.client, commands, atomic);
+      answers = await this.adapter.request(this.client, commands, atomic);
     } catch (error) {
       // Which of them the server did not want is not known: each gets an answer of its own.
       if (calls.length > 1 && calls[0].isRefusal(error)) for (const call of calls) this.send([call]);

@@ -3,7 +3,7 @@
 
 const { existsSync } = require("node:fs");
 const { join } = require("node:path");
-const { version, engines } = require("../package.json");
+const { version, engines } = require("../../package.json");
 const { inspectAddonFile } = require("./addon-file.js");
 const { SUPPORTED, packageName } = require("./packages.js");
 

@@ -1,5 +1,5 @@
 "use strict";
-// How clients spell the eight commands: one row per dialect. What they answer with is read the same way for all of
+// How clients spell the eight commands: one row per adapter. What they answer with is read the same way for all of
 // them, in answers.js. A method is looked up at every call, with the client as `this`, so that a spy installed later is
 // seen.
 //
@@ -15,7 +15,7 @@ const { requestOfUpstash } = require("./upstash.js");
 const SECOND = 1000;
 const MILLISECOND = 1;
 
-const DIALECTS = {
+const ADAPTERS = {
   /** ioredis, iovalkey, and anything with the same eight methods: called exactly as the TypeScript store calls them. */
   ioredis: {
     backend: "client",
@@ -96,4 +96,4 @@ function openNodeRedis(client) {
   return { client, view: hasViews ? client.withTypeMapping({ [RESP_MAP]: Map }) : client };
 }
 
-module.exports = { DIALECTS };
+module.exports = { ADAPTERS };

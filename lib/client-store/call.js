@@ -13,7 +13,7 @@ const REPLY_CODE = /^(ERR|EXECABORT|[A-DF-Z][A-Z0-9_]{2,}):? /;
 /** A store call in flight. It settles when all its answers are in, or at its deadline. */
 class Call {
   /**
-   * @param {object} store what all calls of a store share: `client`, `dialect`, `inFlight`, `settings`, `keyOf`, `expiry`
+   * @param {object} store what all calls of a store share: `client`, `adapter`, `inFlight`, `settings`, `keyOf`, `expiry`
    * @param {object} method its row in the table of methods
    * @param {number} size characters of its ids and its result
    * @param {string} executionId the execution the call is about
@@ -48,7 +48,7 @@ class Call {
   /**
    * Sends one command through the client.
    *
-   * @param {Function} command a command of the dialect
+   * @param {Function} command a command of the adapter
    * @param {string} key its key
    * @param {unknown} [argument] field, value or expiry
    * @param {unknown} [value] the value of a field, or the expiry of a value
@@ -75,27 +75,27 @@ class Call {
    * overtake that write and find no key: then it is sent once more, after everything else has been answered.
    */
   expireWritten() {
-    const { dialect, expiry } = this.store;
+    const { adapter, expiry } = this.store;
     if (expiry === undefined) return true;
     const expire = async (client, key) => {
-      const reply = await dialect.expire(client, key, expiry);
-      if (reply === 0 || reply === false) this.retry = dialect.expire;
+      const reply = await adapter.expire(client, key, expiry);
+      if (reply === 0 || reply === false) this.retry = adapter.expire;
     };
     return this.send(expire, this.key);
   }
 
   /** With a sliding TTL: lets the other keys of the execution live on with the one that was written. */
   slide(suffixes) {
-    const { dialect, expiry, settings } = this.store;
+    const { adapter, expiry, settings } = this.store;
     if (expiry === undefined || !settings.slidingTtl) return true;
     return suffixes.every(
-      (suffix) => suffix === this.method.suffix || this.send(dialect.expire, this.keyWith(suffix), expiry),
+      (suffix) => suffix === this.method.suffix || this.send(adapter.expire, this.keyWith(suffix), expiry),
     );
   }
 
   /** Deletes keys of the execution, one by one: in a cluster they live apart. */
   delete(suffixes) {
-    suffixes.every((suffix) => this.send(this.store.dialect.del, this.keyWith(suffix)));
+    suffixes.every((suffix) => this.send(this.store.adapter.del, this.keyWith(suffix)));
   }
 
   /** Called when the method has sent all its commands. */

@@ -54,7 +54,7 @@ function investigate(machine, home, said) {
 function candidatesFor(machine, home, override) {
   if (override) return [{ name: override, file: existsSync(override) ? override : undefined }];
   if (!SUPPORTED.includes(machine.target)) return [];
-  const built = join(home, `idioteque-redis.${machine.target}.node`);
+  const built = join(home, "lib", `idioteque-redis.${machine.target}.node`);
   const name = packageName(machine.target);
   return [
     { name: built, file: existsSync(built) ? built : undefined },
