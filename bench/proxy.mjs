@@ -4,7 +4,7 @@
  */
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
-import { RespFramer } from "./resp.mjs";
+import { RespFramer } from "../tooling/resp.mjs";
 
 /**
  * What went through a proxy since it was last asked to start afresh.

@@ -3,7 +3,8 @@
  * command sequence on other clients through thin adapters.
  */
 import { createRequire } from "node:module";
-import { createReferenceStore } from "../__test__/support/reference-store.mjs";
+import { createReferenceStore } from "../tooling/reference-store.mjs";
+import { upstashAdapter } from "../tooling/upstash-adapter.mjs";
 
 const require = createRequire(import.meta.url);
 
@@ -140,21 +141,6 @@ function restSettings(address) {
   const token = url.username;
   url.username = "";
   return { url: url.href, token };
-}
-
-/** The same on Upstash's client, which without deserialisation answers hashes as a flat list. */
-export function upstashAdapter(redis) {
-  const names = ["get", "set", "del", "expire", "hget", "hset", "hdel"];
-  const methods = names.map((name) => [name, (...args) => redis[name](...args)]);
-  return {
-    ...Object.fromEntries(methods),
-    async hgetall(key) {
-      const hash = {};
-      const list = await redis.hgetall(key);
-      for (let index = 0; index < list.length; index += 2) hash[list[index]] = list[index + 1];
-      return hash;
-    },
-  };
 }
 
 /** The same on valkey-glide, which wants lists of keys and fields and answers hashes as a list of pairs. */

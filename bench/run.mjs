@@ -5,9 +5,9 @@
 import { writeFile } from "node:fs/promises";
 import { performance } from "node:perf_hooks";
 import { parseArgs } from "node:util";
-import { ensureRedisServer, startRedis } from "../scripts/redis-server.mjs";
-import { setup } from "../scripts/setup.mjs";
-import { createTerminal } from "../scripts/terminal.mjs";
+import { ensureRedisServer, startRedis } from "../tooling/servers/redis-server.mjs";
+import { setup } from "../tooling/setup.mjs";
+import { createTerminal } from "../tooling/terminal.mjs";
 
 const HELP = `npm run bench -- [options]
 

@@ -6,7 +6,7 @@ import { contenders } from "./rivals.mjs";
 
 /**
  * @param {import("./rounds.mjs").CaseResult[]} cases
- * @param {ReturnType<typeof import("../scripts/terminal.mjs").createTerminal>} terminal its colours are used
+ * @param {ReturnType<typeof import("../tooling/terminal.mjs").createTerminal>} terminal its colours are used
  * @returns {string}
  */
 export function renderTable(cases, { green, red, dim }) {

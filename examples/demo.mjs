@@ -3,10 +3,10 @@
  * modules are loaded until the packages are installed.
  */
 import { parseArgs } from "node:util";
-import { COMPOSE_REDIS_URL, composeProblem, startComposeRedis } from "../scripts/compose.mjs";
-import { ensureRedisServer, findRedisServer, startRedis } from "../scripts/redis-server.mjs";
-import { setup } from "../scripts/setup.mjs";
-import { createTerminal } from "../scripts/terminal.mjs";
+import { COMPOSE_REDIS_URL, composeProblem, startComposeRedis } from "../tooling/servers/compose.mjs";
+import { ensureRedisServer, findRedisServer, startRedis } from "../tooling/servers/redis-server.mjs";
+import { setup } from "../tooling/setup.mjs";
+import { createTerminal } from "../tooling/terminal.mjs";
 
 const HELP = `An order of ten steps runs in a worker process. The process is killed with SIGKILL in the middle, another one takes
 over, and no committed step runs twice. Shown in both modes of the worker.

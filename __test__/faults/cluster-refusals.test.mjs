@@ -1,6 +1,6 @@
 // Refusals that only a cluster knows, each provoked on real servers: waited out, and at the deadline named.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startMasters } from "../support/cluster.mjs";
+import { startMasters } from "../../tooling/servers/cluster.mjs";
 import { countRefusals } from "../support/connections.mjs";
 import { eventually } from "../support/redis.mjs";
 import { moveSlots } from "../support/resharding.mjs";

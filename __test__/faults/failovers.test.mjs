@@ -2,11 +2,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { expect, it } from "vitest";
-import { startMasters } from "../support/cluster.mjs";
+import { startMasters } from "../../tooling/servers/cluster.mjs";
+import { MASTER, startSentinels } from "../../tooling/servers/sentinels.mjs";
 import { keepCalling } from "../support/load.mjs";
 import { eventually } from "../support/redis.mjs";
 import { full, note, times } from "../support/scale.mjs";
-import { MASTER, startSentinels } from "../support/sentinels.mjs";
 import { temporaryClient, temporaryStore } from "../support/temporary.mjs";
 
 it("writes resume within a second of each promotion, and what was acknowledged and replicated is still there", async () => {

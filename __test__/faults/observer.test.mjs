@@ -1,6 +1,6 @@
 // Commits under observation: whoever looks sees the mark, the result, or in a cluster both for a moment, but never neither.
 import { expect, it } from "vitest";
-import { startMasters } from "../support/cluster.mjs";
+import { startMasters } from "../../tooling/servers/cluster.mjs";
 import { sharedRedis } from "../support/redis.mjs";
 import { note, times } from "../support/scale.mjs";
 import { temporaryStore } from "../support/temporary.mjs";

@@ -1,7 +1,7 @@
 // Servers that hang and networks that stall: every call settles by its deadline, and traffic is back soon after healing.
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { findRedisServer } from "../../scripts/redis-server.mjs";
+import { findRedisServer } from "../../tooling/servers/redis-server.mjs";
 import { startScript } from "../support/child.mjs";
 import { keepCalling } from "../support/load.mjs";
 import { eventually, privateRedis } from "../support/redis.mjs";

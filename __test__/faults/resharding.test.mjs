@@ -3,7 +3,7 @@
 import { Cluster } from "ioredis";
 import { afterEach, describe, expect, it } from "vitest";
 import { createRedisStore } from "../../index.js";
-import { startMasters } from "../support/cluster.mjs";
+import { startMasters } from "../../tooling/servers/cluster.mjs";
 import { reshard } from "../support/resharding.mjs";
 
 const SLOTS = 16_384;

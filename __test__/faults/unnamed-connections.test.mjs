@@ -1,12 +1,12 @@
 // A new connection has no name (`CLIENT INFO`) while its server refuses everything for the moment. A write over a connection
 // without a name could not be fenced off when its bytes arrive late; so it waits for the name, unless there is none to be had.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createAuthority } from "../support/certificates.mjs";
+import { createAuthority } from "../../tooling/servers/certificates.mjs";
+import { NAMES, startTlsEndpoint } from "../../tooling/servers/tls.mjs";
 import { startFakeRedis } from "../support/fake-redis.mjs";
 import { refusedWith } from "../support/proxy.mjs";
 import { eventually, privateRedis } from "../support/redis.mjs";
 import { outcomeOf, rejectionOf, temporaryClient, temporaryProxy, temporaryStore } from "../support/temporary.mjs";
-import { NAMES, startTlsEndpoint } from "../support/tls.mjs";
 import { startCluster } from "../support/topologies.mjs";
 
 const commandTimeout = 30_000;

@@ -2,9 +2,10 @@
  * Many calls made at once, whose answers a model knows: calls about one execution take effect in the order in which they were
  * made, whatever becomes of the connection.
  */
+
+import { createReferenceStore } from "../../tooling/reference-store.mjs";
 import { createMapClient } from "./map-client.mjs";
 import { createRandom } from "./random.mjs";
-import { createReferenceStore } from "./reference-store.mjs";
 
 const TASKS = ["one", "two", "__proto__"];
 const KINDS = [

@@ -6,9 +6,9 @@ import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { promisify } from "node:util";
-import { codeBlocks } from "../../scripts/markdown.mjs";
-import { ROOT } from "../../scripts/setup.mjs";
-import { createAuthority } from "./certificates.mjs";
+import { codeBlocks } from "../../tooling/markdown.mjs";
+import { createAuthority } from "../../tooling/servers/certificates.mjs";
+import { ROOT } from "../../tooling/setup.mjs";
 
 const DEADLINE_MS = 30_000;
 const TYPE_SETTINGS = "__test__/types/tsconfig.json";
@@ -81,7 +81,7 @@ function homeOf(document) {
 }
 
 /**
- * @typedef {import("../../scripts/markdown.mjs").CodeBlock & { document: string }} Block `document` is a path in the checkout
+ * @typedef {import("../../tooling/markdown.mjs").CodeBlock & { document: string }} Block `document` is a path in the checkout
  *
  * @returns {{ path: string, text: string, blocks: Block[] }[]} all documents
  */

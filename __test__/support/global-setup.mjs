@@ -1,7 +1,7 @@
 /**
  * One Redis server for a whole test run: the one that `REDIS_URL` names, else a private one that ends with the run.
  */
-import { startRedis } from "../../scripts/redis-server.mjs";
+import { startRedis } from "../../tooling/servers/redis-server.mjs";
 
 /** @param {import("vitest/node").TestProject} project */
 export default async function setup(project) {

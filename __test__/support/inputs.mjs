@@ -14,7 +14,7 @@ import { SENTINEL_MASTER } from "./topologies.mjs";
  * @property {string} [clusterUrl] of a cluster's only node
  * @property {string} [sentinelUrl] of a primary that a sentinel watches
  * @property {{ host: string, port: number }} [sentinel] that sentinel
- * @property {import("./rest-endpoint.mjs").RestEndpoint} [rest] in front of the one server
+ * @property {import("../../tooling/servers/rest-endpoint.mjs").RestEndpoint} [rest] in front of the one server
  *
  * @typedef {object} Input
  * @property {string} name what is passed

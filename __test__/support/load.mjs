@@ -1,7 +1,7 @@
 /**
  * Calls that go on while something is done to the server, and what became of them.
  */
-import { eventually } from "./eventually.mjs";
+import { eventually } from "../../tooling/eventually.mjs";
 
 /**
  * Calls a function again and again, `width` calls at a time, until it is told to stop, or its store is closed.

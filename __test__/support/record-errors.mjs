@@ -4,7 +4,7 @@
  */
 import { afterAll, afterEach } from "vitest";
 import * as product from "../../index.js";
-import { SECRET_MARK } from "./secrets.mjs";
+import { SECRET_MARK } from "../../tooling/secrets.mjs";
 
 /** Stacks differ only in places, and making the text of one takes long: those of so many errors a test are read. */
 const MOST_STACKS = 100;

@@ -5,9 +5,9 @@
 import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import { afterAll, inject } from "vitest";
-import { startRedis } from "../../scripts/redis-server.mjs";
+import { startRedis } from "../../tooling/servers/redis-server.mjs";
 
-export { eventually } from "./eventually.mjs";
+export { eventually } from "../../tooling/eventually.mjs";
 
 /**
  * The server that all test files share. Call it once, at the top of a test file; what the file left behind under its own

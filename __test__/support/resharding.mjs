@@ -1,7 +1,7 @@
 /**
  * Resharding under load: slots that move by the hundred, writers whose order shows, and an observer who sees it.
  */
-import { eventually } from "./eventually.mjs";
+import { eventually } from "../../tooling/eventually.mjs";
 import { createRandom } from "./random.mjs";
 
 const HOST = "127.0.0.1";
@@ -134,7 +134,7 @@ export function watchOrder(reader, { ids, tag }) {
  * Moves slots of every master to the next one while executions are written, and says what came of it.
  *
  * @param {object} options
- * @param {Awaited<ReturnType<typeof import("./cluster.mjs").startMasters>>} options.cluster in its first state
+ * @param {Awaited<ReturnType<typeof import("../../tooling/servers/cluster.mjs").startMasters>>} options.cluster in its first state
  * @param {object} options.store
  * @param {import("ioredis").Cluster} options.reader
  * @param {(id: string) => string} options.tag

@@ -1,7 +1,7 @@
 /**
  * RESP on sockets, for what stands between a client and a server: values as they arrive, and a reply for each command.
  */
-import { RespFramer } from "../../bench/resp.mjs";
+import { RespFramer } from "../../tooling/resp.mjs";
 
 /**
  * Asks a server over a socket that nobody else uses.

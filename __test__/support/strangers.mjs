@@ -3,15 +3,15 @@
  */
 import { once } from "node:events";
 import { Redis } from "ioredis";
-import { startRedis } from "../../scripts/redis-server.mjs";
-import { addSlots } from "./cluster.mjs";
-import { eventually } from "./eventually.mjs";
+import { eventually } from "../../tooling/eventually.mjs";
+import { addSlots } from "../../tooling/servers/cluster.mjs";
+import { startRedis } from "../../tooling/servers/redis-server.mjs";
 
 const HOST = "127.0.0.1";
 const SLOTS = 16_384;
 
 /**
- * @typedef {import("../../scripts/redis-server.mjs").RedisServer} RedisServer
+ * @typedef {import("../../tooling/servers/redis-server.mjs").RedisServer} RedisServer
  *
  * @typedef {object} Stranger
  * @property {RedisServer} server

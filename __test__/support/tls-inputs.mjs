@@ -6,7 +6,7 @@ import { Redis as Redis5 } from "ioredis-5";
 import { createClient } from "redis";
 import { createClient as createClient4 } from "redis-4";
 import { createClient as createClient5 } from "redis-5";
-import { HOST } from "./tls.mjs";
+import { HOST } from "../../tooling/servers/tls.mjs";
 
 /** Clients in the family of ioredis, of node-redis, and their versions. */
 export const IOREDIS = [

@@ -8,8 +8,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { findRedisServer, freePort, startRedis } from "../../scripts/redis-server.mjs";
-import { addSlots } from "./cluster.mjs";
+import { addSlots } from "../../tooling/servers/cluster.mjs";
+import { findRedisServer, freePort, startRedis } from "../../tooling/servers/redis-server.mjs";
 import { eventually } from "./redis.mjs";
 
 const HOST = "127.0.0.1";
@@ -21,7 +21,7 @@ export const SENTINEL_MASTER = "main";
 /**
  * Starts a cluster of one node, and resolves when it serves all slots.
  *
- * @returns {Promise<import("../../scripts/redis-server.mjs").RedisServer>}
+ * @returns {Promise<import("../../tooling/servers/redis-server.mjs").RedisServer>}
  */
 export async function startCluster() {
   // Alone, it would never learn its own address, and some clients need to be told it.

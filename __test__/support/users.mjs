@@ -1,7 +1,7 @@
 /**
  * A user that may do what the store needs in a cluster and ask for its map, but may not ask a server for its name.
  */
-import { secret } from "./secrets.mjs";
+import { secret } from "../../tooling/secrets.mjs";
 
 const COMMANDS = [
   ["get", "set", "hget", "hset", "hdel", "hgetall", "unlink", "pexpire", "multi", "exec"],

@@ -4,8 +4,8 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { RespFramer } from "../../tooling/resp.mjs";
 import { startProxy } from "../proxy.mjs";
-import { RespFramer } from "../resp.mjs";
 import { runContender } from "../run-contender.mjs";
 
 /** Calls in flight, of the store and of the bare socket. */

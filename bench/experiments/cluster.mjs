@@ -2,7 +2,7 @@
  * What a cluster costs: our store on three masters against our store on one server, and against the reference store on an
  * ioredis Cluster. All of them share this machine, so it shows the price of routing, not the gain of more machines.
  */
-import { startMasters } from "../../__test__/support/cluster.mjs";
+import { startMasters } from "../../tooling/servers/cluster.mjs";
 import { BASELINE_CLUSTER } from "../rivals.mjs";
 import { runContender } from "../run-contender.mjs";
 

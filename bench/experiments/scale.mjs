@@ -2,7 +2,7 @@
  * What a call costs when the server holds few executions and when it holds very many.
  */
 import { Redis } from "ioredis";
-import { startRedis } from "../../scripts/redis-server.mjs";
+import { startRedis } from "../../tooling/servers/redis-server.mjs";
 import { BASELINE } from "../rivals.mjs";
 import { runContender } from "../run-contender.mjs";
 import { VALUE } from "../workloads/execution.mjs";

@@ -1,8 +1,8 @@
 /**
  * What encryption costs: our store over TLS against our store in plaintext, on one server that speaks both itself.
  */
-import { createAuthority } from "../../__test__/support/certificates.mjs";
-import { startTlsRedis } from "../../__test__/support/tls.mjs";
+import { createAuthority } from "../../tooling/servers/certificates.mjs";
+import { startTlsRedis } from "../../tooling/servers/tls.mjs";
 import { runContender } from "../run-contender.mjs";
 
 /**

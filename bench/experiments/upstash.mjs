@@ -5,7 +5,7 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { startRestEndpoint } from "../../__test__/support/rest-endpoint.mjs";
+import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
 import { runContender } from "../run-contender.mjs";
 import { median } from "../statistics.mjs";
 

@@ -10,7 +10,7 @@ const MODES = {
 };
 
 /**
- * @param {ReturnType<import("../../scripts/terminal.mjs").createTerminal>} terminal
+ * @param {ReturnType<import("../../tooling/terminal.mjs").createTerminal>} terminal
  */
 export function createTimeline(terminal) {
   const { line, bold, dim, green, red, yellow, cyan } = terminal;

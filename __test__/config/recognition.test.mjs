@@ -1,0 +1,386 @@
+// What is made of every real client: a native connection with its settings, or its own methods and through which adapter.
+import { createRequire } from "node:module";
+import { types } from "node:util";
+import * as upstash from "@upstash/redis";
+import { Batch, GlideClient } from "@valkey/valkey-glide";
+import { createClient as createVercelClient } from "@vercel/kv";
+import { Queue } from "bullmq";
+import * as ioredis6 from "ioredis";
+import * as ioredis4 from "ioredis-4";
+import * as ioredis5 from "ioredis-5";
+import Mock from "ioredis-mock";
+import * as iovalkey from "iovalkey";
+import * as redis6 from "redis";
+import * as redis4 from "redis-4";
+import * as redis5 from "redis-5";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { createRedisStore } from "../../index.js";
+import { createMapClient } from "../support/map-client.mjs";
+import { sharedRedis } from "../support/redis.mjs";
+
+const binding = createRequire(import.meta.url)("../../lib/binding.js");
+const { url, newId, admin } = sharedRedis();
+
+const release = [];
+
+afterEach(async () => {
+  for (const end of release.splice(0)) await end();
+});
+
+/** What the door does with a client: "native", or the settings it opens a store over the client's own methods with. */
+function recognise(client, options) {
+  const open = (called, settings) => ({ ...settings, called });
+  const load = () => createRequire(import.meta.url)("../../lib/adopted-client.js");
+  const { parse, stringify } = JSON;
+  const { setPrototypeOf } = Object;
+  const realm = { RedisStoreError: Error, parse, stringify, setPrototypeOf };
+  const helpers = { ...realm, openClientStore: open, isProxy: types.isProxy, loadLive: load };
+  const made = binding.createRedisStore(client, options, helpers);
+  if (!made.backend?.startsWith("redis")) return made;
+  release.push(() => made.close());
+  return "native";
+}
+
+/** That the store calls the client itself: proxies cannot be compared by content. */
+function expectCalled(client, adapter) {
+  const { called, ...settings } = recognise(client);
+  expect(settings.adapter).toBe(adapter);
+  expect(called === client).toBe(true);
+}
+
+const refusal = (client, options) => {
+  try {
+    createRedisStore(client, options);
+  } catch (error) {
+    return error;
+  }
+  return expect.fail("it was accepted");
+};
+
+const IOREDIS = [
+  ["ioredis 6", ioredis6.Redis],
+  ["ioredis 5", ioredis5.Redis],
+  ["ioredis 4", ioredis4.default],
+  ["iovalkey", iovalkey.Redis],
+];
+const NODE_REDIS = [
+  ["node-redis 6", redis6],
+  ["node-redis 5", redis5],
+  ["node-redis 4", redis4],
+];
+
+function ioredis(Client, ...args) {
+  const client = new Client(...args, { lazyConnect: true, ...args.pop() });
+  release.push(() => client.disconnect());
+  return client;
+}
+
+function nodeRedis(module, options) {
+  const client = module.createClient({ url, ...options });
+  client.on("error", () => {});
+  release.push(() => client.isOpen && client.disconnect());
+  return client;
+}
+
+const NOWHERE = { host: "127.0.0.1", port: 1 };
+
+describe.each(IOREDIS)("%s", (_, Client) => {
+  it("is connected for natively, or called if told so", () => {
+    expect(recognise(ioredis(Client, {}))).toBe("native");
+    expect(recognise(ioredis(Client, {}), { connection: "native" })).toBe("native");
+    const client = ioredis(Client, { commandTimeout: 1234 });
+    expect(recognise(client, { connection: "client" })).toMatchObject({ adapter: "ioredis", commandTimeout: 1234 });
+    const own = recognise(client, { connection: "client", commandTimeout: 99 });
+    expect(own).toMatchObject({ called: client, commandTimeout: 99 });
+  });
+
+  it.each([
+    ["role", { sentinels: [NOWHERE], name: "main", role: "slave" }],
+    ["preferredSlaves", { sentinels: [NOWHERE], name: "main", preferredSlaves: [NOWHERE] }],
+    ["tls", { sentinels: [NOWHERE], name: "main", tls: {} }],
+    [
+      "sentinelTLS.rejectUnauthorized",
+      { sentinels: [NOWHERE], name: "main", sentinelTLS: { rejectUnauthorized: false } },
+    ],
+    ["tls.rejectUnauthorized", { tls: { rejectUnauthorized: false } }],
+    ["reconnectOnError", { reconnectOnError: () => true }],
+    ["readOnly", { readOnly: true }],
+    ["natMap", { natMap: {} }],
+  ])("with %s is called, and the setting named", (setting, options) => {
+    const client = ioredis(Client, options);
+    expect(recognise(client).adapter).toBe("ioredis");
+    expect(refusal(client, { connection: "native" }).message).toContain(`\`${setting}\``);
+  });
+
+  it("is called where a class of its own sends the commands", () => {
+    class Custom extends Client {
+      sendCommand(...args) {
+        return super.sendCommand(...args);
+      }
+    }
+    const client = ioredis(Custom, {});
+    expect(recognise(client).adapter).toBe("ioredis");
+    expect(refusal(client, { connection: "native" }).message).toContain("`sendCommand`");
+  });
+
+  it("as a cluster is connected for natively, or called where it has to be", () => {
+    const made = (options) => {
+      const cluster = new Client.Cluster([NOWHERE], { lazyConnect: true, ...options });
+      release.push(() => cluster.disconnect());
+      return cluster;
+    };
+    const plain = made({ redisOptions: { commandTimeout: 77 } });
+    expect(recognise(plain)).toBe("native");
+    expect(recognise(plain, { connection: "client" })).toMatchObject({ adapter: "ioredis", commandTimeout: 77 });
+    for (const [setting, options] of [
+      ["natMap", { natMap: {} }],
+      ["scaleReads", { scaleReads: () => [] }],
+      ["reconnectOnError", { redisOptions: { reconnectOnError: () => true } }],
+    ]) {
+      const cluster = made(options);
+      expect(recognise(cluster).adapter).toBe("ioredis");
+      expect(refusal(cluster, { connection: "native" }).message).toContain(setting);
+    }
+  });
+
+  it("is refused as a pipeline or transaction, and once it has ended", async () => {
+    const client = ioredis(Client, url, {});
+    for (const queued of [client.pipeline(), client.multi()]) {
+      expect(refusal(queued)).toMatchObject({ name: "TypeError", code: "ERR_REDIS_CONFIG" });
+      expect(refusal(queued).message).toContain("exec()");
+    }
+    await client.connect();
+    const ended = new Promise((resolve) => client.once("end", resolve));
+    client.disconnect();
+    await ended;
+    expect(refusal(client).message).toContain("has ended");
+  });
+});
+
+describe.each(NODE_REDIS)("%s", (name, module) => {
+  it("is connected for natively before and after connect(), or called if told so", async () => {
+    const client = nodeRedis(module);
+    expect(recognise(client)).toBe("native");
+    await client.connect();
+    expect(recognise(client, { connection: "native" })).toBe("native");
+    expect(recognise(client, { connection: "client" })).toMatchObject({ adapter: "node-redis", called: client });
+  });
+
+  it("is connected for natively without options, and with those that do not matter", () => {
+    expect(recognise(module.createClient())).toBe("native");
+    expect(recognise(nodeRedis(module, { socket: { reconnectStrategy: false, noDelay: true } }))).toBe("native");
+    const limited = nodeRedis(module, { commandOptions: { timeout: 1234 } });
+    expect(recognise(limited, { connection: "client" }).commandTimeout).toBe(1234);
+  });
+
+  it.each([
+    ["socket.rejectUnauthorized", { url: "rediss://127.0.0.1", socket: { tls: true, rejectUnauthorized: false } }],
+    ["readonly", { readonly: true }],
+    ["socket.lookup", { socket: { lookup: () => {} } }],
+    ["socket.localAddress", { socket: { localAddress: "127.0.0.1" } }],
+    ["credentialsProvider", { credentialsProvider: { type: "streaming-credentials-provider", subscribe() {} } }],
+  ])("with %s is called, and the setting named", (setting, options) => {
+    const client = nodeRedis(module, options);
+    expect(recognise(client).adapter).toBe("node-redis");
+    expect(refusal(client, { connection: "native" }).message).toContain(`\`${setting}\``);
+  });
+
+  it("is called where a spy sits on a method", () => {
+    const client = nodeRedis(module);
+    vi.spyOn(client, "hSet");
+    expectCalled(client, "node-redis");
+    expect(refusal(client, { connection: "native" }).message).toContain("`hSet`");
+  });
+
+  it("is called behind a proxy", () => {
+    expect(recognise(new Proxy(nodeRedis(module), {})).adapter).toBe("node-redis");
+  });
+
+  it("is connected for natively as a cluster that tells its settings", () => {
+    const cluster = module.createCluster({ rootNodes: [{ url: "redis://127.0.0.1:1" }] });
+    if (name !== "node-redis 4") return expect(recognise(cluster)).toBe("native");
+    expectCalled(cluster, "node-redis");
+    expect(refusal(cluster, { connection: "native" }).message).toContain("cluster");
+  });
+
+  it("is called as a cluster that translates addresses, sentinel or pool", () => {
+    const rootNodes = [{ url: "redis://127.0.0.1:1" }];
+    const clients = [
+      [name === "node-redis 4" ? "cluster" : "nodeAddressMap", module.createCluster({ rootNodes, nodeAddressMap: {} })],
+      ["createSentinel", module.createSentinel?.({ name: "main", sentinelRootNodes: [NOWHERE] })],
+      ["pool", module.createClientPool?.({ url })],
+    ].filter(([, client]) => client !== undefined);
+    expect(clients).toHaveLength(name === "node-redis 4" ? 1 : 3);
+    for (const [kind, client] of clients) {
+      expectCalled(client, "node-redis");
+      expect(refusal(client, { connection: "native" }).message).toContain(kind);
+    }
+  });
+
+  it("is refused as a transaction, with callbacks, and once it has been closed", async () => {
+    const client = nodeRedis(module);
+    expect(refusal(client.multi()).message).toContain("exec()");
+    if (client.legacy) expect(refusal(client.legacy()).message).toContain("legacy()");
+    await client.connect();
+    await client.disconnect();
+    // Before version 5 a client does not tell whether it was ever connected.
+    if (client.socketEpoch !== undefined) expect(refusal(client).message).toContain("has been closed");
+  });
+});
+
+describe("node-redis 4 in legacy mode", () => {
+  it("is connected for natively, or called through the methods that return promises", async () => {
+    const client = nodeRedis(redis4, { legacyMode: true });
+    expect(recognise(client)).toBe("native");
+    expect(recognise(client, { connection: "client" })).toMatchObject({ adapter: "node-redis", called: client.v4 });
+    expect(recognise(client.v4).adapter).toBe("node-redis");
+  });
+});
+
+describe("clients over HTTP", () => {
+  const REST = { url: "https://nowhere.upstash.io", token: "hunter2" };
+  const upstashWith = (settings) => new upstash.Redis({ ...REST, ...settings });
+  const withMiddleware = (client) => {
+    client.use((request, next) => next(request));
+    return client;
+  };
+
+  it.each([
+    ["Upstash", () => upstashWith({})],
+    ["Upstash without pipelining", () => upstashWith({ enableAutoPipelining: false })],
+    ["Upstash without deserialisation", () => upstashWith({ automaticDeserialization: false })],
+    ["Upstash without telemetry", () => upstashWith({ enableTelemetry: false, readYourWrites: false })],
+    ["Upstash with its own count of attempts, said again", () => upstashWith({ retry: { retries: 5 } })],
+    ["Vercel KV", () => createVercelClient(REST)],
+  ])("%s is requested natively, or called if told so", (_, make) => {
+    const client = make();
+    for (const connection of ["auto", "native"]) {
+      const store = recognise(client, { connection });
+      expect([store.backend, store.called]).toEqual(["upstash", undefined]);
+    }
+    expect(recognise(client, { connection: "client" }).called === client).toBe(true);
+    for (const queued of [client.pipeline(), client.multi()]) expect(refusal(queued).message).toContain("exec()");
+  });
+
+  it.each([
+    ["requester", () => new upstash.Redis({ request: async () => ({ result: null }) })],
+    ["middleware", () => withMiddleware(upstashWith({}))],
+    ["`agent`", () => upstashWith({ agent: {} })],
+    ["`signal`", () => upstashWith({ signal: new AbortController().signal })],
+    ["`signal`", () => upstashWith({ signal: () => AbortSignal.timeout(1) })],
+    ["`retry`", () => upstashWith({ retry: false })],
+    ["`retry`", () => upstashWith({ retry: { retries: 2 } })],
+    ["`retry`", () => upstashWith({ retry: { backoff: () => 1 } })],
+    ["token", () => upstashWith({ token: "two words" })],
+    ["url", () => upstashWith({ url: undefined })],
+    [
+      "`x-team`",
+      () => {
+        const client = upstashWith({});
+        client.client.headers["x-team"] = "a";
+        return client;
+      },
+    ],
+  ])("Upstash with a %s of its own is called through its requests, and that named", (what, make) => {
+    const client = make();
+    expectCalled(client, "upstash");
+    const error = refusal(client, { connection: "native" });
+    expect(error.message).toContain(what);
+    expect(error.message).not.toContain("hunter2");
+  });
+});
+
+describe("all others", () => {
+  it("valkey-glide is called through its own adapter, and refused once closed", async () => {
+    const { hostname: host, port } = new URL(url);
+    const client = await GlideClient.createClient({ addresses: [{ host, port: Number(port || 6379) }] });
+    expectCalled(client, "glide");
+    expect(refusal(client, { connection: "native" }).message).toContain("valkey-glide");
+    expect(refusal(new Batch(true)).message).toContain("exec()");
+    client.close();
+    expect(refusal(client).message).toContain("has been closed");
+  });
+
+  it("ioredis-mock is called, and its transactions are refused", () => {
+    expect(recognise(new Mock()).adapter).toBe("ioredis");
+    expect(recognise(new Mock.Cluster([])).adapter).toBe("ioredis");
+    for (const queued of [new Mock().multi(), new Mock().pipeline()]) {
+      expect(refusal(queued).message).toContain("exec()");
+    }
+  });
+
+  it("the client inside a BullMQ queue is called, and stays connected", async () => {
+    const { hostname: host, port } = new URL(url);
+    const queue = new Queue(newId("queue"), { connection: { host, port: Number(port || 6379) } });
+    release.push(() => queue.close());
+    const client = await queue.backend.client;
+    expectCalled(client, "ioredis");
+    const store = createRedisStore(client);
+    const id = newId();
+    await store.beginExecution(id);
+    expect(await admin.get(id)).toBe("true");
+    await store.close();
+    expect(await client.ping()).toBe("PONG");
+  });
+
+  it("anything with the eight methods is called, in either spelling", () => {
+    const client = createMapClient();
+    expectCalled(client, "ioredis");
+    expect(recognise(new Proxy(client, {})).adapter).toBe("ioredis");
+    const answersToAll = new Proxy({}, { get: () => () => {} });
+    expect(recognise(answersToAll).adapter).toBe("ioredis");
+    const { hget: hGet, hset: hSet, hdel: hDel, hgetall: hGetAll, get, set, del, expire } = client;
+    expect(recognise({ hGet, hSet, hDel, hGetAll, get, set, del, expire }).adapter).toBe("node-redis");
+    expect(refusal({ hSet, get }).message).toBe("The client lacks the methods set, del, expire, hGet, hDel, hGetAll");
+  });
+
+  it("a promise of a client is refused with advice", () => {
+    expect(refusal(Promise.resolve({})).message).toContain("await it first");
+  });
+});
+
+describe("no argument", () => {
+  const NAMES = [
+    "REDIS_URL",
+    "UPSTASH_REDIS_REST_URL",
+    "UPSTASH_REDIS_REST_TOKEN",
+    "KV_REST_API_URL",
+    "KV_REST_API_TOKEN",
+  ];
+  const withEnvironment = (variables) => {
+    for (const name of NAMES) vi.stubEnv(name, variables[name]);
+    release.push(() => vi.unstubAllEnvs());
+  };
+
+  it("means REDIS_URL", async () => {
+    withEnvironment({ REDIS_URL: url, UPSTASH_REDIS_REST_URL: "https://nowhere" });
+    const store = createRedisStore();
+    release.push(() => store.close());
+    const id = newId();
+    await store.beginExecution(id);
+    expect(await admin.get(id)).toBe("true");
+    expect(store.backend).toBe("redis");
+  });
+
+  it.each([
+    { UPSTASH_REDIS_REST_URL: "https://nowhere", UPSTASH_REDIS_REST_TOKEN: "hunter2" },
+    { KV_REST_API_URL: "https://nowhere", KV_REST_API_TOKEN: "hunter2" },
+  ])("means Upstash where only that is set: %o", (variables) => {
+    withEnvironment(variables);
+    expect(createRedisStore().backend).toBe("upstash");
+  });
+
+  it.each([
+    ["REDIS_URL is not set", {}],
+    ["REDIS_URL", { REDIS_URL: "redis://:hunter2@h:port" }],
+    ["set UPSTASH_REDIS_REST_URL too", { UPSTASH_REDIS_REST_TOKEN: "hunter2" }],
+    ["set KV_REST_API_TOKEN too", { KV_REST_API_URL: "https://nowhere" }],
+    ["https://", { UPSTASH_REDIS_REST_URL: "nowhere", UPSTASH_REDIS_REST_TOKEN: "hunter2" }],
+  ])("is an error that says so: %s", (part, variables) => {
+    withEnvironment(variables);
+    const error = refusal(undefined);
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toContain(part);
+    expect(error.message).not.toContain("hunter2");
+  });
+});

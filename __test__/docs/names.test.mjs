@@ -1,0 +1,88 @@
+/**
+ * The documentation is complete and hangs together: its links lead somewhere, what it names exists, and every option, error
+ * code and page stands in it.
+ */
+import { existsSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { describe, expect, test } from "vitest";
+import { createRedisStore } from "../../index.js";
+import { anchors, links } from "../../tooling/markdown.mjs";
+import { ROOT } from "../../tooling/setup.mjs";
+import { allDocuments, read, scriptsBeside } from "../support/document.mjs";
+import { sharedRedis } from "../support/redis.mjs";
+
+const { url } = sharedRedis();
+const documents = allDocuments();
+const textOf = (path) => documents.find((document) => document.path === path).text;
+
+describe.each(documents)("$path", ({ path, text }) => {
+  test("its links lead somewhere", () => {
+    const broken = links(text).filter(({ target }) => {
+      if (/^https?:/.test(target)) return !URL.canParse(target);
+      const [file, anchor] = decodeURI(target).split("#");
+      const found = file === "" ? path : relative(ROOT, join(ROOT, dirname(path), file));
+      if (!existsSync(join(ROOT, found))) return true;
+      return anchor !== undefined && !anchors(read(found)).has(anchor);
+    });
+    expect(broken).toEqual([]);
+  });
+
+  test("its scripts exist", () => {
+    const named = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, script]) => script);
+    expect(scriptsBeside(path)).toEqual(expect.arrayContaining(named));
+  });
+
+  test("its error codes exist", () => {
+    const named = new Set(text.match(/ERR_REDIS_[A-Z]+/g));
+    expect([...named].filter((code) => !errorCodes().has(code))).toEqual([]);
+  });
+});
+
+/** The codes in the types, which are those of the addon and of the door before it. */
+function errorCodes() {
+  return new Set(read("index.d.ts").match(/ERR_REDIS_[A-Z]+/g));
+}
+
+test("docs/README.md leads to every page", () => {
+  const targets = links(textOf("docs/README.md")).map(({ target }) => `docs/${target}`);
+  const pages = documents.map(({ path }) => path).filter((path) => /^docs\/(?!README)/.test(path));
+  expect(targets).toEqual(expect.arrayContaining(pages));
+});
+
+test("docs/options.md has every option, and no other", () => {
+  const [, body] = /interface RedisStoreOptions \{(.*?)^\}/ms.exec(read("index.d.ts"));
+  const options = [...body.matchAll(/^ {2}(\w+)\?:/gm)].map(([, name]) => name);
+  const text = textOf("docs/options.md");
+  expect([...text.matchAll(/^## `(\w+)`$/gm)].map(([, name]) => name)).toEqual(options);
+  expect([...text.matchAll(/^\| \[`(\w+)`\]/gm)].map(([, name]) => name)).toEqual(options);
+  // What the types call an option, the addon does too.
+  for (const option of options) {
+    expect(() => createRedisStore(url, { [option]: undefined }), option).not.toThrow();
+    expect(() => createRedisStore(url, { [option]: null }), option).toThrow(TypeError);
+  }
+});
+
+test("docs/troubleshooting.md has every error code", () => {
+  const inAddon = read("core/src/error.rs").match(/ERR_REDIS_[A-Z]+/g);
+  const explained = [...textOf("docs/troubleshooting.md").matchAll(/^\| `(ERR_REDIS_[A-Z]+)` \|/gm)].map(
+    ([, code]) => code,
+  );
+  expect(explained).toEqual(expect.arrayContaining(inAddon));
+  expect(new Set(explained)).toEqual(errorCodes());
+});
+
+test("docs/troubleshooting.md has every reply that the store treats in a way of its own", () => {
+  const [, decision] = /pub fn retry_decision.*?\{(.*?)^\}/ms.exec(read("core/src/transport/retry_policy.rs"));
+  const [, advice] = /pub fn refused.*?\{(.*?)^\}/ms.exec(read("core/src/transport/retry_policy.rs"));
+  const codes = new Set(`${decision}${advice}`.match(/(?<=")[A-Z]{3,}(?=")/g));
+  expect(codes.size).toBeGreaterThan(10);
+  const text = textOf("docs/troubleshooting.md");
+  expect([...codes].filter((code) => !text.includes(`\`${code}\``))).toEqual([]);
+});
+
+test("docs/deployment.md names the versions that were tried", () => {
+  const tools = JSON.parse(read("scripts/compat/frameworks/tools.json"));
+  const text = textOf("docs/deployment.md");
+  const named = Object.entries(tools).filter(([tool]) => tool !== "webpack-cli");
+  expect(named.filter(([tool, version]) => !text.includes(`| ${tool} ${version} |`))).toEqual([]);
+});

@@ -1,0 +1,384 @@
+// Read-ahead: what a round trip brought along answers the questions of the same turn, and nothing but those.
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createRedisStore } from "../../index.js";
+import { startElsewhere } from "../support/elsewhere.mjs";
+import { ioredisConfiguration } from "../support/inputs.mjs";
+import { recordCommands } from "../support/monitor.mjs";
+import { startProxy } from "../support/proxy.mjs";
+import { eventually, sharedRedis } from "../support/redis.mjs";
+
+const { url, admin, newId } = sharedRedis();
+const server = ioredisConfiguration(url);
+let store;
+let elsewhere;
+let commands;
+
+beforeAll(async () => {
+  elsewhere = await startElsewhere(url);
+  commands = await recordCommands(admin);
+});
+
+const releases = [];
+// Habits are a store's own: what one test does not ask must not keep another's from being carried.
+beforeEach(() => {
+  store = openStore(url);
+});
+
+afterEach(async () => {
+  for (const release of releases.splice(0).reverse()) await release();
+});
+
+afterAll(async () => {
+  commands?.stop();
+  await elsewhere?.stop();
+});
+
+/** A store that is closed after the test. */
+function openStore(redis, options) {
+  const opened = createRedisStore(redis, options);
+  releases.push(() => opened.close());
+  return opened;
+}
+
+/** What Redis was told about an execution since this was last asked. */
+async function commandsOf(id) {
+  return (await commands.take()).filter((command) => command.some((word) => word.includes(id)));
+}
+
+/** An execution in progress with a task that is marked and one that has a result. */
+async function prepare(id, { execution = "true", marked = "marked", done = "done", result = { n: [1] } } = {}) {
+  if (execution) await admin.set(id, execution);
+  if (marked) await admin.hset(`${id}-transactions`, marked, "true");
+  if (done) await admin.hset(`${id}-results`, done, JSON.stringify(result));
+  await commandsOf(id);
+}
+
+const WHOLE = (id) => [
+  ["HGETALL", `${id}-transactions`],
+  ["HGETALL", `${id}-results`],
+  ["GET", id],
+];
+
+describe("one round trip answers", () => {
+  it("everything about an execution, after getExecutionTaskResults", async () => {
+    const id = newId();
+    await prepare(id);
+    expect(await store.getExecutionTaskResults(id)).toEqual({ done: { n: [1] } });
+    expect(await store.isExecutionInProgress(id)).toBe(true);
+    expect(await store.isExecutionTaskInProgress(id, "marked")).toBe(true);
+    expect(await store.isExecutionTaskInProgress(id, "done")).toBe(false);
+    expect(await store.isExecutionTaskInProgress(id, "unknown")).toBe(false);
+    expect(await store.getExecutionTaskResult(id, "done")).toEqual({ n: [1] });
+    expect(await store.getExecutionTaskResult(id, "marked")).toBeUndefined();
+    expect(await store.getExecutionTaskResults(id)).toEqual({ done: { n: [1] } });
+    expect(await commandsOf(id)).toEqual(WHOLE(id));
+  });
+
+  it("that there is nothing, as well", async () => {
+    const id = newId();
+    expect(await store.getExecutionTaskResults(id)).toEqual({});
+    expect(await store.isExecutionInProgress(id)).toBe(false);
+    expect(await store.isExecutionTaskInProgress(id, "task")).toBe(false);
+    expect(await store.getExecutionTaskResult(id, "task")).toBeUndefined();
+    expect(await commandsOf(id)).toEqual(WHOLE(id));
+  });
+
+  it("everything about an execution, after beginExecution, also when it had begun before", async () => {
+    for (const begun of [false, true]) {
+      const id = newId();
+      if (begun) await prepare(id);
+      await store.beginExecution(id);
+      expect(await store.getExecutionTaskResults(id)).toEqual(begun ? { done: { n: [1] } } : {});
+      expect(await store.isExecutionInProgress(id)).toBe(true);
+      expect(await store.getExecutionTaskResult(id, "done")).toEqual(begun ? { n: [1] } : undefined);
+      expect(await store.isExecutionTaskInProgress(id, "marked")).toBe(begun);
+      expect(await commandsOf(id)).toEqual([["SET", id, "true", "GET"], ...WHOLE(id).slice(0, 2)]);
+    }
+  });
+
+  it("whether a task is in progress, after getExecutionTaskResult", async () => {
+    const id = newId();
+    await prepare(id);
+    const asked = [];
+    for (const task of ["marked", "done", "unknown"]) {
+      expect(await store.getExecutionTaskResult(id, task)).toEqual(task === "done" ? { n: [1] } : undefined);
+      expect(await store.isExecutionTaskInProgress(id, task)).toBe(task === "marked");
+      asked.push(["HGET", `${id}-transactions`, task], ["HGET", `${id}-results`, task]);
+    }
+    expect(await store.isExecutionTaskInProgress(id, "marked")).toBe(true);
+    expect(await commandsOf(id)).toEqual([...asked, ["HGET", `${id}-transactions`, "marked"]]);
+  });
+
+  it("as Redis was then, even if it has changed since: a turn sees one moment", async () => {
+    const id = newId();
+    await prepare(id);
+    await store.getExecutionTaskResults(id);
+    elsewhere.change("UNLINK", id, `${id}-results`, `${id}-transactions`);
+    expect(await store.isExecutionInProgress(id)).toBe(true);
+    expect(await store.isExecutionTaskInProgress(id, "marked")).toBe(true);
+    expect(await store.getExecutionTaskResults(id)).toEqual({ done: { n: [1] } });
+  });
+
+  it("for tasks of any name", async () => {
+    const names = ["__proto__", "constructor", "toString", "7", " ", "a:b", "nul\0", '"\\', "*", "{x}", "🚀", "\ufffd"];
+    for (const name of names) {
+      const id = newId();
+      await prepare(id, { marked: name, done: name, result: name });
+      const results = await store.getExecutionTaskResults(id);
+      expect(Object.entries(results)).toEqual([[name, name]]);
+      expect(await store.getExecutionTaskResult(id, name)).toBe(name);
+      expect(await store.isExecutionTaskInProgress(id, name)).toBe(true);
+      for (const other of names.filter((candidate) => candidate !== name)) {
+        expect(await store.getExecutionTaskResult(id, other)).toBeUndefined();
+        expect(await store.isExecutionTaskInProgress(id, other)).toBe(false);
+      }
+      // As Redis clients send it, a lone surrogate is U+FFFD.
+      expect(await store.isExecutionTaskInProgress(id, "\ud800")).toBe(name === "\ufffd");
+      expect(Object.getPrototypeOf(await store.getExecutionTaskResults(id))).toBe(null);
+      expect(await commandsOf(id)).toEqual(WHOLE(id));
+    }
+  });
+
+  it("with an object of its own each time", async () => {
+    const id = newId();
+    await prepare(id);
+    const first = await store.getExecutionTaskResults(id);
+    first.done.n.push(2);
+    first.added = true;
+    const second = await store.getExecutionTaskResult(id, "done");
+    expect(second).toEqual({ n: [1] });
+    second.n.push(3);
+    expect(await store.getExecutionTaskResult(id, "done")).toEqual({ n: [1] });
+    expect(await store.getExecutionTaskResults(id)).toEqual({ done: { n: [1] } });
+    expect(await commandsOf(id)).toEqual(WHOLE(id));
+  });
+
+  it.each(["{", "", '1,"x":2', "undefined"])("with the error of a result that is not JSON: %j", async (raw) => {
+    const id = newId();
+    await prepare(id);
+    await admin.hset(`${id}-results`, "bad", raw);
+    const own = await rejectionOf(createPlainAsker().getExecutionTaskResult(id, "bad"));
+    expect(own.code).toBe("ERR_REDIS_PARSE");
+    await commandsOf(id);
+    // The results themselves cannot be read; the snapshot comes with the execution's beginning.
+    await store.beginExecution(id);
+    const errors = [
+      await rejectionOf(store.getExecutionTaskResult(id, "bad")),
+      await rejectionOf(store.getExecutionTaskResults(id)),
+    ];
+    expect(await store.getExecutionTaskResult(id, "done")).toEqual({ n: [1] });
+    for (const error of errors) {
+      expect(error).toMatchObject({ code: own.code, message: own.message, key: own.key, taskId: "bad" });
+      expect(error.cause).toBeInstanceOf(SyntaxError);
+    }
+    expect(await commandsOf(id)).toHaveLength(3);
+  });
+
+  const createPlainAsker = () => openStore(url, { readAhead: false });
+});
+
+describe("results too many or too large to keep", () => {
+  it.each([
+    ["300 results", 300, "1"],
+    ["one result of 70 KB", 1, JSON.stringify("x".repeat(70_000))],
+  ])("are asked for again, but not what has none: %s", async (_, count, json) => {
+    const id = newId();
+    await prepare(id);
+    const fields = Array.from({ length: count }, (_, index) => [`task-${index}`, json]);
+    await admin.hset(`${id}-results`, Object.fromEntries(fields));
+    await commandsOf(id);
+
+    const results = await store.getExecutionTaskResults(id);
+    expect(Object.keys(results)).toHaveLength(count + 1);
+    expect(await store.isExecutionInProgress(id)).toBe(true);
+    expect(await store.isExecutionTaskInProgress(id, "marked")).toBe(true);
+    expect(await store.getExecutionTaskResult(id, "unknown")).toBeUndefined();
+    expect(await commandsOf(id)).toEqual(WHOLE(id));
+
+    await store.getExecutionTaskResults(id);
+    expect(await store.getExecutionTaskResult(id, "task-0")).toEqual(JSON.parse(json));
+    const again = await store.getExecutionTaskResults(id);
+    expect(again).toEqual(results);
+    expect((await commandsOf(id)).map(([name]) => name)).toEqual([
+      ...["HGETALL", "HGETALL", "GET"],
+      ...["HGET", "HGET"],
+      ...["HGETALL", "HGETALL", "GET"],
+    ]);
+  });
+});
+
+describe("what was learnt is dropped", () => {
+  // Per write: what there is before it, and what the questions below are answered with after it.
+  const WRITES = [
+    ["beginExecution", (by, id) => by.beginExecution(id), { execution: null }, [true, true, undefined]],
+    ["beginExecutionTask", (by, id) => by.beginExecutionTask(id, "task"), { marked: null }, [true, true, undefined]],
+    ["commitExecutionTaskResult", (by, id) => by.commitExecutionTaskResult(id, "task", 1), {}, [true, false, 1]],
+    ["disposeExecution", (by, id) => by.disposeExecution(id), { done: "task" }, [false, false, undefined]],
+  ];
+  const QUESTIONS = [
+    (id, by = store) => by.isExecutionInProgress(id),
+    (id, by = store) => by.isExecutionTaskInProgress(id, "task"),
+    (id, by = store) => by.getExecutionTaskResult(id, "task"),
+  ];
+
+  const prepareFor = async (before) => {
+    const id = newId();
+    await prepare(id, { marked: "task", done: null, ...before });
+    return id;
+  };
+
+  const askAll = async (id) => {
+    const answers = [];
+    for (const ask of QUESTIONS) answers.push(await ask(id));
+    return answers;
+  };
+
+  it.each(WRITES)("by %s, from the moment it is called", async (_, write, before, after) => {
+    for (const [index, ask] of QUESTIONS.entries()) {
+      const id = await prepareFor(before);
+      await store.getExecutionTaskResults(id);
+      const written = write(store, id);
+      // Behind the write on the same connection.
+      expect(await ask(id)).toEqual(after[index]);
+      await written;
+    }
+  });
+
+  it.each(WRITES)("by %s, for what is asked after it", async (_, write, before, after) => {
+    const id = await prepareFor(before);
+    await store.getExecutionTaskResults(id);
+    await write(store, id);
+    expect(await askAll(id)).toEqual(after);
+    await store.getExecutionTaskResults(id);
+    expect(await askAll(id)).toEqual(after);
+  });
+
+  it.each(WRITES)("by %s that was called while it was on its way", async (_, write, before, after) => {
+    for (const [index, ask] of QUESTIONS.entries()) {
+      const id = await prepareFor(before);
+      const learnt = store.getExecutionTaskResults(id);
+      const written = write(store, id);
+      await learnt;
+      expect(await ask(id)).toEqual(after[index]);
+      await written;
+    }
+  });
+
+  it.each(WRITES)("by %s of another store that was answered meanwhile", async (_, write, before, after) => {
+    // A connection of its own: what is read may be older than the write although it is answered later.
+    const other = openStore(url, { connectTimeout: 4999 });
+    for (const [index, ask] of QUESTIONS.entries()) {
+      const id = await prepareFor(before);
+      const learnt = store.getExecutionTaskResults(id);
+      await Promise.all([write(other, id), learnt]);
+      expect(await ask(id)).toEqual(after[index]);
+    }
+  });
+
+  it.each(WRITES)("by %s of another store that was answered before it", async (_, write, before, after) => {
+    // Two connections, so that Redis may answer the question first and its answer may arrive last.
+    const proxies = [await startProxy(server), await startProxy(server)];
+    releases.push(...proxies.map((proxy) => proxy.stop));
+    const [asking, writing] = proxies.map(({ host, port }) => openStore({ ...server, host, port }));
+    await Promise.all([asking, writing].map((each) => each.isExecutionInProgress("connected")));
+    const [[question], [order]] = proxies.map(({ connections }) => connections);
+    for (const [index, ask] of QUESTIONS.entries()) {
+      const id = await prepareFor(before);
+      order.hold("toServer");
+      question.hold("toClient");
+      const written = write(writing, id);
+      // In a turn of its own: calls side by side with others carry nothing.
+      await store.isExecutionInProgress("another");
+      const learnt = asking.getExecutionTaskResults(id);
+      await eventually(() => question.held("toClient").includes("task") || question.held("toClient").includes("*0"));
+      order.release("toServer");
+      await written;
+      question.release("toClient");
+      await learnt;
+      expect(await ask(id, asking)).toEqual(after[index]);
+    }
+  });
+
+  it("by a write through another store of this process, whatever its settings", async () => {
+    const others = [
+      openStore(url),
+      openStore(url, { readAhead: false }),
+      openStore(url, { ttl: 60_000 }),
+      openStore(url, { connectTimeout: 4999 }),
+    ];
+    for (const other of others) {
+      for (const [, write] of WRITES) {
+        const id = await prepareFor();
+        await store.getExecutionTaskResults(id);
+        const written = write(other, id);
+        await store.isExecutionInProgress(id);
+        await written;
+        expect((await commandsOf(id)).filter(([name]) => name === "GET")).toHaveLength(2);
+      }
+    }
+  });
+
+  it("by an error, also by one that came with it", async () => {
+    const id = newId();
+    await prepare(id, { marked: null });
+    await admin.set(`${id}-transactions`, "no hash");
+    await commandsOf(id);
+    const [learnt, failed] = await Promise.allSettled([
+      store.getExecutionTaskResults(id),
+      store.isExecutionTaskInProgress(id, "task"),
+    ]);
+    expect([learnt.status, failed.reason?.reply]).toEqual(["fulfilled", "WRONGTYPE"]);
+    expect(await store.isExecutionInProgress(id)).toBe(true);
+    expect((await commandsOf(id)).filter(([name]) => name === "GET")).toHaveLength(2);
+  });
+
+  it("by nothing that concerns another execution", async () => {
+    const [id, other] = [newId(), newId()];
+    await prepare(id);
+    const [, results] = await Promise.all([store.beginExecution(other), store.getExecutionTaskResults(id)]);
+    expect(results).toEqual({ done: { n: [1] } });
+    const written = store.beginExecutionTask(other, "task");
+    expect(await store.isExecutionInProgress(id)).toBe(true);
+    expect(await commandsOf(id)).toEqual(WHOLE(id));
+    await written;
+  });
+});
+
+describe("what was learnt is not used", () => {
+  it("for another execution", async () => {
+    const [id, other] = [newId(), newId()];
+    await prepare(id);
+    await store.getExecutionTaskResults(id);
+    expect(await store.isExecutionInProgress(other)).toBe(false);
+    expect(await commandsOf(other)).toEqual([["GET", other]]);
+  });
+
+  it.each([
+    ["with another prefix", () => openStore(url, { keyPrefix: `${newId()}:` }), false],
+    ["with hash tags", () => openStore(url, { hashTags: true }), false],
+    ["of another database", () => openStore(new URL("/1", url)), false],
+    ["that does not read ahead", () => openStore(url, { readAhead: false }), true],
+    ["with the same settings", () => openStore(url), true],
+  ])("by a store %s", async (_, open, same) => {
+    const id = newId();
+    await prepare(id);
+    const other = open();
+    await store.getExecutionTaskResults(id);
+    expect(await other.isExecutionInProgress(id)).toBe(same);
+    expect((await commandsOf(id)).filter(([name]) => name === "GET")).toHaveLength(2);
+  });
+
+  it("by a store that has been closed", async () => {
+    const id = newId();
+    const closing = openStore(url);
+    await closing.getExecutionTaskResults(id);
+    closing.close();
+    expect(await rejectionOf(closing.isExecutionInProgress(id))).toMatchObject({ code: "ERR_REDIS_CLOSED" });
+  });
+});
+
+/** How a promise was rejected. */
+async function rejectionOf(promise) {
+  const [{ reason }] = await Promise.allSettled([promise]);
+  return reason ?? expect.fail("should have been rejected");
+}

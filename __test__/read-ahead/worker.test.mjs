@@ -1,0 +1,335 @@
+/**
+ * Read-ahead as a worker lives on it: never more commands than the TypeScript package sends, half the round trips, every
+ * step exactly once, and nothing carried for a caller who does not ask for it.
+ */
+import { setImmediate as nextIteration } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, it, test } from "vitest";
+import { createWorker } from "../../examples/worker.mjs";
+import { createRedisStore } from "../../index.js";
+import { createReferenceStore } from "../../tooling/reference-store.mjs";
+import { ioredisConfiguration } from "../support/inputs.mjs";
+import { METHODS } from "../support/methods.mjs";
+import { recordCommands } from "../support/monitor.mjs";
+import { sharedRedis } from "../support/redis.mjs";
+import { startSequencer } from "../support/sequencer.mjs";
+
+const MODES = ["ISOLATED", "UNTIL_ERROR"];
+const STEPS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
+const WARM_UP = 3;
+const PATIENCE = 16;
+
+const { url, admin, newId, dump } = sharedRedis();
+let sequencer;
+
+beforeAll(async () => {
+  sequencer = await startSequencer(ioredisConfiguration(url));
+});
+
+const releases = [];
+afterEach(async () => {
+  for (const release of releases.splice(0)) await release();
+  sequencer.beforeEach(() => {});
+});
+
+afterAll(() => sequencer?.stop());
+
+/** A store behind the sequencer. */
+function openStore(options) {
+  const store = createRedisStore(sequencer.url, options);
+  releases.push(() => store.close());
+  return store;
+}
+
+/** The commands on an execution that went through, without what only holds a transaction together. */
+function commandsOf(id) {
+  return sequencer.passed.map(({ command }) => command).filter(([, key]) => key?.startsWith(id));
+}
+
+/** The same store, which counts its calls and those of them that Redis was asked for. */
+function count(store, id) {
+  const counts = { calls: 0, trips: 0 };
+  const counted = METHODS.map((name) => [
+    name,
+    async (...args) => {
+      const before = commandsOf(id).length;
+      counts.calls += 1;
+      const answer = await store[name](...args);
+      if (commandsOf(id).length > before) counts.trips += 1;
+      return answer;
+    },
+  ]);
+  return { counts, store: Object.fromEntries(counted) };
+}
+
+/** Runs a workflow to its end, each message in an iteration of the event loop of its own, as queues deliver them. */
+async function runWorkflow({ store, mode, id, define, deliver = (message, worker) => worker.handle(message) }) {
+  const queue = [];
+  const dispatcher = { dispatch: (message) => void queue.push(JSON.stringify(message)) };
+  const worker = createWorker({ store, dispatcher, mode });
+  define(worker);
+  dispatcher.dispatch({ id, event: { name: "start" } });
+  while (queue.length > 0) {
+    await nextIteration();
+    await deliver(JSON.parse(queue.shift()), worker);
+  }
+}
+
+const sequence =
+  (steps, result = "done", ran = []) =>
+  (worker) =>
+    worker.createFunction({ id: "count", event: "start" }, async (_event, run) => {
+      for (const step of steps) {
+        await run(step, () => {
+          ran.push(step);
+          return result;
+        });
+      }
+    });
+
+const sideBySide = (width) => (worker) =>
+  worker.createFunction({ id: "fan", event: "start" }, async (_event, run) => {
+    await Promise.all(Array.from({ length: width }, (_, index) => run(`side-${index}`, () => index)));
+    await run("last", () => "done");
+  });
+
+const gone = { execution: { type: "none" }, transactions: { type: "none" }, results: { type: "none" } };
+
+describe.each(MODES)("a workflow in mode %s", (mode) => {
+  it.each([
+    ["no step", sequence([]), true],
+    ["one step", sequence(["only"]), true],
+    ["ten steps", sequence(STEPS), true],
+    ["ten steps with results too large to keep", sequence(STEPS, "x".repeat(10_000)), true],
+    ["two steps side by side", sideBySide(2), false],
+    ["ten steps side by side", sideBySide(10), false],
+  ])("never sends more commands than the TypeScript package: %s", async (_, define, inOrder) => {
+    const monitor = await recordCommands(admin);
+    releases.push(() => monitor.stop());
+    const measure = async (store) => {
+      const id = newId();
+      await runWorkflow({ store, mode, id, define });
+      return (await monitor.take()).filter(([, key]) => key?.startsWith(id)).length;
+    };
+    const allowed = await measure(createReferenceStore(admin));
+    const stores = [createRedisStore(url), createRedisStore(url, { readAhead: false })];
+    for (const store of stores) {
+      releases.push(() => store.close());
+      let sent = 0;
+      for (let run = 1; run <= WARM_UP; run += 1) {
+        const commands = await measure(store);
+        sent += commands;
+        // From the very first workflow on. Which of several steps side by side is answered first is chance, so there a
+        // habit may be wrong once, and what the other workflows save has to cover it.
+        if (inOrder) expect(commands).toBeLessThanOrEqual(allowed);
+      }
+      expect(sent).toBeLessThanOrEqual(WARM_UP * allowed);
+    }
+  });
+
+  it.each([
+    ["without a ttl", {}],
+    ["with a ttl", { ttl: 60_000 }],
+  ])("takes at most half as many round trips as calls, %s", async (_, options) => {
+    const store = openStore(options);
+    for (let run = 0; run <= WARM_UP; run += 1) {
+      const id = newId();
+      const { counts, store: counted } = count(store, id);
+      await runWorkflow({ store: counted, mode, id, define: sequence(STEPS) });
+      if (run > 0) expect(counts.trips).toBeLessThanOrEqual(counts.calls / 2);
+    }
+  });
+
+  it("takes a round trip for every call without read-ahead", async () => {
+    const id = newId();
+    const { counts, store } = count(openStore({ readAhead: false }), id);
+    await runWorkflow({ store, mode, id, define: sequence(STEPS) });
+    expect(counts.trips).toBe(counts.calls);
+  });
+
+  it.each([true, false])(
+    "runs every step exactly once, messages delivered again (readAhead: %s)",
+    async (readAhead) => {
+      const id = newId();
+      const ran = [];
+      const store = openStore({ readAhead });
+      // In another process, whenever this one is inside a step.
+      const other = createWorker({ store: openStore({ readAhead }), dispatcher: { dispatch() {} }, mode });
+      const again = (step) => ({
+        id,
+        event: { name: "start" },
+        context: { executionId: id, tasks: [["count", step]] },
+      });
+      const define = (worker, inStep) =>
+        worker.createFunction({ id: "count", event: "start" }, async (_event, run) => {
+          for (const step of STEPS) {
+            await run(step, async () => {
+              ran.push(step);
+              await inStep();
+            });
+          }
+        });
+      define(other, () => {});
+      const redeliver = async () => {
+        for (const step of ran.slice(0, -1)) await other.handle(again(step));
+      };
+      const deliver = async (message, worker) => {
+        await worker.handle(message);
+        // In UNTIL_ERROR the one message of the queue begins the execution anew once that is over.
+        if (mode === "ISOLATED") await worker.handle(message);
+      };
+      await runWorkflow({ store, mode, id, define: (worker) => define(worker, redeliver), deliver });
+      expect(ran).toEqual(STEPS);
+      expect(await dump(id)).toEqual(gone);
+    },
+  );
+
+  it("does not run a step again while another process ends the workflow, whichever command that comes in at", async () => {
+    const messages = ["one", "two", undefined].map((step) => (step ? ["count", step] : ["count"]));
+    for (const task of messages) {
+      for (let at = 1; at <= 6; at += 1) {
+        const id = newId();
+        const ran = [];
+        const define = sequence(["one", "two"], "done", ran);
+        const finisher = createRedisStore(url);
+        releases.push(() => finisher.close());
+        // All but the end.
+        await finisher.beginExecution(id);
+        for (const step of ["count:one", "count:two", "count"])
+          await finisher.commitExecutionTaskResult(id, step, "done");
+
+        let seen = 0;
+        sequencer.beforeEach(async ({ command }) => {
+          if (command[1]?.startsWith(id) && ++seen === at) await finisher.disposeExecution(id);
+        });
+        const worker = createWorker({ store: openStore(), dispatcher: { dispatch() {} }, mode });
+        define(worker);
+        await worker.handle({ id, event: { name: "start" }, context: { executionId: id, tasks: [task] } });
+        expect(ran, `${task.join(":")}, disposed of before command ${at}`).toEqual([]);
+      }
+    }
+  });
+});
+
+describe("without read-ahead", () => {
+  test.each([
+    [{}, {}],
+    [{ ttl: 2500 }, { ttl: true }],
+  ])("each call sends its own command and nothing else: %j", async (options, { ttl }) => {
+    const id = newId();
+    const [tx, results] = [`${id}-transactions`, `${id}-results`];
+    const store = openStore({ readAhead: false, ...options });
+    // Twice, because the second time is when habits would show.
+    for (let round = 0; round < 2; round += 1) {
+      sequencer.passed.length = 0;
+      await store.beginExecution(id);
+      await store.getExecutionTaskResults(id);
+      await store.isExecutionInProgress(id);
+      await store.getExecutionTaskResult(id, "task");
+      await store.isExecutionTaskInProgress(id, "task");
+      await store.beginExecutionTask(id, "task");
+      await store.isExecutionInProgress(id);
+      await store.commitExecutionTaskResult(id, "task", 1);
+      await store.isExecutionInProgress(id);
+      await store.disposeExecution(id);
+      expect(commandsOf(id)).toEqual([
+        ["SET", id, "true", ...(ttl ? ["PX", "2500"] : []), "GET"],
+        ["HGETALL", results],
+        ["GET", id],
+        ["HGET", results, "task"],
+        ["HGET", tx, "task"],
+        ["HSET", tx, "task", "true"],
+        ...(ttl ? [["PEXPIRE", tx, "2500"]] : []),
+        ["GET", id],
+        ["HSET", results, "task", "1"],
+        ["HDEL", tx, "task"],
+        ...(ttl ? [["PEXPIRE", results, "2500"]] : []),
+        ["GET", id],
+        ["UNLINK", id, tx, results],
+      ]);
+    }
+  });
+});
+
+describe("the option", () => {
+  it.each(["native", "client"])("is true or false, connection: %s", (connection) => {
+    const redis = connection === "native" ? url : admin;
+    for (const readAhead of [true, false, undefined]) {
+      const store = createRedisStore(redis, { connection, readAhead });
+      releases.push(() => store.close());
+      expect(store.backend).toBe(connection === "native" ? "redis" : "client");
+    }
+    for (const readAhead of ["yes", 1, null]) {
+      expect(() => createRedisStore(redis, { connection, readAhead })).toThrow(TypeError);
+    }
+  });
+});
+
+describe("habits", () => {
+  /** The commands that a call sends, its turn left at once. */
+  async function sentBy(id, call) {
+    await nextIteration();
+    sequencer.passed.length = 0;
+    await call();
+    await nextIteration();
+    return commandsOf(id).map(([name]) => name);
+  }
+
+  it("in ISOLATED, nothing is carried with a write", async () => {
+    const store = openStore();
+    const ids = [newId(), newId(), newId()];
+    for (const id of ids) await runWorkflow({ store, mode: "ISOLATED", id, define: sequence(STEPS) });
+    const behind = sequencer.passed.filter(({ command: [name, key] }, index) => {
+      const previous = sequencer.passed[index - 1]?.command[0];
+      return name === "GET" && ids.includes(key) && (previous === "HSET" || previous === "EXEC");
+    });
+    expect(behind).toEqual([]);
+  });
+
+  it("in UNTIL_ERROR, the question after a write costs no round trip from the second time on", async () => {
+    const id = newId();
+    const store = openStore();
+    const writes = [() => store.beginExecutionTask(id, "task"), () => store.commitExecutionTaskResult(id, "task", 1)];
+    for (const write of writes) {
+      const sent = [];
+      for (let time = 1; time <= 4; time += 1) {
+        sequencer.passed.length = 0;
+        await write();
+        const trips = sequencer.passed.length;
+        await store.isExecutionInProgress(id);
+        sent.push(sequencer.passed.length > trips);
+        expect(commandsOf(id).filter(([name]) => name === "GET")).toHaveLength(1);
+      }
+      expect(sent).toEqual([true, false, false, false]);
+      // And as soon as it is not asked any more, it is not carried any more.
+      await sentBy(id, write);
+      expect(await sentBy(id, write)).not.toContain("GET");
+    }
+  });
+
+  it.each([
+    ["getExecutionTaskResults", ["HGETALL"], (store, id) => store.getExecutionTaskResults(id)],
+    ["beginExecution", ["SET"], (store, id) => store.beginExecution(id)],
+    ["getExecutionTaskResult", ["HGET"], (store, id) => store.getExecutionTaskResult(id, "task")],
+  ])("a caller that only ever calls %s soon pays for nothing else", async (_, plain, call) => {
+    const id = newId();
+    const store = openStore();
+    const carrying = await sentBy(id, () => call(store, id));
+    expect(carrying.length).toBeGreaterThan(plain.length);
+    for (let calls = 1; calls < PATIENCE; calls += 1) await sentBy(id, () => call(store, id));
+    for (let calls = 0; calls < 3; calls += 1) expect(await sentBy(id, () => call(store, id))).toEqual(plain);
+    // Another store of the same process has its own habits.
+    expect(await sentBy(id, () => call(openStore(), id))).toEqual(carrying);
+  });
+
+  it("a caller that asks after all is read ahead for again", async () => {
+    const id = newId();
+    const store = openStore();
+    for (let calls = 0; calls <= PATIENCE; calls += 1) await sentBy(id, () => store.getExecutionTaskResults(id));
+    const ask = async () => {
+      await store.getExecutionTaskResults(id);
+      await store.isExecutionInProgress(id);
+    };
+    expect(await sentBy(id, ask)).toEqual(["HGETALL", "GET"]);
+    expect(await sentBy(id, ask)).toEqual(["HGETALL", "HGETALL", "GET"]);
+  });
+});

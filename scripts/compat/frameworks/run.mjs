@@ -1,0 +1,108 @@
+/**
+ * `npm run test:frameworks`: the packed package in Next.js and through bundlers, each time with a whole workflow on a real
+ * Redis. Prints a table. Only built-in modules are loaded until the packages are installed.
+ */
+import { parseArgs } from "node:util";
+import { ensureRedisServer, startRedis } from "../../../tooling/servers/redis-server.mjs";
+import { addonFiles, setup } from "../../../tooling/setup.mjs";
+import { createTerminal } from "../../../tooling/terminal.mjs";
+
+const HELP = `npm run test:frameworks -- [bundlers] [nextjs]
+
+Packs the packages with the addon that was built for this machine, installs them into projects in a temporary folder,
+builds these with each bundler, and runs an order of ten steps in what was built. Without a name, both kinds of project are
+tried. What npm downloads is kept in node_modules/.cache.`;
+
+/**
+ * @typedef {object} Context
+ * @property {{ name: string, version: string }} main the package
+ * @property {string} registry the URL of a registry that has it, and its binary
+ * @property {import("ioredis").Redis} redis for looking into the server
+ * @property {string} redisUrl a server that nobody else uses
+ *
+ * @typedef {object} Row something to try
+ * @property {string} tool
+ * @property {string} version of the tool
+ * @property {string} name what is tried with it
+ * @property {() => Promise<unknown>} check rejects when it does not work
+ */
+
+const terminal = createTerminal();
+
+async function main() {
+  const { values, positionals } = parseArgs({
+    options: { help: { type: "boolean", short: "h" } },
+    allowPositionals: true,
+  });
+  if (values.help) return terminal.line(HELP);
+  const kinds = chooseKinds(positionals);
+
+  await setup(terminal);
+  ensureRedisServer({ log: terminal.line });
+  const { stageRelease } = await import("../../release/stage.mjs");
+  const { startRegistry } = await import("../packages/registry.mjs");
+  const { Redis } = await import("ioredis");
+  const release = await stageRelease(addonFiles()[0]);
+  terminal.line(`  ${terminal.green("✓")} packed`);
+  const registry = await startRegistry([release.main, release.platform, ...release.others]);
+  const server = await startRedis();
+  const redis = new Redis(server.url);
+  try {
+    const { name, version } = release.main.manifest;
+    const context = { main: { name, version }, registry: registry.url, redis, redisUrl: server.url };
+    if ((await tryAll(kinds, context)) > 0) process.exitCode = 1;
+  } finally {
+    redis.disconnect();
+    registry.stop();
+    await server.stop();
+  }
+}
+
+const KINDS = {
+  bundlers: async () => (await import("./bundlers.mjs")).bundlerRows,
+  nextjs: async () => (await import("./nextjs.mjs")).nextjsRows,
+};
+
+function chooseKinds(names) {
+  const unknown = names.filter((name) => !Object.hasOwn(KINDS, name));
+  if (unknown.length > 0) throw new Error(`There is nothing called ${unknown.join(", ")}.\n${HELP}`);
+  return Object.entries(KINDS).filter(([name]) => names.length === 0 || names.includes(name));
+}
+
+async function tryAll(kinds, context) {
+  const failures = [];
+  for (const [kind, load] of kinds) {
+    const progress = terminal.progress(`installing ${kind}`);
+    const rowsOf = await load();
+    const rows = await rowsOf(context).finally(progress.end);
+    for (const row of rows) {
+      const error = await tryRow(row, context);
+      if (error) failures.push({ row, error });
+    }
+  }
+  for (const { row, error } of failures) {
+    terminal.line(`\n${terminal.red("✗")} ${terminal.bold(`${row.tool}, ${row.name}`)}\n${error.message}`);
+  }
+  return failures.length;
+}
+
+async function tryRow({ tool, version, name, check }, { redis }) {
+  await redis.flushall();
+  const title = `${`${tool} ${version}`.padEnd(22)} ${name.padEnd(28)}`;
+  const began = Date.now();
+  const progress = process.stdout.isTTY ? terminal.progress(title) : undefined;
+  const error = await check()
+    .then(
+      () => undefined,
+      (reason) => reason,
+    )
+    .finally(() => progress?.end());
+  const seconds = `${String(Math.round((Date.now() - began) / 1000)).padStart(4)} s`;
+  terminal.line(`  ${error ? terminal.red("✗") : terminal.green("✓")} ${title} ${seconds}`);
+  return error;
+}
+
+await main().catch((error) => {
+  terminal.line(`${terminal.red("✗")} ${error.message}`);
+  process.exitCode = 1;
+});

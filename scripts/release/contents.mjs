@@ -1,0 +1,67 @@
+/**
+ * What belongs into the packages: what the door needs, its types, and what npm always adds; nothing that nobody loads.
+ */
+import { readFileSync } from "node:fs";
+import { join, posix } from "node:path";
+import { ROOT } from "../../tooling/setup.mjs";
+import { NOTICES } from "./notices.mjs";
+
+/** What the package is entered by. */
+const DOORS = ["index.js", "lib/unsupported.js"];
+const ALWAYS = ["LICENSE", "README.md", "package.json"];
+
+/** Bytes that a platform package may unpack to. */
+export const PLATFORM_LIMIT = 5 * 1024 * 1024;
+
+/**
+ * The files of the main package: what its doors require, and what those require.
+ *
+ * @returns {string[]} sorted
+ */
+export function mainFiles() {
+  const files = new Set(DOORS);
+  for (const file of files) for (const required of requiredBy(file)) files.add(required);
+  return [...new Set([...ALWAYS, "index.d.ts", ...files])].sort();
+}
+
+/**
+ * The files of a platform package.
+ *
+ * @param {string} target such as `linux-x64-gnu`
+ * @returns {string[]} sorted
+ */
+export function platformFiles(target) {
+  return ["README.md", "package.json", `idioteque-redis.${target}.node`, ...NOTICES].sort();
+}
+
+/**
+ * Fails when a package holds something else than it should.
+ *
+ * @param {string[]} files
+ * @param {string[]} expected
+ */
+export function assertContents(files, expected) {
+  const missing = expected.filter((file) => !files.includes(file));
+  const superfluous = files.filter((file) => !expected.includes(file));
+  if (missing.length + superfluous.length === 0) return;
+  throw new Error(`missing from the package: ${missing.join(", ")}; not to be in it: ${superfluous.join(", ")}`);
+}
+
+/**
+ * Fails when installing a package would run something.
+ *
+ * @param {{ name: string, scripts?: Record<string, string> }} manifest
+ */
+export function assertNoInstallScripts({ name, scripts = {} }) {
+  const found = Object.keys(scripts).filter((script) => /^(pre|post)?install$|^(pre|post)?prepare$/.test(script));
+  if (found.length > 0) throw new Error(`${name} has install scripts: ${found.join(", ")}`);
+}
+
+/** Addons are in packages of their own, and there is no WebAssembly. */
+function requiredBy(file) {
+  if (!file.endsWith(".js")) return [];
+  const calls = readFileSync(join(ROOT, file), "utf8").matchAll(/\brequire\(["'](\.[^"']+)["']\)/g);
+  return [...calls]
+    .map(([, name]) => posix.join(posix.dirname(file), name))
+    .filter((name) => /\.(js|json)$/.test(name));
+}
