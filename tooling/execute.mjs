@@ -1,5 +1,8 @@
 /**
- * Programs with a deadline.
+ * Programs with a deadline. At that, all that a program has started is killed with it, and of what it prints the end is kept;
+ * packages such as tinyexec kill the program alone and keep everything. Programs that are to stay (servers, scripts under
+ * test) are started with `node:child_process` where they are used, as each needs the process itself: its signals, its output
+ * as it comes.
  */
 import { spawn } from "node:child_process";
 

@@ -1,6 +1,10 @@
 /**
  * Reads documents: their code blocks, links and headings. For the tests of the documentation, and for what is run with the
  * configurations it shows.
+ *
+ * Our own pages need few of Markdown's forms: fences of three backticks, inline links, headings with `#`; others are not seen.
+ * `mdast-util-from-markdown` and `github-slugger` are more than thirty packages, and what is looked for would still have to
+ * be found in their tree.
  */
 
 /**

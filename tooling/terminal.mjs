@@ -1,5 +1,6 @@
 /**
- * Output for people: colours and a line that changes in place where the output is a terminal, plain lines elsewhere.
+ * Output for people: colours and a line that changes in place where the output is a terminal, plain lines elsewhere. The
+ * colours are written here and not taken from a package such as picocolors, because this runs before any is installed.
  */
 
 const LIVE_INTERVAL_MS = 1000;

@@ -1,6 +1,6 @@
 /**
  * A script in a Node.js process of its own, for what only a process can show: that it ends, how it ends, and what it
- * prints before.
+ * prints before. Started with `node:child_process` as it is, because the process itself is looked at.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";

@@ -1,6 +1,8 @@
 /**
  * The crates whose code is in an addon: what Cargo resolves for its target, without what only builds it. Those of this
  * checkout count as one.
+ *
+ * Read from `cargo metadata` itself, because `npm test` looks at the licences too, where no other tool can be counted on.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";

@@ -3,8 +3,8 @@
  * a list of them for machines (SBOM, CycloneDX 1.6). `node scripts/release/notices.mjs [NPM_DIR]` does it for every
  * package that `napi create-npm-dirs` has made.
  *
- * One walk over Cargo's own metadata gives both for just the target that is shipped; the tools that exist take a
- * compiler run of minutes to install.
+ * One walk over Cargo's own metadata gives both for just the target that is shipped. `cargo-about` and `cargo-cyclonedx` are
+ * two tools that Cargo compiles for minutes before they run, and two walks whose lists may differ.
  */
 import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,9 @@
 /**
  * Certificates made on the spot: an authority, and what it signs. X.509 is written by hand, as Node can sign but has no
  * way to make certificates: https://www.rfc-editor.org/rfc/rfc5280#section-4.1
+ *
+ * One kind of certificate is needed, which takes a page of DER. `@peculiar/x509` could write it too, but is some twenty
+ * packages and, because it signs through WebCrypto, asynchronous.
  */
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { isIP } from "node:net";

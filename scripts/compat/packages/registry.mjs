@@ -1,6 +1,9 @@
 /**
  * An npm registry on the loopback interface that has just our packages, so that package managers choose the platform's
  * as they do for users: by `os`, `cpu` and `libc` in a registry's answer.
+ *
+ * An installation asks for two things, a package's versions and its tarball. Verdaccio would answer too, but has to be
+ * installed, started and published to, and dates what is published with today.
  */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
