@@ -2,8 +2,8 @@
  * The documentation is complete and hangs together: its links lead somewhere, what it names exists, and every option, error
  * code and page stands in it.
  */
-import { existsSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { existsSync, readdirSync } from "node:fs";
+import { basename, dirname, join, posix, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createRedisStore } from "../../index.js";
 import { anchors, links } from "../../tooling/markdown.mjs";
@@ -41,6 +41,36 @@ describe.each(documents)("$path", ({ path, text }) => {
 /** The codes in the types, which are those of the addon and of the door before it. */
 function errorCodes() {
   return new Set(read("index.d.ts").match(/ERR_REDIS_[A-Z]+/g));
+}
+
+test("what ARCHITECTURE.md names is in the code", () => {
+  const sources = ["src", "core/src", "lib"].flatMap((dir) => filesIn(dir).filter((path) => /\.(rs|js)$/.test(path)));
+  const code = [...sources, "index.js", "index.d.ts", "Cargo.toml"].map(read).join("\n");
+  const words = new Set(code.match(/\w+/g));
+  const named = [...textOf("ARCHITECTURE.md").matchAll(/`([A-Za-z_]\w*)(?:::(\w+))?`/g)];
+  expect(named.length).toBeGreaterThan(20);
+  expect(named.flatMap(([, ...parts]) => parts).filter((part) => part !== undefined && !words.has(part))).toEqual([]);
+});
+
+test("CONTRIBUTING.md has every folder of the checkout, and every script", () => {
+  const text = textOf("CONTRIBUTING.md");
+  const ignored = read(".gitignore").split("\n");
+  const folders = readdirSync(ROOT, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith(".") && !ignored.includes(`/${entry.name}`))
+    .map(({ name }) => name);
+  expect(folders.filter((name) => !text.includes(`\`${name}\``))).toEqual([]);
+  // A script by its name, or by that of its folder.
+  const isNamed = (path) =>
+    text.includes(`${basename(path)}\``) || path.split("/").some((part) => text.includes(`\`${part}/\``));
+  expect(filesIn("scripts").filter((path) => !isNamed(path))).toEqual([]);
+});
+
+/** The files below a folder of the checkout, as paths in it. */
+function filesIn(dir) {
+  return readdirSync(join(ROOT, dir), { withFileTypes: true }).flatMap((entry) => {
+    const path = posix.join(dir, entry.name);
+    return entry.isDirectory() ? filesIn(path) : [path];
+  });
 }
 
 test("docs/README.md leads to every page", () => {
