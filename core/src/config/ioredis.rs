@@ -3,8 +3,9 @@
 use super::error::{ConfigError, Unsupported};
 use super::input::Input;
 use super::partial::{Parts, same};
-use super::schema::{Keys, NO_CLUSTER, USE_A_CLIENT};
+use super::schema::{Keys, USE_A_CLIENT};
 use super::settings::Settings;
+use super::values::given;
 use super::{Tls, Topology, tls, topology, values};
 
 const MAPPED: &[&str] = &[
@@ -68,9 +69,14 @@ const IGNORED: &[&str] = &[
     "updateSentinels",
 ];
 
+/// Said of what belongs to a cluster, and has to be passed in another place.
+const STARTUP_NODES: &str = "is what ioredis's Cluster calls its nodes: pass them as an array, or `new Cluster(nodes)`";
+const REDIS_OPTIONS: &str =
+    "is an option of ioredis's Cluster: pass an array of nodes, or `new Cluster(nodes, { redisOptions })`";
+
 const REFUSED: &[(&str, &str)] = &[
-    ("startupNodes", NO_CLUSTER),
-    ("redisOptions", NO_CLUSTER),
+    ("startupNodes", STARTUP_NODES),
+    ("redisOptions", REDIS_OPTIONS),
     ("Connector", "replaces how connections are made, which a native connection cannot use"),
     ("monitor", "turns the connection into a monitor, which cannot write"),
     ("readOnly", "asks for a read-only connection, and the store has to write"),
@@ -104,9 +110,6 @@ pub(super) const KEYS: Keys = Keys {
     aliases: ALIASES,
 };
 
-/// The same as parameters of a URL.
-pub(super) const URL_QUERY: Keys = Keys { kind: "the query of a Redis URL", ..KEYS };
-
 /// Said of a `tls` that is neither a switch nor an object.
 const NOT_TLS: &str = "must be an object with the settings of TLS, `true` or `false`";
 
@@ -118,6 +121,11 @@ const NOT_TLS: &str = "must be an object with the settings of TLS, `true` or `fa
 /// # Errors
 /// For a key that ioredis does not have, a value that makes no sense, and what cannot be honoured, such as `readOnly`.
 pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
+    for (key, reason) in map.iter().filter_map(|(key, value)| Some((key, KEYS.refusal(key, value)?))) {
+        if matches!(reason, STARTUP_NODES | REDIS_OPTIONS) {
+            return Err(ConfigError::wrong_type(format!("`{key}` {reason}")));
+        }
+    }
     KEYS.refuse(map)?;
     KEYS.check(map)?;
     parts(map).map(Parts::into_settings)
@@ -179,7 +187,7 @@ pub(super) fn instance_parts(
         }
     }
     parts.database = selected_database.or(parts.database);
-    let tls_of_sentinels = match find(options, "sentinelTLS").filter(|_| find(options, "sentinels").is_some()) {
+    let tls_of_sentinels = match given(options, "sentinelTLS").filter(|_| given(options, "sentinels").is_some()) {
         Some(Input::Map(map)) => Some(tls::read(&tls::OF_SENTINELS, map)?),
         Some(Input::Bool(true)) => Some(Tls::default()),
         Some(value) if values::truthy(value) => return Err(unsupported("sentinelTLS", NOT_TLS)),
@@ -193,11 +201,10 @@ pub(super) fn instance_parts(
 
 /// Sentinels are several keys that make sense together only; without `sentinels` the others are not looked at.
 fn set_sentinels(parts: &mut Parts, map: &[(String, Input)], tls: Option<Tls>) -> Result<(), ConfigError> {
-    let given = |key: &str| find(map, key);
-    let Some(list) = given("sentinels") else { return Ok(()) };
-    let mut sentinels = topology::sentinels("sentinels", list, given("name"))?;
+    let Some(list) = given(map, "sentinels") else { return Ok(()) };
+    let mut sentinels = topology::sentinels("sentinels", list, given(map, "name"))?;
     sentinels.tls = tls;
-    match (parts.tls.is_some(), given("enableTLSForSentinelMode").is_some_and(values::truthy)) {
+    match (parts.tls.is_some(), given(map, "enableTLSForSentinelMode").is_some_and(values::truthy)) {
         (true, false) => {
             return Err(ConfigError::wrong_type(
                 "`tls` counts beside `sentinels` only with `enableTLSForSentinelMode: true`, without which ioredis \
@@ -212,10 +219,10 @@ fn set_sentinels(parts: &mut Parts, map: &[(String, Input)], tls: Option<Tls>) -
         }
         _ => {}
     }
-    if let Some(username) = given("sentinelUsername") {
+    if let Some(username) = given(map, "sentinelUsername") {
         sentinels.username = values::optional_text("sentinelUsername", username)?;
     }
-    if let Some(password) = given("sentinelPassword") {
+    if let Some(password) = given(map, "sentinelPassword") {
         sentinels.password = values::secret("sentinelPassword", password)?;
     }
     sentinels.family = parts.family.unwrap_or_default();
@@ -229,16 +236,12 @@ pub(super) fn parts(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
     for (key, value) in map.iter().filter(|(_, value)| *value != Input::Null) {
         set(&mut parts, key, value)?;
     }
-    let tls_of_sentinels = match find(map, "sentinelTLS").filter(|_| find(map, "sentinels").is_some()) {
+    let tls_of_sentinels = match given(map, "sentinelTLS").filter(|_| given(map, "sentinels").is_some()) {
         Some(value) => read_tls(&tls::OF_SENTINELS, "sentinelTLS", value)?,
         None => None,
     };
     set_sentinels(&mut parts, map, tls_of_sentinels)?;
     Ok(parts)
-}
-
-fn find<'a>(map: &'a [(String, Input)], key: &str) -> Option<&'a Input> {
-    map.iter().find(|(name, value)| name == key && *value != Input::Null).map(|(_, value)| value)
 }
 
 fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {

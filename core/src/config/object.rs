@@ -55,6 +55,8 @@ pub fn from_object(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     let of_node_redis = OF_NODE_REDIS.iter().find(|key| has(key));
     match (of_ioredis, of_node_redis) {
         (Some(_), None | Some(&"database")) => ioredis::from_config(map),
+        (None, Some(_)) if has("sentinelRootNodes") => node_redis::from_sentinel_config(map),
+        (None, Some(_)) if has("rootNodes") => cluster::from_config(map),
         (None, Some(_)) => node_redis::from_config(map),
         (Some((key, instead)), Some(other)) => Err(ConfigError::wrong_type(format!(
             "`{key}` belongs to an ioredis-style configuration and `{other}` to a node-redis-style one, which has \
@@ -122,6 +124,9 @@ mod tests {
 
     #[test]
     fn objects_that_say_too_little_or_too_much_are_errors() {
+        const REDIS_OPTIONS: &str = "`redisOptions` is an option of ioredis's Cluster: pass an array of nodes, or `new \
+            Cluster(nodes, { redisOptions })`";
+        let nothing = || Input::Map(vec![]);
         for (object, reason) in [
             (map([]), "does not say where to connect"),
             (map([("host", Input::Null)]), "does not say where to connect"),
@@ -138,6 +143,9 @@ mod tests {
             (map([("sentinels", Input::List(vec![])), ("name", text("m"))]), "is empty"),
             (map([("sentinelRootNodes", Input::List(vec![])), ("replicaPoolSize", number(1))]), "is empty"),
             (map([("rootNodes", Input::List(vec![])), ("defaults", Input::Map(vec![]))]), "is empty"),
+            (map([("sentinelRootNodes", Input::List(vec![]))]), "is empty"),
+            (map([("rootNodes", Input::List(vec![]))]), "is empty"),
+            (map([("host", text("h")), ("redisOptions", nothing())]), REDIS_OPTIONS),
             (map([("host", text("h")), ("tls", number(1))]), "`tls` must be an object"),
             (map([("url", text("redis://h")), ("tls", Input::Bool(true))]), "Did you mean `socket.tls`?"),
         ] {

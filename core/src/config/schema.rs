@@ -4,9 +4,6 @@ use super::error::ConfigError;
 use super::input::Input;
 use super::values::truthy;
 
-/// Said of anything that asks for a cluster.
-pub(super) const NO_CLUSTER: &str = "asks for a Redis cluster, which native connections do not support yet";
-
 /// What to do when a configuration asks for something that no native connection can do.
 pub(super) const USE_A_CLIENT: &str = "Pass a client of ioredis or node-redis that is made with it instead (for a \
     cluster, `new Cluster(nodes)`; for Sentinel, `new Redis({ sentinels, name })`): its own methods are used for what a \

@@ -60,16 +60,14 @@ pub(super) fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigErr
         return Err(ConfigError::wrong_type(format!("`{key}` {reason}")));
     }
     KEYS.check(map)?;
-    let find =
-        |key: &str| map.iter().find(|(name, value)| name == key && *value != Input::Null).map(|(_, value)| value);
-    let text = |key: &str| match find(key) {
+    let text = |key: &str| match values::given(map, key) {
         Some(value) => values::text(key, value),
         None => Err(ConfigError::wrong_type(format!(
             "`{key}` is missing: Upstash's HTTP interface needs `url` and `token`. Are the environment variables they \
              come from set?"
         ))),
     };
-    let read_your_writes = match find("readYourWrites") {
+    let read_your_writes = match values::given(map, "readYourWrites") {
         None => true,
         Some(Input::Bool(flag)) => *flag,
         Some(other) => {

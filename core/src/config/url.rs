@@ -7,6 +7,7 @@ use url::form_urlencoded;
 use super::error::ConfigError;
 use super::input::Input;
 use super::partial::Parts;
+use super::schema::Keys;
 use super::secret::Secret;
 use super::settings::Settings;
 use super::{Tls, ioredis, values};
@@ -14,6 +15,9 @@ use super::{Tls, ioredis, values};
 /// What is accepted, for messages.
 const ACCEPTED: &str = "redis://[user[:password]@]host[:port][/database], rediss://… for TLS, valkey://…, unix:///path/to.sock, host:port, \
     a port, or the absolute path of a socket";
+
+/// The keys of a query: those of an ioredis-style configuration object.
+const QUERY: Keys = Keys { kind: "the query of a Redis URL", ..ioredis::KEYS };
 
 /// Reads a Redis URL: `redis://` and `valkey://`, `rediss://` and `valkeys://` for TLS, `unix://` and `redis+unix://`, and the shorthands `host:port`,
 /// `6379` and `/path.sock`.
@@ -179,8 +183,8 @@ fn query(text: &str) -> Result<Parts, ConfigError> {
         }
         map.push((key.into(), Input::Text(value.into())));
     }
-    ioredis::URL_QUERY.refuse(&map)?;
-    ioredis::URL_QUERY.check(&map)?;
+    QUERY.refuse(&map)?;
+    QUERY.check(&map)?;
     ioredis::parts(&map)
 }
 

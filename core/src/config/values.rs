@@ -14,6 +14,11 @@ pub(super) const MAX_TIMER_MS: f64 = 2_147_483_647.0;
 /// Redis reads a database number as a C `int`: <https://redis.io/docs/latest/commands/select/>.
 const MAX_DATABASE: u32 = i32::MAX as u32;
 
+/// The value of a key, unless it is `null`.
+pub(super) fn given<'a>(map: &'a [(String, Input)], key: &str) -> Option<&'a Input> {
+    map.iter().find(|(name, value)| name == key && *value != Input::Null).map(|(_, value)| value)
+}
+
 /// The value as an error message shows it. Text is for fields that hold no secret.
 pub(super) fn describe(value: &Input) -> String {
     match value {

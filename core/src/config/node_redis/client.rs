@@ -1,14 +1,14 @@
-//! Reads node-redis-style configuration: a plain object such as `{ url }` or `{ socket: { host, port }, database }`.
+//! Reads what node-redis's `createClient` takes, and a live client: a plain object such as `{ url }` or `{ socket: { host, port }, database }`.
 
-use super::error::{ConfigError, Unsupported};
-use super::input::Input;
-use super::partial::Parts;
-use super::schema::{Keys, USE_A_CLIENT};
-use super::settings::Settings;
-use super::{Topology, cluster, tls, topology, url, values};
+use crate::config::error::{ConfigError, Unsupported};
+use crate::config::input::Input;
+use crate::config::partial::Parts;
+use crate::config::schema::{Keys, USE_A_CLIENT};
+use crate::config::settings::Settings;
+use crate::config::{tls, url, values};
 
 /// The keys of a node-redis-style configuration object. The ignored ones are all other options of redis 4 to 6.
-pub(super) const KEYS: Keys = Keys {
+pub(in crate::config) const KEYS: Keys = Keys {
     kind: "a node-redis-style configuration",
     prefix: "",
     mapped: &["url", "socket", "username", "password", "database", "name", "keyPrefix", "commandOptions"],
@@ -59,34 +59,6 @@ pub(super) const KEYS: Keys = Keys {
         ("prefix", "keyPrefix"),
         ("connectionName", "name"),
         ("clientName", "name"),
-    ],
-};
-
-/// The keys of what `createSentinel` takes.
-pub(super) const SENTINEL: Keys = Keys {
-    kind: "a node-redis-style Sentinel configuration",
-    prefix: "",
-    mapped: &["name", "sentinelRootNodes", "nodeClientOptions", "sentinelClientOptions", "keyPrefix", "commandOptions"],
-    ignored: &[
-        "RESP",
-        "clientSideCache",
-        "functions",
-        "masterPoolSize",
-        "maxCommandRediscovers",
-        "modules",
-        "passthroughClientErrorEvents",
-        "replicaPoolSize",
-        "reserveClient",
-        "scanInterval",
-        "scripts",
-    ],
-    refused: &[("nodeAddressMap", "translates addresses, which a native connection does not do")],
-    aliases: &[
-        ("sentinels", "sentinelRootNodes"),
-        ("username", "nodeClientOptions.username"),
-        ("password", "nodeClientOptions.password"),
-        ("database", "nodeClientOptions.database"),
-        ("socket", "nodeClientOptions.socket"),
     ],
 };
 
@@ -141,48 +113,14 @@ const COMMAND_OPTIONS: Keys = Keys {
 ///
 /// # Errors
 /// For a key that node-redis does not have, a value that makes no sense, what cannot be honoured (such as
-/// `rootNodes`), and where `url` and another key differ, in which case node-redis silently follows the URL.
+/// `readonly`), and where `url` and another key differ, in which case node-redis silently follows the URL.
 pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
-    let given = |key: &str| map.iter().any(|(name, value)| name == key && *value != Input::Null);
-    if given("sentinelRootNodes") {
-        return of_sentinel(map);
-    }
-    if given("rootNodes") {
-        return cluster::from_config(map);
-    }
     KEYS.refuse(map)?;
     parts_of(map).map(Parts::into_settings)
 }
 
-/// What `createSentinel` takes.
-fn of_sentinel(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
-    SENTINEL.refuse(map)?;
-    SENTINEL.check(map)?;
-    let given =
-        |key: &str| map.iter().find(|(name, value)| name == key && *value != Input::Null).map(|(_, value)| value);
-    let mut sentinels =
-        topology::sentinels("sentinelRootNodes", given("sentinelRootNodes").unwrap_or(&Input::Null), given("name"))?;
-    if let Some(options) = given("sentinelClientOptions") {
-        let login = parts_of(object("sentinelClientOptions", options)?)?;
-        (sentinels.username, sentinels.password) = (login.username, login.password);
-        (sentinels.family, sentinels.tls) = (login.family.unwrap_or_default(), login.tls);
-    }
-    let mut parts = match given("nodeClientOptions") {
-        Some(options) => parts_of(object("nodeClientOptions", options)?)?,
-        None => Parts::default(),
-    };
-    if let Some(prefix) = given("keyPrefix") {
-        parts.key_prefix = Some(values::text("keyPrefix", prefix)?.to_owned());
-    }
-    if let Some(options) = given("commandOptions") {
-        read_command_options(&mut parts, object("commandOptions", options)?)?;
-    }
-    parts.topology = Some(Topology::Sentinel(sentinels));
-    Ok(parts.into_settings())
-}
-
 /// What one client's options say.
-pub(super) fn parts_of(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
+pub(in crate::config) fn parts_of(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
     KEYS.refuse(map)?;
     let mut url = match map.iter().find(|(key, value)| key == "url" && *value != Input::Null) {
         Some((key, value)) => url::parts(values::text(key, value)?)?,
@@ -211,7 +149,7 @@ pub fn from_instance(options: &[(String, Input)]) -> Result<Settings, Unsupporte
 }
 
 /// What the options of a live client say.
-pub(super) fn instance_parts(options: &[(String, Input)]) -> Result<Parts, Unsupported> {
+pub(in crate::config) fn instance_parts(options: &[(String, Input)]) -> Result<Parts, Unsupported> {
     let mut parts = Parts::default();
     for (key, value) in options.iter().filter(|(_, value)| *value != Input::Null) {
         if key == "readonly"
@@ -315,7 +253,10 @@ fn set_socket(parts: &mut Parts, socket: &[(String, Input)]) -> Result<(), Confi
     Ok(())
 }
 
-pub(super) fn read_command_options(parts: &mut Parts, options: &[(String, Input)]) -> Result<(), ConfigError> {
+pub(in crate::config) fn read_command_options(
+    parts: &mut Parts,
+    options: &[(String, Input)],
+) -> Result<(), ConfigError> {
     COMMAND_OPTIONS.check(options)?;
     set_command_options(parts, options)
 }
@@ -327,7 +268,7 @@ fn set_command_options(parts: &mut Parts, options: &[(String, Input)]) -> Result
     Ok(())
 }
 
-pub(super) fn object<'a>(key: &str, value: &'a Input) -> Result<&'a [(String, Input)], ConfigError> {
+pub(in crate::config) fn object<'a>(key: &str, value: &'a Input) -> Result<&'a [(String, Input)], ConfigError> {
     match value {
         Input::Map(map) => Ok(map),
         other => Err(ConfigError::wrong_type(format!("`{key}` must be an object, got {}", values::describe(other)))),

@@ -108,8 +108,6 @@ fn what_is_not_understood_is_an_error_that_names_it() {
         (("url", text("")), "is empty"),
         (("url", Input::Other("URL".into())), "`url` must be a string, got URL"),
         (("url", text("https://h")), "needs a token"),
-        (("rootNodes", Input::List(vec![])), "is empty"),
-        (("sentinelRootNodes", Input::List(vec![])), "is empty"),
         (("credentialsProvider", Input::Map(vec![])), "`username` and `password`"),
         (("readonly", Input::Bool(true)), "read-only"),
         (("db", number(1)), "`db` is not a setting of a node-redis-style configuration. Did you mean `database`?"),

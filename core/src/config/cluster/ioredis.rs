@@ -1,0 +1,32 @@
+//! Reads a live ioredis cluster.
+
+use super::nodes::{NO_MAP, adopt, unsupported};
+use crate::config::error::Unsupported;
+use crate::config::input::Input;
+use crate::config::partial::Parts;
+use crate::config::settings::Settings;
+use crate::config::values::given;
+use crate::config::{ioredis, values};
+
+/// Reads the `startupNodes` and the `options` of a live ioredis cluster.
+///
+/// # Errors
+/// At the first setting that a native connection cannot honour.
+pub fn from_ioredis(startup: &Input, options: &[(String, Input)]) -> Result<Settings, Unsupported> {
+    if given(options, "natMap").is_some_and(values::truthy) {
+        return Err(unsupported("natMap", NO_MAP));
+    }
+    if given(options, "scaleReads") == Some(&Input::Function) {
+        return Err(unsupported("scaleReads", "chooses who answers, and the store has to read what it wrote"));
+    }
+    let mut parts = match given(options, "redisOptions") {
+        Some(Input::Map(of_nodes)) => ioredis::instance_parts(of_nodes, None)?,
+        _ => Parts::default(),
+    };
+    // Where the nodes are is not up to `redisOptions`, and a cluster has one database only.
+    (parts.host, parts.port, parts.path, parts.database, parts.topology) = (None, None, None, None, None);
+    if let Some(Input::Text(prefix)) = given(options, "keyPrefix") {
+        parts.key_prefix = Some(prefix.clone());
+    }
+    adopt("startupNodes", startup, parts)
+}

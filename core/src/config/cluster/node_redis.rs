@@ -1,0 +1,84 @@
+//! Reads what node-redis's `createCluster` takes, and a live cluster of it.
+
+use super::nodes::{NO_MAP, adopt, finish, log_in, nodes, unsupported};
+use crate::config::error::{ConfigError, Unsupported};
+use crate::config::input::Input;
+use crate::config::partial::Parts;
+use crate::config::schema::Keys;
+use crate::config::settings::Settings;
+use crate::config::values::given;
+use crate::config::{node_redis, values};
+
+/// The keys of what node-redis's `createCluster` takes.
+const KEYS: Keys = Keys {
+    kind: "a node-redis-style cluster configuration",
+    prefix: "",
+    mapped: &["rootNodes", "defaults", "keyPrefix", "commandOptions"],
+    ignored: &[
+        "RESP",
+        "clientSideCache",
+        "functions",
+        "himportRegistry",
+        "maxCommandRedirections",
+        "minimizeConnections",
+        "modules",
+        "scripts",
+        "topologyRefreshOnReconnectionAttemptStrategy",
+        "useReplicas",
+    ],
+    refused: &[("nodeAddressMap", NO_MAP)],
+    aliases: &[
+        ("nodes", "rootNodes"),
+        ("startupNodes", "rootNodes"),
+        ("username", "defaults.username"),
+        ("password", "defaults.password"),
+        ("socket", "defaults.socket"),
+        ("redisOptions", "defaults"),
+    ],
+};
+
+/// Reads node-redis's `{ rootNodes, defaults }`.
+///
+/// # Errors
+/// For a key that node-redis does not have, and what cannot be honoured.
+pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
+    KEYS.refuse(map)?;
+    KEYS.check(map)?;
+    let (nodes, login) = nodes("rootNodes", given(map, "rootNodes").unwrap_or(&Input::Null))?;
+    let mut parts = match given(map, "defaults") {
+        Some(defaults) => node_redis::parts_of(node_redis::object("defaults", defaults)?)?,
+        None => Parts::default(),
+    };
+    log_in(&mut parts, login, "rootNodes")?;
+    if let Some(prefix) = given(map, "keyPrefix") {
+        parts.key_prefix = Some(values::text("keyPrefix", prefix)?.to_owned());
+    }
+    if let Some(options) = given(map, "commandOptions") {
+        node_redis::read_command_options(&mut parts, node_redis::object("commandOptions", options)?)?;
+    }
+    finish(parts, nodes)
+}
+
+/// Reads the options of a live node-redis cluster.
+///
+/// # Errors
+/// At the first setting that a native connection cannot honour.
+pub fn from_node_redis(options: &[(String, Input)]) -> Result<Settings, Unsupported> {
+    if given(options, "nodeAddressMap").is_some_and(values::truthy) {
+        return Err(unsupported("nodeAddressMap", NO_MAP));
+    }
+    let mut parts = match given(options, "defaults") {
+        Some(Input::Map(defaults)) => {
+            if given(defaults, "credentialsProvider").is_some() {
+                return Err(unsupported("defaults.credentialsProvider", "is called by the client alone"));
+            }
+            node_redis::instance_parts(defaults)?
+        }
+        _ => Parts::default(),
+    };
+    (parts.host, parts.port, parts.path, parts.database) = (None, None, None, None);
+    if let Some(Input::Text(prefix)) = given(options, "keyPrefix") {
+        parts.key_prefix = Some(prefix.clone());
+    }
+    adopt("rootNodes", given(options, "rootNodes").unwrap_or(&Input::Null), parts)
+}
