@@ -57,7 +57,7 @@ pub fn from_environment(variables: &[(String, String)]) -> Result<Settings, Conf
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::Address;
+    use crate::config::address::Address;
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
         let owned: Vec<_> = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();

@@ -1,5 +1,6 @@
 //! What the caller passed, turned into where and how to connect. Pure: no I/O, no N-API.
 
+mod address;
 pub mod cluster;
 pub mod env;
 mod error;
@@ -18,13 +19,13 @@ pub mod upstash;
 pub mod url;
 mod values;
 
+pub use address::{Address, Family};
 pub use env::{ENVIRONMENT_NAMES, from_environment};
 pub use error::{ConfigError, Unsupported};
 pub use input::Input;
 pub use object::{from_input, from_object};
 pub use options::{Connection, Options};
 pub use secret::Secret;
-pub use settings::{Address, Family, Settings};
+pub use settings::Settings;
 pub use tls::Tls;
-pub use topology::{Sentinels, Topology};
-pub use upstash::Upstash;
+pub use topology::{Sentinels, Topology, Upstash};

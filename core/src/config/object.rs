@@ -85,7 +85,7 @@ fn no_address(map: &[(String, Input)]) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::Address;
+    use crate::config::address::Address;
 
     fn text(text: &str) -> Input {
         Input::Text(text.into())

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::address::{Address, Family};
 use super::error::ConfigError;
 use super::secret::Secret;
-use super::settings::{Address, Family, Settings};
+use super::settings::Settings;
 use super::{Tls, Topology};
 
 const DEFAULT_HOST: &str = "localhost";

@@ -1,33 +1,13 @@
 //! Where and how to connect.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+use super::address::{Address, Family};
 use super::secret::Secret;
 use super::tls;
 use super::tls::Tls;
 use super::topology::Topology;
-
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Address {
-    /// Host name or IP address (without brackets), and port.
-    Tcp(String, u16),
-    /// Path of a Unix domain socket.
-    Unix(PathBuf),
-}
-
-/// Which IP versions a host name may resolve to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Family {
-    /// Either, in the resolver's order.
-    #[default]
-    Any,
-    /// IPv4 only.
-    V4,
-    /// IPv6 only.
-    V6,
-}
 
 /// Where and how to connect to one server.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,10 +1,10 @@
 //! How many servers there are, and how one is found: alone, watched by sentinels, a cluster, or behind HTTP.
 
+use super::address::{Address, Family};
 use super::error::ConfigError;
 use super::input::Input;
 use super::secret::Secret;
-use super::settings::{Address, Family};
-use super::{Tls, Upstash, values};
+use super::{Tls, values};
 
 /// The port of a sentinel that is given without one.
 const SENTINEL_PORT: u16 = 26_379;
@@ -62,6 +62,21 @@ pub struct Sentinels {
     pub tls: Option<Tls>,
     /// The configuration epoch of what they said last, 0 before they were asked.
     pub epoch: u64,
+}
+
+/// A database that is reached over HTTP. The address and TLS are in the `Settings` around it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstash {
+    /// The URL that requests go to, without a slash at its end.
+    pub url: String,
+    /// What is sent as the bearer token.
+    pub token: Secret,
+    /// Whether the sync token of each answer is sent with the next request, so that it sees what was written before it.
+    pub read_your_writes: bool,
+    /// The URL of the proxy that the environment names for such a URL, which may have credentials in it.
+    pub proxy: Option<Secret>,
+    /// The hosts that are reached without it, as `NO_PROXY` has them.
+    pub no_proxy: String,
 }
 
 /// The sentinels of a configuration. `master` is the value of `name`.

@@ -7,7 +7,8 @@ use super::partial::Parts;
 use super::schema::Keys;
 use super::secret::Secret;
 use super::settings::Settings;
-use super::{Tls, Topology, values};
+use super::topology::{Topology, Upstash};
+use super::{Tls, values};
 
 /// Said where a setting changes how requests are sent.
 const USE_A_CLIENT: &str = "changes the requests of @upstash/redis: pass the client that is made with it";
@@ -29,21 +30,6 @@ const KEYS: Keys = Keys {
     refused: &[("agent", USE_A_CLIENT), ("backend", USE_A_CLIENT), ("retry", USE_A_CLIENT), ("signal", USE_A_CLIENT)],
     aliases: &[("baseUrl", "url"), ("restUrl", "url"), ("restToken", "token"), ("password", "token")],
 };
-
-/// A database that is reached over HTTP. The address and TLS are in the [`Settings`] around it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Upstash {
-    /// The URL that requests go to, without a slash at its end.
-    pub url: String,
-    /// What is sent as the bearer token.
-    pub token: Secret,
-    /// Whether the sync token of each answer is sent with the next request, so that it sees what was written before it.
-    pub read_your_writes: bool,
-    /// The URL of the proxy that the environment names for such a URL, which may have credentials in it.
-    pub proxy: Option<Secret>,
-    /// The hosts that are reached without it, as `NO_PROXY` has them.
-    pub no_proxy: String,
-}
 
 /// Whether a text is the URL of something that speaks HTTP.
 pub(super) fn is_http(text: &str) -> bool {

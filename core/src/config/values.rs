@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::address::Family;
 use super::error::ConfigError;
 use super::input::Input;
 use super::secret::Secret;
-use super::settings::Family;
 
 /// The longest time a JavaScript timer can wait, in milliseconds: about 24.8 days.
 pub(super) const MAX_TIMER_MS: f64 = 2_147_483_647.0;

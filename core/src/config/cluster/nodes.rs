@@ -1,9 +1,10 @@
 //! The start-up nodes of a cluster, and what they have to agree on.
 
+use crate::config::address::Address;
 use crate::config::error::{ConfigError, Unsupported};
 use crate::config::input::Input;
 use crate::config::partial::Parts;
-use crate::config::settings::{Address, Settings};
+use crate::config::settings::Settings;
 use crate::config::topology::Topology;
 use crate::config::values::given;
 use crate::config::{Tls, ioredis, node_redis, topology, url, values};

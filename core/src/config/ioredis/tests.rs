@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::config::address::{Address, Family};
 use crate::config::secret::Secret;
-use crate::config::settings::{Address, Family};
 
 fn text(text: &str) -> Input {
     Input::Text(text.into())

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::settings::Address;
+use crate::config::address::Address;
 
 fn text(text: &str) -> Input {
     Input::Text(text.into())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::config::settings::{Address, Family};
+use crate::config::address::{Address, Family};
 
 fn tcp_parts(host: &str, port: u16, database: u32) -> Parts {
     let port = Some(port).filter(|port| *port != 6379);
