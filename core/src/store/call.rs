@@ -123,7 +123,7 @@ impl Call {
             self.append_part(role, pipeline);
             return pipeline.len() - before;
         }
-        self.prefetch.append_before(self, pipeline);
+        self.append_prefetch_before(pipeline);
         match self.operation {
             Operation::BeginExecution => self.append_begin(features, pipeline),
             Operation::IsExecutionInProgress => self.push(pipeline, "GET", Role::Execution, &[]),
@@ -158,8 +158,29 @@ impl Call {
                 pipeline.cmd("EXEC");
             }
         }
-        self.prefetch.append_behind(self, pipeline);
+        self.append_prefetch_behind(pipeline);
         pipeline.len() - before
+    }
+
+    /// Adds the reads that go before the call's own commands.
+    fn append_prefetch_before(&self, pipeline: &mut Pipeline) {
+        match self.prefetch {
+            Prefetch::Nothing | Prefetch::Execution | Prefetch::MarksAndResults => {}
+            Prefetch::OwnMark => self.push(pipeline, "HGET", Role::Transactions, &[self.task()]),
+            Prefetch::ExecutionAndMarks => self.push(pipeline, "HGETALL", Role::Transactions, &[]),
+        }
+    }
+
+    /// Adds the reads that go behind the call's own commands.
+    fn append_prefetch_behind(&self, pipeline: &mut Pipeline) {
+        match self.prefetch {
+            Prefetch::Nothing | Prefetch::OwnMark => {}
+            Prefetch::Execution | Prefetch::ExecutionAndMarks => self.push(pipeline, "GET", Role::Execution, &[]),
+            Prefetch::MarksAndResults => {
+                self.push(pipeline, "HGETALL", Role::Transactions, &[]);
+                self.push(pipeline, "HGETALL", Role::Results, &[]);
+            }
+        }
     }
 
     /// Adds what the call does to one of its keys, in a transaction of their own where these are two commands.
@@ -213,7 +234,7 @@ impl Call {
     }
 
     /// Adds one command on one of the execution's keys.
-    pub fn push(&self, pipeline: &mut Pipeline, name: &str, role: Role, arguments: &[&[u8]]) {
+    fn push(&self, pipeline: &mut Pipeline, name: &str, role: Role, arguments: &[&[u8]]) {
         let key = self.key(role);
         let size = name.len() + key.size() + arguments.iter().map(|argument| argument.len()).sum::<usize>();
         let mut command = Cmd::with_capacity(2 + arguments.len(), size);
@@ -226,91 +247,4 @@ impl Call {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn commands(operation: Operation, key_options: KeyOptions, features: ServerFeatures) -> Vec<String> {
-        let call = Call::new(operation, Arc::new(key_options), b"runstep42".to_vec(), 3, 7);
-        let mut pipeline = Pipeline::new();
-        let replies = call.append(features, &mut pipeline);
-        assert_eq!(replies, pipeline.len());
-        let words = |command: &Cmd| {
-            let words = command.args_iter().map(|argument| match argument {
-                redis::Arg::Simple(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-                _ => String::from("?"),
-            });
-            words.collect::<Vec<_>>().join(" ")
-        };
-        pipeline.cmd_iter().map(words).collect()
-    }
-
-    #[test]
-    fn without_ttl_only_a_commit_needs_a_transaction() {
-        let plain = |operation| commands(operation, KeyOptions::default(), ServerFeatures::default());
-        assert_eq!(plain(Operation::BeginExecution), ["SET run true GET"]);
-        assert_eq!(plain(Operation::IsExecutionInProgress), ["GET run"]);
-        assert_eq!(plain(Operation::BeginTask), ["HSET run-transactions step true"]);
-        assert_eq!(plain(Operation::IsTaskInProgress), ["HGET run-transactions step"]);
-        assert_eq!(
-            plain(Operation::CommitResult),
-            ["MULTI", "HSET run-results step 42", "HDEL run-transactions step", "EXEC"]
-        );
-        assert_eq!(plain(Operation::GetResult), ["HGET run-results step"]);
-        assert_eq!(plain(Operation::GetResults), ["HGETALL run-results"]);
-        assert_eq!(plain(Operation::Dispose), ["UNLINK run run-transactions run-results"]);
-    }
-
-    #[test]
-    fn the_expiry_is_set_in_the_same_step() {
-        let with = |operation, sliding_ttl| {
-            commands(
-                operation,
-                KeyOptions { ttl: Some(2500), sliding_ttl, ..KeyOptions::default() },
-                ServerFeatures::default(),
-            )
-        };
-        assert_eq!(with(Operation::BeginExecution, false), ["SET run true PX 2500 GET"]);
-        assert_eq!(
-            with(Operation::BeginTask, false),
-            ["MULTI", "HSET run-transactions step true", "PEXPIRE run-transactions 2500", "EXEC"]
-        );
-        assert_eq!(with(Operation::CommitResult, false)[3], "PEXPIRE run-results 2500");
-        assert_eq!(
-            with(Operation::CommitResult, true)[3..6],
-            ["PEXPIRE run 2500", "PEXPIRE run-transactions 2500", "PEXPIRE run-results 2500"]
-        );
-    }
-
-    #[test]
-    fn parts_are_about_one_key_each() {
-        let parts = |operation, ttl, sliding_ttl| {
-            let key_options = KeyOptions { ttl, sliding_ttl, ..KeyOptions::default() };
-            let call = Call::new(operation, Arc::new(key_options), b"runstep42".to_vec(), 3, 7);
-            let steps = crate::store::cluster_steps::steps(&call).unwrap_or_default();
-            let texts = steps.iter().flat_map(|step| step.iter()).map(|&role| {
-                let mut pipeline = Pipeline::new();
-                call.part(role).append(ServerFeatures::default(), &mut pipeline);
-                let text = String::from_utf8_lossy(&pipeline.get_packed_pipeline()).into_owned();
-                text.split("\r\n").filter(|word| !word.starts_with(['*', '$'])).collect::<Vec<_>>().join(" ")
-            });
-            texts.map(|text| text.trim().to_owned()).collect::<Vec<_>>()
-        };
-        let commit = ["HSET run-results step 42", "HDEL run-transactions step"];
-        assert_eq!(parts(Operation::CommitResult, None, false), commit);
-        let expiring = ["MULTI HSET run-results step 42 PEXPIRE run-results 9 EXEC", commit[1]];
-        assert_eq!(parts(Operation::CommitResult, Some(9), false), expiring);
-        let mark = "MULTI HDEL run-transactions step PEXPIRE run-transactions 9 EXEC";
-        assert_eq!(parts(Operation::CommitResult, Some(9), true), [expiring[0], mark, "PEXPIRE run 9"]);
-        let dispose = ["UNLINK run", "UNLINK run-transactions", "UNLINK run-results"];
-        assert_eq!(parts(Operation::Dispose, Some(9), true), dispose);
-        let begin = "MULTI HSET run-transactions step true PEXPIRE run-transactions 9 EXEC";
-        assert_eq!(parts(Operation::BeginTask, Some(9), true), [begin, "PEXPIRE run 9", "PEXPIRE run-results 9"]);
-        assert!(parts(Operation::BeginTask, Some(9), false).is_empty());
-    }
-
-    #[test]
-    fn a_server_without_set_get_is_sent_a_plain_set() {
-        let features = ServerFeatures { set_get: false, ..ServerFeatures::default() };
-        assert_eq!(commands(Operation::BeginExecution, KeyOptions::default(), features), ["SET run true"]);
-    }
-}
+mod tests;

@@ -1,7 +1,9 @@
 //! What a store call means: which keys and commands it becomes, and what the replies say. Pure: no I/O, no N-API.
 
+pub mod answer;
 pub mod call;
 pub mod cluster_steps;
+pub mod error_reply;
 pub mod execution_order;
 pub mod keys;
 pub mod operation;
@@ -9,12 +11,15 @@ pub mod prefetch;
 pub mod prefetch_policy;
 pub mod recency;
 pub mod reply;
+pub mod reply_values;
 pub mod server_features;
 pub mod snapshot;
 
+pub use answer::Answer;
 pub use call::{Call, KeyOptions};
+pub use error_reply::ErrorReply;
 pub use operation::Operation;
 pub use prefetch::Prefetch;
 pub use recency::Position;
-pub use reply::{Answer, Reply};
+pub use reply::Reply;
 pub use snapshot::Snapshot;

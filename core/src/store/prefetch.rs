@@ -1,9 +1,5 @@
 //! The reads that a call carries along.
 
-use redis::Pipeline;
-
-use super::call::Call;
-use super::keys::Role;
 use super::operation::Operation;
 
 /// The reads that a call carries along.
@@ -35,27 +31,6 @@ impl Prefetch {
             // In a loop within one process, the next turn of the loop begins with this question.
             Operation::BeginTask | Operation::CommitResult => Prefetch::Execution,
             Operation::IsExecutionInProgress | Operation::IsTaskInProgress | Operation::Dispose => Prefetch::Nothing,
-        }
-    }
-
-    /// Adds the reads that go before the call's own commands.
-    pub fn append_before(self, call: &Call, pipeline: &mut Pipeline) {
-        match self {
-            Prefetch::Nothing | Prefetch::Execution | Prefetch::MarksAndResults => {}
-            Prefetch::OwnMark => call.push(pipeline, "HGET", Role::Transactions, &[call.task()]),
-            Prefetch::ExecutionAndMarks => call.push(pipeline, "HGETALL", Role::Transactions, &[]),
-        }
-    }
-
-    /// Adds the reads that go behind the call's own commands.
-    pub fn append_behind(self, call: &Call, pipeline: &mut Pipeline) {
-        match self {
-            Prefetch::Nothing | Prefetch::OwnMark => {}
-            Prefetch::Execution | Prefetch::ExecutionAndMarks => call.push(pipeline, "GET", Role::Execution, &[]),
-            Prefetch::MarksAndResults => {
-                call.push(pipeline, "HGETALL", Role::Transactions, &[]);
-                call.push(pipeline, "HGETALL", Role::Results, &[]);
-            }
         }
     }
 

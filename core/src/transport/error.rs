@@ -5,7 +5,7 @@ use std::io;
 use super::retry_policy::{RetryDecision, refused, retry_decision};
 use crate::config::Address;
 use crate::error::{Code, StoreError};
-use crate::store::reply::ErrorReply;
+use crate::store::ErrorReply;
 
 /// Why there is no connection.
 #[derive(Clone, Debug)]

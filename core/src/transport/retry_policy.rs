@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::pending_calls::PendingCall;
 use super::request::Finished;
 use crate::error::{Code, StoreError};
-use crate::store::reply::ErrorReply;
+use crate::store::ErrorReply;
 
 /// How the server's parser begins its complaints (`networking.c`). Then the connection ends.
 const PARSER: &str = "Protocol error: ";

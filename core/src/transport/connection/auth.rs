@@ -3,7 +3,7 @@
 use redis::{Pipeline, Value};
 
 use crate::config::{Address, Secret, Settings};
-use crate::store::reply::ErrorReply;
+use crate::store::ErrorReply;
 use crate::transport::error::place;
 use crate::transport::warning::Warning;
 

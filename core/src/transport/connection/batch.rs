@@ -11,8 +11,8 @@ use redis::{Pipeline, RedisResult, Value};
 use tokio::task::coop::unconstrained;
 
 use super::connect::ReadyConnection;
+use crate::store::ErrorReply;
 use crate::store::operation::Operation;
-use crate::store::reply::ErrorReply;
 use crate::store::server_features::ServerFeatures;
 use crate::store::{Position, Prefetch, reply};
 use crate::transport::cluster::topology::spans_slots;

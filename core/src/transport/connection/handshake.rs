@@ -5,7 +5,7 @@ use redis::{Pipeline, Value};
 
 use super::auth::{Credentials, Login};
 use crate::config::{Address, Settings, Topology};
-use crate::store::reply::ErrorReply;
+use crate::store::ErrorReply;
 use crate::transport::cluster::topology::{NodeId, nodes_of, read_node_id};
 use crate::transport::error::ConnectError;
 use crate::transport::request::ExpectedNode;

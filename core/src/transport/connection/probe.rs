@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::auth::{Credentials, Login};
 use crate::config::{Address, Family, Settings, Tls};
-use crate::store::reply::ErrorReply;
+use crate::store::ErrorReply;
 use crate::transport::error::ConnectError;
 use crate::transport::io::tcp::dial;
 use crate::transport::io::tls::{TlsAlert, encrypt};

@@ -15,7 +15,7 @@ use super::client::{Client, Failure, Response};
 use super::decode;
 use super::decode::Answer;
 use super::encode::{Body, Path, ReplyShape};
-use crate::store::reply::ErrorReply;
+use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
 use crate::store::{Position, reply};
 use crate::transport::pending_calls::PendingCall;

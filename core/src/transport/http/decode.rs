@@ -8,7 +8,7 @@ use redis::Value;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::encode::ReplyShape;
-use crate::store::reply::ErrorReply;
+use crate::store::ErrorReply;
 
 /// A body that was understood.
 #[derive(Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use super::client::MAX_ANSWER_BYTES;
 use crate::config::Address;
 use crate::error::{Code, StoreError};
-use crate::store::reply::ErrorReply;
+use crate::store::ErrorReply;
 use crate::transport::error::{ConnectError, place};
 use crate::transport::retry_policy;
 

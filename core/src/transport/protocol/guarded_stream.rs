@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::reply_framer::{ProtocolViolation, ReplyFramer};
-use crate::store::reply::ErrorReply;
+use crate::store::ErrorReply;
 
 /// A stream whose incoming side is checked.
 pub struct Guarded<S> {
