@@ -67,6 +67,11 @@ impl Call {
         Self { prefetch, ..self }
     }
 
+    /// Takes away the reads that it carries along. Returns whether there were any.
+    pub fn drop_prefetch(&mut self) -> bool {
+        std::mem::take(&mut self.prefetch) != Prefetch::Nothing
+    }
+
     /// The part of the call that is about one key, reads not carried.
     pub fn part(&self, role: Role) -> Self {
         let end = if self.operation == Operation::CommitResult && role != Role::Results {
@@ -104,6 +109,11 @@ impl Call {
     /// One of the execution's keys.
     pub fn key(&self, role: Role) -> Key<'_> {
         Key { prefix: &self.key_options.key_prefix, hash_tag: self.key_options.hash_tags, id: self.id(), role }
+    }
+
+    /// What tells its execution from all others, those of stores with other prefixes among them.
+    pub fn execution_key(&self) -> Vec<u8> {
+        self.key(Role::Execution).to_bytes()
     }
 
     /// Whether it may be several commands that are applied as one.

@@ -1,5 +1,11 @@
 //! What a server understands.
 
+use super::error_reply::ErrorReply;
+use super::operation::Operation;
+
+/// The code of the error for keys of different slots.
+const CROSS_SLOT: &str = "CROSSSLOT";
+
 /// What a server understands; learnt from its answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerFeatures {
@@ -10,8 +16,67 @@ pub struct ServerFeatures {
     pub cross_slot: bool,
 }
 
+impl ServerFeatures {
+    /// Learns from the error reply to a call, which was made as for a server with the features `sent_with`. `spans_slots` says
+    /// whether the call was sent whole though its keys may be in different slots. Returns whether the server takes the call
+    /// in the form that it has for the features that are known now.
+    pub fn learn(
+        &mut self,
+        error_reply: &ErrorReply,
+        operation: Operation,
+        sent_with: ServerFeatures,
+        spans_slots: impl FnOnce() -> bool,
+    ) -> bool {
+        let begin = operation == Operation::BeginExecution;
+        if begin && sent_with.set_get && error_reply.code == "ERR" && error_reply.detail == "syntax error" {
+            // Older than Redis 6.2, or something like Redis: it gets a plain SET from now on.
+            self.set_get = false;
+            return true;
+        }
+        let learnt = error_reply.code == CROSS_SLOT && spans_slots();
+        // Calls are taken apart from now on.
+        self.cross_slot &= !learnt;
+        learnt
+    }
+
+    /// The same for the error reply to several calls that were sent as one transaction.
+    pub fn learn_from_transaction(&mut self, error_reply: &ErrorReply, sent_with: ServerFeatures) -> bool {
+        let learnt = error_reply.code == CROSS_SLOT && sent_with.cross_slot;
+        self.cross_slot &= !learnt;
+        learnt
+    }
+}
+
 impl Default for ServerFeatures {
     fn default() -> Self {
         Self { set_get: true, cross_slot: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_call_needed_is_learnt_from_its_error() {
+        let error = |code: &str, detail: &str| ErrorReply { code: code.into(), detail: detail.into() };
+        let syntax = error("ERR", "syntax error");
+        let cross_slot = error("CROSSSLOT", "Keys in request don't hash to the same slot");
+        let all = ServerFeatures::default();
+        for (error, operation, spans, expected) in [
+            (&syntax, Operation::BeginExecution, false, ServerFeatures { set_get: false, ..all }),
+            (&syntax, Operation::BeginTask, false, all),
+            (&error("ERR", "unknown command"), Operation::BeginExecution, false, all),
+            (&cross_slot, Operation::CommitResult, true, ServerFeatures { cross_slot: false, ..all }),
+            (&cross_slot, Operation::CommitResult, false, all),
+        ] {
+            let mut features = all;
+            assert_eq!(features.learn(error, operation, all, || spans), features != all, "{error:?}");
+            assert_eq!(features, expected, "{error:?}");
+        }
+        let mut features = all;
+        assert!(features.learn_from_transaction(&cross_slot, all) && !features.cross_slot);
+        let sent_with = features;
+        assert!(!features.learn_from_transaction(&cross_slot, sent_with));
     }
 }

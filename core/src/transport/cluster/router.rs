@@ -23,7 +23,7 @@ use crate::error::{Code, StoreError};
 use crate::store::cluster_steps::steps;
 use crate::store::execution_order::Order;
 use crate::store::keys::Role;
-use crate::store::{Call, Position, Prefetch, Reply};
+use crate::store::{Call, Position, Reply};
 use crate::transport::backoff::Backoff;
 use crate::transport::error::ConnectError;
 use crate::transport::inbox::Inbox;
@@ -198,7 +198,7 @@ impl Router {
         let mut call = mem::replace(&mut entry.request.call, Call::empty());
         let slot = self.slot(&call, call.operation.role());
         if tag_of(&self.key).is_none() {
-            call.prefetch = Prefetch::Nothing;
+            call.drop_prefetch();
             if let Some(steps) = steps(&call) {
                 let staged = steps.len() > 1;
                 if staged {

@@ -12,13 +12,12 @@ use tokio::task::coop::unconstrained;
 
 use super::connect::ReadyConnection;
 use crate::store::ErrorReply;
-use crate::store::operation::Operation;
 use crate::store::server_features::ServerFeatures;
-use crate::store::{Position, Prefetch, reply};
+use crate::store::{Position, reply};
 use crate::transport::cluster::topology::spans_slots;
 use crate::transport::error::ConnectError;
 use crate::transport::pending_calls::PendingCall;
-use crate::transport::request::{Finished, Redirect};
+use crate::transport::request::{Finished, Redirect, Request};
 use crate::transport::resend_order::Redo;
 use crate::transport::retry_policy::{RetryDecision, refused, retry_decision};
 
@@ -180,12 +179,11 @@ impl Batch {
     pub fn take_culprit(&mut self, number: u64, end: impl FnOnce(PendingCall) -> Finished) -> Option<Finished> {
         let slot = self.slot_of(number)?;
         let mut waiting = slot.waiting.take()?;
-        if waiting.request.call.prefetch == Prefetch::Nothing {
-            return Some(end(waiting));
+        if waiting.request.call.drop_prefetch() {
+            slot.waiting = Some(waiting);
+            return None;
         }
-        waiting.request.call.prefetch = Prefetch::Nothing;
-        slot.waiting = Some(waiting);
-        None
+        Some(end(waiting))
     }
 
     /// The call that this reply is for.
@@ -214,15 +212,8 @@ pub fn refuse(
     sent_with: ServerFeatures,
     features: &mut ServerFeatures,
 ) -> Result<Finished, Box<Refused>> {
-    let begin = waiting.request.call.operation == Operation::BeginExecution;
-    if begin && sent_with.set_get && error_reply.code == "ERR" && error_reply.detail == "syntax error" {
-        // Older than Redis 6.2, or something like Redis: it gets a plain SET from now on.
-        features.set_get = false;
-        return Err(Box::new(Refused { waiting, pause: false, connect_error: None }));
-    }
-    if error_reply.code == "CROSSSLOT" && waiting.request.route.is_none() && spans_slots(&waiting.request.call) {
-        // Calls are taken apart from now on.
-        features.cross_slot = false;
+    let Request { call, route, .. } = &waiting.request;
+    if features.learn(&error_reply, call.operation, sent_with, || route.is_none() && spans_slots(call)) {
         return Err(Box::new(Refused { waiting, pause: false, connect_error: None }));
     }
     let redirect = match error_reply.code.as_str() {

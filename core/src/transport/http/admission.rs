@@ -4,9 +4,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::store::Call;
-use crate::store::keys::Role;
-
 /// The requests under way, by execution.
 #[derive(Default)]
 pub struct ExecutionsInFlight {
@@ -65,11 +62,6 @@ impl Admission<'_> {
             *count += 1;
         }
     }
-}
-
-/// What an execution is called here: by its key, which two stores with different prefixes do not share.
-pub fn execution(call: &Call) -> Vec<u8> {
-    call.key(Role::Execution).to_bytes()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
 
-use super::admission::{Admission, ExecutionsInFlight, execution};
+use super::admission::{Admission, ExecutionsInFlight};
 use super::client::{Client, Failure, Response};
 use super::decode;
 use super::decode::Answer;
@@ -77,7 +77,7 @@ impl HttpBatch {
         let most = if alone { 1 } else { MAX_CALLS };
         while slots.len() < most && bytes < MAX_BYTES {
             let Some(mut waiting) = queue.pop_front() else { break };
-            let (execution, writes) = (execution(&waiting.request.call), waiting.request.call.operation.writes());
+            let (execution, writes) = (waiting.request.call.execution_key(), waiting.request.call.operation.writes());
             let size = waiting.request.call.size();
             if !admission.admits(&execution, writes) {
                 left.push_back(waiting);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
 
-use super::admission::{ExecutionsInFlight, execution};
+use super::admission::ExecutionsInFlight;
 use super::batch::HttpBatch;
 use super::client::{Client, Failure, Response};
 use super::decode;
@@ -21,7 +21,6 @@ use super::decode::Answer;
 use crate::config::{Topology, Upstash};
 use crate::error::StoreError;
 use crate::store::ErrorReply;
-use crate::store::Prefetch;
 use crate::store::server_features::ServerFeatures;
 use crate::transport::backoff::Backoff;
 use crate::transport::connection::auth::conceal;
@@ -275,7 +274,7 @@ impl HttpDriver {
         let (alone, sent_with) = (batch.alone, batch.features);
         let mut sent_again: HashSet<Vec<u8>> = HashSet::new();
         for (waiting, outcome, position) in batch.outcomes(replies) {
-            let is_overtaken = !sent_again.is_empty() && sent_again.contains(&execution(&waiting.request.call));
+            let is_overtaken = !sent_again.is_empty() && sent_again.contains(&waiting.request.call.execution_key());
             if is_overtaken {
                 requeue(if alone { &mut self.alone } else { &mut self.queue }, waiting);
                 continue;
@@ -294,7 +293,7 @@ impl HttpDriver {
                     if pause {
                         self.pause(None, now);
                     }
-                    sent_again.insert(execution(&waiting.request.call));
+                    sent_again.insert(waiting.request.call.execution_key());
                     requeue(if alone { &mut self.alone } else { &mut self.queue }, waiting);
                 }
             }
@@ -305,9 +304,8 @@ impl HttpDriver {
     fn said_no(&mut self, batch: HttpBatch, status: u16, words: &str, now: Instant) {
         let error_reply = self.without_token(ErrorReply::of(words));
         match (status, retry_decision(&error_reply)) {
-            _ if error_reply.code == "CROSSSLOT" && batch.features.cross_slot => {
+            _ if self.features.learn_from_transaction(&error_reply, batch.features) => {
                 // Several shards: calls are taken apart from now on, and transactions of several executions are not sent together.
-                self.features.cross_slot = false;
                 let queue = if batch.alone { &mut self.alone } else { &mut self.queue };
                 for waiting in batch.into_unanswered(true) {
                     requeue(queue, waiting);
@@ -334,7 +332,7 @@ impl HttpDriver {
             return self.finished.extend(batch.into_unanswered(true).map(|waiting| waiting.finish(Err(error.clone()))));
         }
         for mut waiting in batch.into_unanswered(true) {
-            waiting.request.call.prefetch = Prefetch::Nothing;
+            waiting.request.call.drop_prefetch();
             requeue(&mut self.alone, waiting);
         }
     }
