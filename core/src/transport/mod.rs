@@ -2,6 +2,7 @@
 //! answers back in batches. Knows nothing of N-API.
 
 mod backoff;
+mod batch_slots;
 pub mod cluster;
 pub mod connection;
 mod error;

@@ -58,6 +58,17 @@ impl PendingCall {
         self.fail(error)
     }
 
+    /// Gives the call up because its answer is more than a program can use.
+    pub fn fail_too_large(self) -> Finished {
+        let call = &self.request.call;
+        let key = call.key(call.operation.role()).to_bytes();
+        let message = format!(
+            "the answer about \"{}\" is larger than 512 MB or 16 million values, which is more than can be read at once.",
+            String::from_utf8_lossy(&key)
+        );
+        self.fail(StoreError::new(Code::Reply, message))
+    }
+
     /// Gives the call up, and says whether a write may have happened all the same.
     pub fn fail(self, mut error: StoreError) -> Finished {
         if self.request.call.operation.writes() {

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::pending_calls::PendingCall;
-use super::request::Finished;
 use crate::error::{Code, StoreError};
 use crate::store::ErrorReply;
 
@@ -93,17 +91,6 @@ pub fn ends_connections(losses: u32, bytes: usize) -> StoreError {
 pub fn poison_pause(losses: u32) -> Option<Duration> {
     let doublings = losses.checked_sub(POISON_LOSSES)?;
     Some(POISON_PAUSE.saturating_mul(1 << doublings.min(4)))
-}
-
-/// Ends a call that was answered with more than a program can use.
-pub fn too_large(waiting: PendingCall) -> Finished {
-    let call = &waiting.request.call;
-    let key = call.key(call.operation.role()).to_bytes();
-    let message = format!(
-        "the answer about \"{}\" is larger than 512 MB or 16 million values, which is more than can be read at once.",
-        String::from_utf8_lossy(&key)
-    );
-    waiting.fail(StoreError::new(Code::Reply, message))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::connect::ReadyConnection;
 use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
 use crate::store::{Position, reply};
+use crate::transport::batch_slots::{BatchSlots, Slot};
 use crate::transport::cluster::topology::spans_slots;
 use crate::transport::error::ConnectError;
 use crate::transport::pending_calls::PendingCall;
@@ -31,25 +32,21 @@ type Replies = Pin<Box<dyn Future<Output = RedisResult<Vec<Value>>> + Send>>;
 /// One pipeline in flight.
 pub struct Batch {
     replies: Replies,
-    slots: Vec<Slot>,
+    slots: BatchSlots<OwnReplies>,
     connection: NonZeroU64,
     /// The number of its first reply on the connection.
     first_reply: u64,
     /// What the server was taken to understand.
     features: ServerFeatures,
-    /// Slots before this one were given up.
-    given_up: usize,
     /// When it was handed to the connection.
     pub sent_at: Instant,
     /// Bytes of arguments in it.
     pub bytes: usize,
 }
 
-/// A call's place in the pipeline.
-struct Slot {
-    /// `None` once it was given up; its replies are still expected and are then thrown away.
-    waiting: Option<PendingCall>,
-    replies: usize,
+/// The replies to one call.
+struct OwnReplies {
+    count: usize,
     /// The first reply is that to ASKING.
     asked: bool,
 }
@@ -73,8 +70,9 @@ impl Batch {
         cx: &mut Context<'_>,
         now: Instant,
     ) -> Self {
-        let mut slots = Vec::with_capacity(queue.len().min(MAX_CALLS));
-        let mut pipeline = Pipeline::with_capacity(slots.capacity());
+        let capacity = queue.len().min(MAX_CALLS);
+        let mut slots = BatchSlots::with_capacity(capacity);
+        let mut pipeline = Pipeline::with_capacity(capacity);
         let mut bytes = 0;
         while slots.len() < MAX_CALLS && bytes < MAX_BYTES {
             if queue.front().is_some_and(|next| !ready.takes(next)) {
@@ -87,8 +85,8 @@ impl Batch {
             if asked {
                 pipeline.cmd("ASKING");
             }
-            let replies = waiting.request.call.append(features, &mut pipeline) + usize::from(asked);
-            slots.push(Slot { waiting: Some(waiting), replies, asked });
+            let count = waiting.request.call.append(features, &mut pipeline) + usize::from(asked);
+            slots.push(waiting, OwnReplies { count, asked });
         }
         let commands = pipeline.len();
         let first_reply = ready.expected_replies.ask(commands);
@@ -101,7 +99,7 @@ impl Batch {
         if let Poll::Ready(result) = first {
             replies = Box::pin(std::future::ready(result));
         }
-        Self { replies, slots, connection: ready.id, first_reply, features, given_up: 0, sent_at: now, bytes }
+        Self { replies, slots, connection: ready.id, first_reply, features, sent_at: now, bytes }
     }
 
     /// The number of calls.
@@ -111,12 +109,12 @@ impl Batch {
 
     /// Whether every call in it was given up.
     pub fn is_settled(&self) -> bool {
-        self.given_up == self.slots.len()
+        self.slots.are_given_up()
     }
 
     /// The earliest deadline in it.
     pub fn deadline(&self) -> Option<Instant> {
-        self.slots.get(self.given_up)?.waiting.as_ref().map(|waiting| waiting.deadline)
+        self.slots.deadline()
     }
 
     /// Whether the replies are there.
@@ -126,12 +124,7 @@ impl Batch {
 
     /// Gives up what is past its deadline.
     pub fn expire(&mut self, now: Instant, timeout: Duration, finished: &mut Vec<Finished>) {
-        while let Some(slot) = self.slots.get_mut(self.given_up)
-            && let Some(waiting) = slot.waiting.take_if(|waiting| waiting.deadline <= now)
-        {
-            finished.push(waiting.expire(timeout, None));
-            self.given_up += 1;
-        }
+        self.slots.expire(now, timeout, finished);
     }
 
     /// Matches replies to calls: most are finished, and what was refused for now is returned. So is what was asked after it
@@ -147,18 +140,18 @@ impl Batch {
         let mut refused = Vec::new();
         let mut next = self.first_reply;
         finished.reserve(self.slots.len());
-        for slot in self.slots {
-            let (own, others) = rest.split_at_mut(slot.replies.min(rest.len()));
+        for Slot { pending, replies } in self.slots {
+            let (own, others) = rest.split_at_mut(replies.count.min(rest.len()));
             rest = others;
             let position = Position { connection: self.connection, number: next };
-            next += slot.replies as u64;
-            let Some(waiting) = slot.waiting else { continue };
+            next += replies.count as u64;
+            let Some(waiting) = pending else { continue };
             if redo.is_overtaken_by(&waiting) {
                 redo.note(&waiting);
                 refused.push(Refused { waiting, pause: false, connect_error: None });
                 continue;
             }
-            let own = if slot.asked { own.split_at_mut(own.len().min(1)).1 } else { own };
+            let own = if replies.asked { own.split_at_mut(own.len().min(1)).1 } else { own };
             redo.end(&waiting);
             match reply::read(&waiting.request.call, own) {
                 Ok(reply) => finished.push(waiting.finish(Ok(reply)).at(Some(position))),
@@ -178,9 +171,9 @@ impl Batch {
     /// brought it stays, and carries nothing any more.
     pub fn take_culprit(&mut self, number: u64, end: impl FnOnce(PendingCall) -> Finished) -> Option<Finished> {
         let slot = self.slot_of(number)?;
-        let mut waiting = slot.waiting.take()?;
+        let mut waiting = slot.pending.take()?;
         if waiting.request.call.drop_prefetch() {
-            slot.waiting = Some(waiting);
+            slot.pending = Some(waiting);
             return None;
         }
         Some(end(waiting))
@@ -188,20 +181,20 @@ impl Batch {
 
     /// The call that this reply is for.
     pub fn waiting_for(&mut self, number: u64) -> Option<&mut PendingCall> {
-        self.slot_of(number)?.waiting.as_mut()
+        self.slot_of(number)?.pending.as_mut()
     }
 
-    fn slot_of(&mut self, number: u64) -> Option<&mut Slot> {
+    fn slot_of(&mut self, number: u64) -> Option<&mut Slot<OwnReplies>> {
         let mut next = self.first_reply;
         self.slots.iter_mut().find(|slot| {
-            next += slot.replies as u64;
+            next += slot.replies.count as u64;
             (self.first_reply..next).contains(&number)
         })
     }
 
     /// The calls that have no answer, oldest first.
     pub fn into_unanswered(self) -> impl Iterator<Item = PendingCall> {
-        self.slots.into_iter().filter_map(|slot| slot.waiting)
+        self.slots.into_iter().filter_map(|slot| slot.pending)
     }
 }
 

@@ -349,7 +349,7 @@ impl ConnectionDriver {
     fn find_poison_call(&mut self, expected_replies: &ExpectedReplies) {
         let mut batches = self.batches.iter_mut();
         let poison_call = if let Some(number) = expected_replies.too_large() {
-            batches.find_map(|batch| batch.take_culprit(number, retry_policy::too_large))
+            batches.find_map(|batch| batch.take_culprit(number, PendingCall::fail_too_large))
         } else if let Some((number, error)) =
             expected_replies.last_word().and_then(|(at, word)| Some((at, retry_policy::last_word(word)?)))
         {

@@ -18,6 +18,7 @@ use super::encode::{Body, Path, ReplyShape};
 use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
 use crate::store::{Position, reply};
+use crate::transport::batch_slots::BatchSlots;
 use crate::transport::pending_calls::PendingCall;
 use crate::transport::request::Finished;
 use crate::transport::shared_connections::next_connection_id;
@@ -32,13 +33,11 @@ pub struct HttpBatch {
     /// The commands of one request are carried out in their order, and requests in none: each counts as a connection.
     id: NonZeroU64,
     answer: Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>,
-    slots: Vec<Slot>,
+    slots: BatchSlots<OwnReplies>,
     path: Path,
     commands: usize,
     /// What the server was taken to understand.
     pub features: ServerFeatures,
-    /// Slots before this one were given up.
-    given_up: usize,
     /// When it was sent.
     pub sent_at: Instant,
     /// Whether any of its calls writes.
@@ -47,10 +46,8 @@ pub struct HttpBatch {
     pub alone: bool,
 }
 
-/// A call's place in the request.
-struct Slot {
-    /// `None` once it was given up.
-    waiting: Option<PendingCall>,
+/// The replies to one call, and what it was sent as.
+struct OwnReplies {
     execution: Vec<u8>,
     writes: bool,
     shapes: Vec<ReplyShape>,
@@ -71,7 +68,7 @@ impl HttpBatch {
         (client, sync_token): (&Client, Option<&HeaderValue>),
         now: Instant,
     ) -> Option<Self> {
-        let mut slots: Vec<Slot> = Vec::new();
+        let mut slots = BatchSlots::with_capacity(0);
         let mut left = VecDeque::new();
         let (mut body, mut bytes) = (Body::default(), 0);
         let most = if alone { 1 } else { MAX_CALLS };
@@ -92,7 +89,7 @@ impl HttpBatch {
             bytes += size;
             let shapes = body.add(&waiting.request.call, features);
             let sent_before = mem::replace(&mut waiting.sent, true);
-            slots.push(Slot { waiting: Some(waiting), execution, writes, shapes, sent_before });
+            slots.push(waiting, OwnReplies { execution, writes, shapes, sent_before });
             if is_alone {
                 break;
             }
@@ -102,12 +99,12 @@ impl HttpBatch {
         if slots.is_empty() {
             return None;
         }
-        admission.enter(slots.iter().map(|slot| (&slot.execution, slot.writes)));
+        admission.enter(slots.iter().map(|slot| (&slot.replies.execution, slot.replies.writes)));
         let (path, bytes, commands) = body.finish();
-        let writes = slots.iter().any(|slot| slot.writes);
+        let writes = slots.iter().any(|slot| slot.replies.writes);
         let answer = Box::pin(client.send(path, bytes, sync_token));
         let id = next_connection_id();
-        Some(Self { id, answer, slots, path, commands, features, given_up: 0, sent_at: now, writes, alone })
+        Some(Self { id, answer, slots, path, commands, features, sent_at: now, writes, alone })
     }
 
     /// Whether the answer is there.
@@ -117,30 +114,24 @@ impl HttpBatch {
 
     /// Whether it could be sent in smaller pieces: one by one, or without the reads that a call only carries.
     pub fn is_divisible(&self) -> bool {
-        self.slots.len() > 1 || self.slots.iter().any(|slot| slot.shapes.len() > 1)
+        self.slots.len() > 1 || self.slots.iter().any(|slot| slot.replies.shapes.len() > 1)
     }
 
     /// The earliest deadline in it.
     pub fn deadline(&self) -> Option<Instant> {
-        self.slots.get(self.given_up)?.waiting.as_ref().map(|waiting| waiting.deadline)
+        self.slots.deadline()
     }
 
     /// Gives up what is past its deadline; true when that was all of it.
     pub fn expire(&mut self, now: Instant, timeout: Duration, finished: &mut Vec<Finished>) -> bool {
-        while let Some(slot) = self.slots.get_mut(self.given_up) {
-            match slot.waiting.take_if(|waiting| waiting.deadline <= now) {
-                Some(waiting) => finished.push(waiting.expire(timeout, None)),
-                None => return false,
-            }
-            self.given_up += 1;
-        }
-        true
+        self.slots.expire(now, timeout, finished);
+        self.slots.are_given_up()
     }
 
     /// It is not under way any more.
     pub fn leave(&self, in_flight: &mut ExecutionsInFlight) {
-        for slot in &self.slots {
-            in_flight.leave(&slot.execution, slot.writes);
+        for OwnReplies { execution, writes, .. } in self.slots.iter().map(|slot| &slot.replies) {
+            in_flight.leave(execution, *writes);
         }
     }
 
@@ -154,8 +145,8 @@ impl HttpBatch {
         let mut replies = replies.into_iter();
         let mut outcomes = Vec::with_capacity(self.slots.len());
         for (slot, number) in self.slots.into_iter().zip(0..) {
-            let mut own = decode::gather(&slot.shapes, &mut replies);
-            let Some(waiting) = slot.waiting else { continue };
+            let mut own = decode::gather(&slot.replies.shapes, &mut replies);
+            let Some(waiting) = slot.pending else { continue };
             let outcome = reply::read(&waiting.request.call, &mut own);
             outcomes.push((waiting, outcome, Position { connection: self.id, number }));
         }
@@ -165,8 +156,8 @@ impl HttpBatch {
     /// The calls that have no answer, oldest first. With `unsent`, none of them was received.
     pub fn into_unanswered(self, unsent: bool) -> impl Iterator<Item = PendingCall> {
         self.slots.into_iter().filter_map(move |slot| {
-            let waiting = slot.waiting?;
-            let sent = if unsent { slot.sent_before } else { waiting.sent };
+            let waiting = slot.pending?;
+            let sent = if unsent { slot.replies.sent_before } else { waiting.sent };
             Some(PendingCall { sent, ..waiting })
         })
     }
