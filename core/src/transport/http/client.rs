@@ -13,8 +13,9 @@ use hyper::{Request, Uri};
 use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::connector::{Connector, Endpoint, NotConnected};
+use super::connector::{Connector, Endpoint};
 use super::encode::Path;
+use super::error::NotConnected;
 use super::proxy::on_the_way;
 use crate::config::{Address, Upstash};
 use crate::transport::error::{ConnectError, place};

@@ -1,14 +1,13 @@
 //! Connections to the endpoint: dialled with our socket options, through the proxy if the environment names one, encrypted
 //! with our TLS, over which HTTP/2 is offered.
 
-use std::error::Error;
 use std::future::Future;
+use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use std::{fmt, io};
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
@@ -19,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 use tower_service::Service;
 
+use super::error::NotConnected;
 use super::proxy::{Proxy, tunnel_failed};
 use crate::config::{Address, Family, Tls};
 use crate::transport::connection::probe::AsyncStream;
@@ -49,18 +49,6 @@ pub struct Endpoint {
     /// Limit for one attempt.
     pub timeout: Duration,
 }
-
-/// Why there is no connection, as the HTTP client passes it on.
-#[derive(Debug)]
-pub struct NotConnected(pub ConnectError);
-
-impl fmt::Display for NotConnected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.error().fmt(f)
-    }
-}
-
-impl Error for NotConnected {}
 
 impl Connector {
     /// Makes connections to a place.

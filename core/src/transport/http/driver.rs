@@ -15,9 +15,9 @@ use hyper::header::HeaderValue;
 
 use super::admission::ExecutionsInFlight;
 use super::batch::HttpBatch;
-use super::client::{Client, Failure, Response};
-use super::decode;
+use super::client::{Client, Failure, MAX_ANSWER_BYTES, Response};
 use super::decode::Answer;
+use super::{decode, error};
 use crate::config::{Topology, Upstash};
 use crate::error::StoreError;
 use crate::store::ErrorReply;
@@ -26,7 +26,6 @@ use crate::transport::backoff::Backoff;
 use crate::transport::connection::auth::conceal;
 use crate::transport::connection::batch::{Refused, refuse};
 use crate::transport::error::ConnectError;
-use crate::transport::http;
 use crate::transport::inbox::Inbox;
 use crate::transport::pending_calls::{PendingCall, deliver, enqueue, expired, requeue};
 use crate::transport::request::Finished;
@@ -206,7 +205,7 @@ impl HttpDriver {
             let answer = match batch.poll(cx) {
                 Poll::Ready(answer) => answer,
                 Poll::Pending if self.ask_again_at(&self.batches[index]).is_some_and(|at| at <= now) => {
-                    Err(Failure::Lost(http::error::silent(&self.target.settings.address)))
+                    Err(Failure::Lost(error::silent(&self.target.settings.address)))
                 }
                 Poll::Pending => {
                     index += 1;
@@ -232,7 +231,7 @@ impl HttpDriver {
             }
             Failure::NotSent(connect_error) => self.retry(batch, true, connect_error.error().clone(), None, now),
             Failure::Lost(connect_error) => self.retry(batch, false, connect_error.error().clone(), None, now),
-            Failure::TooLarge => self.refused(batch, http::error::answer_too_large()),
+            Failure::TooLarge => self.refused(batch, error::answer_too_large(MAX_ANSWER_BYTES)),
         }
     }
 
@@ -245,24 +244,24 @@ impl HttpDriver {
                 match batch.read(&body) {
                     Some(Answer::Replies(replies)) => self.replied(batch, replies, now),
                     Some(Answer::Refused(words)) => self.said_no(batch, status, &words, now),
-                    None => self.fail(batch, http::error::not_an_answer(status)),
+                    None => self.fail(batch, error::not_an_answer(status)),
                 }
             }
             429 => {
                 let words = decode::read_error_reply(&body);
                 let error_reply = ErrorReply::of(words.as_deref().unwrap_or("ERR too many requests"));
-                let error = http::error::too_many(self.without_token(error_reply));
+                let error = error::too_many(self.without_token(error_reply));
                 self.retry(batch, true, error, retry_after, now);
             }
             500.. => {
-                let error = http::error::broken(status, &self.target.settings.address);
+                let error = error::broken(status, &self.target.settings.address);
                 self.retry(batch, false, error, retry_after, now);
             }
             _ => match decode::read_error_reply(&body) {
                 Some(words) => self.said_no(batch, status, &words, now),
                 None if status == 413 => self.said_no(batch, status, "ERR the request is too large", now),
                 None if status == 401 => self.said_no(batch, status, "Unauthorized", now),
-                None => self.fail(batch, http::error::not_an_answer(status)),
+                None => self.fail(batch, error::not_an_answer(status)),
             },
         }
     }
@@ -312,11 +311,11 @@ impl HttpDriver {
                 }
             }
             (401, _) => {
-                let error = http::error::wrong_token(error_reply);
+                let error = error::wrong_token(error_reply);
                 self.finished.extend(batch.into_unanswered(true).map(|waiting| waiting.finish(Err(error.clone()))));
             }
-            (_, RetryDecision::Report) => self.refused(batch, http::error::refused(status, error_reply)),
-            _ => self.retry(batch, true, http::error::refused(status, error_reply), None, now),
+            (_, RetryDecision::Report) => self.refused(batch, error::refused(status, error_reply)),
+            _ => self.retry(batch, true, error::refused(status, error_reply), None, now),
         }
     }
 

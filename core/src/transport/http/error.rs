@@ -1,11 +1,25 @@
 //! What the failures of requests are called.
 
-use super::client::MAX_ANSWER_BYTES;
+use std::error::Error;
+use std::fmt;
+
 use crate::config::Address;
 use crate::error::{Code, StoreError};
 use crate::store::ErrorReply;
 use crate::transport::error::{ConnectError, place};
 use crate::transport::retry_policy;
+
+/// Why there is no connection, as the HTTP client passes it on.
+#[derive(Debug)]
+pub struct NotConnected(pub ConnectError);
+
+impl fmt::Display for NotConnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.error().fmt(f)
+    }
+}
+
+impl Error for NotConnected {}
 
 /// The server took the request and does not answer.
 pub fn silent(address: &Address) -> ConnectError {
@@ -54,11 +68,11 @@ pub fn not_an_answer(status: u16) -> StoreError {
     StoreError::new(Code::Connection, message)
 }
 
-/// The answer is larger than what is kept.
-pub fn answer_too_large() -> StoreError {
+/// The answer is larger than `limit`, the most bytes that are kept.
+pub fn answer_too_large(limit: usize) -> StoreError {
     let message = format!(
         "the answer is larger than {} MiB, the most that is read over HTTP: connect with a rediss:// URL to read it",
-        MAX_ANSWER_BYTES >> 20
+        limit >> 20
     );
     StoreError::new(Code::Reply, message)
 }

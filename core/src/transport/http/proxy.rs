@@ -7,7 +7,7 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
 
-use super::connector::NotConnected;
+use super::error::NotConnected;
 use crate::config::{Address, Settings, Tls, Upstash};
 use crate::error::{Code, StoreError};
 use crate::transport::error::{ConnectError, place};
