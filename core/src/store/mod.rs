@@ -13,6 +13,7 @@ pub mod recency;
 pub mod reply;
 pub mod reply_values;
 pub mod server_features;
+pub mod slot;
 pub mod snapshot;
 
 pub use answer::Answer;

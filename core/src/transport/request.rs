@@ -1,9 +1,8 @@
 //! Calls on their way through the transport, and where they go when they are finished.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::cluster::topology::NodeId;
 use super::warning::Warning;
 use crate::error::{Code, StoreError};
 use crate::store::{Call, Position, Reply};
@@ -120,13 +119,4 @@ impl Finished {
     pub fn has_snapshot(&self) -> bool {
         self.outcome.as_ref().is_ok_and(|reply| reply.snapshot.is_some())
     }
-}
-
-/// The node of a cluster that should be at an address.
-#[derive(Clone, Debug, Default)]
-pub struct ExpectedNode {
-    /// What the cluster's map calls it, once it does. A redirect does not.
-    pub(super) id: Arc<OnceLock<NodeId>>,
-    /// The nodes that the map named when the address was met.
-    pub(super) known: Arc<[NodeId]>,
 }

@@ -6,11 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connection::probe::AuthConfig;
-use super::sentinel::discovery::SentinelSubscriptions;
-use super::target::Target;
-use super::{ConnectError, sentinel};
-use crate::config::{Settings, Topology};
+use super::error::ConnectError;
+use crate::config::Settings;
 
 /// How often the live client that the settings are of is asked whether it has ended.
 const LOOK_AT_CLIENT: Duration = Duration::from_secs(2);
@@ -39,30 +36,5 @@ pub async fn client_ended(source: Option<Arc<dyn SettingsProvider>>) -> ConnectE
         if let Some(Some(connect_error)) = source.ended().await {
             return connect_error;
         }
-    }
-}
-
-/// Resolves when the sentinels name another primary than the one in use; without sentinels, never.
-pub async fn primary_moved(settings: Settings, subscriptions: &mut SentinelSubscriptions) -> ConnectError {
-    match &settings.topology {
-        Topology::Sentinel(sentinels) => {
-            sentinel::discovery::moved(sentinels, &AuthConfig::to_servers(&settings), &settings.address, subscriptions)
-                .await
-        }
-        Topology::Single | Topology::Cluster(_) | Topology::Upstash(_) => std::future::pending().await,
-    }
-}
-
-/// What to connect with: for a live client what it is set to now, or, where it has no time to say so, what was good last,
-/// if anything was.
-pub async fn settings_now(target: &Target, proven: bool) -> Result<Settings, ConnectError> {
-    let Some(source) = &target.source else { return Ok(target.settings.clone()) };
-    let known = proven.then(|| target.settings.clone());
-    let asked = source.current(target.settings.database);
-    match tokio::time::timeout(target.connect_timeout / 2, asked).await {
-        Ok(Some(Ok(settings))) => Ok(settings),
-        Ok(Some(Err(connect_error @ ConnectError::Fatal(_)))) => Err(connect_error),
-        Ok(Some(Err(connect_error))) => known.ok_or(connect_error),
-        Ok(None) | Err(_) => known.ok_or_else(ConnectError::silent_client),
     }
 }

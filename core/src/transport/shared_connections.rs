@@ -1,30 +1,13 @@
 //! The connections in use, and how calls are queued for them.
 
-use std::collections::VecDeque;
-use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::inbox::Inbox;
-use super::pending_calls::PendingCall;
 use super::request::Request;
 use super::target::Target;
 use super::{cluster, connection, http, runtime};
 use crate::config::Topology;
 use crate::error::StoreError;
-
-/// An id for a connection that no other one has.
-pub(super) fn next_connection_id() -> NonZeroU64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    NonZeroU64::MIN.saturating_add(LAST.fetch_add(1, Ordering::Relaxed))
-}
-
-/// The calls of a connection to what turned out to be several shards, none of them in flight.
-pub(super) struct Handover {
-    pub(super) target: Target,
-    pub(super) pending: VecDeque<PendingCall>,
-    pub(super) next_sequence: u64,
-}
 
 /// Runs one link until it is closed and nothing is pending.
 pub(super) async fn serve(target: Target, inbox: Arc<Inbox>) {
@@ -36,15 +19,6 @@ pub(super) async fn serve(target: Target, inbox: Arc<Inbox>) {
     if let Some(handover) = handover {
         cluster::router::route_shards(handover, inbox).await;
     }
-}
-
-/// Runs the connection to what a router routes to.
-pub(super) async fn serve_member(target: Target, inbox: Arc<Inbox>) {
-    // What is routed to is never handed over.
-    let _ = match target.settings.topology {
-        Topology::Upstash(_) => http::serve(target, inbox).await,
-        _ => connection::driver::supervise(target, inbox).await,
-    };
 }
 
 /// The sending end of one connection. Dropping the last handle closes the connection once nothing is pending.

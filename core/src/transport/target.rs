@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::request::ExpectedNode;
+use super::error::ConnectError;
+use super::node_id::ExpectedNode;
 use super::settings_provider::SettingsProvider;
 use crate::config::Settings;
 
@@ -55,6 +56,20 @@ impl Member {
 }
 
 impl Target {
+    /// What to connect with: for a live client what it is set to now, or, where it has no time to say so, what was good last,
+    /// if anything was: `proven`.
+    pub(super) async fn settings_now(&self, proven: bool) -> Result<Settings, ConnectError> {
+        let Some(source) = &self.source else { return Ok(self.settings.clone()) };
+        let known = proven.then(|| self.settings.clone());
+        let asked = source.current(self.settings.database);
+        match tokio::time::timeout(self.connect_timeout / 2, asked).await {
+            Ok(Some(Ok(settings))) => Ok(settings),
+            Ok(Some(Err(connect_error @ ConnectError::Fatal(_)))) => Err(connect_error),
+            Ok(Some(Err(connect_error))) => known.ok_or(connect_error),
+            Ok(None) | Err(_) => known.ok_or_else(ConnectError::silent_client),
+        }
+    }
+
     /// Whether one connection can serve both. With the same live client it can even if that was changed in between: all its
     /// connections follow it, but each stays in the database that was selected when its calls were made.
     pub(super) fn shares_with(&self, other: &Target) -> bool {

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, OnceLock};
 
-use super::topology::{NodeId, Owner};
+use super::topology::Owner;
 use crate::config::{Address, Topology};
 use crate::transport::inbox::Inbox;
-use crate::transport::request::{ClusterRoute, ExpectedNode, Request};
-use crate::transport::runtime;
-use crate::transport::shared_connections::serve_member;
+use crate::transport::node_id::{ExpectedNode, NodeId};
+use crate::transport::request::{ClusterRoute, Request};
 use crate::transport::target::{Member, Target};
+use crate::transport::{connection, http, runtime};
 
 /// The servers in use. Their numbers are never used twice.
 pub struct Nodes {
@@ -72,7 +72,7 @@ impl Nodes {
         }
         let task_inbox = inbox.clone();
         // The thread runs: we are on it.
-        let _ = runtime::spawn(move || serve_member(target.clone(), task_inbox.clone()));
+        let _ = runtime::spawn(move || serve(target.clone(), task_inbox.clone()));
         let number = self.nodes.len() as u32;
         self.by_address.insert(address.clone(), number);
         self.nodes.push(Some(Node { address, id, inbox, to_send: Vec::new(), asked: 0, under_way: 0, down: false }));
@@ -194,4 +194,13 @@ fn node_target(target: &Target) -> Target {
         node.member = Member::Shards;
     }
     node
+}
+
+/// Runs the connection to what a router routes to.
+async fn serve(target: Target, inbox: Arc<Inbox>) {
+    // What is routed to is never handed over.
+    let _ = match target.settings.topology {
+        Topology::Upstash(_) => http::serve(target, inbox).await,
+        _ => connection::driver::supervise(target, inbox).await,
+    };
 }

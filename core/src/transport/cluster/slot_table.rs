@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::time::Instant;
 
-use super::topology::SLOTS;
 use crate::store::Call;
+use crate::store::slot::SLOTS;
 use crate::transport::request::{ClusterRoute, Request};
 
 /// The table of all slots.

@@ -1,5 +1,4 @@
-//! The slots of a cluster: which one a key is in, and which server each belongs to.
-//! <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model>
+//! The map of a cluster: which server each slot belongs to. <https://redis.io/docs/latest/commands/cluster-slots/>
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,106 +7,17 @@ use redis::Value;
 
 use crate::config::{Address, Settings, Topology};
 use crate::error::{Code, StoreError};
-use crate::store::Call;
-use crate::store::cluster_steps::steps;
-use crate::store::keys::Role;
-use crate::transport::connection::probe::{AuthConfig, Open, ask, error_reply, next, text};
+pub use crate::store::slot::{SLOTS, slot_of};
 use crate::transport::error::ConnectError;
-use crate::transport::settings_provider::settings_now;
+pub use crate::transport::node_id::NodeId;
+use crate::transport::node_id::{are_related, nodes_of, read_node_id, read_nodes};
+use crate::transport::probe::{AuthConfig, Open, ask, error_reply, next, text};
 use crate::transport::target::Target;
 
-/// How many slots a cluster has.
-pub const SLOTS: usize = 16_384;
 /// Servers that are asked for the map at once.
 const MAX_ASKED: usize = 8;
 /// The limit for one of them.
 const LIMIT: Duration = Duration::from_secs(2);
-
-/// CRC16/XMODEM, one entry for each byte.
-const TABLE: [u16; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut crc = (byte as u16) << 8;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
-            bit += 1;
-        }
-        table[byte] = crc;
-        byte += 1;
-    }
-    table
-};
-
-/// What stands in a key's first braces, if anything does.
-pub fn tag_of(key: &[u8]) -> Option<&[u8]> {
-    let open = key.iter().position(|&byte| byte == b'{')?;
-    let length = key[open + 1..].iter().position(|&byte| byte == b'}')?;
-    (length > 0).then(|| &key[open + 1..open + 1 + length])
-}
-
-/// The slot of a key: only its tag counts, if it has one.
-pub fn slot_of(key: &[u8]) -> u16 {
-    let crc = tag_of(key)
-        .unwrap_or(key)
-        .iter()
-        .fold(0, |crc: u16, byte| (crc << 8) ^ TABLE[usize::from((crc >> 8) as u8 ^ byte)]);
-    crc % SLOTS as u16
-}
-
-/// Whether a call is one command or transaction on keys that may be in different slots.
-pub fn spans_slots(call: &Call) -> bool {
-    call.only.is_none() && steps(call).is_some() && tag_of(&call.key(Role::Execution).to_bytes()).is_none()
-}
-
-/// What a node of a cluster is called for as long as it is one of it (`CLUSTER MYID`), wherever it is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(Vec<u8>);
-
-impl NodeId {
-    /// A node's name.
-    pub fn new(name: &str) -> Self {
-        Self(name.as_bytes().to_vec())
-    }
-}
-
-/// Reads the answer to `CLUSTER MYID`, or a name in a map.
-pub fn read_node_id(reply: &Value) -> Option<NodeId> {
-    match reply {
-        Value::BulkString(id) if !id.is_empty() => Some(NodeId(id.clone())),
-        Value::SimpleString(id) if !id.is_empty() => Some(NodeId(id.clone().into_bytes())),
-        _ => None,
-    }
-}
-
-/// The nodes that the map of a cluster names, primaries and replicas.
-pub fn nodes_of(map: &Value) -> Vec<NodeId> {
-    let Value::Array(ranges) = map else { return Vec::new() };
-    let nodes = ranges.iter().flat_map(|range| match range {
-        Value::Array(parts) => parts.get(2..).unwrap_or_default(),
-        _ => &[],
-    });
-    let ids = nodes.filter_map(|node| match node {
-        Value::Array(node) => node.get(2).and_then(read_node_id),
-        _ => None,
-    });
-    let mut ids: Vec<NodeId> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
-
-/// The names in an answer to `CLUSTER NODES`: the first word of each line.
-fn read_nodes(reply: &Value) -> Vec<NodeId> {
-    let lines = text(reply).unwrap_or_default();
-    lines.lines().filter_map(|line| Some(NodeId(line.split_ascii_whitespace().next()?.into()))).collect()
-}
-
-/// Whether what is named by one map has to do with what was known before. Of what tells no names, nobody knows.
-pub fn are_related(named: &[NodeId], known: &[NodeId]) -> bool {
-    named.is_empty() || known.is_empty() || named.iter().any(|id| known.contains(id))
-}
 
 /// A server of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,7 +95,7 @@ pub async fn fetch(
     addresses: Vec<Address>,
     known: Arc<[NodeId]>,
 ) -> Result<Map, ConnectError> {
-    let settings = settings_now(&target, proven).await?;
+    let settings = target.settings_now(proven).await?;
     let mut addresses = addresses;
     if let Topology::Cluster(nodes) = &settings.topology {
         let new: Vec<_> = nodes.iter().filter(|node| !addresses.contains(node)).cloned().collect();
@@ -243,17 +153,6 @@ async fn map_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_are_in_the_slots_of_the_specification() {
-        assert_eq!(slot_of(b"123456789"), 0x31C3);
-        assert_eq!(slot_of(b"foo"), 12_182);
-        for (key, tag) in [("{user}.a", "user"), ("a{user}b{c}", "user"), ("{{a}b", "{a")] {
-            assert_eq!(slot_of(key.as_bytes()), slot_of(tag.as_bytes()), "{key}");
-        }
-        assert_ne!(slot_of(b"{}a"), slot_of(b"{}b"));
-        assert_ne!(slot_of(b"{a"), slot_of(b"{b"));
-    }
 
     #[test]
     fn an_unnamed_server_is_the_one_that_was_asked() {

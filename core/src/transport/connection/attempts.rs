@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::ReadyConnection;
-use super::probe::{Open, next};
 use crate::config::Settings;
 use crate::transport::error::ConnectError;
+use crate::transport::probe::{Open, next};
 
 /// An attempt that has taken this long is joined by another one. Each ends by itself at its own time limit.
 const OVERLAP: Duration = Duration::from_millis(1500);

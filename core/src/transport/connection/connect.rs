@@ -13,19 +13,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop::unconstrained;
 use tokio::time::timeout_at;
 
-use super::auth::Credentials;
 use super::handshake::{Handshake, Identity, Name, Presence};
-use super::probe::{AuthConfig, drive};
 use crate::config::{Settings, Topology};
+use crate::transport::connection_id::next_connection_id;
 use crate::transport::error::ConnectError;
 use crate::transport::io::tcp::{Progress, dial};
 use crate::transport::io::tls;
 use crate::transport::io::tls::encrypt;
 use crate::transport::pending_calls::PendingCall;
+use crate::transport::probe::{AuthConfig, drive};
+use crate::transport::protocol::auth::Credentials;
 use crate::transport::protocol::guarded_stream::{ExpectedReplies, Guarded};
 use crate::transport::sentinel;
-use crate::transport::settings_provider::settings_now;
-use crate::transport::shared_connections::next_connection_id;
 use crate::transport::target::{Member, Target};
 use crate::transport::warning::Warning;
 
@@ -156,7 +155,7 @@ pub async fn connect(
     abandoned: Vec<Identity>,
 ) -> Result<(ReadyConnection, Settings), ConnectError> {
     let deadline = tokio::time::Instant::now() + target.connect_timeout;
-    let mut settings = settings_now(&target, proven).await?;
+    let mut settings = target.settings_now(proven).await?;
     if let Member::Node(_) = target.member {
         settings.address = target.settings.address.clone();
         (settings.topology, settings.database) = (Topology::Single, 0);

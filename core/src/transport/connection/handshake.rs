@@ -3,12 +3,12 @@
 
 use redis::{Pipeline, Value};
 
-use super::auth::{Credentials, Login};
 use crate::config::{Address, Settings, Topology};
 use crate::store::ErrorReply;
-use crate::transport::cluster::topology::{NodeId, nodes_of, read_node_id};
 use crate::transport::error::ConnectError;
-use crate::transport::request::ExpectedNode;
+use crate::transport::node_id::{ExpectedNode, NodeId, nodes_of, read_node_id};
+use crate::transport::probe::is_primary;
+use crate::transport::protocol::auth::{Credentials, Login};
 use crate::transport::retry_policy::{RetryDecision, retry_decision};
 use crate::transport::target::{Member, Target};
 
@@ -247,11 +247,6 @@ impl Identity {
         let field = |name: &str| line.split_ascii_whitespace().find_map(|word| word.strip_prefix(name));
         Some(Identity { id: field("id=")?.into(), address: field("addr=")?.into() })
     }
-}
-
-/// Whether the first word of an answer to `ROLE` is that of a primary.
-pub fn is_primary(role: &Value) -> bool {
-    matches!(role, Value::BulkString(role) if role == b"master")
 }
 
 #[cfg(test)]

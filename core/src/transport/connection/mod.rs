@@ -1,9 +1,7 @@
 //! One connection to one server: made, kept, driven, and made again.
 
 pub(super) mod attempts;
-pub(super) mod auth;
 pub(super) mod batch;
 pub(super) mod connect;
 pub(super) mod driver;
 pub mod handshake;
-pub(super) mod probe;

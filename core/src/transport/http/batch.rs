@@ -19,9 +19,9 @@ use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
 use crate::store::{Position, reply};
 use crate::transport::batch_slots::BatchSlots;
+use crate::transport::connection_id::next_connection_id;
 use crate::transport::pending_calls::PendingCall;
 use crate::transport::request::Finished;
-use crate::transport::shared_connections::next_connection_id;
 
 /// Calls in one request: large enough to amortise its cost, small enough that answers do not wait for strangers.
 const MAX_CALLS: usize = 512;

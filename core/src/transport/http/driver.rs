@@ -23,14 +23,14 @@ use crate::error::StoreError;
 use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
 use crate::transport::backoff::Backoff;
-use crate::transport::connection::auth::conceal;
 use crate::transport::connection::batch::{Refused, refuse};
 use crate::transport::error::ConnectError;
+use crate::transport::handover::Handover;
 use crate::transport::inbox::Inbox;
 use crate::transport::pending_calls::{PendingCall, deliver, enqueue, expired, requeue};
+use crate::transport::protocol::auth::conceal;
 use crate::transport::request::Finished;
 use crate::transport::retry_policy::{RetryDecision, retry_decision};
-use crate::transport::shared_connections::Handover;
 use crate::transport::target::{Member, Target};
 use crate::transport::timer::Timer;
 

@@ -1,4 +1,7 @@
 //! Streams of bytes: sockets, and TLS over them.
 
+mod stream;
 pub mod tcp;
 pub mod tls;
+
+pub use stream::AsyncStream;

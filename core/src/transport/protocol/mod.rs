@@ -1,4 +1,5 @@
-//! What a stream of replies looks like, apart from what they say.
+//! How commands and replies look on a connection: how replies are told apart, and how a login is sent.
 
+pub(super) mod auth;
 pub(super) mod guarded_stream;
 pub mod reply_framer;

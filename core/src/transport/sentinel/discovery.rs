@@ -17,12 +17,12 @@ use redis::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use crate::config::{Address, Sentinels};
+use crate::config::{Address, Sentinels, Settings, Topology};
 use crate::error::{Code, StoreError};
-use crate::transport::connection::auth::Credentials;
-use crate::transport::connection::handshake::is_primary;
-use crate::transport::connection::probe::{Answers, AsyncStream, AuthConfig, Open, ask, error_reply, next, text};
 use crate::transport::error::ConnectError;
+use crate::transport::io::AsyncStream;
+use crate::transport::probe::{Answers, AuthConfig, Open, ask, error_reply, is_primary, next, text};
+use crate::transport::protocol::auth::Credentials;
 use crate::transport::warning::Warning;
 
 /// The channels on which a sentinel tells of a new primary: when it knows of it, and, if it leads the failover, already
@@ -247,8 +247,18 @@ fn field(reply: &Value, name: &str) -> Option<String> {
     }
 }
 
+/// Resolves when the sentinels name another primary than the one in use; without sentinels, never.
+pub async fn primary_moved(settings: Settings, subscriptions: &mut SentinelSubscriptions) -> ConnectError {
+    match &settings.topology {
+        Topology::Sentinel(sentinels) => {
+            moved(sentinels, &AuthConfig::to_servers(&settings), &settings.address, subscriptions).await
+        }
+        Topology::Single | Topology::Cluster(_) | Topology::Upstash(_) => std::future::pending().await,
+    }
+}
+
 /// Resolves when `current` is not the primary any more. Sentinels that know less than was known before are not believed.
-pub async fn moved(
+async fn moved(
     sentinels: &Sentinels,
     servers: &AuthConfig,
     current: &Address,

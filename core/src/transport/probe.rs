@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisError, Value};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop::unconstrained;
 use tokio::time::timeout;
 
-use super::auth::{Credentials, Login};
 use crate::config::{Address, Family, Settings, Tls};
 use crate::store::ErrorReply;
 use crate::transport::error::ConnectError;
+use crate::transport::io::AsyncStream;
 use crate::transport::io::tcp::dial;
 use crate::transport::io::tls::{TlsAlert, encrypt};
+use crate::transport::protocol::auth::{Credentials, Login};
 use crate::transport::protocol::guarded_stream::Guarded;
 
 /// How to reach and log in to the servers that are asked.
@@ -30,11 +30,6 @@ pub struct AuthConfig {
     /// How the connection is encrypted; `None` is plaintext.
     pub tls: Option<Tls>,
 }
-
-/// A stream to a server, encrypted or not.
-pub trait AsyncStream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> AsyncStream for T {}
 
 impl AuthConfig {
     /// How to reach the servers themselves.
@@ -171,4 +166,9 @@ pub fn text(reply: &Value) -> Option<String> {
         Value::SimpleString(text) => Some(text.clone()),
         _ => None,
     }
+}
+
+/// Whether the first word of an answer to `ROLE` is that of a primary.
+pub fn is_primary(role: &Value) -> bool {
+    matches!(role, Value::BulkString(role) if role == b"master")
 }

@@ -1,0 +1,62 @@
+//! The slot that a key is in.
+//! <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model>
+
+use super::call::Call;
+use super::cluster_steps::steps;
+use super::keys::Role;
+
+/// How many slots a cluster has.
+pub const SLOTS: usize = 16_384;
+/// CRC16/XMODEM, one entry for each byte.
+const TABLE: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = (byte as u16) << 8;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+};
+
+/// What stands in a key's first braces, if anything does.
+pub fn tag_of(key: &[u8]) -> Option<&[u8]> {
+    let open = key.iter().position(|&byte| byte == b'{')?;
+    let length = key[open + 1..].iter().position(|&byte| byte == b'}')?;
+    (length > 0).then(|| &key[open + 1..open + 1 + length])
+}
+
+/// The slot of a key: only its tag counts, if it has one.
+pub fn slot_of(key: &[u8]) -> u16 {
+    let crc = tag_of(key)
+        .unwrap_or(key)
+        .iter()
+        .fold(0, |crc: u16, byte| (crc << 8) ^ TABLE[usize::from((crc >> 8) as u8 ^ byte)]);
+    crc % SLOTS as u16
+}
+
+/// Whether a call is one command or transaction on keys that may be in different slots.
+pub fn spans_slots(call: &Call) -> bool {
+    call.only.is_none() && steps(call).is_some() && tag_of(&call.key(Role::Execution).to_bytes()).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_the_slots_of_the_specification() {
+        assert_eq!(slot_of(b"123456789"), 0x31C3);
+        assert_eq!(slot_of(b"foo"), 12_182);
+        for (key, tag) in [("{user}.a", "user"), ("a{user}b{c}", "user"), ("{{a}b", "{a")] {
+            assert_eq!(slot_of(key.as_bytes()), slot_of(tag.as_bytes()), "{key}");
+        }
+        assert_ne!(slot_of(b"{}a"), slot_of(b"{}b"));
+        assert_ne!(slot_of(b"{a"), slot_of(b"{b"));
+    }
+}
