@@ -33,11 +33,11 @@ pub fn from_environment(variables: &[(String, String)]) -> Result<Settings, Conf
         });
     }
     for (url, token) in OF_UPSTASH {
-        let place = |name: &str| format!("The environment variable {name}, used because nothing was passed,");
+        let location = |name: &str| format!("The environment variable {name}, used because nothing was passed,");
         match (set(url), set(token)) {
             (None, None) => {}
             (Some(text), Some(secret)) => {
-                return upstash::settings(text, &place(url), secret, &place(token), true);
+                return upstash::settings(text, &location(url), secret, &location(token), true);
             }
             (found, _) => {
                 let (there, missing) = if found.is_some() { (url, token) } else { (token, url) };

@@ -32,31 +32,31 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Adds what another place of the same configuration says. `place` names both in messages.
+    /// Adds what another place of the same configuration says. `location` names both in messages.
     ///
     /// # Errors
     /// When both say something about the same thing and it is not the same.
-    pub fn join(self, other: Parts, place: &str) -> Result<Parts, ConfigError> {
+    pub fn join(self, other: Parts, location: &str) -> Result<Parts, ConfigError> {
         if self.path.is_some() && (other.host.is_some() || other.port.is_some()) {
-            return Err(contradiction("host", place));
+            return Err(contradiction("host", location));
         }
         if other.path.is_some() && (self.host.is_some() || self.port.is_some()) {
-            return Err(contradiction("path", place));
+            return Err(contradiction("path", location));
         }
         Ok(Parts {
-            host: same(self.host, other.host, "host", place)?,
-            port: same(self.port, other.port, "port", place)?,
-            topology: same(self.topology, other.topology, "servers", place)?,
-            path: same(self.path, other.path, "path", place)?,
-            family: same(self.family, other.family, "family", place)?,
-            tls: same(self.tls, other.tls, "tls", place)?,
-            username: same(self.username, other.username, "username", place)?,
-            password: same(self.password, other.password, "password", place)?,
-            database: same(self.database, other.database, "database", place)?,
-            client_name: same(self.client_name, other.client_name, "name", place)?,
-            key_prefix: same(self.key_prefix, other.key_prefix, "keyPrefix", place)?,
-            connect_timeout: same(self.connect_timeout, other.connect_timeout, "connectTimeout", place)?,
-            command_timeout: same(self.command_timeout, other.command_timeout, "commandTimeout", place)?,
+            host: same(self.host, other.host, "host", location)?,
+            port: same(self.port, other.port, "port", location)?,
+            topology: same(self.topology, other.topology, "servers", location)?,
+            path: same(self.path, other.path, "path", location)?,
+            family: same(self.family, other.family, "family", location)?,
+            tls: same(self.tls, other.tls, "tls", location)?,
+            username: same(self.username, other.username, "username", location)?,
+            password: same(self.password, other.password, "password", location)?,
+            database: same(self.database, other.database, "database", location)?,
+            client_name: same(self.client_name, other.client_name, "name", location)?,
+            key_prefix: same(self.key_prefix, other.key_prefix, "keyPrefix", location)?,
+            connect_timeout: same(self.connect_timeout, other.connect_timeout, "connectTimeout", location)?,
+            command_timeout: same(self.command_timeout, other.command_timeout, "commandTimeout", location)?,
         })
     }
 
@@ -95,16 +95,16 @@ pub(super) fn same<T: PartialEq>(
     one: Option<T>,
     other: Option<T>,
     key: &str,
-    place: &str,
+    location: &str,
 ) -> Result<Option<T>, ConfigError> {
     match (one, other) {
-        (Some(one), Some(other)) if one != other => Err(contradiction(key, place)),
+        (Some(one), Some(other)) if one != other => Err(contradiction(key, location)),
         (one, other) => Ok(one.or(other)),
     }
 }
 
-fn contradiction(key: &str, place: &str) -> ConfigError {
-    ConfigError::wrong_type(format!("`{key}` is given twice, with different values: {place}. Give it once"))
+fn contradiction(key: &str, location: &str) -> ConfigError {
+    ConfigError::wrong_type(format!("`{key}` is given twice, with different values: {location}. Give it once"))
 }
 
 #[cfg(test)]

@@ -101,16 +101,16 @@ fn addresses(key: &str, list: &Input, default_port: u16) -> Result<Vec<Address>,
 }
 
 /// One `{ host, port }`.
-pub(super) fn address(place: &str, item: &Input, default_port: u16) -> Result<Address, ConfigError> {
+pub(super) fn address(location: &str, item: &Input, default_port: u16) -> Result<Address, ConfigError> {
     let Input::Map(map) = item else {
         let shown = values::kind(item);
         return Err(ConfigError::wrong_type(format!(
-            "`{place}` must be an object such as {{ host, port }}, got {shown}"
+            "`{location}` must be an object such as {{ host, port }}, got {shown}"
         )));
     };
     let (mut host, mut port) = (DEFAULT_HOST.to_owned(), default_port);
     for (name, value) in map.iter().filter(|(_, value)| *value != Input::Null) {
-        let key = format!("{place}.{name}");
+        let key = format!("{location}.{name}");
         match name.as_str() {
             "host" => host = values::host(&key, value)?,
             "port" => port = values::port(&key, value)?,

@@ -64,44 +64,44 @@ pub(super) fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigErr
     settings(text("url")?, "`url`", text("token")?, "`token`", read_your_writes)
 }
 
-/// Settings from a URL and a token. The places say where they come from, for messages.
+/// Settings from a URL and a token. The locations say where they come from, for messages.
 ///
 /// # Errors
 /// When one of them cannot be what it should be.
 pub fn settings(
     url: &str,
-    url_place: &str,
+    url_location: &str,
     token: &str,
-    token_place: &str,
+    token_location: &str,
     read_your_writes: bool,
 ) -> Result<Settings, ConfigError> {
-    let wrong = |place: &str, what: &str| Err(ConfigError::wrong_type(format!("{place} {what}")));
+    let wrong = |location: &str, what: &str| Err(ConfigError::wrong_type(format!("{location} {what}")));
     let (url, token) = (url.trim(), token.trim());
     if token.is_empty() {
-        return wrong(token_place, "is empty: is the environment variable it comes from set?");
+        return wrong(token_location, "is empty: is the environment variable it comes from set?");
     }
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return wrong(token_place, "must consist of printable ASCII characters without spaces");
+        return wrong(token_location, "must consist of printable ASCII characters without spaces");
     }
     if url.is_empty() {
-        return wrong(url_place, "is empty: is the environment variable it comes from set?");
+        return wrong(url_location, "is empty: is the environment variable it comes from set?");
     }
     if !is_http(url) {
         return wrong(
-            url_place,
+            url_location,
             "must begin with https:// where a token is given: it is Upstash's REST URL. A redis:// or rediss:// URL is \
              passed by itself, without a token",
         );
     }
-    let Ok(parsed) = url::Url::parse(url) else { return wrong(url_place, "cannot be read as a URL") };
+    let Ok(parsed) = url::Url::parse(url) else { return wrong(url_location, "cannot be read as a URL") };
     if !parsed.username().is_empty() || parsed.password().is_some() {
-        return wrong(url_place, "must not have a user name or password: give the token in `token`");
+        return wrong(url_location, "must not have a user name or password: give the token in `token`");
     }
     if parsed.query().is_some() || parsed.fragment().is_some() {
-        return wrong(url_place, "must not have a ? or # part");
+        return wrong(url_location, "must not have a ? or # part");
     }
     let (Some(host), Some(port)) = (parsed.host(), parsed.port_or_known_default()) else {
-        return wrong(url_place, "has no host");
+        return wrong(url_location, "has no host");
     };
     let host = match host {
         url::Host::Ipv6(address) => address.to_string(),

@@ -24,7 +24,7 @@ pub struct KeyOptions {
     pub quiet: bool,
 }
 
-/// The style of no store.
+/// The options of no store.
 static NO_OPTIONS: LazyLock<Arc<KeyOptions>> = LazyLock::new(Arc::default);
 
 /// One call with its arguments, in one allocation.
@@ -57,7 +57,7 @@ impl Call {
         Self { operation, key_options, prefetch: Prefetch::Nothing, only: None, text, id_end, task_end }
     }
 
-    /// A place for a call that is elsewhere.
+    /// What stands for a call while that is moved elsewhere.
     pub fn empty() -> Self {
         Self::new(Operation::IsExecutionInProgress, NO_OPTIONS.clone(), Vec::new(), 0, 0)
     }

@@ -71,10 +71,10 @@ fn write_key(call: &Call, key: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn call(kind: Operation, task: &str) -> Call {
+    fn call(operation: Operation, task: &str) -> Call {
         let text = format!("run{task}").into_bytes();
         let end = text.len();
-        Call::new(kind, Default::default(), text, 3, end)
+        Call::new(operation, Default::default(), text, 3, end)
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub enum Prefetch {
 
 impl Prefetch {
     /// What is worth carrying with a call, if anything: what the worker asks next.
-    pub fn of(kind: Operation) -> Prefetch {
-        match kind {
+    pub fn of(operation: Operation) -> Prefetch {
+        match operation {
             // A new execution: its message goes on to ask for the results, and for each step.
             Operation::BeginExecution => Prefetch::MarksAndResults,
             // The first question of each message.

@@ -6,19 +6,19 @@ use super::prefetch::Prefetch;
 
 /// How many snapshots in a row may go unused before a call stops carrying. One, where what is carried answers one question
 /// only: it is asked in the turn after the call, or this caller does not ask it.
-fn patience(kind: Operation) -> u8 {
-    match kind {
+fn max_unused(operation: Operation) -> u8 {
+    match operation {
         Operation::BeginTask | Operation::CommitResult | Operation::GetResult => 1,
         _ => 16,
     }
 }
 
 /// Snapshots in a row that have to be used before earlier disappointments are forgotten.
-const TRUST: u8 = 16;
+const USED_TO_TRUST: u8 = 16;
 /// The most questions that it takes to carry again.
 const MAX_RESERVE: u8 = 64;
 
-/// One store's habits.
+/// What one store's calls carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrefetchPolicies([PrefetchPolicy; Operation::ALL.len()]);
 
@@ -39,49 +39,54 @@ impl Default for PrefetchPolicies {
     /// Reads carry until shown otherwise. Writes do not: only a worker that loops within one process asks in the turn
     /// after a write, and the first such question shows it.
     fn default() -> Self {
-        let habit =
-            |kind| PrefetchPolicy { prefetches: !is_afterthought(kind), used: 0, unused: 0, missed: 0, reserve: 1 };
-        Self(Operation::ALL.map(habit))
+        let policy = |operation| PrefetchPolicy {
+            prefetches: !is_afterthought(operation),
+            used: 0,
+            unused: 0,
+            missed: 0,
+            reserve: 1,
+        };
+        Self(Operation::ALL.map(policy))
     }
 }
 
 impl PrefetchPolicies {
     /// What a call should carry.
-    pub fn prefetch(&self, kind: Operation) -> Prefetch {
-        if self.0[kind as usize].prefetches { Prefetch::of(kind) } else { Prefetch::Nothing }
+    pub fn prefetch(&self, operation: Operation) -> Prefetch {
+        if self.0[operation as usize].prefetches { Prefetch::of(operation) } else { Prefetch::Nothing }
     }
 
     /// What a call carried was asked.
-    pub fn used(&mut self, kind: Operation) {
-        let habit = &mut self.0[kind as usize];
-        (habit.used, habit.unused) = (habit.used.saturating_add(1), 0);
-        if habit.used >= TRUST {
-            habit.reserve = 1;
+    pub fn used(&mut self, operation: Operation) {
+        let policy = &mut self.0[operation as usize];
+        (policy.used, policy.unused) = (policy.used.saturating_add(1), 0);
+        if policy.used >= USED_TO_TRUST {
+            policy.reserve = 1;
         }
     }
 
     /// What a call carried was not asked in its turn.
-    pub fn unused(&mut self, kind: Operation) {
-        let habit = &mut self.0[kind as usize];
-        (habit.used, habit.unused) = (0, habit.unused.saturating_add(1));
-        if habit.prefetches && habit.unused >= patience(kind) {
-            (habit.prefetches, habit.missed) = (false, 0);
+    pub fn unused(&mut self, operation: Operation) {
+        let policy = &mut self.0[operation as usize];
+        (policy.used, policy.unused) = (0, policy.unused.saturating_add(1));
+        if policy.prefetches && policy.unused >= max_unused(operation) {
+            (policy.prefetches, policy.missed) = (false, 0);
         }
     }
 
     /// A question was asked that the call before it, in the same turn, could have carried.
-    pub fn missed(&mut self, kind: Operation) {
-        let habit = &mut self.0[kind as usize];
-        habit.missed = habit.missed.saturating_add(1);
-        if !habit.prefetches && habit.missed >= habit.reserve {
-            (habit.prefetches, habit.unused) = (true, 0);
-            habit.reserve = habit.reserve.saturating_mul(4).min(MAX_RESERVE);
+    pub fn missed(&mut self, operation: Operation) {
+        let policy = &mut self.0[operation as usize];
+        policy.missed = policy.missed.saturating_add(1);
+        if !policy.prefetches && policy.missed >= policy.reserve {
+            (policy.prefetches, policy.unused) = (true, 0);
+            policy.reserve = policy.reserve.saturating_mul(4).min(MAX_RESERVE);
         }
     }
 }
 
-fn is_afterthought(kind: Operation) -> bool {
-    matches!(kind, Operation::BeginTask | Operation::CommitResult)
+fn is_afterthought(operation: Operation) -> bool {
+    matches!(operation, Operation::BeginTask | Operation::CommitResult)
 }
 
 #[cfg(test)]
@@ -90,50 +95,50 @@ mod tests {
 
     #[test]
     fn a_write_carries_only_while_the_question_after_it_is_asked() {
-        let mut habits = PrefetchPolicies::default();
-        assert_eq!(habits.prefetch(Operation::CommitResult), Prefetch::Nothing);
-        habits.missed(Operation::CommitResult);
-        assert_eq!(habits.prefetch(Operation::CommitResult), Prefetch::Execution);
-        habits.used(Operation::CommitResult);
-        assert_eq!(habits.prefetch(Operation::CommitResult), Prefetch::Execution);
-        habits.unused(Operation::CommitResult);
-        assert_eq!(habits.prefetch(Operation::CommitResult), Prefetch::Nothing);
+        let mut policies = PrefetchPolicies::default();
+        assert_eq!(policies.prefetch(Operation::CommitResult), Prefetch::Nothing);
+        policies.missed(Operation::CommitResult);
+        assert_eq!(policies.prefetch(Operation::CommitResult), Prefetch::Execution);
+        policies.used(Operation::CommitResult);
+        assert_eq!(policies.prefetch(Operation::CommitResult), Prefetch::Execution);
+        policies.unused(Operation::CommitResult);
+        assert_eq!(policies.prefetch(Operation::CommitResult), Prefetch::Nothing);
     }
 
     #[test]
     fn reads_stop_carrying_for_a_caller_that_never_asks() {
-        let mut habits = PrefetchPolicies::default();
-        for _ in 1..patience(Operation::GetResults) {
-            habits.unused(Operation::GetResults);
+        let mut policies = PrefetchPolicies::default();
+        for _ in 1..max_unused(Operation::GetResults) {
+            policies.unused(Operation::GetResults);
         }
-        assert_eq!(habits.prefetch(Operation::GetResults), Prefetch::ExecutionAndMarks);
-        habits.unused(Operation::GetResults);
-        assert_eq!(habits.prefetch(Operation::GetResults), Prefetch::Nothing);
-        habits.missed(Operation::GetResults);
-        assert_eq!(habits.prefetch(Operation::GetResults), Prefetch::ExecutionAndMarks);
+        assert_eq!(policies.prefetch(Operation::GetResults), Prefetch::ExecutionAndMarks);
+        policies.unused(Operation::GetResults);
+        assert_eq!(policies.prefetch(Operation::GetResults), Prefetch::Nothing);
+        policies.missed(Operation::GetResults);
+        assert_eq!(policies.prefetch(Operation::GetResults), Prefetch::ExecutionAndMarks);
     }
 
     #[test]
     fn a_caller_who_asks_now_and_then_is_guessed_at_less_and_less() {
-        let mut habits = PrefetchPolicies::default();
+        let mut policies = PrefetchPolicies::default();
         let mut wasted = 0;
         for _ in 0..1000 {
-            if habits.prefetch(Operation::BeginTask) == Prefetch::Nothing {
-                habits.missed(Operation::BeginTask);
+            if policies.prefetch(Operation::BeginTask) == Prefetch::Nothing {
+                policies.missed(Operation::BeginTask);
             } else {
                 wasted += 1;
-                habits.unused(Operation::BeginTask);
+                policies.unused(Operation::BeginTask);
             }
         }
         assert!(wasted < 20, "{wasted}");
         for _ in 0..MAX_RESERVE {
-            habits.missed(Operation::BeginTask);
+            policies.missed(Operation::BeginTask);
         }
-        for _ in 0..TRUST {
-            habits.used(Operation::BeginTask);
+        for _ in 0..USED_TO_TRUST {
+            policies.used(Operation::BeginTask);
         }
-        habits.unused(Operation::BeginTask);
-        habits.missed(Operation::BeginTask);
-        assert_eq!(habits.prefetch(Operation::BeginTask), Prefetch::Execution);
+        policies.unused(Operation::BeginTask);
+        policies.missed(Operation::BeginTask);
+        assert_eq!(policies.prefetch(Operation::BeginTask), Prefetch::Execution);
     }
 }

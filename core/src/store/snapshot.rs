@@ -2,7 +2,7 @@
 //!
 //! A worker awaits one call after another, and most calls are questions about the same execution, asked within one turn of
 //! the event loop. So a call may carry the small reads that are about to be asked ([`Prefetch`]), and what comes back
-//! ([`Snapshot`]) answers those questions in the same turn, in which nothing else can have been heard from Redis: a caller
+//! ([`Snapshot`]) answers those questions in the same turn, in which nothing else can have come from Redis: a caller
 //! cannot tell it from a server that answered at that instant. When a snapshot begins and ends is decided by the
 //! JavaScript side; what may be concluded from it is decided here.
 //!
@@ -85,7 +85,7 @@ impl Snapshot {
         mut carried: impl Iterator<Item = Value>,
         own: Option<Known>,
     ) -> Option<Snapshot> {
-        // What was refused is not known.
+        // A read that was refused leaves its part unknown: then Redis is asked.
         let mut next = || carried.next().filter(|reply| !matches!(reply, Value::ServerError(_)));
         let present = |reply: Value| !matches!(reply, Value::Nil);
         let marks = |reply: Value| {
@@ -112,8 +112,8 @@ impl Snapshot {
     }
 
     /// The answer to a question, if the snapshot has it.
-    pub fn answer(&self, kind: Operation, task: &[u8]) -> Option<Answer> {
-        match kind {
+    pub fn answer(&self, operation: Operation, task: &[u8]) -> Option<Answer> {
+        match operation {
             Operation::IsExecutionInProgress => self.execution.map(Answer::Flag),
             Operation::IsTaskInProgress => match self.marks.as_ref()? {
                 Marks::All(marks) => Some(Answer::Flag(marks.contains(task))),

@@ -34,7 +34,10 @@ impl ConnectError {
 
     /// No attempt has ended yet.
     pub fn connecting(address: &Address) -> Self {
-        ConnectError::Transient(StoreError::new(Code::Connection, format!("no connection to {} yet.", place(address))))
+        ConnectError::Transient(StoreError::new(
+            Code::Connection,
+            format!("no connection to {} yet.", display_address(address)),
+        ))
     }
 
     /// Dialling failed.
@@ -48,17 +51,19 @@ impl ConnectError {
             io::ErrorKind::NotFound => ("ENOENT", ": there is no such socket, or the host name has no such address."),
             _ => ("cannot connect to", "."),
         };
-        let place = place(address);
+        let server = display_address(address);
         ConnectError::Transient(StoreError {
             cause: Some(error.to_string()),
-            ..StoreError::new(Code::Connection, format!("{name} {place}{advice}"))
+            ..StoreError::new(Code::Connection, format!("{name} {server}{advice}"))
         })
     }
 
-    /// There is a connection, and nothing comes over it.
-    pub fn silent(address: &Address) -> Self {
-        let message =
-            format!("{} took the connection but does not answer: is the server stopped or overloaded?", place(address));
+    /// The server accepted the connection and does not answer.
+    pub fn unresponsive(address: &Address) -> Self {
+        let message = format!(
+            "{} took the connection but does not answer: is the server stopped or overloaded?",
+            display_address(address)
+        );
         ConnectError::Transient(StoreError::new(Code::Timeout, message))
     }
 
@@ -66,13 +71,13 @@ impl ConnectError {
     pub fn stranger(address: &Address) -> Self {
         let message = format!(
             "another server answers at {}, and not the cluster's node that the cluster's map names there: nothing was sent to it.",
-            place(address)
+            display_address(address)
         );
         ConnectError::Transient(StoreError::new(Code::Connection, message))
     }
 
     /// A live client does not say what to connect with.
-    pub fn silent_client() -> Self {
+    pub fn unresponsive_client() -> Self {
         let message = "the client the store was made from does not answer the question for its settings.";
         ConnectError::Transient(StoreError::new(Code::Connection, message))
     }
@@ -86,7 +91,7 @@ impl ConnectError {
     }
 }
 
-pub(crate) fn place(address: &Address) -> String {
+pub(crate) fn display_address(address: &Address) -> String {
     match address {
         Address::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
         Address::Tcp(host, port) => format!("{host}:{port}"),

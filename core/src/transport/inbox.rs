@@ -16,7 +16,7 @@ pub(super) struct Inbox {
 pub(super) struct InboxState {
     pub(super) requests: Vec<Request>,
     pub(super) closed: bool,
-    /// Present while the supervisor sleeps: whoever takes it wakes it, so that a busy one costs no system call.
+    /// Present while the driver sleeps: whoever takes it wakes it, so that a busy one costs no system call.
     pub(super) sleeper: Option<Waker>,
 }
 
@@ -26,7 +26,7 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes out what has arrived, and notes whether the link has been closed.
+    /// Takes out what has arrived, and notes whether the last handle has been dropped.
     pub(super) fn take(&self, closed: &mut bool) -> Vec<Request> {
         let mut state = self.lock();
         *closed = state.closed;

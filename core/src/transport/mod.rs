@@ -1,4 +1,4 @@
-//! How calls reach a server: a queue into the one I/O thread, where a supervisor per connection sends them and hands the
+//! How calls reach a server: a queue into the one I/O thread, where a driver per connection sends them and hands the
 //! answers back in batches. Knows nothing of N-API.
 
 mod backoff;

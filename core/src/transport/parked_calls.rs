@@ -22,22 +22,22 @@ impl ParkedCalls {
 
     /// When something has to be done about them: their pause is over, or the first one's time.
     pub fn moments(&self) -> [Option<Instant>; 2] {
-        [self.until, self.calls.front().map(|waiting| waiting.deadline)]
+        [self.until, self.calls.front().map(|pending| pending.deadline)]
     }
 
     /// Keeps a call, and all of them no longer than until this moment.
-    pub fn put(&mut self, waiting: PendingCall, until: Instant) {
+    pub fn put(&mut self, pending: PendingCall, until: Instant) {
         self.until = Some(self.until.map_or(until, |earlier| earlier.min(until)));
-        requeue(&mut self.calls, waiting);
+        requeue(&mut self.calls, pending);
     }
 
     /// For a new connection: takes out of the queue what may have ended the last ones, so that other executions go first.
     pub fn take_poison_candidates(&mut self, queue: &mut VecDeque<PendingCall>, now: Instant) {
-        for mut waiting in take_out(queue, |waiting| poison_pause(waiting.losses).is_some()) {
-            let until = poison_pause(waiting.losses).map(|pause| now + pause);
+        for mut pending in take_out(queue, |pending| poison_pause(pending.losses).is_some()) {
+            let until = poison_pause(pending.losses).map(|pause| now + pause);
             self.until = self.until.max(until);
-            waiting.error_reply = Some(Box::new(ends_connections(waiting.losses, waiting.request.call.size())));
-            requeue(&mut self.calls, waiting);
+            pending.error_reply = Some(Box::new(ends_connections(pending.losses, pending.request.call.size())));
+            requeue(&mut self.calls, pending);
         }
     }
 
@@ -47,9 +47,9 @@ impl ParkedCalls {
             return;
         }
         let mut executions: HashSet<Vec<u8>> = HashSet::new();
-        executions.extend(self.calls.iter().map(|waiting| waiting.request.call.id().to_vec()));
-        for waiting in take_out(queue, |waiting| executions.contains(waiting.request.call.id())) {
-            requeue(&mut self.calls, waiting);
+        executions.extend(self.calls.iter().map(|pending| pending.request.call.id().to_vec()));
+        for pending in take_out(queue, |pending| executions.contains(pending.request.call.id())) {
+            requeue(&mut self.calls, pending);
         }
     }
 
@@ -57,8 +57,8 @@ impl ParkedCalls {
     pub fn release(&mut self, queue: &mut VecDeque<PendingCall>, now: Instant) {
         if self.until.is_some_and(|until| until <= now) {
             self.until = None;
-            while let Some(waiting) = self.calls.pop_back() {
-                queue.push_front(waiting);
+            while let Some(pending) = self.calls.pop_back() {
+                queue.push_front(pending);
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Calls that have no answer yet: waiting to be sent, in flight, or refused for now. Each place keeps them in the order in
-//! which they came, which is also the order of their deadlines, because one link has one timeout.
+//! Calls that have no answer yet: waiting to be sent, in flight, or refused for now. Each queue keeps them in the order in
+//! which they came, which is also the order of their deadlines, because all calls of a connection have the same timeout.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -79,21 +79,21 @@ impl PendingCall {
     }
 }
 
-/// Adds a request to a queue. Part of a call to a cluster has a place and a deadline of its own, those of its call.
+/// Adds a request to a queue. Part of a call to a cluster has a sequence number and a deadline of its own, those of its call.
 pub fn enqueue(queue: &mut VecDeque<PendingCall>, request: Request, sequence: u64, deadline: Instant) {
     let own = request.route.as_ref().map(|route| (route.sequence, route.deadline, route.sent, route.losses));
     let (sequence, deadline, sent, losses) = own.unwrap_or((sequence, deadline, false, 0));
-    let place = match queue.back() {
+    let index = match queue.back() {
         Some(last) if last.sequence > sequence => queue.partition_point(|other| other.sequence <= sequence),
         _ => queue.len(),
     };
-    queue.insert(place, PendingCall { request, sequence, deadline, sent, error_reply: None, losses });
+    queue.insert(index, PendingCall { request, sequence, deadline, sent, error_reply: None, losses });
 }
 
 /// Puts a call back among those that wait, in the order in which the calls came.
-pub fn requeue(queue: &mut VecDeque<PendingCall>, waiting: PendingCall) {
-    let place = queue.partition_point(|other| other.sequence < waiting.sequence);
-    queue.insert(place, waiting);
+pub fn requeue(queue: &mut VecDeque<PendingCall>, pending: PendingCall) {
+    let index = queue.partition_point(|other| other.sequence < pending.sequence);
+    queue.insert(index, pending);
 }
 
 /// Removes what is past its deadline from the front of a queue.

@@ -68,7 +68,7 @@ pub async fn ask(
 ) -> Result<Answers, ConnectError> {
     match timeout(limit, converse(address, auth_config, questions)).await {
         Ok(replies) => replies,
-        Err(_) => Err(ConnectError::silent(address)),
+        Err(_) => Err(ConnectError::unresponsive(address)),
     }
 }
 

@@ -18,29 +18,29 @@ pub struct Redo {
 
 impl Redo {
     /// Notes a call that will be sent again.
-    pub fn note(&mut self, waiting: &PendingCall) {
-        let id = waiting.request.call.id().to_vec();
-        self.executions.entry(id.clone()).or_default().insert(place(waiting));
-        self.calls.insert(place(waiting), (waiting.deadline, id));
+    pub fn note(&mut self, pending: &PendingCall) {
+        let id = pending.request.call.id().to_vec();
+        self.executions.entry(id.clone()).or_default().insert(order_key(pending));
+        self.calls.insert(order_key(pending), (pending.deadline, id));
     }
 
     /// Whether a call was answered although one for the same execution that came before it was not.
-    pub fn is_overtaken_by(&self, waiting: &PendingCall) -> bool {
-        let earliest = || self.executions.get(waiting.request.call.id())?.first();
-        !self.calls.is_empty() && earliest().is_some_and(|(sequence, _)| *sequence < waiting.sequence)
+    pub fn is_overtaken_by(&self, pending: &PendingCall) -> bool {
+        let earliest = || self.executions.get(pending.request.call.id())?.first();
+        !self.calls.is_empty() && earliest().is_some_and(|(sequence, _)| *sequence < pending.sequence)
     }
 
     /// A call is over.
-    pub fn end(&mut self, waiting: &PendingCall) {
+    pub fn end(&mut self, pending: &PendingCall) {
         if !self.calls.is_empty() {
-            self.forget(place(waiting));
+            self.forget(order_key(pending));
         }
     }
 
     /// What is past its deadline has been given up. Deadlines are in the order of the calls.
     pub fn expire(&mut self, now: Instant) {
-        while let Some((place, _)) = self.calls.first_key_value().filter(|(_, (deadline, _))| *deadline <= now) {
-            self.forget(*place);
+        while let Some((key, _)) = self.calls.first_key_value().filter(|(_, (deadline, _))| *deadline <= now) {
+            self.forget(*key);
         }
     }
 
@@ -50,19 +50,19 @@ impl Redo {
         self.executions.clear();
     }
 
-    fn forget(&mut self, place: OrderKey) {
-        let Some((_, id)) = self.calls.remove(&place) else { return };
-        if let Some(places) = self.executions.get_mut(&id) {
-            places.remove(&place);
-            if places.is_empty() {
+    fn forget(&mut self, key: OrderKey) {
+        let Some((_, id)) = self.calls.remove(&key) else { return };
+        if let Some(keys) = self.executions.get_mut(&id) {
+            keys.remove(&key);
+            if keys.is_empty() {
                 self.executions.remove(&id);
             }
         }
     }
 }
 
-fn place(waiting: &PendingCall) -> OrderKey {
-    (waiting.sequence, waiting.request.call.only.map(|role| role as u8))
+fn order_key(pending: &PendingCall) -> OrderKey {
+    (pending.sequence, pending.request.call.only.map(|role| role as u8))
 }
 
 #[cfg(test)]
@@ -77,25 +77,25 @@ mod tests {
     #[test]
     fn what_came_later_for_the_same_execution_waits_until_the_earlier_is_over() {
         let now = Instant::now();
-        let waiting = |sequence, id: &str| {
+        let pending = |sequence, id: &str| {
             let call = Call::new(Operation::IsExecutionInProgress, Arc::default(), id.into(), id.len(), id.len());
             let request = Request::new(call, 0, Arc::new(Nowhere));
             let deadline = now + Duration::from_secs(sequence);
             PendingCall { request, sequence, deadline, sent: true, error_reply: None, losses: 0 }
         };
         let mut redo = Redo::default();
-        let (first, second, other) = (waiting(3, "a"), waiting(4, "a"), waiting(5, "b"));
+        let (first, second, other) = (pending(3, "a"), pending(4, "a"), pending(5, "b"));
         redo.note(&first);
         assert!(redo.is_overtaken_by(&second));
         assert!(
-            !redo.is_overtaken_by(&first) && !redo.is_overtaken_by(&other) && !redo.is_overtaken_by(&waiting(2, "a"))
+            !redo.is_overtaken_by(&first) && !redo.is_overtaken_by(&other) && !redo.is_overtaken_by(&pending(2, "a"))
         );
         redo.note(&second);
         redo.end(&first);
         assert!(!redo.is_overtaken_by(&second));
-        assert!(redo.is_overtaken_by(&waiting(6, "a")));
+        assert!(redo.is_overtaken_by(&pending(6, "a")));
         redo.expire(now + Duration::from_secs(4));
-        assert!(!redo.is_overtaken_by(&waiting(6, "a")));
+        assert!(!redo.is_overtaken_by(&pending(6, "a")));
         assert!(redo.executions.is_empty());
     }
 }

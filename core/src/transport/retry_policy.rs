@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::{Code, StoreError};
 use crate::store::ErrorReply;
 
-/// How the server's parser begins its complaints (`networking.c`). Then the connection ends.
+/// How the errors of the server's parser begin (`networking.c`). Behind one, the server closes the connection.
 const PARSER: &str = "Protocol error: ";
 /// How many connections have to end when a call's answer is due, before it may be the cause.
 const POISON_LOSSES: u32 = 2;
@@ -36,7 +36,7 @@ pub fn retry_decision(error_reply: &ErrorReply) -> RetryDecision {
 
 /// The error for a refusal that is reported, with what to do next where that is known.
 pub fn refused(error_reply: ErrorReply) -> StoreError {
-    let error_reply = in_other_words(error_reply);
+    let error_reply = translate_parser_error(error_reply);
     let advice = match error_reply.code.as_str() {
         "NOAUTH" if error_reply.detail.starts_with("Authentication") => {
             ": the server wants a password and none was given"
@@ -54,20 +54,20 @@ pub fn refused(error_reply: ErrorReply) -> StoreError {
     StoreError { reply: Some(error_reply.code), ..StoreError::new(Code::Reply, message) }
 }
 
-/// The error for a call that a server refused with its last word before it hung up. `None` when that is worth another try, or
-/// does not say what is wrong with the call.
-pub fn last_word(error_reply: ErrorReply) -> Option<StoreError> {
-    let error_reply = in_other_words(error_reply);
-    // What aborted a transaction was said before, and will be again.
+/// The error for a call that a server refused with an error behind which it closed the connection. `None` when that is worth
+/// another try, or does not say what is wrong with the call.
+pub fn closing_error(error_reply: ErrorReply) -> Option<StoreError> {
+    let error_reply = translate_parser_error(error_reply);
+    // The reason is in the error of the command that aborted the transaction, and comes again when that is sent again.
     let tells = error_reply.code != "EXECABORT" && !error_reply.detail.starts_with(PARSER);
     (tells && retry_decision(&error_reply) == RetryDecision::Report).then(|| refused(error_reply))
 }
 
-/// What the server's parser complains about, as the server would say it elsewhere.
-fn in_other_words(error_reply: ErrorReply) -> ErrorReply {
+/// An error of the server's parser, as the server reports the same outside of it.
+fn translate_parser_error(error_reply: ErrorReply) -> ErrorReply {
     match error_reply.detail.strip_prefix(PARSER) {
-        // Until it has the password, it does not even read what is long.
-        Some(complaint) if complaint.starts_with("unauthenticated") => {
+        // Before AUTH, the server refuses long arguments.
+        Some(error) if error.starts_with("unauthenticated") => {
             ErrorReply { code: "NOAUTH".into(), detail: "Authentication required".into() }
         }
         Some("invalid bulk length") => {
@@ -99,17 +99,17 @@ mod tests {
 
     #[test]
     fn refusals_are_sorted_by_what_helps() {
-        let verdict_of =
+        let decision_of =
             |code: &str, detail: &str| retry_decision(&ErrorReply { code: code.into(), detail: detail.into() });
         for code in ["LOADING", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS"] {
-            assert_eq!(verdict_of(code, ""), RetryDecision::Retry, "{code}");
+            assert_eq!(decision_of(code, ""), RetryDecision::Retry, "{code}");
         }
         for code in ["READONLY", "MASTERDOWN"] {
-            assert_eq!(verdict_of(code, ""), RetryDecision::Reconnect, "{code}");
+            assert_eq!(decision_of(code, ""), RetryDecision::Reconnect, "{code}");
         }
-        assert_eq!(verdict_of("ERR", "max number of clients reached"), RetryDecision::Reconnect);
+        assert_eq!(decision_of("ERR", "max number of clients reached"), RetryDecision::Reconnect);
         for code in ["ERR", "WRONGTYPE", "OOM", "MISCONF", "NOAUTH", "WRONGPASS", "NOPERM", "EXECABORT", "NEWCODE"] {
-            assert_eq!(verdict_of(code, ""), RetryDecision::Report, "{code}");
+            assert_eq!(decision_of(code, ""), RetryDecision::Report, "{code}");
         }
     }
 }

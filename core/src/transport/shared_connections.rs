@@ -9,12 +9,12 @@ use super::{cluster, connection, http, runtime};
 use crate::config::Topology;
 use crate::error::StoreError;
 
-/// Runs one link until it is closed and nothing is pending.
+/// Runs one connection until its last handle is dropped and nothing is pending.
 pub(super) async fn serve(target: Target, inbox: Arc<Inbox>) {
     let handover = match target.settings.topology {
         Topology::Cluster(_) => return cluster::router::route(target, inbox).await,
         Topology::Upstash(_) => http::serve(target, inbox.clone()).await,
-        Topology::Single | Topology::Sentinel(_) => connection::driver::supervise(target, inbox.clone()).await,
+        Topology::Single | Topology::Sentinel(_) => connection::driver::serve(target, inbox.clone()).await,
     };
     if let Some(handover) = handover {
         cluster::router::route_shards(handover, inbox).await;
@@ -27,11 +27,11 @@ pub struct SharedConnection {
     pub(super) inbox: Arc<Inbox>,
 }
 
-/// Links in use, so that stores with equal settings share one. Few and short-lived entries: a list is enough.
+/// Connections in use, so that stores with equal settings share one. Few and short-lived entries: a list is enough.
 pub(super) static CONNECTIONS: Mutex<Vec<Weak<SharedConnection>>> = Mutex::new(Vec::new());
 
 impl SharedConnection {
-    /// The link to a target: the one in use if there is one, else a new one, which starts to connect.
+    /// The connection to a target: the one in use if there is one, else a new one, which starts to connect.
     ///
     /// # Errors
     /// When the I/O thread cannot be started.

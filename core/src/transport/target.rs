@@ -66,7 +66,7 @@ impl Target {
             Ok(Some(Ok(settings))) => Ok(settings),
             Ok(Some(Err(connect_error @ ConnectError::Fatal(_)))) => Err(connect_error),
             Ok(Some(Err(connect_error))) => known.ok_or(connect_error),
-            Ok(None) | Err(_) => known.ok_or_else(ConnectError::silent_client),
+            Ok(None) | Err(_) => known.ok_or_else(ConnectError::unresponsive_client),
         }
     }
 

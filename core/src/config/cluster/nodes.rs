@@ -98,13 +98,13 @@ pub(super) fn nodes(key: &str, list: &Input) -> Result<(Vec<Address>, Parts), Co
 }
 
 /// One start-up node.
-fn node(place: &str, item: &Input) -> Result<Parts, ConfigError> {
+fn node(location: &str, item: &Input) -> Result<Parts, ConfigError> {
     let Input::Map(map) = item else {
         return match item {
             Input::Text(text) => url::parts(text),
-            Input::Number(_) => Ok(Parts { port: Some(values::port(place, item)?), ..Parts::default() }),
+            Input::Number(_) => Ok(Parts { port: Some(values::port(location, item)?), ..Parts::default() }),
             other => Err(ConfigError::wrong_type(format!(
-                "`{place}` must be a URL, a port or an object such as {{ host, port }}, got {}",
+                "`{location}` must be a URL, a port or an object such as {{ host, port }}, got {}",
                 values::kind(other)
             ))),
         };
@@ -114,7 +114,7 @@ fn node(place: &str, item: &Input) -> Result<Parts, ConfigError> {
     }
     let (login, rest): (Vec<_>, Vec<_>) =
         map.iter().cloned().partition(|(key, _)| matches!(key.as_str(), "username" | "password" | "tls"));
-    let Address::Tcp(host, port) = topology::address(place, &Input::Map(rest), DEFAULT_PORT)? else {
+    let Address::Tcp(host, port) = topology::address(location, &Input::Map(rest), DEFAULT_PORT)? else {
         return Ok(Parts::default());
     };
     Ok(Parts { host: Some(host), port: Some(port), ..ioredis::parts(&login)? })

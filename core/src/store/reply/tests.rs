@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn read(kind: Operation, mut replies: Vec<Value>) -> Result<Answer, ErrorReply> {
-    let call = Call::new(kind, Default::default(), b"run".to_vec(), 3, 3);
+fn read(operation: Operation, mut replies: Vec<Value>) -> Result<Answer, ErrorReply> {
+    let call = Call::new(operation, Default::default(), b"run".to_vec(), 3, 3);
     super::read(&call, &mut replies).map(|reply| reply.answer)
 }
 
@@ -76,9 +76,9 @@ fn a_write_is_acknowledged_by_nothing_but_its_own_kind_of_reply() {
     assert_eq!(read(Operation::BeginExecution, vec![Value::Okay]), Ok(Answer::Nothing));
     assert_eq!(read(Operation::BeginExecution, vec![bulk("true")]), Ok(Answer::Nothing));
     assert!(read(Operation::BeginExecution, vec![Value::Int(1)]).is_err());
-    for kind in [Operation::BeginTask, Operation::Dispose] {
-        assert_eq!(read(kind, vec![Value::Int(1)]), Ok(Answer::Nothing));
-        assert!([Value::Nil, Value::Okay, list()].into_iter().all(|wrong| read(kind, vec![wrong]).is_err()));
+    for operation in [Operation::BeginTask, Operation::Dispose] {
+        assert_eq!(read(operation, vec![Value::Int(1)]), Ok(Answer::Nothing));
+        assert!([Value::Nil, Value::Okay, list()].into_iter().all(|wrong| read(operation, vec![wrong]).is_err()));
     }
     assert_eq!(read(Operation::CommitResult, queued(list())), Ok(Answer::Nothing));
     assert_eq!(read(Operation::CommitResult, vec![list()]), Ok(Answer::Nothing));

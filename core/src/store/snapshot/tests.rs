@@ -5,14 +5,14 @@ use redis::Pipeline;
 use super::*;
 use crate::store::{Call, reply};
 
-fn prefetching(kind: Operation) -> Call {
-    Call::new(kind, Default::default(), b"runstep".to_vec(), 3, if kind.has_task() { 7 } else { 3 })
-        .prefetching(Prefetch::of(kind))
+fn prefetching(operation: Operation) -> Call {
+    Call::new(operation, Default::default(), b"runstep".to_vec(), 3, if operation.has_task() { 7 } else { 3 })
+        .prefetching(Prefetch::of(operation))
 }
 
-fn commands(kind: Operation) -> Vec<String> {
+fn commands(operation: Operation) -> Vec<String> {
     let mut pipeline = Pipeline::new();
-    prefetching(kind).append(Default::default(), &mut pipeline);
+    prefetching(operation).append(Default::default(), &mut pipeline);
     let words = |command: &redis::Cmd| {
         let words = command.args_iter().map(|argument| match argument {
             redis::Arg::Simple(bytes) => String::from_utf8_lossy(bytes).into_owned(),
@@ -23,8 +23,8 @@ fn commands(kind: Operation) -> Vec<String> {
     pipeline.cmd_iter().map(words).collect()
 }
 
-fn snapshot(kind: Operation, mut replies: Vec<Value>) -> Snapshot {
-    *reply::read(&prefetching(kind), &mut replies).unwrap().snapshot.unwrap()
+fn snapshot(operation: Operation, mut replies: Vec<Value>) -> Snapshot {
+    *reply::read(&prefetching(operation), &mut replies).unwrap().snapshot.unwrap()
 }
 
 fn bulk(text: &str) -> Value {

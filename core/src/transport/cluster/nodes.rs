@@ -141,7 +141,7 @@ impl Nodes {
     }
 
     /// What was sent to a server has come back: answered, or because its connection was `lost`.
-    pub fn heard(&mut self, route: &ClusterRoute, lost: bool) {
+    pub fn note_outcome(&mut self, route: &ClusterRoute, lost: bool) {
         if let Some(node) = self.get_mut(route.node) {
             node.under_way -= 1;
             node.down = lost;
@@ -201,6 +201,6 @@ async fn serve(target: Target, inbox: Arc<Inbox>) {
     // What is routed to is never handed over.
     let _ = match target.settings.topology {
         Topology::Upstash(_) => http::serve(target, inbox).await,
-        _ => connection::driver::supervise(target, inbox).await,
+        _ => connection::driver::serve(target, inbox).await,
     };
 }

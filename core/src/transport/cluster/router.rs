@@ -54,7 +54,7 @@ const WHOLE: usize = ROLES.len();
 /// anew.
 const STALE_EPOCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs one cluster until its link is closed and nothing is pending.
+/// Runs one cluster until its last handle is dropped and nothing is pending.
 pub async fn route(target: Target, inbox: Arc<Inbox>) {
     Router::new(target, inbox).run().await;
 }
@@ -257,8 +257,8 @@ impl Router {
         if !mem::take(&mut self.calls[index].staged) {
             return;
         }
-        for waiting in self.order.end(&self.calls[index].request.call) {
-            self.start(waiting, now);
+        for held in self.order.end(&self.calls[index].request.call) {
+            self.start(held, now);
         }
     }
 
@@ -308,7 +308,7 @@ impl Router {
             let Some(mut route) = request.route.take() else { continue };
             self.slots.came_back(route.slot);
             self.nodes.came_back(&route);
-            self.nodes.heard(&route, matches!(redirect, Some(Redirect::Lost)));
+            self.nodes.note_outcome(&route, matches!(redirect, Some(Redirect::Lost)));
             route.asking = None;
             let mut not_before = now;
             match redirect {
@@ -320,17 +320,17 @@ impl Router {
                 }
                 Some(Redirect::Elsewhere { ask, detail }) => {
                     let asked = self.nodes.address(route.node);
-                    let place = asked
+                    let node = asked
                         .and_then(|asked| read_redirect(&detail, &asked))
                         .map(|address| self.nodes.at(Owner { address, id: None }));
-                    match (ask, place) {
-                        (true, place) => route.asking = place,
-                        (false, Some(place)) => self.slots.give(route.slot, route.slot, place),
+                    match (ask, node) {
+                        (true, node) => route.asking = node,
+                        (false, Some(node)) => self.slots.give(route.slot, route.slot, node),
                         (false, None) => {}
                     }
                     self.map_wanted |= !ask;
                     route.moves += 1;
-                    if place.is_none() || route.moves % MOVES_WITHOUT_PAUSE == 0 {
+                    if node.is_none() || route.moves % MOVES_WITHOUT_PAUSE == 0 {
                         not_before = now + PAUSE;
                     }
                 }
@@ -400,10 +400,10 @@ impl Router {
         for (request, route) in self.slots.take_out(over) {
             self.nodes.came_back(&route);
             let ClusterRoute { sequence, deadline, sent, losses, reason, .. } = route;
-            let waiting = PendingCall { request, sequence, deadline, sent, error_reply: reason, losses };
+            let pending = PendingCall { request, sequence, deadline, sent, error_reply: reason, losses };
             let mut finished = match connect_error {
-                ConnectError::Fatal(error) => waiting.fail(error.clone()),
-                ConnectError::Transient(_) => waiting.expire(self.target.command_timeout, Some(connect_error)),
+                ConnectError::Fatal(error) => pending.fail(error.clone()),
+                ConnectError::Transient(_) => pending.expire(self.target.command_timeout, Some(connect_error)),
             };
             let call = mem::replace(&mut finished.request.call, Call::empty());
             self.settle(finished.request.token, call, (finished.outcome, None), now);

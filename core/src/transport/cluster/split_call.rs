@@ -8,8 +8,8 @@ use std::time::Instant;
 use crate::error::StoreError;
 use crate::store::keys::Role;
 use crate::store::{Position, Reply};
-use crate::transport::Warning;
 use crate::transport::request::{CompletionSink, Finished, Request};
+use crate::transport::warning::Warning;
 
 /// A call and what has become of its parts.
 pub struct Entry {

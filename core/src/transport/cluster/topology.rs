@@ -71,8 +71,8 @@ pub fn read_slots(reply: &Value, asked: &Address) -> Option<Vec<Range>> {
 
 /// Where `MOVED 3999 host:port` or `ASK …` leads; the first word is already taken off.
 pub fn read_redirect(detail: &str, asked: &Address) -> Option<Address> {
-    let (_, place) = detail.split_once(' ')?;
-    let (host, port) = place.trim().rsplit_once(':')?;
+    let (_, address) = detail.split_once(' ')?;
+    let (host, port) = address.trim().rsplit_once(':')?;
     at(host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?, asked)
 }
 
@@ -132,7 +132,7 @@ async fn map_of(
     known: &[NodeId],
 ) -> Result<Drawn, ConnectError> {
     let answers = ask(address, auth_config, &[&["CLUSTER", "SLOTS"]], limit).await?;
-    let Some(reply) = answers.replies.first() else { return Err(ConnectError::silent(address)) };
+    let Some(reply) = answers.replies.first() else { return Err(ConnectError::unresponsive(address)) };
     if let Some(error_reply) = error_reply(reply) {
         return Err(ConnectError::handshake(error_reply));
     }

@@ -46,7 +46,7 @@ impl Attempts {
         !self.open.is_empty()
     }
 
-    /// Drops all of them: there is a connection, or the server wants none of us.
+    /// Drops all of them: there is a connection, or the server refused us for good.
     pub fn end(&mut self) {
         self.open.clear();
     }

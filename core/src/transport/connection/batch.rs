@@ -22,7 +22,7 @@ use crate::transport::request::{Finished, Redirect, Request};
 use crate::transport::resend_order::Redo;
 use crate::transport::retry_policy::{RetryDecision, refused, retry_decision};
 
-/// Calls in one pipeline: large enough to amortise its cost, small enough that answers do not wait for strangers.
+/// Calls in one pipeline: large enough to amortise its cost, small enough that answers do not wait for other calls.
 const MAX_CALLS: usize = 512;
 /// Bytes of arguments in one pipeline, unless a single call is larger.
 const MAX_BYTES: usize = 256 * 1024;
@@ -54,7 +54,7 @@ struct OwnReplies {
 /// A call that the server did not do and that is worth another try.
 pub struct Refused {
     /// The call.
-    pub waiting: PendingCall,
+    pub pending: PendingCall,
     /// Whether to pause before it.
     pub pause: bool,
     /// Set when the connection has to be replaced first.
@@ -78,15 +78,15 @@ impl Batch {
             if queue.front().is_some_and(|next| !ready.takes(next)) {
                 break;
             }
-            let Some(mut waiting) = queue.pop_front() else { break };
-            waiting.sent = true;
-            bytes += waiting.request.call.size();
-            let asked = waiting.request.route.as_ref().is_some_and(|route| route.asking.is_some());
+            let Some(mut pending) = queue.pop_front() else { break };
+            pending.sent = true;
+            bytes += pending.request.call.size();
+            let asked = pending.request.route.as_ref().is_some_and(|route| route.asking.is_some());
             if asked {
                 pipeline.cmd("ASKING");
             }
-            let count = waiting.request.call.append(features, &mut pipeline) + usize::from(asked);
-            slots.push(waiting, OwnReplies { count, asked });
+            let count = pending.request.call.append(features, &mut pipeline) + usize::from(asked);
+            slots.push(pending, OwnReplies { count, asked });
         }
         let commands = pipeline.len();
         let first_reply = ready.expected_replies.ask(commands);
@@ -145,20 +145,20 @@ impl Batch {
             rest = others;
             let position = Position { connection: self.connection, number: next };
             next += replies.count as u64;
-            let Some(waiting) = pending else { continue };
-            if redo.is_overtaken_by(&waiting) {
-                redo.note(&waiting);
-                refused.push(Refused { waiting, pause: false, connect_error: None });
+            let Some(pending) = pending else { continue };
+            if redo.is_overtaken_by(&pending) {
+                redo.note(&pending);
+                refused.push(Refused { pending, pause: false, connect_error: None });
                 continue;
             }
             let own = if replies.asked { own.split_at_mut(own.len().min(1)).1 } else { own };
-            redo.end(&waiting);
-            match reply::read(&waiting.request.call, own) {
-                Ok(reply) => finished.push(waiting.finish(Ok(reply)).at(Some(position))),
-                Err(error_reply) => match refuse(waiting, error_reply, self.features, features) {
+            redo.end(&pending);
+            match reply::read(&pending.request.call, own) {
+                Ok(reply) => finished.push(pending.finish(Ok(reply)).at(Some(position))),
+                Err(error_reply) => match refuse(pending, error_reply, self.features, features) {
                     Ok(over) => finished.push(over),
                     Err(redirect) => {
-                        redo.note(&redirect.waiting);
+                        redo.note(&redirect.pending);
                         refused.push(*redirect);
                     }
                 },
@@ -169,18 +169,18 @@ impl Batch {
 
     /// Takes out the call whose reply has this number and ended the connection; a call that only carried the read that
     /// brought it stays, and carries nothing any more.
-    pub fn take_culprit(&mut self, number: u64, end: impl FnOnce(PendingCall) -> Finished) -> Option<Finished> {
+    pub fn take_poison_call(&mut self, number: u64, end: impl FnOnce(PendingCall) -> Finished) -> Option<Finished> {
         let slot = self.slot_of(number)?;
-        let mut waiting = slot.pending.take()?;
-        if waiting.request.call.drop_prefetch() {
-            slot.pending = Some(waiting);
+        let mut pending = slot.pending.take()?;
+        if pending.request.call.drop_prefetch() {
+            slot.pending = Some(pending);
             return None;
         }
-        Some(end(waiting))
+        Some(end(pending))
     }
 
     /// The call that this reply is for.
-    pub fn waiting_for(&mut self, number: u64) -> Option<&mut PendingCall> {
+    pub fn pending_at(&mut self, number: u64) -> Option<&mut PendingCall> {
         self.slot_of(number)?.pending.as_mut()
     }
 
@@ -200,17 +200,17 @@ impl Batch {
 
 /// What becomes of a refused call: it is over, or worth another try.
 pub fn refuse(
-    waiting: PendingCall,
+    pending: PendingCall,
     error_reply: ErrorReply,
     sent_with: ServerFeatures,
     features: &mut ServerFeatures,
 ) -> Result<Finished, Box<Refused>> {
-    let Request { call, route, .. } = &waiting.request;
+    let Request { call, route, .. } = &pending.request;
     if features.learn(&error_reply, call.operation, sent_with, || route.is_none() && spans_slots(call)) {
-        return Err(Box::new(Refused { waiting, pause: false, connect_error: None }));
+        return Err(Box::new(Refused { pending, pause: false, connect_error: None }));
     }
     let redirect = match error_reply.code.as_str() {
-        _ if waiting.request.route.as_ref().is_none_or(|route| route.sharded) => None,
+        _ if pending.request.route.as_ref().is_none_or(|route| route.sharded) => None,
         code @ ("MOVED" | "ASK") => {
             Some(Redirect::Elsewhere { ask: code == "ASK", detail: error_reply.detail.clone() })
         }
@@ -218,14 +218,14 @@ pub fn refuse(
         _ => None,
     };
     if let Some(redirect) = redirect {
-        return Ok(waiting.hand_back(redirect, refused(error_reply)));
+        return Ok(pending.hand_back(redirect, refused(error_reply)));
     }
-    let verdict = retry_decision(&error_reply);
+    let decision = retry_decision(&error_reply);
     let error = refused(error_reply);
-    if verdict == RetryDecision::Report {
-        return Ok(waiting.finish(Err(error)));
+    if decision == RetryDecision::Report {
+        return Ok(pending.finish(Err(error)));
     }
-    let connect_error = (verdict == RetryDecision::Reconnect).then(|| ConnectError::Transient(error.clone()));
-    let waiting = PendingCall { error_reply: Some(Box::new(error)), ..waiting };
-    Err(Box::new(Refused { waiting, pause: true, connect_error }))
+    let connect_error = (decision == RetryDecision::Reconnect).then(|| ConnectError::Transient(error.clone()));
+    let pending = PendingCall { error_reply: Some(Box::new(error)), ..pending };
+    Err(Box::new(Refused { pending, pause: true, connect_error }))
 }

@@ -36,7 +36,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A live connection: the crate's multiplexer and its driver, polled in the supervisor's own task, so that a wake-up
+/// A live connection: the crate's multiplexer and its driver, polled in the task of our own driver, so that a wake-up
 /// reads, answers, sends and flushes without going through the scheduler in between.
 pub struct ReadyConnection {
     /// Tells it from every other connection of this process.
@@ -117,8 +117,8 @@ impl ReadyConnection {
     }
 
     /// Whether a call may be sent. A connection without a name could not be fenced off.
-    pub fn takes(&self, waiting: &PendingCall) -> bool {
-        matches!(self.naming, Naming::Known(_)) || !waiting.request.call.operation.writes()
+    pub fn takes(&self, pending: &PendingCall) -> bool {
+        matches!(self.naming, Naming::Known(_)) || !pending.request.call.operation.writes()
     }
 
     /// Since when an answer to the question for the name is awaited.
@@ -181,14 +181,14 @@ pub async fn connect(
         None => timeout_at(deadline, greet(stream, progress, handshake, false)).await,
         Some(tls) => {
             let encrypted = timeout_at(deadline, encrypt(stream, tls, address)).await;
-            let stream = encrypted.unwrap_or_else(|_| Err(tls::silent(address)))?;
+            let stream = encrypted.unwrap_or_else(|_| Err(tls::handshake_timeout(address)))?;
             let alert = stream.alert();
             // The server may still have something against our certificate.
             let greeted = timeout_at(deadline, greet(stream, progress, handshake, true)).await;
             greeted.map(|ready| ready.map_err(|connect_error| alert.connect_error(address).unwrap_or(connect_error)))
         }
     };
-    let (mut ready, login_not_needed) = greeted.unwrap_or_else(|_| Err(ConnectError::silent(address)))?;
+    let (mut ready, login_not_needed) = greeted.unwrap_or_else(|_| Err(ConnectError::unresponsive(address)))?;
     warnings.extend(login_not_needed.then(|| Credentials::not_needed(address)));
     ready.warnings = warnings;
     Ok((ready, settings))

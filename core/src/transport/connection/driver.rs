@@ -1,4 +1,4 @@
-//! One server: a supervisor that connects, sends what is queued in pipelines, hands back the answers, gives up what is past
+//! One server: a driver that connects, sends what is queued in pipelines, hands back the answers, gives up what is past
 //! its deadline, and after a lost connection sends again what was in flight, fenced against its own past and in its old order.
 
 use std::collections::VecDeque;
@@ -44,10 +44,10 @@ const MAX_ABANDONED: usize = 16;
 /// A connection that lasted this long was a good one: the next pause starts small again.
 const STABLE: Duration = Duration::from_secs(1);
 
-/// Runs one connection until its link is closed and nothing is pending, or until it turns out that the server has several
-/// shards, so that calls have to be taken apart.
-pub async fn supervise(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
-    let mut supervisor = ConnectionDriver {
+/// Runs one connection until its last handle is dropped and nothing is pending, or until it turns out that the server has
+/// several shards, so that calls have to be taken apart.
+pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
+    let mut driver = ConnectionDriver {
         silence: (target.command_timeout / 2).clamp(Duration::from_millis(250), Duration::from_secs(5)),
         target,
         inbox,
@@ -65,19 +65,17 @@ pub async fn supervise(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         warnings: Vec::new(),
         alarm: Timer::new(),
     };
-    match supervisor.run().await {
+    match driver.run().await {
         Outcome::Over => None,
-        Outcome::Sharded => Some(Handover {
-            target: supervisor.target,
-            pending: supervisor.queue,
-            next_sequence: supervisor.next_sequence,
-        }),
+        Outcome::Sharded => {
+            Some(Handover { target: driver.target, pending: driver.queue, next_sequence: driver.next_sequence })
+        }
     }
 }
 
-/// What became of a link.
+/// How the driver ended.
 enum Outcome {
-    /// It is closed and nothing is pending.
+    /// The last handle was dropped and nothing is pending.
     Over,
     /// Its calls have to be taken apart; none of them is in flight.
     Sharded,
@@ -101,7 +99,7 @@ struct ConnectionDriver {
     bytes_in_flight: usize,
     /// Over, but not yet handed back.
     finished: Vec<Finished>,
-    /// The link's last handle is gone.
+    /// The last handle of the connection was dropped.
     closed: bool,
     features: ServerFeatures,
     /// Connections given up with bytes of ours on their way; the next connection kills them first.
@@ -111,9 +109,9 @@ struct ConnectionDriver {
     alarm: Timer,
 }
 
-/// Why the supervisor stopped using a connection.
+/// Why the driver stopped using a connection.
 enum End {
-    /// The link is closed and nothing is pending.
+    /// The last handle was dropped and nothing is pending.
     Closed,
     /// The server has several shards, and nothing is in flight.
     Sharded,
@@ -165,7 +163,7 @@ impl ConnectionDriver {
             if let ConnectError::Fatal(error) = &connect_error {
                 attempts.end();
                 let all = mem::take(&mut self.queue);
-                self.finished.extend(all.into_iter().map(|waiting| waiting.fail(error.clone())));
+                self.finished.extend(all.into_iter().map(|pending| pending.fail(error.clone())));
                 backoff.reset();
             }
             if self.target.member.is_routed() {
@@ -191,7 +189,7 @@ impl ConnectionDriver {
     fn hand_back(&mut self, connect_error: &ConnectError) {
         let all = mem::take(&mut self.queue);
         self.finished
-            .extend(all.into_iter().map(|waiting| waiting.hand_back(Redirect::Lost, connect_error.error().clone())));
+            .extend(all.into_iter().map(|pending| pending.hand_back(Redirect::Lost, connect_error.error().clone())));
         deliver(&mut self.finished);
     }
 
@@ -200,9 +198,9 @@ impl ConnectionDriver {
         if self.warnings.is_empty() {
             return;
         }
-        let Some(waiting) = self.queue.iter().find(|waiting| !waiting.request.call.key_options.quiet) else { return };
+        let Some(pending) = self.queue.iter().find(|pending| !pending.request.call.key_options.quiet) else { return };
         for warning in self.warnings.drain(..).filter(Warning::is_first) {
-            waiting.request.sink.warn(warning);
+            pending.request.sink.warn(warning);
         }
     }
 
@@ -232,7 +230,7 @@ impl ConnectionDriver {
                 if let Poll::Ready(value) = event.as_mut().poll(cx) {
                     return Poll::Ready(Some(value));
                 }
-                if self.alarm.sleep_until(cx, self.queue.front().map(|waiting| waiting.deadline))
+                if self.alarm.sleep_until(cx, self.queue.front().map(|pending| pending.deadline))
                     && self.inbox.register_waker(self.closed, cx)
                 {
                     return Poll::Pending;
@@ -315,12 +313,12 @@ impl ConnectionDriver {
                 let owed_since = self.batches.front().map(|batch| batch.sent_at).or(ready.asked_since());
                 let silent_at = owed_since.map(|since| since.max(heard_at) + self.silence);
                 if silent_at.is_some_and(|at| at <= now) {
-                    return Poll::Ready(End::Replace(ConnectError::silent(&self.target.settings.address)));
+                    return Poll::Ready(End::Replace(ConnectError::unresponsive(&self.target.settings.address)));
                 }
                 let deadlines = [
                     silent_at,
                     self.batches.iter().filter_map(Batch::deadline).min(),
-                    self.queue.front().map(|waiting| waiting.deadline),
+                    self.queue.front().map(|pending| pending.deadline),
                 ];
                 let asks_again = ready.asks_again().filter(|_| !self.queue.is_empty()).map(|(at, _)| at);
                 let moments = deadlines.into_iter().chain(self.parked.moments()).chain([asks_again]);
@@ -345,18 +343,18 @@ impl ConnectionDriver {
     }
 
     /// Looks for what may have ended the connection, and would do so again and again and let no other call through: the call
-    /// that the server said no to or answered with too much is over, and one that it said nothing to is noted.
+    /// that the server refused or answered with too much is over, and one that it did not answer is noted.
     fn find_poison_call(&mut self, expected_replies: &ExpectedReplies) {
         let mut batches = self.batches.iter_mut();
         let poison_call = if let Some(number) = expected_replies.too_large() {
-            batches.find_map(|batch| batch.take_culprit(number, PendingCall::fail_too_large))
+            batches.find_map(|batch| batch.take_poison_call(number, PendingCall::fail_too_large))
         } else if let Some((number, error)) =
-            expected_replies.last_word().and_then(|(at, word)| Some((at, retry_policy::last_word(word)?)))
+            expected_replies.last_word().and_then(|(at, word)| Some((at, retry_policy::closing_error(word)?)))
         {
-            batches.find_map(|batch| batch.take_culprit(number, |waiting| waiting.finish(Err(error.clone()))))
+            batches.find_map(|batch| batch.take_poison_call(number, |pending| pending.finish(Err(error.clone()))))
         } else {
-            if let Some(waiting) = batches.find_map(|batch| batch.waiting_for(expected_replies.next())) {
-                waiting.losses += 1;
+            if let Some(pending) = batches.find_map(|batch| batch.pending_at(expected_replies.next())) {
+                pending.losses += 1;
             }
             None
         };
@@ -376,13 +374,13 @@ impl ConnectionDriver {
     fn expire(&mut self, now: Instant, connect_error: Option<&ConnectError>) {
         let timeout = self.target.command_timeout;
         self.redo.expire(now);
-        let past = self.parked.expired(now).map(|waiting| waiting.expire(timeout, connect_error));
+        let past = self.parked.expired(now).map(|pending| pending.expire(timeout, connect_error));
         self.finished.extend(past);
         // All of them: in a cluster, a part that comes back from another server is older than what was sent before it.
         for batch in &mut self.batches {
             batch.expire(now, timeout, &mut self.finished);
         }
-        let past = expired(&mut self.queue, now).map(|waiting| waiting.expire(timeout, connect_error));
+        let past = expired(&mut self.queue, now).map(|pending| pending.expire(timeout, connect_error));
         self.finished.extend(past);
     }
 
@@ -431,9 +429,9 @@ impl ConnectionDriver {
             self.calls_in_flight -= batch.calls();
             self.bytes_in_flight -= batch.bytes;
             let redirect = batch.settle(replies, &mut self.redo, &mut self.features, &mut self.finished);
-            for Refused { waiting, pause, connect_error } in redirect {
+            for Refused { pending, pause, connect_error } in redirect {
                 wrong_server = connect_error.or(wrong_server);
-                self.parked.put(waiting, if pause { now + REFUSED_PAUSE } else { now });
+                self.parked.put(pending, if pause { now + REFUSED_PAUSE } else { now });
             }
         }
         match wrong_server {
@@ -449,7 +447,7 @@ impl ConnectionDriver {
             all.extend(batch.into_unanswered());
         }
         all.extend(self.queue.drain(..));
-        all.sort_by_key(|waiting| waiting.sequence);
+        all.sort_by_key(|pending| pending.sequence);
         self.queue = all.into();
         self.redo.clear();
         (self.calls_in_flight, self.bytes_in_flight) = (0, 0);

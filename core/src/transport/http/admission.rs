@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_must_not_overtake_waits_and_strangers_do_not() {
+    fn what_must_not_overtake_waits_and_other_executions_do_not() {
         let mut in_flight = ExecutionsInFlight::default();
         let (a, b) = (b"a".to_vec(), b"b".to_vec());
         let mut admission = in_flight.open();

@@ -23,7 +23,7 @@ use crate::transport::connection_id::next_connection_id;
 use crate::transport::pending_calls::PendingCall;
 use crate::transport::request::Finished;
 
-/// Calls in one request: large enough to amortise its cost, small enough that answers do not wait for strangers.
+/// Calls in one request: large enough to amortise its cost, small enough that answers do not wait for other calls.
 const MAX_CALLS: usize = 512;
 /// Bytes of arguments in one request, unless a single call is larger: well below what any plan of Upstash takes.
 const MAX_BYTES: usize = 256 * 1024;
@@ -73,23 +73,23 @@ impl HttpBatch {
         let (mut body, mut bytes) = (Body::default(), 0);
         let most = if alone { 1 } else { MAX_CALLS };
         while slots.len() < most && bytes < MAX_BYTES {
-            let Some(mut waiting) = queue.pop_front() else { break };
-            let (execution, writes) = (waiting.request.call.execution_key(), waiting.request.call.operation.writes());
-            let size = waiting.request.call.size();
+            let Some(mut pending) = queue.pop_front() else { break };
+            let (execution, writes) = (pending.request.call.execution_key(), pending.request.call.operation.writes());
+            let size = pending.request.call.size();
             if !admission.admits(&execution, writes) {
-                left.push_back(waiting);
+                left.push_back(pending);
                 continue;
             }
             // A request with a transaction in it is one as a whole, and that may not use keys of different slots.
-            let is_alone = !features.cross_slot && waiting.request.call.is_transaction();
+            let is_alone = !features.cross_slot && pending.request.call.is_transaction();
             if !slots.is_empty() && (bytes + size > MAX_BYTES || is_alone) {
-                left.push_back(waiting);
+                left.push_back(pending);
                 break;
             }
             bytes += size;
-            let shapes = body.add(&waiting.request.call, features);
-            let sent_before = mem::replace(&mut waiting.sent, true);
-            slots.push(waiting, OwnReplies { execution, writes, shapes, sent_before });
+            let shapes = body.add(&pending.request.call, features);
+            let sent_before = mem::replace(&mut pending.sent, true);
+            slots.push(pending, OwnReplies { execution, writes, shapes, sent_before });
             if is_alone {
                 break;
             }
@@ -146,9 +146,9 @@ impl HttpBatch {
         let mut outcomes = Vec::with_capacity(self.slots.len());
         for (slot, number) in self.slots.into_iter().zip(0..) {
             let mut own = decode::gather(&slot.replies.shapes, &mut replies);
-            let Some(waiting) = slot.pending else { continue };
-            let outcome = reply::read(&waiting.request.call, &mut own);
-            outcomes.push((waiting, outcome, Position { connection: self.id, number }));
+            let Some(pending) = slot.pending else { continue };
+            let outcome = reply::read(&pending.request.call, &mut own);
+            outcomes.push((pending, outcome, Position { connection: self.id, number }));
         }
         outcomes
     }
@@ -156,9 +156,9 @@ impl HttpBatch {
     /// The calls that have no answer, oldest first. With `unsent`, none of them was received.
     pub fn into_unanswered(self, unsent: bool) -> impl Iterator<Item = PendingCall> {
         self.slots.into_iter().filter_map(move |slot| {
-            let waiting = slot.pending?;
-            let sent = if unsent { slot.replies.sent_before } else { waiting.sent };
-            Some(PendingCall { sent, ..waiting })
+            let pending = slot.pending?;
+            let sent = if unsent { slot.replies.sent_before } else { pending.sent };
+            Some(PendingCall { sent, ..pending })
         })
     }
 }

@@ -18,7 +18,7 @@ use super::encode::Path;
 use super::error::NotConnected;
 use super::proxy::on_the_way;
 use crate::config::{Address, Upstash};
-use crate::transport::error::{ConnectError, place};
+use crate::transport::error::{ConnectError, display_address};
 use crate::transport::target::Target;
 
 /// The largest answer that is kept, in bytes.
@@ -83,17 +83,15 @@ impl Client {
         if let Some(login) = proxy.as_ref().filter(|_| settings.tls.is_none()).and_then(|proxy| proxy.login.clone()) {
             headers.insert(PROXY_AUTHORIZATION, login);
         }
-        let place = Endpoint {
+        let connector = Connector::new(Endpoint {
             address: settings.address.clone(),
             family: settings.family,
             tls: settings.tls.clone(),
             proxy,
             timeout: target.connect_timeout,
-        };
-        let pool = Pool::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .build(Connector::new(place));
+        });
+        let pool =
+            Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector);
         let endpoint = upstash.url.parse().unwrap_or_default();
         Ok(Self { pool, headers, endpoint, url: upstash.url.clone(), address: settings.address.clone() })
     }
@@ -155,7 +153,7 @@ fn lost(error: &(dyn Error + 'static), address: &Address) -> ConnectError {
     }
     match ConnectError::lost(&innermost.to_string()) {
         ConnectError::Transient(error) => ConnectError::Transient(crate::error::StoreError {
-            message: format!("the connection to {} was lost and did not come back in time.", place(address)),
+            message: format!("the connection to {} was lost and did not come back in time.", display_address(address)),
             ..error
         }),
         refused => refused,

@@ -51,9 +51,9 @@ pub struct Endpoint {
 }
 
 impl Connector {
-    /// Makes connections to a place.
-    pub fn new(place: Endpoint) -> Self {
-        Self(Arc::new(place))
+    /// Makes connections to an endpoint.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self(Arc::new(endpoint))
     }
 }
 
@@ -66,15 +66,17 @@ impl Service<Uri> for Connector {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, endpoint: Uri) -> Self::Future {
-        let place = self.0.clone();
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let endpoint = self.0.clone();
         Box::pin(async move {
-            let silent = || match (&place.tls, &place.proxy) {
-                (Some(_), None) => tls::silent(&place.address),
-                (_, proxy) => ConnectError::silent(proxy.as_ref().map_or(&place.address, |proxy| &proxy.address)),
+            let unresponsive = || match (&endpoint.tls, &endpoint.proxy) {
+                (Some(_), None) => tls::handshake_timeout(&endpoint.address),
+                (_, proxy) => {
+                    ConnectError::unresponsive(proxy.as_ref().map_or(&endpoint.address, |proxy| &proxy.address))
+                }
             };
-            let connected = timeout(place.timeout, place.connect(endpoint)).await;
-            connected.unwrap_or_else(|_| Err(silent())).map(TokioIo::new).map_err(NotConnected)
+            let connected = timeout(endpoint.timeout, endpoint.connect(uri)).await;
+            connected.unwrap_or_else(|_| Err(unresponsive())).map(TokioIo::new).map_err(NotConnected)
         })
     }
 }

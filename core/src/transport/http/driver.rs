@@ -1,5 +1,5 @@
-//! Upstash over HTTP: a supervisor that sends what waits in as few requests as the order allows, hands back the answers,
-//! gives up what is past its deadline, and asks again after what passes.
+//! Upstash over HTTP: a driver that sends what waits in as few requests as the order allows, hands back the answers,
+//! gives up what is past its deadline, and sends again what was refused for now.
 //!
 //! HTTP has no connection to fence: a request that was cut may be carried out after it was sent again. So a request that
 //! writes is waited for as long as its calls have time, and never raced by a second one while its connection is good.
@@ -37,11 +37,11 @@ use crate::transport::timer::Timer;
 /// Requests under way at the same time; with HTTP/1.1, connections.
 const MAX_BATCHES: usize = 16;
 
-/// Serves one database until its link is closed and nothing is pending, or until it turns out that it has several shards, so
-/// that calls have to be taken apart.
+/// Serves one database until its last handle is dropped and nothing is pending, or until it turns out that it has several
+/// shards, so that calls have to be taken apart.
 pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
     let Topology::Upstash(upstash) = &target.settings.topology else { return None };
-    let mut supervisor = HttpDriver {
+    let mut driver = HttpDriver {
         client: Client::new(&target, upstash),
         upstash: upstash.clone(),
         inbox,
@@ -60,15 +60,15 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         backoff: Backoff::default(),
         alarm: Timer::new(),
     };
-    supervisor.run().await;
-    if !supervisor.is_to_be_taken_apart() {
+    driver.run().await;
+    if !driver.is_to_be_taken_apart() {
         return None;
     }
-    let HttpDriver { target, queue: mut pending, alone, next_sequence, .. } = supervisor;
-    for waiting in alone {
-        requeue(&mut pending, waiting);
+    let HttpDriver { target, mut queue, alone, next_sequence, .. } = driver;
+    for pending in alone {
+        requeue(&mut queue, pending);
     }
-    Some(Handover { target, pending, next_sequence })
+    Some(Handover { target, pending: queue, next_sequence })
 }
 
 struct HttpDriver {
@@ -92,7 +92,7 @@ struct HttpDriver {
     written_at: Option<Instant>,
     /// Over, but not yet handed back.
     finished: Vec<Finished>,
-    /// The link's last handle is gone.
+    /// The last handle of the connection was dropped.
     closed: bool,
     features: ServerFeatures,
     backoff: Backoff,
@@ -142,12 +142,12 @@ impl HttpDriver {
         !self.features.cross_slot && !self.target.member.is_routed()
     }
 
-    /// When there is something to do again, if nothing is heard before.
+    /// When there is something to do again, if nothing arrives before.
     fn next_moment(&self, now: Instant) -> Option<Instant> {
-        let waiting = [&self.queue, &self.alone].into_iter().filter_map(|queue| Some(queue.front()?.deadline));
+        let queued = [&self.queue, &self.alone].into_iter().filter_map(|queue| Some(queue.front()?.deadline));
         let batches = self.batches.iter().flat_map(|batch| [batch.deadline(), self.ask_again_at(batch)]).flatten();
         let resume = self.resume_at.filter(|at| *at > now);
-        waiting.chain(batches).chain(resume).min()
+        queued.chain(batches).chain(resume).min()
     }
 
     /// When a request that only reads is given up to be sent again: half the time of its calls.
@@ -159,7 +159,7 @@ impl HttpDriver {
     fn expire(&mut self, now: Instant) {
         let timeout = self.target.command_timeout;
         for queue in [&mut self.alone, &mut self.queue] {
-            self.finished.extend(expired(queue, now).map(|waiting| waiting.expire(timeout, None)));
+            self.finished.extend(expired(queue, now).map(|pending| pending.expire(timeout, None)));
         }
         let finished = &mut self.finished;
         for batch in self.batches.extract_if(.., |batch| batch.expire(now, timeout, finished)) {
@@ -179,7 +179,7 @@ impl HttpDriver {
             Ok(client) => client,
             Err(connect_error) => {
                 let all = self.alone.drain(..).chain(self.queue.drain(..));
-                self.finished.extend(all.map(|waiting| waiting.fail(connect_error.error().clone())));
+                self.finished.extend(all.map(|pending| pending.fail(connect_error.error().clone())));
                 return true;
             }
         };
@@ -205,7 +205,7 @@ impl HttpDriver {
             let answer = match batch.poll(cx) {
                 Poll::Ready(answer) => answer,
                 Poll::Pending if self.ask_again_at(&self.batches[index]).is_some_and(|at| at <= now) => {
-                    Err(Failure::Lost(error::silent(&self.target.settings.address)))
+                    Err(Failure::Lost(error::unresponsive(&self.target.settings.address)))
                 }
                 Poll::Pending => {
                     index += 1;
@@ -227,7 +227,7 @@ impl HttpDriver {
     fn failed(&mut self, batch: HttpBatch, failure: Failure, now: Instant) {
         match failure {
             Failure::NotSent(ConnectError::Fatal(error)) => {
-                self.finished.extend(batch.into_unanswered(true).map(|waiting| waiting.fail(error.clone())));
+                self.finished.extend(batch.into_unanswered(true).map(|pending| pending.fail(error.clone())));
             }
             Failure::NotSent(connect_error) => self.retry(batch, true, connect_error.error().clone(), None, now),
             Failure::Lost(connect_error) => self.retry(batch, false, connect_error.error().clone(), None, now),
@@ -243,7 +243,7 @@ impl HttpDriver {
                 self.note_sync_token(&batch, sync_token, now);
                 match batch.read(&body) {
                     Some(Answer::Replies(replies)) => self.replied(batch, replies, now),
-                    Some(Answer::Refused(words)) => self.said_no(batch, status, &words, now),
+                    Some(Answer::Refused(words)) => self.on_error_reply(batch, status, &words, now),
                     None => self.fail(batch, error::not_an_answer(status)),
                 }
             }
@@ -258,9 +258,9 @@ impl HttpDriver {
                 self.retry(batch, false, error, retry_after, now);
             }
             _ => match decode::read_error_reply(&body) {
-                Some(words) => self.said_no(batch, status, &words, now),
-                None if status == 413 => self.said_no(batch, status, "ERR the request is too large", now),
-                None if status == 401 => self.said_no(batch, status, "Unauthorized", now),
+                Some(words) => self.on_error_reply(batch, status, &words, now),
+                None if status == 413 => self.on_error_reply(batch, status, "ERR the request is too large", now),
+                None if status == 401 => self.on_error_reply(batch, status, "Unauthorized", now),
                 None => self.fail(batch, error::not_an_answer(status)),
             },
         }
@@ -272,47 +272,47 @@ impl HttpDriver {
         self.backoff.reset();
         let (alone, sent_with) = (batch.alone, batch.features);
         let mut sent_again: HashSet<Vec<u8>> = HashSet::new();
-        for (waiting, outcome, position) in batch.outcomes(replies) {
-            let is_overtaken = !sent_again.is_empty() && sent_again.contains(&waiting.request.call.execution_key());
+        for (pending, outcome, position) in batch.outcomes(replies) {
+            let is_overtaken = !sent_again.is_empty() && sent_again.contains(&pending.request.call.execution_key());
             if is_overtaken {
-                requeue(if alone { &mut self.alone } else { &mut self.queue }, waiting);
+                requeue(if alone { &mut self.alone } else { &mut self.queue }, pending);
                 continue;
             }
             let error_reply = match outcome {
                 Ok(reply) => {
-                    self.finished.push(waiting.finish(Ok(reply)).at(Some(position)));
+                    self.finished.push(pending.finish(Ok(reply)).at(Some(position)));
                     continue;
                 }
                 Err(error_reply) => self.without_token(error_reply),
             };
-            match refuse(waiting, error_reply, sent_with, &mut self.features) {
+            match refuse(pending, error_reply, sent_with, &mut self.features) {
                 Ok(finished) => self.finished.push(finished),
                 Err(refused) => {
-                    let Refused { waiting, pause, .. } = *refused;
+                    let Refused { pending, pause, .. } = *refused;
                     if pause {
                         self.pause(None, now);
                     }
-                    sent_again.insert(waiting.request.call.execution_key());
-                    requeue(if alone { &mut self.alone } else { &mut self.queue }, waiting);
+                    sent_again.insert(pending.request.call.execution_key());
+                    requeue(if alone { &mut self.alone } else { &mut self.queue }, pending);
                 }
             }
         }
     }
 
-    /// The request as a whole was refused, in a server's words.
-    fn said_no(&mut self, batch: HttpBatch, status: u16, words: &str, now: Instant) {
+    /// The request as a whole was answered with an error.
+    fn on_error_reply(&mut self, batch: HttpBatch, status: u16, words: &str, now: Instant) {
         let error_reply = self.without_token(ErrorReply::of(words));
         match (status, retry_decision(&error_reply)) {
             _ if self.features.learn_from_transaction(&error_reply, batch.features) => {
                 // Several shards: calls are taken apart from now on, and transactions of several executions are not sent together.
                 let queue = if batch.alone { &mut self.alone } else { &mut self.queue };
-                for waiting in batch.into_unanswered(true) {
-                    requeue(queue, waiting);
+                for pending in batch.into_unanswered(true) {
+                    requeue(queue, pending);
                 }
             }
             (401, _) => {
                 let error = error::wrong_token(error_reply);
-                self.finished.extend(batch.into_unanswered(true).map(|waiting| waiting.finish(Err(error.clone()))));
+                self.finished.extend(batch.into_unanswered(true).map(|pending| pending.finish(Err(error.clone()))));
             }
             (_, RetryDecision::Report) => self.refused(batch, error::refused(status, error_reply)),
             _ => self.retry(batch, true, error::refused(status, error_reply), None, now),
@@ -328,24 +328,24 @@ impl HttpDriver {
     /// itself, and without what it only carries.
     fn refused(&mut self, batch: HttpBatch, error: StoreError) {
         if !batch.is_divisible() {
-            return self.finished.extend(batch.into_unanswered(true).map(|waiting| waiting.finish(Err(error.clone()))));
+            return self.finished.extend(batch.into_unanswered(true).map(|pending| pending.finish(Err(error.clone()))));
         }
-        for mut waiting in batch.into_unanswered(true) {
-            waiting.request.call.drop_prefetch();
-            requeue(&mut self.alone, waiting);
+        for mut pending in batch.into_unanswered(true) {
+            pending.request.call.drop_prefetch();
+            requeue(&mut self.alone, pending);
         }
     }
 
     fn fail(&mut self, batch: HttpBatch, error: StoreError) {
-        self.finished.extend(batch.into_unanswered(false).map(|waiting| waiting.fail(error.clone())));
+        self.finished.extend(batch.into_unanswered(false).map(|pending| pending.fail(error.clone())));
     }
 
     /// Puts the calls of a request back to be sent again after a pause. With `unsent`, they were not carried out.
     fn retry(&mut self, batch: HttpBatch, unsent: bool, error: StoreError, after: Option<Duration>, now: Instant) {
         self.pause(after, now);
         let queue = if batch.alone { &mut self.alone } else { &mut self.queue };
-        for waiting in batch.into_unanswered(unsent) {
-            requeue(queue, PendingCall { error_reply: Some(Box::new(error.clone())), ..waiting });
+        for pending in batch.into_unanswered(unsent) {
+            requeue(queue, PendingCall { error_reply: Some(Box::new(error.clone())), ..pending });
         }
     }
 

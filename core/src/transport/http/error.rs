@@ -6,7 +6,7 @@ use std::fmt;
 use crate::config::Address;
 use crate::error::{Code, StoreError};
 use crate::store::ErrorReply;
-use crate::transport::error::{ConnectError, place};
+use crate::transport::error::{ConnectError, display_address};
 use crate::transport::retry_policy;
 
 /// Why there is no connection, as the HTTP client passes it on.
@@ -22,8 +22,8 @@ impl fmt::Display for NotConnected {
 impl Error for NotConnected {}
 
 /// The server took the request and does not answer.
-pub fn silent(address: &Address) -> ConnectError {
-    let message = format!("{} took the request but does not answer.", place(address));
+pub fn unresponsive(address: &Address) -> ConnectError {
+    let message = format!("{} took the request but does not answer.", display_address(address));
     ConnectError::Transient(StoreError::new(Code::Timeout, message))
 }
 
@@ -56,7 +56,7 @@ pub fn too_many(error_reply: ErrorReply) -> StoreError {
 
 /// The endpoint, or something before it, does not work.
 pub fn broken(status: u16, address: &Address) -> StoreError {
-    StoreError::new(Code::Connection, format!("{} answered with HTTP status {status}.", place(address)))
+    StoreError::new(Code::Connection, format!("{} answered with HTTP status {status}.", display_address(address)))
 }
 
 /// What answered is no such endpoint.

@@ -10,7 +10,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use super::error::NotConnected;
 use crate::config::{Address, Settings, Tls, Upstash};
 use crate::error::{Code, StoreError};
-use crate::transport::error::{ConnectError, place};
+use crate::transport::error::{ConnectError, display_address};
 
 /// A proxy.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +74,7 @@ pub fn tunnel_failed(error: &dyn Error, address: &Address) -> ConnectError {
     if let Some(NotConnected(connect_error)) = error.source().and_then(|cause| cause.downcast_ref()) {
         return connect_error.clone();
     }
-    let (proxy, cause) = (place(address), error.to_string());
+    let (proxy, cause) = (display_address(address), error.to_string());
     let refused = |message| StoreError { cause: Some(cause.clone()), ..StoreError::new(Code::Connection, message) };
     if cause.contains("authorization required") {
         return ConnectError::Fatal(refused(format!(

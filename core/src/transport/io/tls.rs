@@ -18,7 +18,7 @@ use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 use crate::config::Address;
 use crate::config::tls::{Authorities, Tls};
 use crate::error::{Code, StoreError};
-use crate::transport::error::{ConnectError, place};
+use crate::transport::error::{ConnectError, display_address};
 
 /// An encrypted stream.
 pub struct Encrypted<S> {
@@ -100,8 +100,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Encrypted<S> {
     fn note_write<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if matches!(result, Poll::Ready(Err(_))) {
             let mut room = [0; 16];
-            let last_words = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut room));
-            let _ = self.note(last_words);
+            let alert = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut room));
+            let _ = self.note(alert);
         }
         self.note(result)
     }
@@ -143,11 +143,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<S> {
     }
 }
 
-/// The server took the connection and is silent in the handshake.
-pub fn silent(address: &Address) -> ConnectError {
+/// The server accepted the connection and does not answer in the handshake.
+pub fn handshake_timeout(address: &Address) -> ConnectError {
     let message = format!(
         "{} took the connection but does not answer in TLS: is this its plaintext port, or is it stopped or overloaded?",
-        place(address)
+        display_address(address)
     );
     ConnectError::Transient(StoreError::new(Code::Timeout, message))
 }
@@ -190,19 +190,19 @@ async fn read_file(file: PathBuf) -> Result<Vec<CertificateDer<'static>>, String
 
 /// One side does not accept the other, which no further attempt would change.
 fn refused(error: &Error, address: &Address, unread: Option<&str>) -> ConnectError {
-    let place = place(address);
+    let server = display_address(address);
     let mut message = match error {
-        Error::InvalidCertificate(why) => certificate(why, &place),
+        Error::InvalidCertificate(why) => certificate(why, &server),
         Error::InvalidMessage(_) => {
             format!(
-                "{place} does not speak TLS: is this its plaintext port? Connections in plaintext have to be asked for"
+                "{server} does not speak TLS: is this its plaintext port? Connections in plaintext have to be asked for"
             )
         }
-        Error::AlertReceived(alert) => alerted(*alert, &place),
+        Error::AlertReceived(alert) => alerted(*alert, &server),
         Error::PeerIncompatible(_) => {
-            format!("{place} and we have no version or cipher of TLS in common: it has to offer TLS 1.2 or 1.3")
+            format!("{server} and we have no version or cipher of TLS in common: it has to offer TLS 1.2 or 1.3")
         }
-        _ => format!("the TLS connection to {place} failed"),
+        _ => format!("the TLS connection to {server} failed"),
     };
     if let (Error::InvalidCertificate(CertificateError::UnknownIssuer), Some(unread)) = (error, unread) {
         message = format!("{message}. {unread}");
@@ -210,8 +210,8 @@ fn refused(error: &Error, address: &Address, unread: Option<&str>) -> ConnectErr
     ConnectError::Fatal(StoreError { cause: Some(error.to_string()), ..StoreError::new(Code::Connection, message) })
 }
 
-fn certificate(why: &CertificateError, place: &str) -> String {
-    let of = format!("the certificate of {place}");
+fn certificate(why: &CertificateError, server: &str) -> String {
+    let of = format!("the certificate of {server}");
     match why {
         CertificateError::UnknownIssuer => format!(
             "{of} is not from an authority that is trusted: give the authority's certificate in `ca`, or the file it is in \
@@ -230,11 +230,11 @@ fn certificate(why: &CertificateError, place: &str) -> String {
     }
 }
 
-fn alerted(alert: AlertDescription, place: &str) -> String {
+fn alerted(alert: AlertDescription, server: &str) -> String {
     match alert {
         AlertDescription::CertificateRequired | AlertDescription::HandshakeFailure => {
             format!(
-                "{place} broke off the TLS handshake: does it want a client certificate? Give it in `cert` and `key`"
+                "{server} broke off the TLS handshake: does it want a client certificate? Give it in `cert` and `key`"
             )
         }
         AlertDescription::BadCertificate
@@ -244,15 +244,15 @@ fn alerted(alert: AlertDescription, place: &str) -> String {
         | AlertDescription::DecryptError
         | AlertDescription::UnknownCA
         | AlertDescription::UnsupportedCertificate => {
-            format!("{place} does not accept the client certificate in `cert` (see `cause`)")
+            format!("{server} does not accept the client certificate in `cert` (see `cause`)")
         }
         AlertDescription::ProtocolVersion => {
-            format!("{place} has no version of TLS in common with us: it has to offer TLS 1.2 or 1.3")
+            format!("{server} has no version of TLS in common with us: it has to offer TLS 1.2 or 1.3")
         }
         AlertDescription::UnrecognisedName => {
-            format!("{place} does not know the name it is called by: give the right one in `servername`")
+            format!("{server} does not know the name it is called by: give the right one in `servername`")
         }
-        _ => format!("{place} broke off the TLS connection (see `cause`)"),
+        _ => format!("{server} broke off the TLS connection (see `cause`)"),
     }
 }
 
@@ -260,7 +260,7 @@ fn alerted(alert: AlertDescription, place: &str) -> String {
 fn broken(error: &io::Error, address: &Address) -> ConnectError {
     let message = format!(
         "{} closed the connection in the TLS handshake: is this its plaintext port, or is it restarting?",
-        place(address)
+        display_address(address)
     );
     ConnectError::Transient(StoreError { cause: Some(error.to_string()), ..StoreError::new(Code::Connection, message) })
 }

@@ -4,7 +4,7 @@ use redis::{Pipeline, Value};
 
 use crate::config::{Address, Secret, Settings};
 use crate::store::ErrorReply;
-use crate::transport::error::place;
+use crate::transport::error::display_address;
 use crate::transport::warning::Warning;
 
 /// What to log in with; neither part is needed where a server wants none.
@@ -82,7 +82,7 @@ impl Credentials {
             format!(
                 "a password is given for {}, but the server asks for none: anybody who can reach it can use it. Set a \
                  password on the server (`requirepass`, or an ACL user), or remove it from the configuration.",
-                place(address)
+                display_address(address)
             ),
         )
     }

@@ -49,7 +49,7 @@ impl ExpectedReplies {
     }
 
     /// What the latest reply refused and its number, if it did. A server that does not understand what it is sent, or
-    /// takes it for too long, says so and hangs up.
+    /// takes it for too long, says so and closes the connection.
     pub fn last_word(&self) -> Option<(u64, ErrorReply)> {
         let state = self.lock();
         let (number, words) = state.frames.last_word()?;

@@ -28,7 +28,7 @@ use crate::transport::warning::Warning;
 /// The channels on which a sentinel tells of a new primary: when it knows of it, and, if it leads the failover, already
 /// when it has told the replica to become one, and when it has seen that it is.
 const CHANNELS: [&str; 3] = ["+switch-master", "+promoted-slave", "+failover-state-wait-promotion"];
-/// The time between two rounds of questions while connected, if no sentinel says anything.
+/// The time between two rounds of questions while connected, if no sentinel sends a message.
 const POLL: Duration = Duration::from_secs(1);
 /// The shortest time between two rounds.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
@@ -57,7 +57,7 @@ pub struct SentinelReport {
 }
 
 impl SentinelReport {
-    /// What makes one word count more than another.
+    /// The report with the highest rank is believed.
     fn rank(&self) -> (u64, bool) {
         (self.epoch, self.promoted.is_some())
     }
@@ -104,7 +104,7 @@ pub fn remember(sentinels: &mut Sentinels, earlier: &Sentinels) {
     }
 }
 
-/// The word of the sentinel that knows best, and all sentinels that any of them tells of.
+/// The report with the highest rank, and all sentinels that any of them tells of.
 async fn consult(
     sentinels: &Sentinels,
     servers: &AuthConfig,
@@ -114,7 +114,7 @@ async fn consult(
     let auth_config = auth_config(sentinels);
     let mut open: Open<'_, Result<(SentinelReport, Option<Warning>), ConnectError>> = Vec::new();
     for address in &sentinels.addresses {
-        open.push(Box::pin(word_of(address, &auth_config, &sentinels.master)));
+        open.push(Box::pin(report_of(address, &auth_config, &sentinels.master)));
     }
     let mut best: Option<SentinelReport> = None;
     let mut others = Vec::new();
@@ -160,7 +160,7 @@ async fn becomes_primary(server: &Address, auth_config: &AuthConfig, deadline: I
     watched.await.unwrap_or(false)
 }
 
-/// Why no sentinel could say anything.
+/// The error when no sentinel named the primary.
 fn none_of(sentinels: &Sentinels, connect_errors: Vec<ConnectError>) -> ConnectError {
     let count = sentinels.addresses.len();
     let all_refuse = !connect_errors.is_empty()
@@ -181,7 +181,7 @@ fn none_of(sentinels: &Sentinels, connect_errors: Vec<ConnectError>) -> ConnectE
 }
 
 /// Asks one sentinel.
-async fn word_of(
+async fn report_of(
     address: &Address,
     auth_config: &AuthConfig,
     master: &str,
@@ -266,25 +266,25 @@ async fn moved(
 ) -> ConnectError {
     subscriptions.listen_to(sentinels);
     let mut known = sentinels.epoch;
-    let mut doubted_since = None;
+    let mut stale_since = None;
     loop {
-        // What there is to warn of was said when the connection was made.
+        // The warnings were given when the connection was made.
         if let Ok((report, _)) = consult(sentinels, servers, Instant::now() + LIMIT, &mut Vec::new()).await {
             let now = Instant::now();
-            if report.epoch >= known || now >= *doubted_since.get_or_insert(now) + STALE_EPOCH_TIMEOUT {
+            if report.epoch >= known || now >= *stale_since.get_or_insert(now) + STALE_EPOCH_TIMEOUT {
                 if report.primary != *current {
                     let message = "the primary has changed, and the new one could not be reached in time.";
                     return ConnectError::Transient(StoreError::new(Code::Connection, message));
                 }
-                (known, doubted_since) = (report.epoch, None);
+                (known, stale_since) = (report.epoch, None);
             }
         }
         subscriptions.pause(POLL).await;
     }
 }
 
-/// What listens to the sentinels, for as long as the primary is used or looked for. What they say does not matter: it makes
-/// all of them be asked.
+/// What listens to the sentinels, for as long as the primary is used or looked for. What is in their messages does not
+/// matter: any of them makes all sentinels be asked.
 #[derive(Default)]
 pub struct SentinelSubscriptions(Vec<Subscription>);
 
@@ -293,26 +293,28 @@ impl SentinelSubscriptions {
     pub fn listen_to(&mut self, sentinels: &Sentinels) {
         let auth_config = auth_config(sentinels);
         let addresses = &sentinels.addresses[..sentinels.addresses.len().min(MAX_LISTENED)];
-        self.0.retain(|ear| ear.auth_config == auth_config && addresses.contains(&ear.address));
+        self.0.retain(|subscription| {
+            subscription.auth_config == auth_config && addresses.contains(&subscription.address)
+        });
         for address in addresses {
-            if !self.0.iter().any(|ear| ear.address == *address) {
+            if !self.0.iter().any(|subscription| subscription.address == *address) {
                 self.0.push(listen(address.clone(), auth_config.clone()));
             }
         }
     }
 
-    /// Resolves after a while, or when a sentinel says anything, but not at once.
+    /// Resolves after a while, or when a sentinel sends a message, but not at once.
     pub async fn pause(&mut self, longest: Duration) {
         let end = Instant::now() + longest;
         sleep(MIN_INTERVAL.min(longest)).await;
         let mut end = Box::pin(sleep_until(end));
         poll_fn(|cx| {
-            // Each is heard out, so that what two of them say makes for one question.
-            let mut heard = false;
-            for ear in &mut self.0 {
-                heard |= ear.poll(cx);
+            // All of them are polled, so that messages of two sentinels lead to one round of questions.
+            let mut notified = false;
+            for subscription in &mut self.0 {
+                notified |= subscription.poll(cx);
             }
-            if heard || end.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { Poll::Pending }
+            if notified || end.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -325,26 +327,26 @@ type SubscribedStream = Option<Box<dyn AsyncStream>>;
 struct Subscription {
     address: Address,
     auth_config: AuthConfig,
-    hearing: Pin<Box<dyn Future<Output = SubscribedStream> + Send>>,
+    stream: Pin<Box<dyn Future<Output = SubscribedStream> + Send>>,
 }
 
 fn listen(address: Address, auth_config: AuthConfig) -> Subscription {
-    let hearing = Box::pin(subscribe(address.clone(), auth_config.clone(), Duration::ZERO));
-    Subscription { address, auth_config, hearing }
+    let stream = Box::pin(subscribe(address.clone(), auth_config.clone(), Duration::ZERO));
+    Subscription { address, auth_config, stream }
 }
 
 impl Subscription {
-    /// Whether the sentinel has said anything.
+    /// Whether the sentinel has sent a message.
     fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut heard = false;
-        while let Poll::Ready(stream) = self.hearing.as_mut().poll(cx) {
-            heard |= stream.is_some();
-            self.hearing = match stream {
-                Some(stream) => Box::pin(hear(stream)),
+        let mut notified = false;
+        while let Poll::Ready(stream) = self.stream.as_mut().poll(cx) {
+            notified |= stream.is_some();
+            self.stream = match stream {
+                Some(stream) => Box::pin(next_message(stream)),
                 None => Box::pin(subscribe(self.address.clone(), self.auth_config.clone(), POLL)),
             };
         }
-        heard
+        notified
     }
 }
 
@@ -366,10 +368,10 @@ async fn subscribe(address: Address, auth_config: AuthConfig, pause: Duration) -
     timeout(LIMIT, attempt).await.ok().flatten()
 }
 
-/// Waits until something is said; `None` when the connection ends.
-async fn hear(mut stream: Box<dyn AsyncStream>) -> SubscribedStream {
-    let mut said = [0; 1024];
-    match stream.read(&mut said).await {
+/// Waits for a message; `None` when the connection ends.
+async fn next_message(mut stream: Box<dyn AsyncStream>) -> SubscribedStream {
+    let mut message = [0; 1024];
+    match stream.read(&mut message).await {
         Ok(count) if count > 0 => Some(stream),
         _ => None,
     }
