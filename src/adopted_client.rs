@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::detect::{ioredis, node_redis};
 use crate::env_vars::trust_extra;
 use crate::environment::Environment;
-use crate::node_api::{Engine, Reference, Thrown, Type, Value};
+use crate::node_api::{Engine, EnvHandle, Kept, Thrown, Type, Value};
 use crate::settle::CompletionQueue;
 
 /// Whose conventions a live client follows.
@@ -42,20 +42,15 @@ pub enum State {
 
 /// One live client, shared by all stores made from it. JavaScript thread only.
 pub struct AdoptedClient {
-    environment: Rc<Environment>,
+    env: EnvHandle,
     family: ClientFamily,
-    /// Taken when the client is let go of, see `Drop`.
-    references: Option<References>,
+    client: Kept,
+    /// `state()` of `lib/adopted-client.js`
+    state: Kept,
+    /// `login(answer)` of `lib/adopted-client.js`, where the family has it.
+    login: Option<Kept>,
     /// How the I/O thread asks.
     source: Arc<RemoteHandle>,
-}
-
-struct References {
-    client: Reference,
-    /// `state()` of `lib/adopted-client.js`
-    state: Reference,
-    /// `login(answer)` of `lib/adopted-client.js`, where the family has it.
-    login: Option<Reference>,
 }
 
 /// The live clients of an environment, each for as long as a store has it.
@@ -87,8 +82,8 @@ impl AdoptedClient {
         client: Value,
         helpers: Value,
     ) -> Result<Rc<Self>, Thrown> {
-        let engine = environment.engine;
-        let is_it = |known: &Rc<Self>| known.client().is_some_and(|other| engine.same(other, client));
+        let (env, engine) = (&environment.handle, environment.engine());
+        let is_it = |known: &Rc<Self>| engine.same(known.client.value(), client);
         if let Some(known) = environment.clients.borrow().iter().filter_map(Weak::upgrade).find(is_it) {
             return Ok(known);
         }
@@ -100,19 +95,16 @@ impl AdoptedClient {
         };
         let watched = engine.call(engine.get(helpers, watch)?, helpers, &[client])?;
         let login = engine.get(watched, c"login")?;
-        let references = References {
-            client: engine.keep(client)?,
-            state: engine.keep(engine.get(watched, c"state")?)?,
-            login: match engine.type_of(login) {
-                Type::Function => Some(engine.keep(login)?),
-                _ => None,
-            },
-        };
         let completions = environment.completions.clone();
         let live = Rc::new(Self {
-            environment: environment.clone(),
+            env: env.clone(),
             family,
-            references: Some(references),
+            client: env.keep(client)?,
+            state: env.keep(engine.get(watched, c"state")?)?,
+            login: match engine.type_of(login) {
+                Type::Function => Some(env.keep(login)?),
+                _ => None,
+            },
             source: Arc::new_cyclic(|itself| RemoteHandle { completions, itself: itself.clone() }),
         });
         let mut clients = environment.clients.borrow_mut();
@@ -123,11 +115,7 @@ impl AdoptedClient {
     }
 
     fn engine(&self) -> Engine {
-        self.environment.engine
-    }
-
-    fn client(&self) -> Option<Value> {
-        self.references.as_ref().map(|references| self.engine().kept(&references.client))
+        self.env.engine()
     }
 
     /// What a connection asks for its settings.
@@ -138,8 +126,7 @@ impl AdoptedClient {
     /// What the client is doing. A client that cannot be asked has been meddled with and counts as before.
     pub fn state(&self) -> State {
         let engine = self.engine();
-        let Some(references) = &self.references else { return State::Ended };
-        let answer = engine.call(engine.kept(&references.state), engine.undefined(), &[]);
+        let answer = engine.call(self.state.value(), engine.undefined(), &[]);
         match (answer.ok().and_then(|answer| engine.to_f64(answer)), self.family) {
             (Some(number), _) if number < 0.0 => State::Ended,
             (Some(number), ClientFamily::Ioredis) => State::Database(number as u32),
@@ -149,7 +136,7 @@ impl AdoptedClient {
 
     /// The settings as far as the client's options say them.
     pub fn settings(&self) -> Result<Settings, StoreError> {
-        let Some(client) = self.client() else { return Err(ended()) };
+        let client = self.client.value();
         let settings = match self.family {
             ClientFamily::Ioredis => ioredis::settings(self.engine(), client),
             ClientFamily::NodeRedis => node_redis::settings(self.engine(), client),
@@ -169,37 +156,21 @@ impl AdoptedClient {
             // Whoever asked may have stopped waiting.
             (About::End(reply), ended) => drop(reply.send(ended)),
             (About::Settings(_, reply), Some(ended)) => drop(reply.send(Err(ended))),
-            (About::Settings(database, reply), None) => match (self.settings(), &self.references) {
+            (About::Settings(database, reply), None) => match (self.settings(), &self.login) {
                 (Err(error), _) => drop(reply.send(Err(ConnectError::Fatal(error)))),
-                (Ok(settings), Some(References { login: Some(login), .. })) => self.log_in(settings, login, reply),
-                (Ok(settings), _) => drop(reply.send(Ok(Settings { database, ..settings }))),
+                (Ok(settings), Some(login)) => self.log_in(settings, login, reply),
+                (Ok(settings), None) => drop(reply.send(Ok(Settings { database, ..settings }))),
             },
         }
     }
 
     /// Completes the settings with what only the client knows, which takes a while.
-    fn log_in(&self, settings: Settings, login: &Reference, reply: oneshot::Sender<Result<Settings, ConnectError>>) {
+    fn log_in(&self, settings: Settings, login: &Kept, reply: oneshot::Sender<Result<Settings, ConnectError>>) {
         let engine = self.engine();
         let waiting: Rc<Waiting> = Rc::new(RefCell::new(Some((settings, reply))));
         // What throws leaves the question unanswered, which the other side takes for an answer.
         if let Ok(answer) = engine.function_sharing("answer", answered, waiting) {
-            let _ = engine.call(engine.kept(login), engine.undefined(), &[answer]);
-        }
-    }
-}
-
-impl Drop for AdoptedClient {
-    fn drop(&mut self) {
-        if self.environment.ended.get() {
-            return;
-        }
-        let engine = self.engine();
-        if let Some(References { client, state, login }) = self.references.take() {
-            engine.forget(client);
-            engine.forget(state);
-            if let Some(login) = login {
-                engine.forget(login);
-            }
+            let _ = engine.call(login.value(), engine.undefined(), &[answer]);
         }
     }
 }

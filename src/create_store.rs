@@ -97,7 +97,7 @@ fn create(engine: Engine, redis: Value, options: Value, helpers: &Helpers) -> st
             (environment, Origin::Live(client))
         }
     };
-    let realm = JsBuiltins::new(environment.clone(), helpers.all)?;
+    let realm = JsBuiltins::new(&environment.handle, helpers.all)?;
     Ok(store_object::create(environment, realm, origin, options)?)
 }
 

@@ -1,7 +1,7 @@
 //! What one JavaScript environment (the main thread, a worker thread, a vm context) keeps: the calls that
 //! are pending, and the completion queue through which the I/O thread reaches it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ffi::c_void;
 use std::ptr;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use slab::Slab;
 
 use crate::adopted_client::AdoptedClients;
 use crate::http_outbox::HttpOutbox;
-use crate::node_api::{Deferred, Engine, Thrown, Value};
+use crate::node_api::{Deferred, Engine, EnvHandle, Thrown, Value};
 use crate::read_ahead::ReadAhead;
 use crate::settle;
 use crate::settle::CompletionQueue;
@@ -22,8 +22,8 @@ use crate::store_object::Store;
 
 /// One environment. JavaScript thread only, like everything that is not behind the completion queue's lock.
 pub struct Environment {
-    /// The engine.
-    pub engine: Engine,
+    /// What may be kept beyond the environment's end.
+    pub handle: EnvHandle,
     /// Where the I/O thread puts finished calls.
     pub completions: Arc<CompletionQueue>,
     /// The calls that are pending; a call's place is its token.
@@ -36,8 +36,6 @@ pub struct Environment {
     pub scratch: RefCell<Vec<u8>>,
     /// The clients whose settings stores use.
     pub clients: AdoptedClients,
-    /// The environment is being torn down: the engine must not be used any more.
-    pub ended: Cell<bool>,
 }
 
 /// A promise we owe.
@@ -87,15 +85,15 @@ impl Environment {
         set_immediate: Value,
         emit_warning: Value,
     ) -> Result<Rc<Environment>, Thrown> {
+        let handle = EnvHandle::new(engine);
         let environment = Rc::new(Environment {
-            engine,
             completions: Arc::new(CompletionQueue::default()),
             calls: RefCell::default(),
-            turn: ReadAhead::new(engine, after_turn)?,
-            http_outbox: HttpOutbox::new(engine, after_turn)?,
+            turn: ReadAhead::new(&handle, after_turn)?,
+            http_outbox: HttpOutbox::new(&handle, after_turn)?,
             clients: RefCell::default(),
             scratch: RefCell::default(),
-            ended: Cell::new(false),
+            handle,
         });
         settle::connect(&environment, set_immediate, emit_warning)?;
         // SAFETY: on the environment's own thread. The hook runs before the thread-safe function's own, because it was
@@ -109,11 +107,16 @@ impl Environment {
         Ok(environment)
     }
 
+    /// The engine.
+    pub fn engine(&self) -> Engine {
+        self.handle.engine()
+    }
+
     /// Notes a pending call, and keeps the process alive for it. Returns its token.
     pub fn begin_call(&self, deferred: Deferred, store: Rc<Store>, call: &Call) -> u32 {
         let mut calls = self.calls.borrow_mut();
         if calls.is_empty() {
-            self.completions.keep_alive(self.engine, true);
+            self.completions.keep_alive(self.engine(), true);
         }
         // `maxPending` keeps a store far below 2³² calls.
         let (database, begun, bytes) = (store.database(), self.turn.begin_call(call.id()), call.size());
@@ -125,7 +128,7 @@ impl Environment {
         let mut calls = self.calls.borrow_mut();
         let call = calls.try_remove(token as usize);
         if calls.is_empty() {
-            self.completions.keep_alive(self.engine, false);
+            self.completions.keep_alive(self.engine(), false);
         }
         call
     }
@@ -161,7 +164,7 @@ pub unsafe extern "C" fn forget(env: sys::napi_env, info: sys::napi_callback_inf
 unsafe extern "C" fn end(data: *mut c_void) {
     // SAFETY: see above.
     let environment = unsafe { Rc::from_raw(data.cast::<Environment>()) };
-    environment.ended.set(true);
+    environment.handle.end();
     environment.completions.close();
     // The promises can no longer be settled. Letting go of their stores closes connections that nobody else uses.
     environment.turn.end();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use idioteque_redis_core::transport::{Request, SharedConnection};
 use napi::sys;
 
-use crate::node_api::{Engine, Thrown, Value};
+use crate::node_api::{Engine, EnvHandle, Thrown, Value};
 use crate::scheduled::Scheduled;
 
 /// What one environment has to send at the end of its turn.
@@ -22,19 +22,19 @@ pub struct HttpOutbox {
 impl HttpOutbox {
     /// The HTTP outbox of an environment. `after_turn` calls a function when the turn is over; in a runtime without the means to
     /// notice that it is `undefined`, and calls are sent one by one.
-    pub fn new(engine: Engine, after_turn: Value) -> Result<Rc<HttpOutbox>, Thrown> {
+    pub fn new(env: &EnvHandle, after_turn: Value) -> Result<Rc<HttpOutbox>, Thrown> {
         let http_outbox = Rc::new(HttpOutbox { parcels: RefCell::default(), end: RefCell::default() });
-        http_outbox.end.replace(Scheduled::new(engine, after_turn, "sendQueued", on_end, http_outbox.clone())?);
+        http_outbox.end.replace(Scheduled::new(env, after_turn, "sendQueued", on_end, http_outbox.clone())?);
         Ok(http_outbox)
     }
 
     /// Sends a request over a link, now or, where the link gathers, when the turn is over.
-    pub fn send(&self, engine: Engine, link: Arc<SharedConnection>, request: Request) {
+    pub fn send(&self, link: Arc<SharedConnection>, request: Request) {
         if !link.gathers() {
             return link.send(request);
         }
         let is_first = self.parcels.borrow().is_empty();
-        if is_first && !self.end.borrow().as_ref().is_some_and(|end| end.ask(engine)) {
+        if is_first && !self.end.borrow().as_ref().is_some_and(Scheduled::ask) {
             return link.send(request);
         }
         let mut parcels = self.parcels.borrow_mut();

@@ -58,7 +58,7 @@ pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info
 
 /// One of the eight calls. Throws only where not even a promise can be made.
 fn store_call(store: &Rc<Store>, kind: Operation, [id, task, value]: [Value; 3]) -> Result<Value, Thrown> {
-    let engine = store.environment.engine;
+    let engine = store.environment.engine();
     // First, because it may run the caller's code (`toJSON`), and everything after it must not be interrupted.
     let json = if kind == Operation::CommitResult { Some(store.realm.stringify(value)) } else { None };
     let (deferred, promise) = engine.promise()?;
@@ -69,7 +69,7 @@ fn store_call(store: &Rc<Store>, kind: Operation, [id, task, value]: [Value; 3])
             let environment = &store.environment;
             store.call_begun(call.size());
             let token = environment.begin_call(deferred, store.clone(), &call);
-            environment.http_outbox.send(engine, link, Request::new(call, token, environment.completions.clone()));
+            environment.http_outbox.send(link, Request::new(call, token, environment.completions.clone()));
         }
     }
     Ok(promise)
@@ -92,7 +92,7 @@ fn prepare(
     json: Option<Result<Value, Thrown>>,
 ) -> Result<Prepared, Value> {
     let environment = &store.environment;
-    let engine = environment.engine;
+    let engine = environment.engine();
     // Taken, not borrowed: making an error may run the caller's code, which may call the store again.
     let mut text = environment.scratch.take();
     text.clear();

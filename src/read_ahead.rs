@@ -19,7 +19,7 @@ use idioteque_redis_core::store::{Answer, Call, Operation, Position, Snapshot};
 use napi::sys;
 use rustc_hash::FxHashMap;
 
-use crate::node_api::{Engine, Thrown, Value};
+use crate::node_api::{Engine, EnvHandle, Thrown, Value};
 use crate::scheduled::Scheduled;
 use crate::store_object::Store;
 
@@ -72,7 +72,7 @@ impl Last {
 impl ReadAhead {
     /// The turns of an environment. `after_turn` calls a function when the turn is over; in a runtime without the means to
     /// notice that it is `undefined`, and no snapshot is ever held.
-    pub fn new(engine: Engine, after_turn: Value) -> Result<Rc<ReadAhead>, Thrown> {
+    pub fn new(env: &EnvHandle, after_turn: Value) -> Result<Rc<ReadAhead>, Thrown> {
         let turn = Rc::new(ReadAhead {
             snapshots: RefCell::default(),
             watched: Cell::new(false),
@@ -82,16 +82,16 @@ impl ReadAhead {
             sent: Cell::new(Last::NONE),
             over: RefCell::default(),
         });
-        turn.over.replace(Scheduled::new(engine, after_turn, "turnEnded", on_end, turn.clone())?);
+        turn.over.replace(Scheduled::new(env, after_turn, "turnEnded", on_end, turn.clone())?);
         Ok(turn)
     }
 
     /// A wake-up begins to settle promises: what is left of an earlier turn is over. `has_snapshot` is whether any of the calls
     /// brought a snapshot.
-    pub fn begin(&self, engine: Engine, has_snapshot: bool) {
+    pub fn begin(&self, has_snapshot: bool) {
         self.end();
         let over = self.over.borrow();
-        self.watched.set(has_snapshot && over.as_ref().is_some_and(|over| over.ask(engine)));
+        self.watched.set(has_snapshot && over.as_ref().is_some_and(Scheduled::ask));
     }
 
     /// A call about an execution begins.

@@ -18,7 +18,7 @@ use crate::adopted_client::Question;
 use crate::environment::Environment;
 use crate::error;
 use crate::js_builtins::JsBuiltins;
-use crate::node_api::{Engine, Reference, Thrown, Type, Value};
+use crate::node_api::{Engine, Kept, Thrown, Type, Value};
 use crate::scheduled::Scheduled;
 
 /// How long promises may be settled before the event loop gets its turn.
@@ -144,7 +144,7 @@ impl CompletionSink for CompletionQueue {
 struct Drainer {
     environment: Rc<Environment>,
     /// `emitWarning(message, code)` of `index.js`
-    emit_warning: Option<Reference>,
+    emit_warning: Option<Kept>,
     backlog: RefCell<VecDeque<Delivery>>,
     /// When the first large batch since the event loop's last turn began. While it is set, the turn is going to be noticed.
     began: Cell<Option<Instant>>,
@@ -158,18 +158,24 @@ struct Drainer {
 /// `set_immediate` calls a function in the next turn of the event loop; `undefined` where the runtime cannot. `emit_warning`
 /// passes a warning on to the process; `undefined` where there is nobody to warn.
 pub fn connect(environment: &Rc<Environment>, set_immediate: Value, emit_warning: Value) -> Result<(), Thrown> {
-    let engine = environment.engine;
+    let engine = environment.engine();
     let drainer = Rc::new(Drainer {
         environment: environment.clone(),
         emit_warning: match engine.type_of(emit_warning) {
-            Type::Function => Some(engine.keep(emit_warning)?),
+            Type::Function => Some(environment.handle.keep(emit_warning)?),
             _ => None,
         },
         backlog: RefCell::default(),
         began: Cell::new(None),
         next_turn: RefCell::default(),
     });
-    drainer.next_turn.replace(Scheduled::new(engine, set_immediate, "settleMore", on_turn, drainer.clone())?);
+    drainer.next_turn.replace(Scheduled::new(
+        &environment.handle,
+        set_immediate,
+        "settleMore",
+        on_turn,
+        drainer.clone(),
+    )?);
     let drainer = Rc::into_raw(drainer).cast_mut().cast::<c_void>();
     let name = engine.text(b"idioteque-redis")?;
     let mut function = ptr::null_mut();
@@ -240,7 +246,7 @@ unsafe extern "C" fn on_wakeup(env: sys::napi_env, _: sys::napi_value, drainer: 
 impl Drainer {
     fn settle(&self) {
         let environment = &self.environment;
-        if environment.ended.get() {
+        if environment.handle.has_ended() {
             return;
         }
         let (questions, warnings) = {
@@ -250,16 +256,16 @@ impl Drainer {
             (std::mem::take(&mut state.questions), std::mem::take(&mut state.warnings))
         };
         for warning in warnings {
-            environment.engine.scope(|| self.emit(&warning));
+            environment.engine().scope(|| self.emit(&warning));
         }
         for question in questions {
-            environment.engine.scope(|| question.answer(environment));
+            environment.engine().scope(|| question.answer(environment));
         }
         let has_snapshot = self.backlog.borrow().iter().any(|delivery| delivery.has_snapshot);
-        environment.turn.begin(environment.engine, has_snapshot);
+        environment.turn.begin(has_snapshot);
         let started = self.began.get().unwrap_or_else(Instant::now);
         loop {
-            environment.engine.scope(|| {
+            environment.engine().scope(|| {
                 for _ in 0..CALLS_PER_LOOK {
                     let Some(finished) = self.next() else { break };
                     settle(environment, finished);
@@ -280,10 +286,10 @@ impl Drainer {
 
     /// Passes a warning on. Node.js emits it later, so that nothing of it can throw here.
     fn emit(&self, warning: &Warning) {
-        let (engine, Some(emit_warning)) = (self.environment.engine, &self.emit_warning) else { return };
+        let (engine, Some(emit_warning)) = (self.environment.engine(), &self.emit_warning) else { return };
         let texts = [warning.message.as_bytes(), warning.code.as_bytes()].map(|text| engine.text(text));
         if let [Ok(message), Ok(code)] = texts {
-            let _ = engine.call(engine.kept(emit_warning), engine.undefined(), &[message, code]);
+            let _ = engine.call(emit_warning.value(), engine.undefined(), &[message, code]);
         }
     }
 
@@ -310,7 +316,7 @@ impl Drainer {
             return true;
         }
         let next_turn = self.next_turn.borrow();
-        let is_watched = next_turn.as_ref().is_some_and(|later| later.ask(self.environment.engine));
+        let is_watched = next_turn.as_ref().is_some_and(Scheduled::ask);
         if is_watched {
             self.began.set(Some(began));
         }
@@ -336,7 +342,7 @@ fn settle(environment: &Environment, finished: Finished) {
             value_of(&pending.store.realm, call, reply.answer)
         }
     };
-    environment.engine.settle(pending.deferred, outcome);
+    environment.engine().settle(pending.deferred, outcome);
     pending.store.call_ended(pending.bytes);
 }
 

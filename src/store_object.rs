@@ -200,7 +200,7 @@ impl Store {
         if let Some(connected) = self.connected.get() {
             connected.link.borrow_mut().take();
         }
-        let engine = self.environment.engine;
+        let engine = self.environment.engine();
         for closer in self.closers.take() {
             engine.settle(closer, Ok(engine.undefined()));
         }
@@ -214,7 +214,7 @@ pub fn create(
     origin: Origin,
     options: Options,
 ) -> Result<Value, Thrown> {
-    let engine = environment.engine;
+    let engine = environment.engine();
     let backend = origin.backend();
     let store = Rc::new(Store {
         environment,

@@ -44,9 +44,6 @@ pub enum Type {
 /// A promise that is not yet settled. Settling consumes it.
 pub struct Deferred(pub(super) sys::napi_deferred);
 
-/// A value kept alive beyond the callback, until it is given to [`Engine::forget`].
-pub struct Reference(pub(super) sys::napi_ref);
-
 /// One JavaScript environment, on its own thread.
 #[derive(Clone, Copy)]
 pub struct Engine(pub(super) sys::napi_env);

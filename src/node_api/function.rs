@@ -1,4 +1,4 @@
-//! Functions, promises, references and scopes. The safety rules are those of [`super`].
+//! Functions, promises and scopes. The safety rules are those of [`super`].
 
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use napi::sys;
 
-use super::engine::{Deferred, Engine, Reference, Thrown, Value};
+use super::engine::{Deferred, Engine, Thrown, Value};
 
 /// The native side of a JavaScript function.
 pub type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
@@ -53,28 +53,6 @@ impl Engine {
                 Err(error) => sys::napi_reject_deferred(self.0, deferred.0, error.0),
             }
         };
-    }
-
-    /// Keeps a value alive.
-    pub fn keep(self, value: Value) -> Result<Reference, Thrown> {
-        let mut reference = ptr::null_mut();
-        // SAFETY: the module's rules.
-        let status = unsafe { sys::napi_create_reference(self.0, value.0, 1, &mut reference) };
-        if status == sys::Status::napi_ok { Ok(Reference(reference)) } else { Err(self.caught()) }
-    }
-
-    /// The value that is kept alive.
-    pub fn kept(self, reference: &Reference) -> Value {
-        let mut value = ptr::null_mut();
-        // SAFETY: the module's rules; the reference is strong and was made in this environment.
-        unsafe { sys::napi_get_reference_value(self.0, reference.0, &mut value) };
-        Value(value)
-    }
-
-    /// Stops keeping a value alive.
-    pub fn forget(self, reference: Reference) {
-        // SAFETY: the module's rules; the reference is consumed.
-        unsafe { sys::napi_delete_reference(self.0, reference.0) };
     }
 
     /// A function whose `callback` is to be opened with [`Engine::enter`]; it owns a share of `share` until it is collected.

@@ -5,8 +5,10 @@
 //! callback (handle scope) in which it was obtained.
 
 pub mod engine;
+pub mod env_handle;
 pub mod function;
 pub mod object;
 
-pub use engine::{Deferred, Engine, Reference, Thrown, Type, Value};
+pub use engine::{Deferred, Engine, Thrown, Type, Value};
+pub use env_handle::{EnvHandle, Kept};
 pub use function::Callback;
