@@ -11,11 +11,10 @@ use idioteque_redis_core::transport::{Asked, ConnectError, SettingsProvider};
 use napi::sys;
 use tokio::sync::oneshot;
 
+use crate::completion_queue::CompletionQueue;
 use crate::detect::{ioredis, node_redis};
 use crate::env_vars::trust_extra;
-use crate::environment::Environment;
 use crate::node_api::{Engine, EnvHandle, Kept, Thrown, Type, Value};
-use crate::settle::CompletionQueue;
 
 /// Whose conventions a live client follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,22 +68,25 @@ enum About {
 
 /// A live client as the I/O thread sees it.
 struct RemoteHandle {
-    completions: Arc<CompletionQueue>,
+    completions: Arc<CompletionQueue<Question>>,
     /// To make questions of it: the trait gives out only `&self`.
     itself: std::sync::Weak<RemoteHandle>,
 }
 
 impl AdoptedClient {
-    /// The live client, which all stores made from it share. `helpers` is `lib/adopted-client.js`.
+    /// The live client, which all stores made from it share; `clients` are those of the environment that are known, `completions`
+    /// takes the questions about them. `helpers` is `lib/adopted-client.js`.
     pub fn of(
-        environment: &Rc<Environment>,
+        env: &EnvHandle,
+        clients: &AdoptedClients,
+        completions: &Arc<CompletionQueue<Question>>,
         family: ClientFamily,
         client: Value,
         helpers: Value,
     ) -> Result<Rc<Self>, Thrown> {
-        let (env, engine) = (&environment.handle, environment.engine());
+        let engine = env.engine();
         let is_it = |known: &Rc<Self>| engine.same(known.client.value(), client);
-        if let Some(known) = environment.clients.borrow().iter().filter_map(Weak::upgrade).find(is_it) {
+        if let Some(known) = clients.borrow().iter().filter_map(Weak::upgrade).find(is_it) {
             return Ok(known);
         }
         let watch = match family {
@@ -95,7 +97,7 @@ impl AdoptedClient {
         };
         let watched = engine.call(engine.get(helpers, watch)?, helpers, &[client])?;
         let login = engine.get(watched, c"login")?;
-        let completions = environment.completions.clone();
+        let completions = completions.clone();
         let live = Rc::new(Self {
             env: env.clone(),
             family,
@@ -107,7 +109,7 @@ impl AdoptedClient {
             },
             source: Arc::new_cyclic(|itself| RemoteHandle { completions, itself: itself.clone() }),
         });
-        let mut clients = environment.clients.borrow_mut();
+        let mut clients = clients.borrow_mut();
         clients.retain(|client| client.strong_count() > 0);
         clients.push(Rc::downgrade(&live));
         drop(clients);
@@ -231,13 +233,9 @@ fn logged_in(engine: Engine, settings: Settings, database: u32, login: Value) ->
 
 impl Question {
     /// Answers on the JavaScript thread. About a client that no store has any more, there is no answer.
-    pub fn answer(self, environment: &Environment) {
-        let live = environment
-            .clients
-            .borrow()
-            .iter()
-            .filter_map(Weak::upgrade)
-            .find(|live| Arc::ptr_eq(&live.source, &self.source));
+    pub fn answer(self, clients: &AdoptedClients) {
+        let live =
+            clients.borrow().iter().filter_map(Weak::upgrade).find(|live| Arc::ptr_eq(&live.source, &self.source));
         if let Some(live) = live {
             live.answer(self.about);
         }

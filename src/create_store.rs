@@ -93,7 +93,14 @@ fn create(engine: Engine, redis: Value, options: Value, helpers: &Helpers) -> st
         Recognised::Live(family, client) => {
             let environment = helpers.environment(engine)?;
             let live = engine.call(helpers.load_live, engine.undefined(), &[])?;
-            let client = AdoptedClient::of(&environment, family, client, live)?;
+            let client = AdoptedClient::of(
+                &environment.handle,
+                &environment.clients,
+                &environment.completions,
+                family,
+                client,
+                live,
+            )?;
             (environment, Origin::Live(client))
         }
     };

@@ -12,12 +12,12 @@ use idioteque_redis_core::store::recency::Begun;
 use napi::sys;
 use slab::Slab;
 
-use crate::adopted_client::AdoptedClients;
+use crate::adopted_client::{AdoptedClients, Question};
+use crate::completion_queue::CompletionQueue;
 use crate::http_outbox::HttpOutbox;
 use crate::node_api::{Deferred, Engine, EnvHandle, Thrown, Value};
 use crate::read_ahead::ReadAhead;
 use crate::settle;
-use crate::settle::CompletionQueue;
 use crate::store_object::Store;
 
 /// One environment. JavaScript thread only, like everything that is not behind the completion queue's lock.
@@ -25,7 +25,7 @@ pub struct Environment {
     /// What may be kept beyond the environment's end.
     pub handle: EnvHandle,
     /// Where the I/O thread puts finished calls.
-    pub completions: Arc<CompletionQueue>,
+    pub completions: Arc<CompletionQueue<Question>>,
     /// The calls that are pending; a call's place is its token.
     pub calls: RefCell<Slab<PendingPromise>>,
     /// What is known in this turn of the event loop.

@@ -14,6 +14,7 @@
 //! This crate has the only `unsafe` code; the store itself is in [`idioteque_redis_core`], which knows nothing of Node.js.
 
 mod adopted_client;
+mod completion_queue;
 mod create_store;
 mod detect;
 mod env_vars;
@@ -26,6 +27,7 @@ mod method;
 mod node_api;
 mod pin;
 mod read_ahead;
+mod results;
 mod scheduled;
 mod settle;
 mod store_object;

@@ -9,7 +9,7 @@ use napi::sys;
 
 use crate::node_api::{Callback, Engine, Thrown, Type, Value};
 use crate::store_object::Store;
-use crate::{error, settle};
+use crate::{error, results};
 
 /// A scratch buffer larger than this is given away with its call instead of being copied and kept.
 const MAX_SCRATCH: usize = 64 * 1024;
@@ -113,12 +113,12 @@ fn prepare(
     if kind.writes() {
         environment.turn.forget(id_bytes);
     } else if let Some(answer) = environment.turn.answer(store, kind, id_bytes, task_bytes) {
-        if let Some(value) = settle::plain(engine, &answer) {
+        if let Some(value) = results::plain(engine, &answer) {
             environment.scratch.replace(text);
             return Ok(Prepared::Known(value));
         }
         let call = Call::new(kind, key_options, text, id_end, task_end);
-        return settle::value_of(&store.realm, &call, answer).map(Prepared::Known);
+        return results::value_of(&store.realm, &call, answer).map(Prepared::Known);
     } else {
         environment.turn.missed(store, kind, id_bytes);
     }

@@ -1,144 +1,26 @@
-//! Finished calls, back to their promises: one queue and one thread-safe function per environment, many calls per wake-up.
+//! Finished calls, back to their promises: one thread-safe function per environment, many calls per wake-up.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use std::{ptr, vec};
 
-use idioteque_redis_core::store::reply::Results;
-use idioteque_redis_core::store::{Answer, Call};
-use idioteque_redis_core::transport::{CompletionSink, Finished, Warning};
+use idioteque_redis_core::transport::{Finished, Warning};
 use napi::sys;
 
-use crate::adopted_client::Question;
+use crate::completion_queue::Delivery;
 use crate::environment::Environment;
-use crate::error;
-use crate::js_builtins::JsBuiltins;
 use crate::node_api::{Engine, Kept, Thrown, Type, Value};
 use crate::scheduled::Scheduled;
+use crate::{error, results};
 
 /// How long promises may be settled before the event loop gets its turn.
 const SLICE: Duration = Duration::from_millis(4);
 /// Calls settled between two looks at the clock.
 const CALLS_PER_LOOK: usize = 64;
-
-/// The queue of finished calls of one environment.
-#[derive(Default)]
-pub struct CompletionQueue {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    finished: Vec<Delivery>,
-    /// What the I/O thread wants to know of live clients.
-    questions: Vec<Question>,
-    warnings: Vec<Warning>,
-    /// `None` before the environment is set up and after it has ended.
-    function: Option<Function>,
-    /// The JavaScript thread has been called and has not come yet.
-    called: bool,
-}
-
-/// Calls that finished together. They stay together until they are settled: there may be a hundred thousand of them, which
-/// would take the event loop's time to move.
-struct Delivery {
-    calls: vec::IntoIter<Finished>,
-    /// Whether any of them brought a snapshot.
-    has_snapshot: bool,
-}
-
-#[derive(Clone, Copy)]
-struct Function(sys::napi_threadsafe_function);
-
-// SAFETY: N-API allows a thread-safe function to be called from any thread. It is used under the completion queue's lock only, and
-// taken out of it before it is released.
-unsafe impl Send for Function {}
-
-impl CompletionQueue {
-    /// A plain queue is valid at every step, so a panic elsewhere does not spoil it.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Calls the JavaScript thread, unless it is on its way already. The lock is held across the call, so that the
-    /// environment cannot end in the middle of it.
-    fn call(state: &mut State) {
-        if let Some(function) = state.function
-            && !state.called
-        {
-            state.called = true;
-            // SAFETY: the function has not been released, see `close`; non-blocking on an unbounded queue.
-            unsafe {
-                let mode = sys::ThreadsafeFunctionCallMode::nonblocking;
-                sys::napi_call_threadsafe_function(function.0, ptr::null_mut(), mode)
-            };
-        }
-    }
-
-    /// Whether the environment has to wait for us before it may end.
-    pub fn keep_alive(&self, engine: Engine, alive: bool) {
-        let function = self.lock().function;
-        if let Some(function) = function {
-            // SAFETY: on the environment's own thread, with a function that only this thread releases.
-            unsafe {
-                if alive {
-                    sys::napi_ref_threadsafe_function(engine.raw(), function.0)
-                } else {
-                    sys::napi_unref_threadsafe_function(engine.raw(), function.0)
-                }
-            };
-        }
-    }
-
-    /// Lets go of the JavaScript side: what is delivered from now on is dropped.
-    pub fn close(&self) {
-        let mut state = self.lock();
-        if let Some(function) = state.function.take() {
-            // SAFETY: under the lock that every caller holds, and taken out, so nobody calls it after this.
-            unsafe {
-                let mode = sys::ThreadsafeFunctionReleaseMode::abort;
-                sys::napi_release_threadsafe_function(function.0, mode)
-            };
-        }
-        state.finished.clear();
-        state.questions.clear();
-        state.warnings.clear();
-    }
-
-    /// Asks something of the JavaScript thread. When its environment has ended, the question is dropped.
-    pub fn ask(&self, question: Question) {
-        let mut state = self.lock();
-        if state.function.is_some() {
-            state.questions.push(question);
-            Self::call(&mut state);
-        }
-    }
-}
-
-impl CompletionSink for CompletionQueue {
-    fn deliver(&self, batch: Vec<Finished>) {
-        let has_snapshot = batch.iter().any(Finished::has_snapshot);
-        let delivery = Delivery { calls: batch.into_iter(), has_snapshot };
-        let mut state = self.lock();
-        if state.function.is_some() {
-            state.finished.push(delivery);
-            Self::call(&mut state);
-        }
-    }
-
-    fn warn(&self, warning: Warning) {
-        let mut state = self.lock();
-        if state.function.is_some() {
-            state.warnings.push(warning);
-            Self::call(&mut state);
-        }
-    }
-}
 
 /// What the thread-safe function holds: the environment, and what one wake-up left for the next.
 struct Drainer {
@@ -200,9 +82,11 @@ pub fn connect(environment: &Rc<Environment>, set_immediate: Value, emit_warning
         drop(unsafe { Rc::from_raw(drainer.cast::<Drainer>()) });
         return Err(engine.caught());
     }
-    // SAFETY: as above.
-    unsafe { sys::napi_unref_threadsafe_function(engine.raw(), function) };
-    environment.completions.lock().function = Some(Function(function));
+    // SAFETY: as above. The function is weak from now on; the completion queue alone releases it.
+    unsafe {
+        sys::napi_unref_threadsafe_function(engine.raw(), function);
+        environment.completions.open(function);
+    }
     Ok(())
 }
 
@@ -249,17 +133,12 @@ impl Drainer {
         if environment.handle.has_ended() {
             return;
         }
-        let (questions, warnings) = {
-            let mut state = environment.completions.lock();
-            state.called = false;
-            self.backlog.borrow_mut().extend(state.finished.drain(..));
-            (std::mem::take(&mut state.questions), std::mem::take(&mut state.warnings))
-        };
+        let (questions, warnings) = environment.completions.take(&mut self.backlog.borrow_mut());
         for warning in warnings {
             environment.engine().scope(|| self.emit(&warning));
         }
         for question in questions {
-            environment.engine().scope(|| question.answer(environment));
+            environment.engine().scope(|| question.answer(&environment.clients));
         }
         let has_snapshot = self.backlog.borrow().iter().any(|delivery| delivery.has_snapshot);
         environment.turn.begin(has_snapshot);
@@ -277,7 +156,7 @@ impl Drainer {
             let is_watched = self.watch(started);
             if started.elapsed() >= SLICE {
                 if !is_watched {
-                    CompletionQueue::call(&mut environment.completions.lock());
+                    environment.completions.call_again();
                 }
                 break;
             }
@@ -339,64 +218,9 @@ fn settle(environment: &Environment, finished: Finished) {
                 pending.store.was_carried(call.operation, false);
             }
             turn.settled(&pending.store, call, position, reply.snapshot.filter(|_| holds));
-            value_of(&pending.store.realm, call, reply.answer)
+            results::value_of(&pending.store.realm, call, reply.answer)
         }
     };
     environment.engine().settle(pending.deferred, outcome);
     pending.store.call_ended(pending.bytes);
-}
-
-/// What a promise is settled with: the answer, or the error when a stored result is not JSON.
-pub fn value_of(realm: &JsBuiltins, call: &Call, answer: Answer) -> Result<Value, Value> {
-    match answer {
-        Answer::Value(Some(json)) => {
-            realm.parse(&json).map_err(|thrown| error::unparsable(realm, call, call.task(), &json, thrown))
-        }
-        Answer::Results(results) => {
-            table(realm, results).map_err(|(task, json, thrown)| error::unparsable(realm, call, &task, &json, thrown))
-        }
-        plain => Ok(self::plain(realm.engine(), &plain).unwrap_or_else(|| realm.engine().undefined())),
-    }
-}
-
-/// The answer as it is, if it needs no parsing.
-pub fn plain(engine: Engine, answer: &Answer) -> Option<Value> {
-    match answer {
-        Answer::Nothing | Answer::Value(None) => Some(engine.undefined()),
-        Answer::Flag(flag) => Some(engine.boolean(*flag)),
-        Answer::Value(Some(_)) | Answer::Results(_) => None,
-    }
-}
-
-type Unparsable = (Vec<u8>, Vec<u8>, Thrown);
-
-/// The results as an object without prototype: a task may be called `constructor` or `__proto__`.
-fn table(realm: &JsBuiltins, results: Results) -> Result<Value, Unparsable> {
-    match results {
-        Results::Entries(entries) => table_of(realm, entries),
-        Results::Spliced(json) => {
-            let made = realm.parse(&json).and_then(|table| {
-                realm.without_prototype(table)?;
-                Ok(table)
-            });
-            made.map_err(|thrown| (Vec::new(), json, thrown))
-        }
-    }
-}
-
-fn table_of(realm: &JsBuiltins, entries: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Value, Unparsable> {
-    let engine = realm.engine();
-    let broken = |thrown| (Vec::new(), Vec::new(), thrown);
-    let table = engine.object().map_err(broken)?;
-    // Before any property is set, so that `__proto__` is a name like any other.
-    realm.without_prototype(table).map_err(broken)?;
-    for (task, json) in entries {
-        let value = match realm.parse(&json) {
-            Ok(value) => value,
-            Err(thrown) => return Err((task, json, thrown)),
-        };
-        let name = engine.text(&task).map_err(broken)?;
-        engine.set_by(table, name, value).map_err(broken)?;
-    }
-    Ok(table)
 }

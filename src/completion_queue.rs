@@ -1,0 +1,152 @@
+//! What the I/O thread has for the JavaScript thread of one environment: finished calls, questions and warnings, and the
+//! thread-safe function that calls that thread for all that has come since it was called last.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{mem, ptr, vec};
+
+use idioteque_redis_core::transport::{CompletionSink, Finished, Warning};
+use napi::sys;
+
+use crate::node_api::Engine;
+
+/// The queue of one environment. `Q` is a question of the I/O thread to the JavaScript thread.
+pub struct CompletionQueue<Q> {
+    state: Mutex<State<Q>>,
+}
+
+struct State<Q> {
+    finished: Vec<Delivery>,
+    questions: Vec<Q>,
+    warnings: Vec<Warning>,
+    /// `None` before the environment is set up and after it has ended.
+    function: Option<Function>,
+    /// The JavaScript thread has been called and has not come yet.
+    called: bool,
+}
+
+/// Calls that finished together. They stay together until they are settled: there may be a hundred thousand of them, which
+/// would take the event loop's time to move.
+pub struct Delivery {
+    /// The calls that are left of it.
+    pub calls: vec::IntoIter<Finished>,
+    /// Whether any of them brought a snapshot.
+    pub has_snapshot: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Function(sys::napi_threadsafe_function);
+
+// SAFETY: N-API allows a thread-safe function to be called from any thread. It is used under the completion queue's lock only, and
+// taken out of it before it is released.
+unsafe impl Send for Function {}
+
+impl<Q> Default for CompletionQueue<Q> {
+    fn default() -> Self {
+        let state =
+            State { finished: Vec::new(), questions: Vec::new(), warnings: Vec::new(), function: None, called: false };
+        Self { state: Mutex::new(state) }
+    }
+}
+
+impl<Q> CompletionQueue<Q> {
+    /// A plain queue is valid at every step, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> MutexGuard<'_, State<Q>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on, something is delivered: by calling this function.
+    ///
+    /// # Safety
+    /// The function lives until [`CompletionQueue::close`] releases it, and nobody else does.
+    pub unsafe fn open(&self, function: sys::napi_threadsafe_function) {
+        self.lock().function = Some(Function(function));
+    }
+
+    /// Calls the JavaScript thread, unless it is on its way already. The lock is held across the call, so that the
+    /// environment cannot end in the middle of it.
+    fn call(state: &mut State<Q>) {
+        if let Some(function) = state.function
+            && !state.called
+        {
+            state.called = true;
+            // SAFETY: the function has not been released, see `close`; non-blocking on an unbounded queue.
+            unsafe {
+                let mode = sys::ThreadsafeFunctionCallMode::nonblocking;
+                sys::napi_call_threadsafe_function(function.0, ptr::null_mut(), mode)
+            };
+        }
+    }
+
+    /// Calls the JavaScript thread once more, for what it has not finished.
+    pub fn call_again(&self) {
+        Self::call(&mut self.lock());
+    }
+
+    /// The JavaScript thread has come: takes what there is, the finished calls to the end of `backlog`.
+    pub fn take(&self, backlog: &mut VecDeque<Delivery>) -> (Vec<Q>, Vec<Warning>) {
+        let mut state = self.lock();
+        state.called = false;
+        backlog.extend(state.finished.drain(..));
+        (mem::take(&mut state.questions), mem::take(&mut state.warnings))
+    }
+
+    /// Whether the environment has to wait for us before it may end.
+    pub fn keep_alive(&self, engine: Engine, alive: bool) {
+        let function = self.lock().function;
+        if let Some(function) = function {
+            // SAFETY: on the environment's own thread, with a function that only this thread releases.
+            unsafe {
+                if alive {
+                    sys::napi_ref_threadsafe_function(engine.raw(), function.0)
+                } else {
+                    sys::napi_unref_threadsafe_function(engine.raw(), function.0)
+                }
+            };
+        }
+    }
+
+    /// Lets go of the JavaScript side: what is delivered from now on is dropped.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        if let Some(function) = state.function.take() {
+            // SAFETY: under the lock that every caller holds, and taken out, so nobody calls it after this.
+            unsafe {
+                let mode = sys::ThreadsafeFunctionReleaseMode::abort;
+                sys::napi_release_threadsafe_function(function.0, mode)
+            };
+        }
+        state.finished.clear();
+        state.questions.clear();
+        state.warnings.clear();
+    }
+
+    /// Asks something of the JavaScript thread. When its environment has ended, the question is dropped.
+    pub fn ask(&self, question: Q) {
+        let mut state = self.lock();
+        if state.function.is_some() {
+            state.questions.push(question);
+            Self::call(&mut state);
+        }
+    }
+}
+
+impl<Q: Send> CompletionSink for CompletionQueue<Q> {
+    fn deliver(&self, batch: Vec<Finished>) {
+        let has_snapshot = batch.iter().any(Finished::has_snapshot);
+        let delivery = Delivery { calls: batch.into_iter(), has_snapshot };
+        let mut state = self.lock();
+        if state.function.is_some() {
+            state.finished.push(delivery);
+            Self::call(&mut state);
+        }
+    }
+
+    fn warn(&self, warning: Warning) {
+        let mut state = self.lock();
+        if state.function.is_some() {
+            state.warnings.push(warning);
+            Self::call(&mut state);
+        }
+    }
+}
