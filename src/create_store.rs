@@ -15,7 +15,7 @@ use crate::detect::classify::{InputError, Origin, OwnMethods, Recognised};
 use crate::environment::Environment;
 use crate::js_builtins::JsBuiltins;
 use crate::node_api::{Engine, Thrown, Type, Value};
-use crate::{environment, js_values, store_object};
+use crate::{environment, js_values, settle, store_object};
 
 /// Makes a store. `index.js` adds the last argument, which has what the addon needs of the JavaScript side.
 #[napi(catch_unwind)]
@@ -73,7 +73,9 @@ impl Helpers {
     }
 
     fn environment(&self, engine: Engine) -> std::result::Result<Rc<Environment>, Thrown> {
-        Environment::current(engine, self.after_turn, self.set_immediate, self.emit_warning)
+        Environment::current(engine, self.after_turn, |environment| {
+            settle::connect(environment, self.set_immediate, self.emit_warning)
+        })
     }
 }
 

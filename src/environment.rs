@@ -17,7 +17,6 @@ use crate::completion_queue::CompletionQueue;
 use crate::http_outbox::HttpOutbox;
 use crate::node_api::{Deferred, Engine, EnvHandle, Thrown, Value};
 use crate::read_ahead::ReadAhead;
-use crate::settle;
 use crate::store_object::Store;
 
 /// One environment. JavaScript thread only, like everything that is not behind the completion queue's lock.
@@ -53,14 +52,13 @@ pub struct PendingPromise {
 }
 
 impl Environment {
-    /// The environment of the current callback, set up when this is its first call.
+    /// The environment of the current callback, set up when this is its first call. `connect` then opens its completion queue.
     pub fn current(
         engine: Engine,
         after_turn: Value,
-        set_immediate: Value,
-        emit_warning: Value,
+        connect: impl FnOnce(&Rc<Environment>) -> Result<(), Thrown>,
     ) -> Result<Rc<Environment>, Thrown> {
-        Self::existing(engine).map_or_else(|| Self::set_up(engine, after_turn, set_immediate, emit_warning), Ok)
+        Self::existing(engine).map_or_else(|| Self::set_up(engine, after_turn, connect), Ok)
     }
 
     /// The environment of the current callback, if it has been set up.
@@ -82,8 +80,7 @@ impl Environment {
     fn set_up(
         engine: Engine,
         after_turn: Value,
-        set_immediate: Value,
-        emit_warning: Value,
+        connect: impl FnOnce(&Rc<Environment>) -> Result<(), Thrown>,
     ) -> Result<Rc<Environment>, Thrown> {
         let handle = EnvHandle::new(engine);
         let environment = Rc::new(Environment {
@@ -95,7 +92,7 @@ impl Environment {
             scratch: RefCell::default(),
             handle,
         });
-        settle::connect(&environment, set_immediate, emit_warning)?;
+        connect(&environment)?;
         // SAFETY: on the environment's own thread. The hook runs before the thread-safe function's own, because it was
         // registered after it, and before the instance data is finalised. Both own a count of the `Rc` until then.
         unsafe {
