@@ -11,9 +11,10 @@ use napi_derive::napi;
 
 use crate::adopted_client::AdoptedClient;
 use crate::detect::classify;
-use crate::detect::classify::{InputError, Origin, OwnMethods, Recognised};
+use crate::detect::classify::{InputError, OwnMethods, Recognised};
 use crate::environment::Environment;
 use crate::js_builtins::JsBuiltins;
+use crate::native_store::Origin;
 use crate::node_api::{Engine, Thrown, Type, Value};
 use crate::{environment, js_values, settle, store_object};
 

@@ -15,9 +15,9 @@ use slab::Slab;
 use crate::adopted_client::{AdoptedClients, Question};
 use crate::completion_queue::CompletionQueue;
 use crate::http_outbox::HttpOutbox;
+use crate::native_store::NativeStore;
 use crate::node_api::{Deferred, Engine, EnvHandle, Thrown, Value};
 use crate::read_ahead::ReadAhead;
-use crate::store_object::Store;
 
 /// One environment. JavaScript thread only, like everything that is not behind the completion queue's lock.
 pub struct Environment {
@@ -42,7 +42,7 @@ pub struct PendingPromise {
     /// The promise.
     pub deferred: Deferred,
     /// The store it was asked of.
-    pub store: Rc<Store>,
+    pub store: Rc<NativeStore>,
     /// The database it was made for.
     pub database: u32,
     /// What had happened to its execution when it was asked.
@@ -94,7 +94,7 @@ impl Environment {
         });
         connect(&environment)?;
         // SAFETY: on the environment's own thread. The hook runs before the thread-safe function's own, because it was
-        // registered after it, and before the instance data is finalised. Both own a count of the `Rc` until then.
+        // registered after `connect` made that, and before the instance data is finalised. Both own a count of the `Rc` until then.
         unsafe {
             let hook = Rc::into_raw(environment.clone()).cast_mut().cast::<c_void>();
             sys::napi_add_env_cleanup_hook(engine.raw(), Some(end), hook);
@@ -110,7 +110,7 @@ impl Environment {
     }
 
     /// Notes a pending call, and keeps the process alive for it. Returns its token.
-    pub fn begin_call(&self, deferred: Deferred, store: Rc<Store>, call: &Call) -> u32 {
+    pub fn begin_call(&self, deferred: Deferred, store: Rc<NativeStore>, call: &Call) -> u32 {
         let mut calls = self.calls.borrow_mut();
         if calls.is_empty() {
             self.completions.keep_alive(self.engine(), true);

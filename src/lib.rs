@@ -24,6 +24,7 @@ mod http_outbox;
 mod js_builtins;
 mod js_values;
 mod method;
+mod native_store;
 mod node_api;
 mod pin;
 mod read_ahead;

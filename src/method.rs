@@ -7,23 +7,34 @@ use idioteque_redis_core::store::{Call, Operation, Prefetch};
 use idioteque_redis_core::transport::{Request, SharedConnection};
 use napi::sys;
 
+use crate::environment::Environment;
+use crate::native_store::NativeStore;
 use crate::node_api::{Callback, Engine, Thrown, Type, Value};
-use crate::store_object::Store;
 use crate::{error, results};
 
 /// A scratch buffer larger than this is given away with its call instead of being copied and kept.
 const MAX_SCRATCH: usize = 64 * 1024;
+
+/// What the functions of a store share.
+pub struct MethodContext {
+    /// Where the store lives.
+    pub environment: Rc<Environment>,
+    /// The store.
+    pub store: Rc<NativeStore>,
+}
 
 /// The function behind one of the eight methods.
 pub fn callback(kind: Operation) -> Callback {
     macro_rules! entry {
         ($kind:ident) => {{
             /// # Safety
-            /// Called by N-API as a function made with a share of a store.
+            /// Called by N-API as a function made with a share of a method context.
             unsafe extern "C" fn entry(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
                 // SAFETY: see above.
                 unsafe {
-                    Engine::enter(env, info, |_, store, arguments| store_call(store, Operation::$kind, arguments))
+                    Engine::enter(env, info, |_, context: &Rc<MethodContext>, arguments| {
+                        store_call(context, Operation::$kind, arguments)
+                    })
                 }
             }
             entry
@@ -44,29 +55,29 @@ pub fn callback(kind: Operation) -> Callback {
 /// `close()`
 ///
 /// # Safety
-/// Called by N-API as a function made with a share of a store.
+/// Called by N-API as a function made with a share of a method context.
 pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: see above.
     unsafe {
-        Engine::enter(env, info, |engine, store: &Rc<Store>, _| {
+        Engine::enter(env, info, |engine, context: &Rc<MethodContext>, _| {
             let (deferred, promise) = engine.promise()?;
-            store.close(deferred);
+            context.store.close(deferred);
             Ok(promise)
         })
     }
 }
 
 /// One of the eight calls. Throws only where not even a promise can be made.
-fn store_call(store: &Rc<Store>, kind: Operation, [id, task, value]: [Value; 3]) -> Result<Value, Thrown> {
-    let engine = store.environment.engine();
+fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Value; 3]) -> Result<Value, Thrown> {
+    let MethodContext { environment, store } = context;
+    let engine = environment.engine();
     // First, because it may run the caller's code (`toJSON`), and everything after it must not be interrupted.
     let json = if kind == Operation::CommitResult { Some(store.realm.stringify(value)) } else { None };
     let (deferred, promise) = engine.promise()?;
-    match prepare(store, kind, id, task, json) {
+    match prepare(context, kind, id, task, json) {
         Err(error) => engine.settle(deferred, Err(error)),
         Ok(Prepared::Known(value)) => engine.settle(deferred, Ok(value)),
         Ok(Prepared::ToSend(call, link)) => {
-            let environment = &store.environment;
             store.call_begun(call.size());
             let token = environment.begin_call(deferred, store.clone(), &call);
             environment.http_outbox.send(link, Request::new(call, token, environment.completions.clone()));
@@ -85,13 +96,12 @@ enum Prepared {
 
 /// Checks the arguments and makes the call of them, or the error to reject with.
 fn prepare(
-    store: &Rc<Store>,
+    MethodContext { environment, store }: &MethodContext,
     kind: Operation,
     id: Value,
     task: Value,
     json: Option<Result<Value, Thrown>>,
 ) -> Result<Prepared, Value> {
-    let environment = &store.environment;
     let engine = environment.engine();
     // Taken, not borrowed: making an error may run the caller's code, which may call the store again.
     let mut text = environment.scratch.take();
@@ -102,7 +112,7 @@ fn prepare(
         append_id(engine, "taskId", task, &mut text)?;
     }
     let task_end = text.len();
-    let (key_options, link) = match store.admit(kind) {
+    let (key_options, link) = match store.admit(kind, || environment.turn.end()) {
         Ok(admitted) => admitted,
         Err((key_options, error)) => {
             let call = Call::new(kind, key_options, text, id_end, task_end);

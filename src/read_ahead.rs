@@ -19,9 +19,9 @@ use idioteque_redis_core::store::{Answer, Call, Operation, Position, Snapshot};
 use napi::sys;
 use rustc_hash::FxHashMap;
 
+use crate::native_store::NativeStore;
 use crate::node_api::{Engine, EnvHandle, Thrown, Value};
 use crate::scheduled::Scheduled;
-use crate::store_object::Store;
 
 /// The current turn of one environment.
 pub struct ReadAhead {
@@ -43,7 +43,7 @@ pub struct ReadAhead {
 
 /// A snapshot and where it came from.
 struct CachedSnapshot {
-    store: Rc<Store>,
+    store: Rc<NativeStore>,
     source: Operation,
     id: Vec<u8>,
     snapshot: Box<Snapshot>,
@@ -119,7 +119,13 @@ impl ReadAhead {
     }
 
     /// Notes that a call was settled, with what it taught.
-    pub fn settled(&self, store: &Rc<Store>, call: &Call, position: Option<Position>, snapshot: Option<Box<Snapshot>>) {
+    pub fn settled(
+        &self,
+        store: &Rc<NativeStore>,
+        call: &Call,
+        position: Option<Position>,
+        snapshot: Option<Box<Snapshot>>,
+    ) {
         let (source, execution) = (call.operation, hash(call.id()));
         self.last.set(Last { wake_up: self.wake_up.get(), kind: source, execution });
         if let Some(snapshot) = snapshot
@@ -134,7 +140,7 @@ impl ReadAhead {
     }
 
     /// The snapshot's answer to a question, if there is one in this turn.
-    pub fn answer(&self, store: &Rc<Store>, kind: Operation, id: &[u8], task: &[u8]) -> Option<Answer> {
+    pub fn answer(&self, store: &Rc<NativeStore>, kind: Operation, id: &[u8], task: &[u8]) -> Option<Answer> {
         let mut snapshots = self.snapshots.borrow_mut();
         if snapshots.is_empty() {
             return None;
@@ -154,7 +160,7 @@ impl ReadAhead {
     }
 
     /// A question has to be sent: learns from it whether the call before it should have carried it.
-    pub fn missed(&self, store: &Store, asked: Operation, id: &[u8]) {
+    pub fn missed(&self, store: &NativeStore, asked: Operation, id: &[u8]) {
         let last = self.last.get();
         if last.wake_up == self.wake_up.get() && last.execution == hash(id) {
             store.could_have_carried(last.kind, asked);

@@ -1,211 +1,18 @@
 //! The store as JavaScript sees it: a plain object of functions, each of which works without the others, so that callers
 //! may destructure it, spread it, wrap it and spy on it.
 
-use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use idioteque_redis_core::config::options::Options;
-use idioteque_redis_core::error::{Code, StoreError};
-use idioteque_redis_core::store::prefetch_policy::PrefetchPolicies;
-use idioteque_redis_core::store::{KeyOptions, Operation, Prefetch};
-use idioteque_redis_core::transport::{Member, SharedConnection, Target};
+use idioteque_redis_core::store::Operation;
 
-use crate::adopted_client::State;
-use crate::detect::classify::Origin;
 use crate::environment::Environment;
 use crate::js_builtins::JsBuiltins;
-use crate::node_api::{Deferred, Engine, Thrown, Type, Value};
-use crate::{adopted_client, method};
-
-/// Bytes of arguments in flight before more are refused: what `maxPending` calls have with some 2.6 KB each, and what a
-/// container of 512 MB can bear.
-const MAX_PENDING_BYTES: usize = 256 << 20;
-
-/// One store. JavaScript thread only. Its functions own it; when the last of them is collected, its connection is released.
-pub struct Store {
-    /// Where it lives.
-    pub environment: Rc<Environment>,
-    /// What it calls of JavaScript.
-    pub realm: JsBuiltins,
-    /// Calls in flight before more are refused.
-    max_pending: usize,
-    /// Calls in flight.
-    pending: Cell<usize>,
-    /// Bytes of their arguments.
-    pending_bytes: Cell<usize>,
-    /// `close()` was called.
-    closed: Cell<bool>,
-    closers: RefCell<Vec<Deferred>>,
-    origin: Origin,
-    options: Options,
-    habits: RefCell<PrefetchPolicies>,
-    connected: OnceCell<Connected>,
-}
-
-/// What a store has from its first call on.
-struct Connected {
-    key_options: Arc<KeyOptions>,
-    /// `None` once the store is closed.
-    link: RefCell<Option<Arc<SharedConnection>>>,
-    /// The database of the link.
-    database: Cell<u32>,
-}
-
-/// What a call is made and sent with.
-pub type Admitted = (Arc<KeyOptions>, Arc<SharedConnection>);
-
-impl Store {
-    /// What a call is made and sent with; connects when this is the first one. A refusal comes with the style too, as
-    /// far as it is known, because errors name keys.
-    pub fn admit(&self, kind: Operation) -> Result<Admitted, (Arc<KeyOptions>, StoreError)> {
-        let refuse = |code, reason: &str| StoreError::new(code, format!("{}: {reason}", kind.name()));
-        let connected = match self.connected.get() {
-            Some(connected) => connected,
-            None if self.closed.get() => return Err((Arc::default(), refuse(Code::Closed, "the store is closed"))),
-            None => self.connect().map_err(|error| (Arc::default(), error))?,
-        };
-        let key_options = connected.key_options.clone();
-        if let Err(error) = self.follow(connected) {
-            return Err((key_options, refuse(error.code, &error.message)));
-        }
-        let link = connected.link.borrow().clone();
-        match link {
-            Some(link) if !self.closed.get() => {
-                if self.pending.get() < self.max_pending {
-                    return Ok((key_options, link));
-                }
-                let reason =
-                    format!("{} calls are in flight already (maxPending); await some of them first", self.max_pending);
-                Err((key_options, refuse(Code::Overloaded, &reason)))
-            }
-            _ => Err((key_options, refuse(Code::Closed, "the store is closed"))),
-        }
-    }
-
-    /// Follows the live client, if there is one: into the database it has selected, so that a call goes where the
-    /// client's own next command would go, and out of business when it has ended.
-    fn follow(&self, connected: &Connected) -> Result<(), StoreError> {
-        let Origin::Live(live) = &self.origin else { return Ok(()) };
-        match live.state() {
-            State::Ended => {
-                self.closed.set(true);
-                connected.link.borrow_mut().take();
-                Err(adopted_client::ended())
-            }
-            State::Database(database) if database != connected.database.get() && !self.closed.get() => {
-                let target = self.target()?;
-                connected.database.set(target.settings.database);
-                self.environment.turn.end();
-                connected.link.replace(Some(SharedConnection::open(target)?));
-                Ok(())
-            }
-            State::Database(_) | State::Unknown => Ok(()),
-        }
-    }
-
-    /// The database that calls are made for.
-    pub fn database(&self) -> u32 {
-        self.connected.get().map_or(0, |connected| connected.database.get())
-    }
-
-    /// Where to connect, as far as that is known now.
-    fn target(&self) -> Result<Target, StoreError> {
-        let (settings, source) = match &self.origin {
-            Origin::Fixed(settings) => ((**settings).clone(), None),
-            Origin::Live(live) => (live.settings()?, Some(live.source())),
-        };
-        Ok(Target {
-            connect_timeout: self.options.connect_timeout_or(settings.connect_timeout),
-            command_timeout: self.options.command_timeout_or(settings.command_timeout),
-            settings,
-            source,
-            member: Member::Alone,
-        })
-    }
-
-    fn connect(&self) -> Result<&Connected, StoreError> {
-        let target = self.target()?;
-        let settings = &target.settings;
-        let key_options = KeyOptions {
-            key_prefix: self.options.key_prefix_or(&settings.key_prefix).to_owned(),
-            hash_tags: self.options.hash_tags,
-            ttl: self.options.ttl,
-            sliding_ttl: self.options.sliding_ttl,
-            quiet: !self.options.warnings,
-        };
-        let database = Cell::new(settings.database);
-        let link = RefCell::new(Some(SharedConnection::open(target)?));
-        Ok(self.connected.get_or_init(|| Connected { key_options: Arc::new(key_options), link, database }))
-    }
-
-    /// What a call should carry along.
-    pub fn prefetch(&self, kind: Operation) -> Prefetch {
-        if self.options.read_ahead { self.habits.borrow().prefetch(kind) } else { Prefetch::Nothing }
-    }
-
-    /// Whether what a call carried was asked.
-    pub fn was_carried(&self, kind: Operation, used: bool) {
-        let mut habits = self.habits.borrow_mut();
-        if used { habits.used(kind) } else { habits.unused(kind) }
-    }
-
-    /// A question was sent that a call of this kind, in the same turn, could have carried.
-    pub fn could_have_carried(&self, kind: Operation, asked: Operation) {
-        if Prefetch::of(kind).covers(asked) {
-            self.habits.borrow_mut().missed(kind);
-        }
-    }
-
-    /// Refuses a call whose arguments would be too much beside those in flight. One alone is never too large.
-    pub fn make_room(&self, kind: Operation, bytes: usize) -> Result<(), StoreError> {
-        let pending = self.pending_bytes.get();
-        if pending == 0 || pending + bytes <= MAX_PENDING_BYTES {
-            return Ok(());
-        }
-        let message = format!(
-            "{}: {} MiB of ids and results are in flight already, and {} MiB are the limit; await some of them first",
-            kind.name(),
-            pending >> 20,
-            MAX_PENDING_BYTES >> 20
-        );
-        Err(StoreError::new(Code::Overloaded, message))
-    }
-
-    /// A call of this store is on its way.
-    pub fn call_begun(&self, bytes: usize) {
-        self.pending.set(self.pending.get() + 1);
-        self.pending_bytes.set(self.pending_bytes.get() + bytes);
-    }
-
-    /// A call of this store has been settled.
-    pub fn call_ended(&self, bytes: usize) {
-        self.pending.set(self.pending.get() - 1);
-        self.pending_bytes.set(self.pending_bytes.get() - bytes);
-        self.finish_closing();
-    }
-
-    /// Refuses further calls; the promise resolves when those in flight are settled.
-    pub fn close(&self, deferred: Deferred) {
-        self.closed.set(true);
-        self.closers.borrow_mut().push(deferred);
-        self.finish_closing();
-    }
-
-    fn finish_closing(&self) {
-        if !self.closed.get() || self.pending.get() > 0 {
-            return;
-        }
-        if let Some(connected) = self.connected.get() {
-            connected.link.borrow_mut().take();
-        }
-        let engine = self.environment.engine();
-        for closer in self.closers.take() {
-            engine.settle(closer, Ok(engine.undefined()));
-        }
-    }
-}
+use crate::method;
+use crate::method::MethodContext;
+use crate::native_store::{NativeStore, Origin};
+use crate::node_api::{Engine, Thrown, Type, Value};
 
 /// Makes the store object.
 pub fn create(
@@ -216,25 +23,13 @@ pub fn create(
 ) -> Result<Value, Thrown> {
     let engine = environment.engine();
     let backend = origin.backend();
-    let store = Rc::new(Store {
-        environment,
-        realm,
-        max_pending: options.max_pending,
-        pending: Cell::new(0),
-        pending_bytes: Cell::new(0),
-        closed: Cell::new(false),
-        closers: RefCell::default(),
-        origin,
-        options,
-        habits: RefCell::default(),
-        connected: OnceCell::new(),
-    });
+    let context = Rc::new(MethodContext { environment, store: Rc::new(NativeStore::new(realm, origin, options)) });
     let object = engine.object()?;
     for kind in Operation::ALL {
-        let function = engine.function_sharing(kind.name(), method::callback(kind), store.clone())?;
+        let function = engine.function_sharing(kind.name(), method::callback(kind), context.clone())?;
         engine.set_by(object, engine.text(kind.name().as_bytes())?, function)?;
     }
-    let close = engine.function_sharing("close", method::close, store.clone())?;
+    let close = engine.function_sharing("close", method::close, context.clone())?;
     engine.set(object, c"close", close)?;
     let dispose = well_known(engine, c"asyncDispose")?;
     if engine.type_of(dispose) == Type::Symbol {

@@ -6,7 +6,7 @@ use idioteque_redis_core::config::{ConfigError, Connection, Input, Settings};
 
 use super::shape::has_method;
 use super::{glide, ioredis, node_redis, upstash};
-use crate::adopted_client::{AdoptedClient, ClientFamily};
+use crate::adopted_client::ClientFamily;
 use crate::env_vars;
 use crate::js_values::{MAX_DEPTH, read};
 use crate::node_api::{Engine, Thrown, Type, Value};
@@ -29,24 +29,6 @@ pub struct OwnMethods {
     pub adapter: &'static str,
     /// The client's own limit for one command, in milliseconds.
     pub command_timeout: Option<f64>,
-}
-
-/// Where a native store's settings come from.
-pub enum Origin {
-    /// From a URL or a configuration.
-    Fixed(Box<Settings>),
-    /// From a live client, asked when the store connects.
-    Live(std::rc::Rc<AdoptedClient>),
-}
-
-impl Origin {
-    /// What a store says of itself in `backend`.
-    pub fn backend(&self) -> &'static str {
-        match self {
-            Origin::Fixed(settings) => settings.topology.backend(),
-            Origin::Live(live) => live.settings().map_or("redis", |settings| settings.topology.backend()),
-        }
-    }
 }
 
 /// Why an input is not accepted.
