@@ -12,22 +12,9 @@ use napi::sys;
 use tokio::sync::oneshot;
 
 use crate::completion_queue::CompletionQueue;
-use crate::detect::{ioredis, node_redis};
+use crate::detect::{ClientFamily, ioredis, node_redis};
 use crate::env_vars::trust_extra;
 use crate::node_api::{Engine, EnvHandle, Kept, Thrown, Type, Value};
-
-/// Whose conventions a live client follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientFamily {
-    /// ioredis and iovalkey.
-    Ioredis,
-    /// node-redis.
-    NodeRedis,
-    /// A cluster of ioredis or iovalkey.
-    IoredisCluster,
-    /// A cluster of node-redis.
-    NodeRedisCluster,
-}
 
 /// What a live client is doing.
 pub enum State {

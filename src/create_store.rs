@@ -10,13 +10,12 @@ use napi::{Env, Error, Result, Status};
 use napi_derive::napi;
 
 use crate::adopted_client::AdoptedClient;
-use crate::detect::classify;
-use crate::detect::classify::{InputError, OwnMethods, Recognised};
+use crate::detect::{InputError, OwnMethods, Recognised};
 use crate::environment::Environment;
 use crate::js_builtins::JsBuiltins;
 use crate::native_store::Origin;
 use crate::node_api::{Engine, Thrown, Type, Value};
-use crate::{environment, js_values, settle, store_object};
+use crate::{detect, environment, js_values, settle, store_object};
 
 /// Makes a store. `index.js` adds the last argument, which has what the addon needs of the JavaScript side.
 #[napi(catch_unwind)]
@@ -87,7 +86,7 @@ fn create(engine: Engine, redis: Value, options: Value, helpers: &Helpers) -> st
         _ => Some(js_values::read(engine, options, 2)?),
     };
     let options = Options::read(input.as_ref())?;
-    let (environment, origin) = match classify::recognise(engine, redis, options.connection, helpers.is_proxy)? {
+    let (environment, origin) = match detect::recognise(engine, redis, options.connection, helpers.is_proxy)? {
         Recognised::Client(own) => {
             let settings = client_settings(engine, &options, &own, engine.get(helpers.all, c"RedisStoreError")?)?;
             return Ok(engine.call(helpers.open_client_store, engine.undefined(), &[own.client, settings])?);

@@ -5,10 +5,12 @@
 //! - `create_store`: `createRedisStore`, the one export.
 //! - `detect`: what was passed to it. `adopted_client`: a client whose settings are used. `js_values`, `env_vars`: values and
 //!   environment variables as configuration.
-//! - `store_object`, `method`: the object with the store's methods, and what a call of one does.
+//! - `store_object`, `method`: the object with the store's methods, and what a call of one does. `native_store`: the store behind
+//!   it.
 //! - `read_ahead`: answers that are known already in this turn of the event loop. `scheduled`, `http_outbox`: what is done
 //!   when it is over.
-//! - `environment`: what one JavaScript environment keeps. `settle`: finished calls, back to their promises.
+//! - `environment`: what one JavaScript environment keeps. `completion_queue`, `settle`, `results`: finished calls, back to their
+//!   promises.
 //! - `node_api`: Node-API, wrapped. `js_builtins`, `error`: what is made of the JavaScript side's own classes.
 //!
 //! This crate has the only `unsafe` code; the store itself is in [`idioteque_redis_core`], which knows nothing of Node.js.

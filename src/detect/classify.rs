@@ -1,12 +1,12 @@
 //! Recognises what was passed to `createRedisStore`: the table of all inputs, in the order in which they are told apart.
-//! What a family of clients looks like is in `recognise/`.
+//! What a family of clients looks like is in the file of its name.
 
 use idioteque_redis_core::config;
 use idioteque_redis_core::config::{ConfigError, Connection, Input, Settings};
 
+use super::input_error::InputError;
 use super::shape::has_method;
 use super::{glide, ioredis, node_redis, upstash};
-use crate::adopted_client::ClientFamily;
 use crate::env_vars;
 use crate::js_values::{MAX_DEPTH, read};
 use crate::node_api::{Engine, Thrown, Type, Value};
@@ -21,6 +21,19 @@ pub enum Recognised {
     Client(OwnMethods),
 }
 
+/// Whose conventions a live client follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientFamily {
+    /// ioredis and iovalkey.
+    Ioredis,
+    /// node-redis.
+    NodeRedis,
+    /// A cluster of ioredis or iovalkey.
+    IoredisCluster,
+    /// A cluster of node-redis.
+    NodeRedisCluster,
+}
+
 /// A client that carries the commands itself.
 pub struct OwnMethods {
     /// What to call.
@@ -29,26 +42,6 @@ pub struct OwnMethods {
     pub adapter: &'static str,
     /// The client's own limit for one command, in milliseconds.
     pub command_timeout: Option<f64>,
-}
-
-/// Why an input is not accepted.
-pub enum InputError {
-    /// It is wrong.
-    Wrong(ConfigError),
-    /// Looking at it threw.
-    Threw(Thrown),
-}
-
-impl From<ConfigError> for InputError {
-    fn from(error: ConfigError) -> Self {
-        InputError::Wrong(error)
-    }
-}
-
-impl From<Thrown> for InputError {
-    fn from(thrown: Thrown) -> Self {
-        InputError::Threw(thrown)
-    }
 }
 
 const IOREDIS: &str = "ioredis";

@@ -3,7 +3,7 @@
 use idioteque_redis_core::config;
 use idioteque_redis_core::config::{ConfigError, Settings, ioredis};
 
-use super::classify::InputError;
+use super::input_error::InputError;
 use super::shape::{owns_all, replaced, sends_itself};
 use crate::js_values::{read, read_keys, read_map};
 use crate::node_api::{Engine, Thrown, Type, Value};

@@ -1,8 +1,16 @@
-//! What was passed to `createRedisStore`: told apart by what it has, one file per family of clients.
+//! What was passed to `createRedisStore`, told apart in `classify`. One file per family of clients: what its clients have that no
+//! others do, what in them stands in the way of a native connection, and where their settings are.
+//!
+//! Class names are lost in builds, and `instanceof` fails across two copies of a package: own properties and what the
+//! prototypes hold are what tells clients apart.
 
-pub mod classify;
-pub mod glide;
+mod classify;
+mod glide;
+mod input_error;
 pub mod ioredis;
 pub mod node_redis;
-pub mod shape;
-pub mod upstash;
+mod shape;
+mod upstash;
+
+pub use classify::{ClientFamily, OwnMethods, Recognised, recognise};
+pub use input_error::InputError;

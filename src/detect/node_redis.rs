@@ -3,7 +3,7 @@
 use idioteque_redis_core::config;
 use idioteque_redis_core::config::{ConfigError, Settings, node_redis};
 
-use super::classify::InputError;
+use super::input_error::InputError;
 use super::shape::{has_method, has_object, nearest_owner, replaced, sends_itself};
 use crate::js_values::read_keys;
 use crate::node_api::{Engine, Thrown, Type, Value};

@@ -1,8 +1,4 @@
-//! One file per family of clients: what its clients have that no others do, what in them stands in the way of a native
-//! connection, and where their settings are.
-//!
-//! Class names are lost in builds, and `instanceof` fails across two copies of a package: own properties and what the
-//! prototypes hold are what tells clients apart.
+//! What an object has: its methods, its own properties, and those of its prototypes.
 
 use crate::node_api::{Engine, Thrown, Type, Value};
 

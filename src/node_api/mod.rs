@@ -4,10 +4,10 @@
 //! only on its environment's own JavaScript thread while that environment lives, and a [`Value`] is used only inside the
 //! callback (handle scope) in which it was obtained.
 
-pub mod engine;
-pub mod env_handle;
-pub mod function;
-pub mod object;
+mod engine;
+mod env_handle;
+mod function;
+mod object;
 
 pub use engine::{Deferred, Engine, Thrown, Type, Value};
 pub use env_handle::{EnvHandle, Kept};
