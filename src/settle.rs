@@ -104,7 +104,7 @@ unsafe extern "C" fn on_turn(env: sys::napi_env, info: sys::napi_callback_info) 
     unsafe {
         Engine::enter(env, info, |engine, drainer: &Rc<Drainer>, _| {
             drainer.began.set(None);
-            drainer.settle();
+            drainer.drain();
             Ok(engine.undefined())
         })
     }
@@ -122,13 +122,14 @@ unsafe extern "C" fn on_wakeup(env: sys::napi_env, _: sys::napi_value, drainer: 
     let _ = catch_unwind(AssertUnwindSafe(|| {
         // Otherwise the event loop comes first, and `on_turn` goes on.
         if !drainer.is_overdue() {
-            drainer.settle();
+            drainer.drain();
         }
     }));
 }
 
 impl Drainer {
-    fn settle(&self) {
+    /// Takes what has come, and settles calls until there are none left or the event loop is due.
+    fn drain(&self) {
         let environment = &self.environment;
         if environment.handle.has_ended() {
             return;
@@ -147,7 +148,7 @@ impl Drainer {
             environment.engine().scope(|| {
                 for _ in 0..CALLS_PER_LOOK {
                     let Some(finished) = self.next() else { break };
-                    settle(environment, finished);
+                    settle_call(environment, finished);
                 }
             });
             if self.backlog.borrow().is_empty() {
@@ -203,7 +204,8 @@ impl Drainer {
     }
 }
 
-fn settle(environment: &Environment, finished: Finished) {
+/// Settles the promise of a call, and notes what its answer says about its execution.
+fn settle_call(environment: &Environment, finished: Finished) {
     let Some(pending) = environment.end_call(finished.request.token) else { return };
     let call = &finished.request.call;
     let (turn, position) = (&environment.turn, finished.position);
