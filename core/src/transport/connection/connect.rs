@@ -57,8 +57,8 @@ pub struct ReadyConnection {
 /// How far it is known by what name the connection can be fenced off. Until it is known, nothing is sent that must not come
 /// back.
 enum Naming {
-    /// The server was asked, at this moment.
-    Asked(Question, Instant),
+    /// The server was asked, at this moment; the error is what it said before, if it did.
+    Asked(Question, Instant, Option<ConnectError>),
     /// It did not tell for now. It is asked again when there is something to send, and not before this moment.
     AskAgain(ConnectError, Instant),
     /// By this; `None` where the server can never tell.
@@ -86,7 +86,7 @@ impl ReadyConnection {
     /// When what the server says concerns the connection as a whole.
     pub fn learn_name(&mut self, wanted: bool, cx: &mut Context<'_>, now: Instant) -> Result<bool, ConnectError> {
         match &mut self.naming {
-            Naming::Asked(question, _) => match question.as_mut().poll(cx) {
+            Naming::Asked(question, ..) => match question.as_mut().poll(cx) {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(Err(error)) => return Err(ConnectError::lost(&error.to_string())),
                 Poll::Ready(Ok(replies)) => {
@@ -94,10 +94,11 @@ impl ReadyConnection {
                     self.naming = Naming::of(name, now);
                 }
             },
-            Naming::AskAgain(_, at) if wanted && *at <= now => {
+            Naming::AskAgain(error, at) if wanted && *at <= now => {
+                let error = error.clone();
                 let mut pipeline = Pipeline::new();
                 Name::ask(&mut pipeline);
-                self.naming = Naming::Asked(self.ask(pipeline, cx), now);
+                self.naming = Naming::Asked(self.ask(pipeline, cx), now, Some(error));
             }
             Naming::AskAgain(..) | Naming::Known(_) => return Ok(false),
         }
@@ -124,16 +125,25 @@ impl ReadyConnection {
     /// Since when an answer to the question for the name is awaited.
     pub fn asked_since(&self) -> Option<Instant> {
         match self.naming {
-            Naming::Asked(_, since) => Some(since),
+            Naming::Asked(_, since, _) => Some(since),
             Naming::AskAgain(..) | Naming::Known(_) => None,
         }
     }
 
-    /// When the name is asked for again, if it is wanted, and why it was not told.
-    pub fn asks_again(&self) -> Option<(Instant, &ConnectError)> {
-        match &self.naming {
-            Naming::AskAgain(connect_error, at) => Some((*at, connect_error)),
+    /// When the name is asked for again, if it is wanted.
+    pub fn asks_again_at(&self) -> Option<Instant> {
+        match self.naming {
+            Naming::AskAgain(_, at) => Some(at),
             Naming::Asked(..) | Naming::Known(_) => None,
+        }
+    }
+
+    /// Why the server does not tell the name, if that is so.
+    pub fn why_nameless(&self) -> Option<&ConnectError> {
+        match &self.naming {
+            Naming::AskAgain(error, _) => Some(error),
+            Naming::Asked(_, _, error) => error.as_ref(),
+            Naming::Known(_) => None,
         }
     }
 
@@ -224,7 +234,7 @@ async fn greet(
     if !wait && !handshake.comes_first() {
         let pipeline = handshake.pipeline;
         let question = poll_fn(|cx| Poll::Ready(ready.ask(pipeline.clone(), cx))).await;
-        ready.naming = Naming::Asked(question, Instant::now());
+        ready.naming = Naming::Asked(question, Instant::now(), None);
         return Ok((ready, false));
     }
     let (replies, ended) = ready.converse(&handshake.pipeline).await?;

@@ -273,7 +273,7 @@ impl ConnectionDriver {
             loop {
                 let now = Instant::now();
                 self.drain_inbox(now);
-                self.expire(now, ready.asks_again().map(|(_, connect_error)| connect_error));
+                self.expire(now, ready.why_nameless());
                 self.warn();
                 self.parked.release(&mut self.queue, now);
                 let sent = self.send(&ready, cx, now);
@@ -320,7 +320,7 @@ impl ConnectionDriver {
                     self.batches.iter().filter_map(Batch::deadline).min(),
                     self.queue.front().map(|pending| pending.deadline),
                 ];
-                let asks_again = ready.asks_again().filter(|_| !self.queue.is_empty()).map(|(at, _)| at);
+                let asks_again = ready.asks_again_at().filter(|_| !self.queue.is_empty());
                 let moments = deadlines.into_iter().chain(self.parked.moments()).chain([asks_again]);
                 if self.alarm.sleep_until(cx, moments.flatten().min()) && self.inbox.register_waker(self.closed, cx) {
                     return Poll::Pending;
