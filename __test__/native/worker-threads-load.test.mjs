@@ -15,7 +15,7 @@ import { builtAddon, installCopy } from "../support/package-copy.mjs";
 
 const require = createRequire(import.meta.url);
 const INDEX = fileURLToPath(new URL("../../index.js", import.meta.url));
-const BODY = fileURLToPath(new URL("support/loading-worker.cjs", import.meta.url));
+const BODY = fileURLToPath(new URL("../support/loading-worker.cjs", import.meta.url));
 const VITEST_DEADLINE_MS = 50_000;
 
 const DOES = ["loads it", "makes a store", "makes calls"];
@@ -122,7 +122,7 @@ describe("pools of worker threads", () => {
       console.log(threads.size, "threads");
       await pool.destroy();
     `;
-    const task = new URL("support/piscina-task.mjs", import.meta.url).href;
+    const task = new URL("../support/piscina-task.mjs", import.meta.url).href;
     expect(await runWithWorkers(script, { task })).toEqual([...Array(6).fill("true"), "6 threads"]);
   });
 
