@@ -265,7 +265,7 @@ impl Supervisor {
             loop {
                 let now = Instant::now();
                 self.take_in(now);
-                self.expire(now, live.asks_again().map(|(_, trouble)| trouble));
+                self.expire(now, live.why_nameless());
                 self.warn();
                 self.aside.release(&mut self.queue, now);
                 let sent = self.send(&live, cx, now);
@@ -310,7 +310,7 @@ impl Supervisor {
                     self.batches.iter().filter_map(Batch::deadline).min(),
                     self.queue.front().map(|waiting| waiting.deadline),
                 ];
-                let asks_again = live.asks_again().filter(|_| !self.queue.is_empty()).map(|(at, _)| at);
+                let asks_again = live.asks_again_at().filter(|_| !self.queue.is_empty());
                 let moments = deadlines.into_iter().chain(self.aside.moments()).chain([asks_again]);
                 if self.alarm.sleep_until(cx, moments.flatten().min()) && self.inbox.leave_word(self.closed, cx) {
                     return Poll::Pending;

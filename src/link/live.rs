@@ -55,8 +55,8 @@ pub struct Live {
 /// How far it is known by what name the connection can be fenced off. Until it is known, nothing is sent that must not come
 /// back.
 enum Naming {
-    /// The server was asked, at this moment.
-    Asked(Question, Instant),
+    /// The server was asked, at this moment; the trouble is what it said before, if it did.
+    Asked(Question, Instant, Option<Trouble>),
     /// It did not tell for now. It is asked again when there is something to send, and not before this moment.
     AskAgain(Trouble, Instant),
     /// By this; `None` where the server can never tell.
@@ -84,7 +84,7 @@ impl Live {
     /// When what the server says concerns the connection as a whole.
     pub fn learn_name(&mut self, wanted: bool, cx: &mut Context<'_>, now: Instant) -> Result<bool, Trouble> {
         match &mut self.naming {
-            Naming::Asked(question, _) => match question.as_mut().poll(cx) {
+            Naming::Asked(question, ..) => match question.as_mut().poll(cx) {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(Err(error)) => return Err(Trouble::lost(&error.to_string())),
                 Poll::Ready(Ok(replies)) => {
@@ -92,10 +92,11 @@ impl Live {
                     self.naming = Naming::of(name, now);
                 }
             },
-            Naming::AskAgain(_, at) if wanted && *at <= now => {
+            Naming::AskAgain(trouble, at) if wanted && *at <= now => {
+                let trouble = trouble.clone();
                 let mut pipeline = Pipeline::new();
                 Name::ask(&mut pipeline);
-                self.naming = Naming::Asked(self.ask(pipeline, cx), now);
+                self.naming = Naming::Asked(self.ask(pipeline, cx), now, Some(trouble));
             }
             Naming::AskAgain(..) | Naming::Known(_) => return Ok(false),
         }
@@ -122,16 +123,25 @@ impl Live {
     /// Since when an answer to the question for the name is awaited.
     pub fn asked_since(&self) -> Option<Instant> {
         match self.naming {
-            Naming::Asked(_, since) => Some(since),
+            Naming::Asked(_, since, _) => Some(since),
             Naming::AskAgain(..) | Naming::Known(_) => None,
         }
     }
 
-    /// When the name is asked for again, if it is wanted, and why it was not told.
-    pub fn asks_again(&self) -> Option<(Instant, &Trouble)> {
-        match &self.naming {
-            Naming::AskAgain(trouble, at) => Some((*at, trouble)),
+    /// When the name is asked for again, if it is wanted.
+    pub fn asks_again_at(&self) -> Option<Instant> {
+        match self.naming {
+            Naming::AskAgain(_, at) => Some(at),
             Naming::Asked(..) | Naming::Known(_) => None,
+        }
+    }
+
+    /// Why the server does not tell the name, if that is so.
+    pub fn why_nameless(&self) -> Option<&Trouble> {
+        match &self.naming {
+            Naming::AskAgain(trouble, _) => Some(trouble),
+            Naming::Asked(_, _, trouble) => trouble.as_ref(),
+            Naming::Known(_) => None,
         }
     }
 
@@ -210,7 +220,7 @@ async fn greet(
     if !wait && !handshake.comes_first() {
         let pipeline = handshake.pipeline;
         let question = poll_fn(|cx| Poll::Ready(live.ask(pipeline.clone(), cx))).await;
-        live.naming = Naming::Asked(question, Instant::now());
+        live.naming = Naming::Asked(question, Instant::now(), None);
         return Ok((live, false));
     }
     let (replies, ended) = live.converse(&handshake.pipeline).await?;
