@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use redis::{Cmd, Pipeline};
-
+use super::command_writer::{CommandWriter, Decimal};
 use super::keys::{Key, Role};
 use super::operation::Operation;
 use super::prefetch::Prefetch;
@@ -126,134 +125,139 @@ impl Call {
         }
     }
 
-    /// Adds the call's commands to a pipeline and returns how many replies they bring.
-    pub fn append(&self, features: ServerFeatures, pipeline: &mut Pipeline) -> usize {
-        let before = pipeline.len();
+    /// Writes the call's commands and returns how many replies they bring.
+    pub fn append(&self, features: ServerFeatures, out: &mut impl CommandWriter) -> usize {
         if let Some(role) = self.only {
-            self.append_part(role, pipeline);
-            return pipeline.len() - before;
+            return self.append_part(role, out);
         }
-        self.append_prefetch_before(pipeline);
-        match self.operation {
-            Operation::BeginExecution => self.append_begin(features, pipeline),
-            Operation::IsExecutionInProgress => self.push(pipeline, "GET", Role::Execution, &[]),
-            Operation::IsTaskInProgress => self.push(pipeline, "HGET", Role::Transactions, &[self.task()]),
-            Operation::GetResult => self.push(pipeline, "HGET", Role::Results, &[self.task()]),
-            Operation::GetResults => self.push(pipeline, "HGETALL", Role::Results, &[]),
+        let before = self.append_prefetch_before(out);
+        let own = match self.operation {
+            Operation::BeginExecution => self.append_begin(features, out),
+            Operation::IsExecutionInProgress => self.push(out, "GET", Role::Execution, &[]),
+            Operation::IsTaskInProgress => self.push(out, "HGET", Role::Transactions, &[self.task()]),
+            Operation::GetResult => self.push(out, "HGET", Role::Results, &[self.task()]),
+            Operation::GetResults => self.push(out, "HGETALL", Role::Results, &[]),
             Operation::Dispose => {
-                let mut command = Cmd::new();
-                command.arg("UNLINK").arg(self.key(Role::Execution));
-                command.arg(self.key(Role::Transactions)).arg(self.key(Role::Results));
-                pipeline.add_command(command);
+                out.begin(4);
+                out.argument(b"UNLINK");
+                for role in [Role::Execution, Role::Transactions, Role::Results] {
+                    out.key(&self.key(role));
+                }
+                1
             }
             Operation::BeginTask => {
                 let mark = [self.task(), b"true"];
                 match self.key_options.ttl {
-                    None => self.push(pipeline, "HSET", Role::Transactions, &mark),
+                    None => self.push(out, "HSET", Role::Transactions, &mark),
                     Some(ttl) => {
-                        pipeline.cmd("MULTI");
-                        self.push(pipeline, "HSET", Role::Transactions, &mark);
-                        self.push_expiries(pipeline, ttl, Role::Transactions);
-                        pipeline.cmd("EXEC");
+                        word(out, "MULTI")
+                            + self.push(out, "HSET", Role::Transactions, &mark)
+                            + self.push_expiries(out, ttl, Role::Transactions)
+                            + word(out, "EXEC")
                     }
                 }
             }
             Operation::CommitResult => {
-                pipeline.cmd("MULTI");
-                self.push(pipeline, "HSET", Role::Results, &[self.task(), self.value()]);
-                self.push(pipeline, "HDEL", Role::Transactions, &[self.task()]);
-                if let Some(ttl) = self.key_options.ttl {
-                    self.push_expiries(pipeline, ttl, Role::Results);
-                }
-                pipeline.cmd("EXEC");
+                word(out, "MULTI")
+                    + self.push(out, "HSET", Role::Results, &[self.task(), self.value()])
+                    + self.push(out, "HDEL", Role::Transactions, &[self.task()])
+                    + self.key_options.ttl.map_or(0, |ttl| self.push_expiries(out, ttl, Role::Results))
+                    + word(out, "EXEC")
             }
-        }
-        self.append_prefetch_behind(pipeline);
-        pipeline.len() - before
+        };
+        before + own + self.append_prefetch_behind(out)
     }
 
-    /// Adds the reads that go before the call's own commands.
-    fn append_prefetch_before(&self, pipeline: &mut Pipeline) {
+    /// Writes the reads that go before the call's own commands.
+    fn append_prefetch_before(&self, out: &mut impl CommandWriter) -> usize {
         match self.prefetch {
-            Prefetch::Nothing | Prefetch::Execution | Prefetch::MarksAndResults => {}
-            Prefetch::OwnMark => self.push(pipeline, "HGET", Role::Transactions, &[self.task()]),
-            Prefetch::ExecutionAndMarks => self.push(pipeline, "HGETALL", Role::Transactions, &[]),
+            Prefetch::Nothing | Prefetch::Execution | Prefetch::MarksAndResults => 0,
+            Prefetch::OwnMark => self.push(out, "HGET", Role::Transactions, &[self.task()]),
+            Prefetch::ExecutionAndMarks => self.push(out, "HGETALL", Role::Transactions, &[]),
         }
     }
 
-    /// Adds the reads that go behind the call's own commands.
-    fn append_prefetch_behind(&self, pipeline: &mut Pipeline) {
+    /// Writes the reads that go behind the call's own commands.
+    fn append_prefetch_behind(&self, out: &mut impl CommandWriter) -> usize {
         match self.prefetch {
-            Prefetch::Nothing | Prefetch::OwnMark => {}
-            Prefetch::Execution | Prefetch::ExecutionAndMarks => self.push(pipeline, "GET", Role::Execution, &[]),
+            Prefetch::Nothing | Prefetch::OwnMark => 0,
+            Prefetch::Execution | Prefetch::ExecutionAndMarks => self.push(out, "GET", Role::Execution, &[]),
             Prefetch::MarksAndResults => {
-                self.push(pipeline, "HGETALL", Role::Transactions, &[]);
-                self.push(pipeline, "HGETALL", Role::Results, &[]);
+                self.push(out, "HGETALL", Role::Transactions, &[]) + self.push(out, "HGETALL", Role::Results, &[])
             }
         }
     }
 
-    /// Adds what the call does to one of its keys, in a transaction of their own where these are two commands.
-    fn append_part(&self, role: Role, pipeline: &mut Pipeline) {
-        let ttl = self.key_options.ttl.filter(|_| self.operation != Operation::Dispose).map(|ttl| ttl.to_string());
-        let write = match (self.operation, role) {
-            (Operation::Dispose, _) => Some(("UNLINK", Vec::new())),
-            (Operation::BeginTask, Role::Transactions) => Some(("HSET", vec![self.task(), b"true"])),
-            (Operation::CommitResult, Role::Results) => Some(("HSET", vec![self.task(), self.value()])),
-            (Operation::CommitResult, Role::Transactions) => Some(("HDEL", vec![self.task()])),
+    /// Writes what the call does to one of its keys, in a transaction of their own where these are two commands.
+    fn append_part(&self, role: Role, out: &mut impl CommandWriter) -> usize {
+        let both = [self.task(), self.value()];
+        let mark: [&[u8]; 2] = [self.task(), b"true"];
+        let write: Option<(&str, &[&[u8]])> = match (self.operation, role) {
+            (Operation::Dispose, _) => Some(("UNLINK", &[])),
+            (Operation::BeginTask, Role::Transactions) => Some(("HSET", &mark)),
+            (Operation::CommitResult, Role::Results) => Some(("HSET", &both)),
+            (Operation::CommitResult, Role::Transactions) => Some(("HDEL", &both[..1])),
             _ => None,
         };
         // Taking a mark away leaves the expiry of the others as it is, unless it slides.
-        let expiry = ttl.filter(|_| self.key_options.sliding_ttl || !matches!(&write, Some(("HDEL", _))));
-        let both = write.is_some() && expiry.is_some();
-        if both {
-            pipeline.cmd("MULTI");
-        }
-        if let Some((name, arguments)) = write {
-            self.push(pipeline, name, role, &arguments);
-        }
-        if let Some(ttl) = expiry {
-            self.push(pipeline, "PEXPIRE", role, &[ttl.as_bytes()]);
-        }
-        if both {
-            pipeline.cmd("EXEC");
+        let slides = self.key_options.sliding_ttl || !matches!(write, Some(("HDEL", _)));
+        let ttl = self.key_options.ttl.filter(|_| slides && self.operation != Operation::Dispose);
+        match (write, ttl) {
+            (Some((name, arguments)), Some(ttl)) => {
+                word(out, "MULTI")
+                    + self.push(out, name, role, arguments)
+                    + self.push_expiry(out, ttl, role)
+                    + word(out, "EXEC")
+            }
+            (Some((name, arguments)), None) => self.push(out, name, role, arguments),
+            (None, Some(ttl)) => self.push_expiry(out, ttl, role),
+            (None, None) => 0,
         }
     }
 
     /// `SET id true [PX ttl] [GET]`: <https://redis.io/docs/latest/commands/set/>.
-    fn append_begin(&self, features: ServerFeatures, pipeline: &mut Pipeline) {
-        let ttl = self.key_options.ttl.map(|ttl| ttl.to_string());
-        let mut arguments: Vec<&[u8]> = Vec::with_capacity(4);
-        arguments.push(b"true");
-        if let Some(ttl) = &ttl {
-            arguments.extend([b"PX".as_slice(), ttl.as_bytes()]);
+    fn append_begin(&self, features: ServerFeatures, out: &mut impl CommandWriter) -> usize {
+        let ttl = self.key_options.ttl.map(Decimal::new);
+        out.begin(3 + if ttl.is_some() { 2 } else { 0 } + usize::from(features.set_get));
+        out.argument(b"SET");
+        out.key(&self.key(Role::Execution));
+        out.argument(b"true");
+        if let Some(ttl) = ttl {
+            out.argument(b"PX");
+            out.argument(ttl.as_bytes());
         }
         if features.set_get {
-            arguments.push(b"GET");
+            out.argument(b"GET");
         }
-        self.push(pipeline, "SET", Role::Execution, &arguments);
+        1
     }
 
     /// Renews the expiry of the key just written, or of all three keys when it slides.
-    fn push_expiries(&self, pipeline: &mut Pipeline, ttl: u64, written: Role) {
-        let ttl = ttl.to_string();
+    fn push_expiries(&self, out: &mut impl CommandWriter, ttl: u64, written: Role) -> usize {
         let all = [Role::Execution, Role::Transactions, Role::Results];
-        for role in all.into_iter().filter(|&role| role == written || self.key_options.sliding_ttl) {
-            self.push(pipeline, "PEXPIRE", role, &[ttl.as_bytes()]);
-        }
+        let renewed = all.into_iter().filter(|&role| role == written || self.key_options.sliding_ttl);
+        renewed.map(|role| self.push_expiry(out, ttl, role)).sum()
     }
 
-    /// Adds one command on one of the execution's keys.
-    fn push(&self, pipeline: &mut Pipeline, name: &str, role: Role, arguments: &[&[u8]]) {
-        let key = self.key(role);
-        let size = name.len() + key.size() + arguments.iter().map(|argument| argument.len()).sum::<usize>();
-        let mut command = Cmd::with_capacity(2 + arguments.len(), size);
-        command.arg(name).arg(key);
-        for &argument in arguments {
-            command.arg(argument);
-        }
-        pipeline.add_command(command);
+    fn push_expiry(&self, out: &mut impl CommandWriter, ttl: u64, role: Role) -> usize {
+        self.push(out, "PEXPIRE", role, &[Decimal::new(ttl).as_bytes()])
     }
+
+    /// Writes one command on one of the execution's keys.
+    fn push(&self, out: &mut impl CommandWriter, name: &str, role: Role, arguments: &[&[u8]]) -> usize {
+        out.begin(2 + arguments.len());
+        out.argument(name.as_bytes());
+        out.key(&self.key(role));
+        arguments.iter().for_each(|argument| out.argument(argument));
+        1
+    }
+}
+
+/// Writes a command that is nothing but its name.
+fn word(out: &mut impl CommandWriter, name: &str) -> usize {
+    out.begin(1);
+    out.argument(name.as_bytes());
+    1
 }
 
 #[cfg(test)]

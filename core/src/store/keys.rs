@@ -48,7 +48,8 @@ pub struct Key<'a> {
 }
 
 impl Key<'_> {
-    fn parts(&self) -> [&[u8]; 5] {
+    /// What the key is made of, one piece after the other.
+    pub fn parts(&self) -> [&[u8]; 5] {
         let (open, close): (&[u8], &[u8]) = if self.hash_tag { (b"{", b"}") } else { (b"", b"") };
         [self.prefix.as_bytes(), open, self.id, close, self.role.suffix().as_bytes()]
     }

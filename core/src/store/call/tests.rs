@@ -1,5 +1,7 @@
 //! Tests of the commands that each call becomes.
 
+use redis::{Cmd, Pipeline};
+
 use super::*;
 
 fn commands(operation: Operation, key_options: KeyOptions, features: ServerFeatures) -> Vec<String> {

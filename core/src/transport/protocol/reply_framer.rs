@@ -1,7 +1,7 @@
 //! Where replies begin and end, read ahead of the parser, which would keep whatever a server sends until its memory is full.
 //! What no Redis server says is refused at the first byte that shows it: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
-use std::fmt;
+pub use super::violation::ProtocolViolation;
 
 /// Bytes of one reply: as many as the longest string of JavaScript has characters, and as Redis takes for one value.
 const MAX_BYTES: u64 = 512 * 1024 * 1024;
@@ -13,31 +13,6 @@ const MAX_DEPTH: usize = 16;
 const MAX_LINE: u64 = 64 * 1024;
 /// Bytes of an error that are kept in case it is the last thing a server says.
 const MAX_KEPT: usize = 256;
-
-/// Why a server is not listened to any longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProtocolViolation {
-    /// A reply that nothing asked for, by which all later ones would be taken for those of other calls.
-    Unsolicited,
-    /// A reply larger than any that can be used.
-    TooLarge,
-    /// Something that is not the Redis protocol.
-    Malformed,
-}
-
-impl fmt::Display for ProtocolViolation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ProtocolViolation::Unsolicited => "the server sent a reply that nothing asked for",
-            ProtocolViolation::TooLarge => "the server sent a reply of more than 512 MB or 16 million values",
-            ProtocolViolation::Malformed => {
-                "what the server sent is not the Redis protocol (RESP2): is it a Redis server?"
-            }
-        })
-    }
-}
-
-impl std::error::Error for ProtocolViolation {}
 
 /// What the next byte is part of.
 #[derive(Debug)]
