@@ -10,11 +10,12 @@ use std::time::Duration;
 pub struct Backoff {
     pub(super) attempts: u32,
     pub(super) longest: Duration,
+    random: Random,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { attempts: 0, longest: Self::LONGEST }
+        Self { attempts: 0, longest: Self::LONGEST, random: Random::new() }
     }
 }
 
@@ -27,18 +28,46 @@ impl Backoff {
         Self { longest: Duration::from_millis(400), ..Self::default() }
     }
 
+    /// The same, with random numbers that follow from a seed.
+    pub fn seeded(self, seed: u64) -> Self {
+        Self { random: Random(seed), ..self }
+    }
+
     /// The next pause: between half and all of the current step.
     pub fn next(&mut self) -> Duration {
         let step = Self::FIRST.saturating_mul(1 << self.attempts.min(10)).min(self.longest);
         self.attempts = self.attempts.saturating_add(1);
-        // A new hasher state is the standard library's source of random bits; a pause needs no better one.
-        let random = RandomState::new().build_hasher().finish() as u32;
-        step / 2 + (step / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
+        step / 2 + self.jitter(step / 2)
+    }
+
+    /// A random part of a time.
+    pub fn jitter(&mut self, longest: Duration) -> Duration {
+        longest.mul_f64(self.random.fraction())
     }
 
     /// To be called when an attempt succeeded.
     pub fn reset(&mut self) {
         self.attempts = 0;
+    }
+}
+
+/// Random numbers for pauses, which need no better ones (SplitMix64): <https://prng.di.unimi.it/splitmix64.c>.
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    /// A new hasher state is the standard library's source of random bits.
+    fn new() -> Self {
+        Self(RandomState::new().build_hasher().finish())
+    }
+
+    /// Between 0 and 1.
+    fn fraction(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        f64::from((bits ^ (bits >> 31)) as u32) / f64::from(u32::MAX)
     }
 }
 

@@ -82,6 +82,11 @@ impl ConnectError {
         ConnectError::Transient(StoreError::new(Code::Connection, message))
     }
 
+    /// The server closed the connection.
+    pub fn closed() -> Self {
+        Self::lost("the server closed the connection")
+    }
+
     /// A connection that was in use ended.
     pub fn lost(detail: &str) -> Self {
         ConnectError::Transient(StoreError {

@@ -1,7 +1,5 @@
 //! What a connection hands over when its calls have to be taken apart.
 
-use std::collections::VecDeque;
-
 use super::pending_calls::PendingCall;
 use super::target::Target;
 
@@ -10,7 +8,7 @@ pub struct Handover {
     /// What it was made to.
     pub target: Target,
     /// The calls, in the order in which they came.
-    pub pending: VecDeque<PendingCall>,
+    pub pending: Vec<PendingCall>,
     /// The number of the next call.
     pub next_sequence: u64,
 }

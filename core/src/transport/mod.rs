@@ -12,7 +12,7 @@ mod http;
 mod inbox;
 mod io;
 mod node_id;
-mod parked_calls;
+mod ordered_calls;
 mod pending_calls;
 mod probe;
 pub mod protocol;

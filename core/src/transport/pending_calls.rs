@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::error::ConnectError;
 use super::request::{Finished, Redirect, Request};
 use crate::error::{Code, StoreError};
 use crate::store::Reply;
@@ -45,13 +44,13 @@ impl PendingCall {
     }
 
     /// Gives the call up because its time is over.
-    pub fn expire(self, timeout: Duration, connect_error: Option<&ConnectError>) -> Finished {
+    pub fn expire(self, timeout: Duration, reason: Option<&StoreError>) -> Finished {
         let over = format!(
             "{} was given up after {} ms (commandTimeout)",
             self.request.call.operation.name(),
             timeout.as_millis()
         );
-        let error = match self.error_reply.as_deref().or(connect_error.map(ConnectError::error)) {
+        let error = match self.error_reply.as_deref().or(reason) {
             None => StoreError::new(Code::Timeout, format!("{over}: the server did not answer.")),
             Some(error) => StoreError { message: format!("{over}: {}", error.message), ..error.clone() },
         };

@@ -65,6 +65,7 @@ pub(super) struct ClusterRoute {
 }
 
 /// Why a part of a call comes back from a server undone, to be sent again, perhaps to another one.
+#[derive(Debug)]
 pub(super) enum Redirect {
     /// The slot belongs to another server, for good or (`ask`) for this key only.
     Elsewhere { ask: bool, detail: String },

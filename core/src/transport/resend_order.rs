@@ -2,7 +2,6 @@
 //! have been done before them, and has to be done again behind them: else they would undo what was acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Instant;
 
 use super::pending_calls::PendingCall;
 
@@ -12,7 +11,7 @@ type OrderKey = (u64, Option<u8>);
 /// The calls that are sent again.
 #[derive(Default)]
 pub struct Redo {
-    calls: BTreeMap<OrderKey, (Instant, Vec<u8>)>,
+    calls: BTreeMap<OrderKey, Vec<u8>>,
     executions: HashMap<Vec<u8>, BTreeSet<OrderKey>>,
 }
 
@@ -21,7 +20,7 @@ impl Redo {
     pub fn note(&mut self, pending: &PendingCall) {
         let id = pending.request.call.id().to_vec();
         self.executions.entry(id.clone()).or_default().insert(order_key(pending));
-        self.calls.insert(order_key(pending), (pending.deadline, id));
+        self.calls.insert(order_key(pending), id);
     }
 
     /// Whether a call was answered although one for the same execution that came before it was not.
@@ -37,13 +36,6 @@ impl Redo {
         }
     }
 
-    /// What is past its deadline has been given up. Deadlines are in the order of the calls.
-    pub fn expire(&mut self, now: Instant) {
-        while let Some((key, _)) = self.calls.first_key_value().filter(|(_, (deadline, _))| *deadline <= now) {
-            self.forget(*key);
-        }
-    }
-
     /// The connection is gone, and everything without an answer is sent again in its order.
     pub fn clear(&mut self) {
         self.calls.clear();
@@ -51,7 +43,7 @@ impl Redo {
     }
 
     fn forget(&mut self, key: OrderKey) {
-        let Some((_, id)) = self.calls.remove(&key) else { return };
+        let Some(id) = self.calls.remove(&key) else { return };
         if let Some(keys) = self.executions.get_mut(&id) {
             keys.remove(&key);
             if keys.is_empty() {
@@ -94,7 +86,7 @@ mod tests {
         redo.end(&first);
         assert!(!redo.is_overtaken_by(&second));
         assert!(redo.is_overtaken_by(&pending(6, "a")));
-        redo.expire(now + Duration::from_secs(4));
+        redo.end(&second);
         assert!(!redo.is_overtaken_by(&pending(6, "a")));
         assert!(redo.executions.is_empty());
     }

@@ -403,7 +403,7 @@ impl Router {
             let pending = PendingCall { request, sequence, deadline, sent, error_reply: reason, losses };
             let mut finished = match connect_error {
                 ConnectError::Fatal(error) => pending.fail(error.clone()),
-                ConnectError::Transient(_) => pending.expire(self.target.command_timeout, Some(connect_error)),
+                ConnectError::Transient(_) => pending.expire(self.target.command_timeout, Some(connect_error.error())),
             };
             let call = mem::replace(&mut finished.request.call, Call::empty());
             self.settle(finished.request.token, call, (finished.outcome, None), now);

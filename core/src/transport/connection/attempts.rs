@@ -2,41 +2,53 @@
 //! keep a network that works again waiting.
 
 use std::future::Future;
-use std::time::Duration;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use tokio::time::{Instant, timeout_at};
-
-use super::connect::ReadyConnection;
-use crate::config::Settings;
+use super::connect::Connected;
 use crate::transport::error::ConnectError;
-use crate::transport::probe::{Open, next};
+use crate::transport::timer::Timer;
 
 /// An attempt that has taken this long is joined by another one. Each ends by itself at its own time limit.
 const OVERLAP: Duration = Duration::from_millis(1500);
+/// Attempts at a time: with a long time limit, a server that takes connections and does not answer must not collect them.
+const MAX_ATTEMPTS: usize = 3;
 
-type Outcome = Result<(ReadyConnection, Settings), ConnectError>;
+type Outcome = Result<Connected, ConnectError>;
 
 /// The attempts that are under way.
-#[derive(Default)]
 pub struct Attempts {
-    open: Open<'static, Outcome>,
-    next_at: Option<Instant>,
+    open: Vec<Pin<Box<dyn Future<Output = Outcome> + Send>>>,
+    next_at: Instant,
+    alarm: Timer,
 }
 
 impl Attempts {
+    /// None yet.
+    pub fn new() -> Self {
+        Self { open: Vec::new(), next_at: Instant::now(), alarm: Timer::new() }
+    }
+
     /// What the next one to end comes to. Makes new ones as they are due.
-    pub async fn outcome<A>(&mut self, make: impl Fn() -> A) -> Outcome
+    pub fn poll<A>(&mut self, cx: &mut Context<'_>, now: Instant, make: impl Fn() -> A) -> Poll<Outcome>
     where
         A: Future<Output = Outcome> + Send + 'static,
     {
         loop {
-            let now = Instant::now();
-            if self.open.is_empty() || self.next_at.is_none_or(|at| at <= now) {
+            if self.open.is_empty() || (self.next_at <= now && self.open.len() < MAX_ATTEMPTS) {
                 self.open.push(Box::pin(make()));
-                self.next_at = Some(now + OVERLAP);
+                self.next_at = now + OVERLAP;
             }
-            if let Ok(outcome) = timeout_at(self.next_at.unwrap_or(now), next(&mut self.open)).await {
-                return outcome;
+            for index in 0..self.open.len() {
+                if let Poll::Ready(outcome) = self.open[index].as_mut().poll(cx) {
+                    drop(self.open.swap_remove(index));
+                    return Poll::Ready(outcome);
+                }
+            }
+            let next_at = (self.open.len() < MAX_ATTEMPTS).then_some(self.next_at);
+            if self.alarm.sleep_until(cx, next_at) {
+                return Poll::Pending;
             }
         }
     }

@@ -1,455 +1,393 @@
-//! One server: a driver that connects, sends what is queued in pipelines, hands back the answers, gives up what is past
-//! its deadline, and after a lost connection sends again what was in flight, fenced against its own past and in its old order.
+//! One server: carries bytes, time and calls to and from the [`Machine`] that decides what is done with them.
 
-use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
-use std::mem;
+use std::cell::RefCell;
+use std::future::{Future, pending, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
 use super::attempts::Attempts;
-use super::batch::{Batch, Refused};
-use super::connect::{ReadyConnection, connect};
-use super::handshake::Identity;
+use super::connect::{Connected, connect};
+use super::machine::{Config, Machine, Need};
 use crate::config::{Address, Topology};
-use crate::store::server_features::ServerFeatures;
 use crate::transport::backoff::Backoff;
+use crate::transport::connection_id::next_connection_id;
 use crate::transport::error::ConnectError;
 use crate::transport::handover::Handover;
 use crate::transport::inbox::Inbox;
-use crate::transport::parked_calls::ParkedCalls;
-use crate::transport::pending_calls::{PendingCall, deliver, enqueue, expired};
-use crate::transport::protocol::guarded_stream::ExpectedReplies;
-use crate::transport::request::{Finished, Redirect};
-use crate::transport::resend_order::Redo;
-use crate::transport::retry_policy;
+use crate::transport::io::AsyncStream;
+use crate::transport::io::tcp::Progress;
+use crate::transport::pending_calls::deliver;
 use crate::transport::sentinel::discovery::{SentinelSubscriptions, primary_moved};
 use crate::transport::settings_provider::client_ended;
 use crate::transport::target::Target;
 use crate::transport::timer::Timer;
 use crate::transport::warning::Warning;
 
-/// Calls in flight on one connection; the rest waits here, where a deadline means that nothing was applied.
-const WINDOW_CALLS: usize = 16_384;
-/// Bytes of arguments in flight on one connection, unless a single batch is larger.
-const WINDOW_BYTES: usize = 16 * 1024 * 1024;
-/// Batches in flight.
-const WINDOW_BATCHES: usize = 512;
-/// The pause before a call that was refused for now is sent again.
-const REFUSED_PAUSE: Duration = Duration::from_millis(50);
-/// Abandoned connections to remember. Older ones have had their time to be reset by the peer.
-const MAX_ABANDONED: usize = 16;
-/// A connection that lasted this long was a good one: the next pause starts small again.
-const STABLE: Duration = Duration::from_secs(1);
+/// Bytes that are read at a time.
+const READ_BYTES: usize = 64 * 1024;
+/// Reads and writes in one turn of the task, after which other connections have theirs.
+const MAX_ROUNDS: usize = 8;
+/// Bytes that are read after a deadline before it is believed to have passed without an answer.
+const MAX_OVERDUE_BYTES: usize = 16 * 1024 * 1024;
+
+thread_local! {
+    /// Where bytes are read to. They are used before anything else is read.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
 
 /// Runs one connection until its last handle is dropped and nothing is pending, or until it turns out that the server has
 /// several shards, so that calls have to be taken apart.
 pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
-    let mut driver = ConnectionDriver {
-        silence: (target.command_timeout / 2).clamp(Duration::from_millis(250), Duration::from_secs(5)),
+    let config = Config {
+        command_timeout: target.command_timeout,
+        is_routed: target.member.is_routed(),
+        address: target.settings.address.clone(),
+    };
+    let backoff = match &target.settings.topology {
+        Topology::Sentinel(_) => Backoff::impatient(),
+        _ => Backoff::default(),
+    };
+    let mut subscriptions = SentinelSubscriptions::default();
+    let mut driver = Driver {
+        machine: Machine::new(config, backoff),
         target,
+        proven: false,
         inbox,
-        next_sequence: 0,
-        queue: VecDeque::new(),
-        parked: ParkedCalls::default(),
-        redo: Redo::default(),
-        batches: VecDeque::new(),
-        calls_in_flight: 0,
-        bytes_in_flight: 0,
-        finished: Vec::new(),
         closed: false,
-        features: ServerFeatures::default(),
-        abandoned: Vec::new(),
+        stream: None,
+        attempts: Attempts::new(),
         warnings: Vec::new(),
         alarm: Timer::new(),
     };
-    match driver.run().await {
-        Outcome::Over => None,
-        Outcome::Sharded => {
-            Some(Handover { target: driver.target, pending: driver.queue, next_sequence: driver.next_sequence })
+    loop {
+        match driver.machine.need() {
+            Need::Connection => driver.connect().await,
+            Need::Time => driver.wait(&mut subscriptions).await,
+            Need::Bytes | Need::BytesAndConnection => driver.use_connection(&mut subscriptions).await,
+            Need::Over => {
+                deliver(driver.machine.finished());
+                return None;
+            }
+            Need::Sharded => {
+                deliver(driver.machine.finished());
+                let (pending, next_sequence) = driver.machine.take_calls();
+                return Some(Handover { target: driver.target, pending, next_sequence });
+            }
         }
     }
 }
 
-/// How the driver ended.
-enum Outcome {
-    /// The last handle was dropped and nothing is pending.
-    Over,
-    /// Its calls have to be taken apart; none of them is in flight.
-    Sharded,
-}
-
-struct ConnectionDriver {
+struct Driver {
+    machine: Machine,
     target: Target,
+    /// A connection was made with the target's settings, so that they are complete.
+    proven: bool,
     inbox: Arc<Inbox>,
-    /// How long a server that owes answers may stay silent before the connection is replaced.
-    silence: Duration,
-    next_sequence: u64,
-    /// To be sent.
-    queue: VecDeque<PendingCall>,
-    /// To be sent later.
-    parked: ParkedCalls,
-    /// What was refused on this connection and is not over.
-    redo: Redo,
-    /// In flight, oldest first; replies come in this order.
-    batches: VecDeque<Batch>,
-    calls_in_flight: usize,
-    bytes_in_flight: usize,
-    /// Over, but not yet handed back.
-    finished: Vec<Finished>,
     /// The last handle of the connection was dropped.
     closed: bool,
-    features: ServerFeatures,
-    /// Connections given up with bytes of ours on their way; the next connection kills them first.
-    abandoned: Vec<Identity>,
+    /// Of the connection in use.
+    stream: Option<ServerStream>,
+    attempts: Attempts,
     /// What works and is likely wrong, until there is somebody to be told.
     warnings: Vec<Warning>,
     alarm: Timer,
 }
 
-/// Why the driver stopped using a connection.
-enum End {
-    /// The last handle was dropped and nothing is pending.
-    Closed,
-    /// The server has several shards, and nothing is in flight.
-    Sharded,
-    /// It broke, fell silent, or is to the wrong server.
-    Replace(ConnectError),
-}
-
-impl ConnectionDriver {
-    async fn run(&mut self) -> Outcome {
-        let mut backoff = match &self.target.settings.topology {
-            Topology::Sentinel(_) => Backoff::impatient(),
-            _ => Backoff::default(),
-        };
-        let mut connect_error = ConnectError::connecting(&self.target.settings.address);
-        // Whether a connection was made with the target's settings, so that they are complete.
-        let mut proven = false;
-        let mut attempts = Attempts::default();
-        let mut subscriptions = SentinelSubscriptions::default();
-        loop {
-            let (target, abandoned) = (self.target.clone(), self.abandoned.clone());
-            let outcome = {
-                let connecting = attempts.outcome(move || connect(target.clone(), proven, abandoned.clone()));
-                self.run_until(pin!(connecting), &connect_error).await
-            };
-            connect_error = match outcome {
-                None => return Outcome::Over,
-                Some(Err(connect_error)) => connect_error,
-                Some(Ok((mut ready, settings))) => {
-                    attempts.end();
-                    (self.target.settings, proven) = (settings, true);
-                    self.abandoned.clear();
-                    let new = mem::take(&mut ready.warnings).into_iter();
-                    self.warnings.extend(new.filter(|warning| !self.warnings.contains(warning)).collect::<Vec<_>>());
-                    let started = Instant::now();
-                    let end = self.serve(ready, &mut subscriptions).await;
-                    if started.elapsed() >= STABLE {
-                        backoff.reset();
-                    }
-                    match end {
-                        End::Closed => {
-                            self.hand_back(&connect_error);
-                            return Outcome::Over;
-                        }
-                        End::Sharded => return Outcome::Sharded,
-                        End::Replace(connect_error) => connect_error,
-                    }
-                }
-            };
-            if let ConnectError::Fatal(error) = &connect_error {
-                attempts.end();
-                let all = mem::take(&mut self.queue);
-                self.finished.extend(all.into_iter().map(|pending| pending.fail(error.clone())));
-                backoff.reset();
-            }
-            if self.target.member.is_routed() {
-                self.hand_back(&connect_error);
-            }
-            if attempts.any() {
-                continue;
-            }
-            if let Topology::Sentinel(sentinels) = &self.target.settings.topology {
-                subscriptions.listen_to(sentinels);
-            }
-            let pause = subscriptions.pause(backoff.next());
-            if self.run_until(pin!(pause), &connect_error).await.is_none() {
-                return Outcome::Over;
-            }
-            if matches!(connect_error, ConnectError::Fatal(_)) && self.wait_for_calls().await.is_none() {
-                return Outcome::Over;
-            }
-        }
-    }
-
-    /// Returns everything that waits to whoever routes it: there may be another server for it by now.
-    fn hand_back(&mut self, connect_error: &ConnectError) {
-        let all = mem::take(&mut self.queue);
-        self.finished
-            .extend(all.into_iter().map(|pending| pending.hand_back(Redirect::Lost, connect_error.error().clone())));
-        deliver(&mut self.finished);
-    }
-
-    /// Passes warnings on to whoever made a call that waits, if nobody has been told yet.
-    fn warn(&mut self) {
-        if self.warnings.is_empty() {
-            return;
-        }
-        let Some(pending) = self.queue.iter().find(|pending| !pending.request.call.key_options.quiet) else { return };
-        for warning in self.warnings.drain(..).filter(Warning::is_first) {
-            pending.request.sink.warn(warning);
-        }
-    }
-
-    /// Whether the server has left the cluster, as far as we know, so that nothing more is to be expected of it.
-    fn is_recalled(&self) -> bool {
-        self.target.member.is_routed() && self.closed
-    }
-
-    /// Waits for something while calls keep arriving and deadlines keep passing. `None` when there is nothing left to do.
-    async fn run_until<T>(
-        &mut self,
-        mut event: Pin<&mut impl Future<Output = T>>,
-        connect_error: &ConnectError,
-    ) -> Option<T> {
+impl Driver {
+    /// Connects, while calls come and time passes.
+    async fn connect(&mut self) {
         poll_fn(|cx| {
             loop {
                 let now = Instant::now();
                 self.drain_inbox(now);
-                self.expire(now, Some(connect_error));
-                if self.is_recalled() {
-                    self.hand_back(connect_error);
+                self.advance(now);
+                if self.machine.need() != Need::Connection {
+                    return Poll::Ready(());
                 }
-                deliver(&mut self.finished);
-                if self.is_done() {
-                    return Poll::Ready(None);
-                }
-                if let Poll::Ready(value) = event.as_mut().poll(cx) {
-                    return Poll::Ready(Some(value));
-                }
-                if self.alarm.sleep_until(cx, self.queue.front().map(|pending| pending.deadline))
-                    && self.inbox.register_waker(self.closed, cx)
-                {
-                    return Poll::Pending;
-                }
-            }
-        })
-        .await
-    }
-
-    /// Waits until there is something to send: a server that refused our login is not asked again for nothing. `None`
-    /// when there is nothing left to do.
-    async fn wait_for_calls(&mut self) -> Option<()> {
-        poll_fn(|cx| {
-            loop {
-                self.drain_inbox(Instant::now());
-                if !self.queue.is_empty() {
-                    return Poll::Ready(Some(()));
-                }
-                if self.is_done() {
-                    return Poll::Ready(None);
-                }
-                if self.inbox.register_waker(self.closed, cx) {
-                    return Poll::Pending;
-                }
-            }
-        })
-        .await
-    }
-
-    /// Uses a connection for as long as it is good.
-    async fn serve(&mut self, mut ready: ReadyConnection, subscriptions: &mut SentinelSubscriptions) -> End {
-        let (mut seen, mut heard_at) = (ready.progress.count(), Instant::now());
-        if !self.target.member.is_routed() {
-            self.parked.take_poison_candidates(&mut self.queue, heard_at);
-        }
-        let mut peer_closed = false;
-        let mut ended = pin!(client_ended(self.target.source.clone()));
-        let mut moved = pin!(primary_moved(self.target.settings.clone(), subscriptions));
-        let end = poll_fn(|cx| {
-            loop {
-                let now = Instant::now();
-                self.drain_inbox(now);
-                self.expire(now, ready.why_nameless());
-                self.warn();
-                self.parked.release(&mut self.queue, now);
-                let sent = self.send(&ready, cx, now);
-                peer_closed |= ready.driver.as_mut().poll(cx).is_ready();
-                let heard = ready.learn_name(!self.queue.is_empty(), cx, now);
-                let settled = self.settle(cx, now);
-                deliver(&mut self.finished);
-                let any = match (heard, settled) {
-                    (Err(connect_error), _) | (_, Err(connect_error)) => {
-                        return Poll::Ready(End::Replace(connect_error));
-                    }
-                    (Ok(heard), Ok(settled)) => heard || settled || sent,
-                };
-                if peer_closed {
-                    return Poll::Ready(End::Replace(ConnectError::lost("the server closed the connection")));
-                }
-                if self.is_done() || self.is_recalled() {
-                    return Poll::Ready(End::Closed);
-                }
-                if self.is_to_be_taken_apart() && self.batches.is_empty() {
-                    return Poll::Ready(End::Sharded);
-                }
-                if any {
-                    continue;
-                }
-                if self.batches.is_empty()
-                    && let Poll::Ready(connect_error) = ended.as_mut().poll(cx)
-                {
-                    return Poll::Ready(End::Replace(connect_error));
-                }
-                if let Poll::Ready(connect_error) = moved.as_mut().poll(cx) {
-                    return Poll::Ready(End::Replace(connect_error));
-                }
-                if ready.progress.count() != seen {
-                    (seen, heard_at) = (ready.progress.count(), now);
-                }
-                let owed_since = self.batches.front().map(|batch| batch.sent_at).or(ready.asked_since());
-                let silent_at = owed_since.map(|since| since.max(heard_at) + self.silence);
-                if silent_at.is_some_and(|at| at <= now) {
-                    return Poll::Ready(End::Replace(ConnectError::unresponsive(&self.target.settings.address)));
-                }
-                let deadlines = [
-                    silent_at,
-                    self.batches.iter().filter_map(Batch::deadline).min(),
-                    self.queue.front().map(|pending| pending.deadline),
-                ];
-                let asks_again = ready.asks_again_at().filter(|_| !self.queue.is_empty());
-                let moments = deadlines.into_iter().chain(self.parked.moments()).chain([asks_again]);
-                if self.alarm.sleep_until(cx, moments.flatten().min()) && self.inbox.register_waker(self.closed, cx) {
+                if self.poll_attempts(cx, now).is_pending() && self.sleep(cx) {
                     return Poll::Pending;
                 }
             }
         })
         .await;
-        // A server that closes a Unix socket has done with it; a closed TCP connection may have had a proxy in between.
-        let done_with = peer_closed && matches!(self.target.settings.address, Address::Unix(_));
-        self.find_poison_call(&ready.expected_replies);
-        // Which drops the driver and so closes the socket, and with it whatever the kernel has not sent.
-        let identity = ready.into_identity();
-        if !self.batches.is_empty() && !done_with {
-            self.abandoned.extend(identity);
-            let surplus = self.abandoned.len().saturating_sub(MAX_ABANDONED);
-            self.abandoned.drain(..surplus);
-        }
-        self.requeue();
-        end
     }
 
-    /// Looks for what may have ended the connection, and would do so again and again and let no other call through: the call
-    /// that the server refused or answered with too much is over, and one that it did not answer is noted.
-    fn find_poison_call(&mut self, expected_replies: &ExpectedReplies) {
-        let mut batches = self.batches.iter_mut();
-        let poison_call = if let Some(number) = expected_replies.too_large() {
-            batches.find_map(|batch| batch.take_poison_call(number, PendingCall::fail_too_large))
-        } else if let Some((number, error)) =
-            expected_replies.last_word().and_then(|(at, word)| Some((at, retry_policy::closing_error(word)?)))
-        {
-            batches.find_map(|batch| batch.take_poison_call(number, |pending| pending.finish(Err(error.clone()))))
-        } else {
-            if let Some(pending) = batches.find_map(|batch| batch.pending_at(expected_replies.next())) {
-                pending.losses += 1;
-            }
-            None
+    /// Waits until it is time to connect. Sentinels may know earlier than we do when that is worth it.
+    async fn wait(&mut self, subscriptions: &mut SentinelSubscriptions) {
+        self.attempts.end();
+        let longest = self.machine.connects_at().map(|at| at.saturating_duration_since(Instant::now()));
+        let sentinels = match &self.target.settings.topology {
+            Topology::Sentinel(sentinels) => longest.map(|longest| (sentinels, longest)),
+            _ => None,
         };
-        self.finished.extend(poison_call);
+        let news = async {
+            match sentinels {
+                Some((sentinels, longest)) => {
+                    subscriptions.listen_to(sentinels);
+                    subscriptions.pause(longest).await;
+                }
+                None => pending().await,
+            }
+        };
+        let mut news = Box::pin(news);
+        let (machine, inbox, closed, alarm) = (&mut self.machine, &self.inbox, &mut self.closed, &mut self.alarm);
+        poll_fn(|cx| {
+            loop {
+                let now = Instant::now();
+                drain_inbox(machine, inbox, closed, self.target.command_timeout, now);
+                machine.advance(now);
+                deliver(machine.finished());
+                if news.as_mut().poll(cx).is_ready() {
+                    machine.connect_now();
+                }
+                if machine.need() != Need::Time {
+                    return Poll::Ready(());
+                }
+                if alarm.sleep_until(cx, machine.next_moment()) && inbox.register_waker(*closed, cx) {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await;
     }
 
-    /// Moves what has arrived into the queue.
+    /// Uses a connection for as long as it is good.
+    async fn use_connection(&mut self, subscriptions: &mut SentinelSubscriptions) {
+        let Some(mut stream) = self.stream.take() else {
+            return self.machine.replace(ConnectError::closed(), Instant::now());
+        };
+        let mut ended = pin!(client_ended(self.target.source.clone()));
+        let mut moved = pin!(primary_moved(self.target.settings.clone(), subscriptions));
+        let mut overdue = Overdue::No;
+        poll_fn(|cx| {
+            let mut rounds = 0;
+            loop {
+                let now = Instant::now();
+                self.drain_inbox(now);
+                self.warn();
+                if !overdue.is_ready(self.machine.is_overdue(now), cx) {
+                    return Poll::Pending;
+                }
+                let mut any = false;
+                match stream.read(cx, &mut self.machine, now) {
+                    Ok(bytes) => {
+                        any = bytes > 0;
+                        if !overdue.counts(bytes) {
+                            self.machine.advance(now);
+                        }
+                    }
+                    Err(error) => {
+                        let closed = error.is_none();
+                        let error = error.map_or_else(ConnectError::closed, |error| ConnectError::lost(&error.to_string()));
+                        // A server that closes a Unix socket has done with it; a closed TCP connection may have had a
+                        // proxy in between.
+                        let done_with = closed && matches!(self.target.settings.address, Address::Unix(_));
+                        self.machine.disconnected(error, done_with, now);
+                        self.machine.advance(now);
+                    }
+                }
+                any |= stream.write(cx, &mut self.machine, now);
+                deliver(self.machine.finished());
+                match self.machine.need() {
+                    Need::Bytes => self.attempts.end(),
+                    Need::BytesAndConnection => {
+                        if self.poll_attempts(cx, now).is_ready() && self.stream.is_some() {
+                            return Poll::Ready(());
+                        }
+                    }
+                    _ => return Poll::Ready(()),
+                }
+                if any {
+                    rounds += 1;
+                    if rounds < MAX_ROUNDS {
+                        continue;
+                    }
+                    // Others have their turn.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                if !self.machine.owes()
+                    && let Poll::Ready(error) = ended.as_mut().poll(cx)
+                {
+                    self.machine.replace(error, now);
+                    continue;
+                }
+                if let Poll::Ready(error) = moved.as_mut().poll(cx) {
+                    self.machine.replace(error, now);
+                    continue;
+                }
+                if self.sleep(cx) {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Goes on with the attempts to connect. Ready when one has ended.
+    fn poll_attempts(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
+        let (target, proven, machine) = (&self.target, self.proven, &self.machine);
+        let outcome = ready!(self.attempts.poll(cx, now, || connect(target.clone(), proven, machine.to_fence())));
+        match outcome {
+            Ok(Connected { stream, progress, opening, settings, warnings }) => {
+                self.attempts.end();
+                (self.target.settings, self.proven) = (settings, true);
+                let new = warnings.into_iter().filter(|warning| !self.warnings.contains(warning));
+                self.warnings.extend(new.collect::<Vec<_>>());
+                self.stream = Some(ServerStream::new(stream, progress));
+                self.machine.connected(next_connection_id(), opening, now);
+            }
+            Err(error) => {
+                if let ConnectError::Fatal(_) = error {
+                    self.attempts.end();
+                }
+                self.machine.not_connected(error, self.attempts.any(), now);
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn advance(&mut self, now: Instant) {
+        self.machine.advance(now);
+        deliver(self.machine.finished());
+    }
+
     fn drain_inbox(&mut self, now: Instant) {
-        let deadline = now + self.target.command_timeout;
-        for request in self.inbox.take(&mut self.closed) {
-            enqueue(&mut self.queue, request, self.next_sequence, deadline);
-            self.next_sequence += 1;
+        drain_inbox(&mut self.machine, &self.inbox, &mut self.closed, self.target.command_timeout, now);
+    }
+
+    /// Leaves word to be woken; false when something has come in the meantime.
+    fn sleep(&mut self, cx: &mut Context<'_>) -> bool {
+        self.alarm.sleep_until(cx, self.machine.next_moment()) && self.inbox.register_waker(self.closed, cx)
+    }
+
+    /// Passes warnings on to whoever made a call, if nobody has been told yet.
+    fn warn(&mut self) {
+        if self.warnings.is_empty() {
+            return;
+        }
+        let Some(pending) = self.machine.calls().find(|pending| !pending.request.call.key_options.quiet) else { return };
+        for warning in self.warnings.drain(..).filter(Warning::is_first) {
+            pending.request.sink.warn(warning);
         }
     }
+}
 
-    /// Gives up what is past its deadline, wherever it is.
-    fn expire(&mut self, now: Instant, connect_error: Option<&ConnectError>) {
-        let timeout = self.target.command_timeout;
-        self.redo.expire(now);
-        let past = self.parked.expired(now).map(|pending| pending.expire(timeout, connect_error));
-        self.finished.extend(past);
-        // All of them: in a cluster, a part that comes back from another server is older than what was sent before it.
-        for batch in &mut self.batches {
-            batch.expire(now, timeout, &mut self.finished);
+/// Passes on the calls that have arrived.
+fn drain_inbox(machine: &mut Machine, inbox: &Inbox, closed: &mut bool, timeout: Duration, now: Instant) {
+    for request in inbox.take(closed) {
+        machine.call(request, now + timeout);
+    }
+    if *closed {
+        machine.close();
+    }
+}
+
+/// Whether something that the server owes is past its time. That is believed only when what its socket held at that moment
+/// has been read: it may have answered long ago, while this process was stopped or had no time.
+enum Overdue {
+    No,
+    /// The runtime is asked what has come to its sockets.
+    Asking(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// So many bytes have been read since.
+    Reading(usize),
+}
+
+impl Overdue {
+    /// Whether reading tells what has come until now.
+    fn is_ready(&mut self, is_overdue: bool, cx: &mut Context<'_>) -> bool {
+        match self {
+            _ if !is_overdue => *self = Overdue::No,
+            Overdue::Reading(_) => {}
+            Overdue::No => {
+                // Goes on behind the runtime's next look at its sockets.
+                let mut asking: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(tokio::task::yield_now());
+                if asking.as_mut().poll(cx).is_pending() {
+                    *self = Overdue::Asking(asking);
+                    return false;
+                }
+                *self = Overdue::Reading(0);
+            }
+            Overdue::Asking(asking) => {
+                if asking.as_mut().poll(cx).is_pending() {
+                    return false;
+                }
+                *self = Overdue::Reading(0);
+            }
         }
-        let past = expired(&mut self.queue, now).map(|pending| pending.expire(timeout, connect_error));
-        self.finished.extend(past);
+        true
     }
 
-    fn is_done(&self) -> bool {
-        self.closed && self.queue.is_empty() && self.parked.is_empty() && self.batches.iter().all(Batch::is_settled)
+    /// Counts what was read. Whether there may be more that has to be read first.
+    fn counts(&mut self, bytes: usize) -> bool {
+        let Overdue::Reading(read) = self else { return false };
+        *read += bytes;
+        let reads_on = bytes > 0 && *read < MAX_OVERDUE_BYTES;
+        if !reads_on {
+            *self = Overdue::No;
+        }
+        reads_on
+    }
+}
+
+/// The bytes of the connection in use.
+struct ServerStream {
+    stream: Box<dyn AsyncStream>,
+    progress: Progress,
+    /// How many signs of life have been noted.
+    seen: u64,
+    /// What was not written is not written any more; what the server still says is read.
+    write_failed: bool,
+}
+
+impl ServerStream {
+    fn new(stream: Box<dyn AsyncStream>, progress: Progress) -> Self {
+        let seen = progress.count();
+        Self { stream, progress, seen, write_failed: false }
     }
 
-    /// Whether the server has several shards, so that calls on several keys can't be sent whole.
-    fn is_to_be_taken_apart(&self) -> bool {
-        !self.features.cross_slot && !self.target.member.is_routed()
+    /// Reads what has come, once. Returns how much; `Err(None)` when the other side has closed the connection.
+    fn read(&mut self, cx: &mut Context<'_>, machine: &mut Machine, now: Instant) -> Result<usize, Option<io::Error>> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Pending => Ok(0),
+                Poll::Ready(Err(error)) => Err(Some(error)),
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => Err(None),
+                Poll::Ready(Ok(())) => {
+                    machine.received(buffer.filled(), now);
+                    Ok(buffer.filled().len())
+                }
+            }
+        })
     }
 
-    /// Sends from the queue as far as the window allows; true when anything was sent.
-    fn send(&mut self, ready: &ReadyConnection, cx: &mut Context<'_>, now: Instant) -> bool {
+    /// Writes what is to be written. Returns whether the server took any.
+    fn write(&mut self, cx: &mut Context<'_>, machine: &mut Machine, now: Instant) -> bool {
         let mut any = false;
-        if self.is_to_be_taken_apart() {
-            return false;
+        while !self.write_failed && !machine.unwritten().is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, machine.unwritten()) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(written)) if written > 0 => {
+                    machine.wrote(written);
+                    any = true;
+                }
+                // The server may have said why it closed the connection: that is read, to the end.
+                Poll::Ready(_) => self.write_failed = true,
+            }
         }
-        self.parked.hold_back(&mut self.queue);
-        while self.queue.front().is_some_and(|next| ready.takes(next))
-            && self.batches.len() < WINDOW_BATCHES
-            && self.calls_in_flight < WINDOW_CALLS
-            && self.bytes_in_flight < WINDOW_BYTES
-        {
-            let batch = Batch::send(&mut self.queue, self.features, ready, cx, now);
-            self.calls_in_flight += batch.calls();
-            self.bytes_in_flight += batch.bytes;
-            self.batches.push_back(batch);
-            any = true;
+        if !self.write_failed && let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(cx) {
+            self.write_failed = true;
+        }
+        if self.progress.count() != self.seen {
+            self.seen = self.progress.count();
+            machine.drained(now);
         }
         any
-    }
-
-    /// Hands out the answers that have come; true when there were any.
-    fn settle(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, ConnectError> {
-        let mut any = false;
-        let mut wrong_server = None;
-        while let Some(batch) = self.batches.front_mut() {
-            let replies = match batch.poll(cx) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(replies)) => replies,
-                Poll::Ready(Err(error)) => return Err(ConnectError::lost(&error.to_string())),
-            };
-            any = true;
-            let Some(batch) = self.batches.pop_front() else { break };
-            self.calls_in_flight -= batch.calls();
-            self.bytes_in_flight -= batch.bytes;
-            let redirect = batch.settle(replies, &mut self.redo, &mut self.features, &mut self.finished);
-            for Refused { pending, pause, connect_error } in redirect {
-                wrong_server = connect_error.or(wrong_server);
-                self.parked.put(pending, if pause { now + REFUSED_PAUSE } else { now });
-            }
-        }
-        match wrong_server {
-            Some(connect_error) => Err(connect_error),
-            None => Ok(any),
-        }
-    }
-
-    /// After a connection: everything unanswered goes back to the queue, in the order in which it came.
-    fn requeue(&mut self) {
-        let mut all = Vec::from(self.parked.take());
-        for batch in self.batches.drain(..) {
-            all.extend(batch.into_unanswered());
-        }
-        all.extend(self.queue.drain(..));
-        all.sort_by_key(|pending| pending.sequence);
-        self.queue = all.into();
-        self.redo.clear();
-        (self.calls_in_flight, self.bytes_in_flight) = (0, 0);
     }
 }

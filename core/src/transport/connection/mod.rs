@@ -1,7 +1,10 @@
 //! One connection to one server: made, kept, driven, and made again.
 
 pub(super) mod attempts;
-pub(super) mod batch;
 pub(super) mod connect;
 pub(super) mod driver;
 pub mod handshake;
+pub(super) mod machine;
+mod reconnect;
+pub(super) mod refusal;
+pub(super) mod session;

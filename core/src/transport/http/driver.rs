@@ -23,7 +23,7 @@ use crate::error::StoreError;
 use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
 use crate::transport::backoff::Backoff;
-use crate::transport::connection::batch::{Refused, refuse};
+use crate::transport::connection::refusal::{Refusal, decide};
 use crate::transport::error::ConnectError;
 use crate::transport::handover::Handover;
 use crate::transport::inbox::Inbox;
@@ -68,7 +68,7 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
     for pending in alone {
         requeue(&mut queue, pending);
     }
-    Some(Handover { target, pending: queue, next_sequence })
+    Some(Handover { target, pending: queue.into(), next_sequence })
 }
 
 struct HttpDriver {
@@ -272,7 +272,7 @@ impl HttpDriver {
         self.backoff.reset();
         let (alone, sent_with) = (batch.alone, batch.features);
         let mut sent_again: HashSet<Vec<u8>> = HashSet::new();
-        for (pending, outcome, position) in batch.outcomes(replies) {
+        for (mut pending, outcome, position) in batch.outcomes(replies) {
             let is_overtaken = !sent_again.is_empty() && sent_again.contains(&pending.request.call.execution_key());
             if is_overtaken {
                 requeue(if alone { &mut self.alone } else { &mut self.queue }, pending);
@@ -285,17 +285,23 @@ impl HttpDriver {
                 }
                 Err(error_reply) => self.without_token(error_reply),
             };
-            match refuse(pending, error_reply, sent_with, &mut self.features) {
-                Ok(finished) => self.finished.push(finished),
-                Err(refused) => {
-                    let Refused { pending, pause, .. } = *refused;
-                    if pause {
-                        self.pause(None, now);
-                    }
-                    sent_again.insert(pending.request.call.execution_key());
-                    requeue(if alone { &mut self.alone } else { &mut self.queue }, pending);
+            match decide(&pending, error_reply, sent_with, &mut self.features) {
+                Refusal::Report(error) => {
+                    self.finished.push(pending.finish(Err(error)));
+                    continue;
+                }
+                Refusal::HandBack(redirect, error) => {
+                    self.finished.push(pending.hand_back(redirect, error));
+                    continue;
+                }
+                Refusal::Reshape => {}
+                Refusal::Retry(error, _) | Refusal::Reconnect(error) => {
+                    pending.error_reply = Some(Box::new(error));
+                    self.pause(None, now);
                 }
             }
+            sent_again.insert(pending.request.call.execution_key());
+            requeue(if alone { &mut self.alone } else { &mut self.queue }, pending);
         }
     }
 

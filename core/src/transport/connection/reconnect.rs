@@ -1,0 +1,52 @@
+//! When the next attempt to connect is made.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::transport::backoff::Backoff;
+
+/// When to connect again. After a connection that answered calls at once: the server was there a moment ago, and a proxy or a
+/// restarted server is there again. But only so many times in a while; otherwise, and after attempts that failed, pauses
+/// grow.
+#[derive(Debug)]
+pub struct Reconnect {
+    backoff: Backoff,
+    /// When attempts were made at once.
+    immediate: VecDeque<Instant>,
+}
+
+impl Reconnect {
+    /// Attempts at once within a while.
+    const MAX_IMMEDIATE: usize = 10;
+    const WHILE: Duration = Duration::from_secs(10);
+    /// Attempts at once are made within this time, so that a fleet does not connect in step.
+    const JITTER: Duration = Duration::from_millis(50);
+
+    /// With these pauses between attempts that fail.
+    pub fn new(backoff: Backoff) -> Self {
+        Self { backoff, immediate: VecDeque::new() }
+    }
+
+    /// The pause after a connection. `answered` is whether a call was answered over it.
+    pub fn after_connection(&mut self, answered: bool, now: Instant) -> Duration {
+        if answered {
+            self.backoff.reset();
+            self.immediate.retain(|at| now.saturating_duration_since(*at) < Self::WHILE);
+            if self.immediate.len() < Self::MAX_IMMEDIATE {
+                self.immediate.push_back(now);
+                return self.backoff.jitter(Self::JITTER);
+            }
+        }
+        self.backoff.next()
+    }
+
+    /// The pause after an attempt that failed.
+    pub fn after_failure(&mut self) -> Duration {
+        self.backoff.next()
+    }
+
+    /// The server is there, and refused the login: pauses begin anew when that has changed.
+    pub fn reset(&mut self) {
+        self.backoff.reset();
+    }
+}

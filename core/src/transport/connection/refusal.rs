@@ -1,0 +1,171 @@
+//! What is done about a call that the server refused, and about everything else when a server refuses for now: it is asked
+//! again with one call, after pauses that grow.
+
+use std::time::{Duration, Instant};
+
+use crate::error::StoreError;
+use crate::store::ErrorReply;
+use crate::store::server_features::ServerFeatures;
+use crate::store::slot::spans_slots;
+use crate::transport::ordered_calls::{Admission, CallKey};
+use crate::transport::pending_calls::PendingCall;
+use crate::transport::request::Redirect;
+use crate::transport::retry_policy::{RetryDecision, refused, retry_decision};
+
+/// What is done about a call that the server refused.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It is over.
+    Report(StoreError),
+    /// It goes back to whoever routes it.
+    HandBack(Redirect, StoreError),
+    /// It is sent again in another form, which the server takes.
+    Reshape,
+    /// It is sent again later over this connection.
+    Retry(StoreError, Scope),
+    /// It is sent again over a new connection.
+    Reconnect(StoreError),
+}
+
+/// Which calls a refusal concerns besides the refused one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// None but those for the same execution.
+    Execution,
+    /// All that write.
+    Writes,
+    /// All.
+    Everything,
+}
+
+impl Scope {
+    fn of(code: &str) -> Self {
+        match code {
+            "NOREPLICAS" => Scope::Writes,
+            "TRYAGAIN" => Scope::Execution,
+            _ => Scope::Everything,
+        }
+    }
+
+    fn concerns(self, pending: &PendingCall) -> bool {
+        match self {
+            Scope::Execution => false,
+            Scope::Writes => pending.request.call.operation.writes(),
+            Scope::Everything => true,
+        }
+    }
+}
+
+/// Decides what is done about a refused call, and learns from it what the server takes.
+pub fn decide(
+    pending: &PendingCall,
+    error_reply: ErrorReply,
+    sent_with: ServerFeatures,
+    features: &mut ServerFeatures,
+) -> Refusal {
+    let (call, route) = (&pending.request.call, &pending.request.route);
+    if features.learn(&error_reply, call.operation, sent_with, || route.is_none() && spans_slots(call)) {
+        return Refusal::Reshape;
+    }
+    let code = error_reply.code.as_str();
+    if route.as_ref().is_some_and(|route| !route.sharded) {
+        let redirect = match code {
+            "MOVED" | "ASK" => {
+                Some(Redirect::Elsewhere { ask: code == "ASK", detail: error_reply.detail.clone() })
+            }
+            "TRYAGAIN" | "CLUSTERDOWN" | "READONLY" | "MASTERDOWN" => Some(Redirect::Later),
+            _ => None,
+        };
+        if let Some(redirect) = redirect {
+            return Refusal::HandBack(redirect, refused(error_reply));
+        }
+    }
+    let scope = Scope::of(code);
+    match retry_decision(&error_reply) {
+        RetryDecision::Report => Refusal::Report(refused(error_reply)),
+        RetryDecision::Retry => Refusal::Retry(refused(error_reply), scope),
+        RetryDecision::Reconnect => Refusal::Reconnect(refused(error_reply)),
+    }
+}
+
+/// Keeps calls from a server that refuses for now. One call at a time finds out whether it still does.
+#[derive(Debug)]
+pub struct Gate {
+    scope: Scope,
+    /// What the server said last.
+    error: StoreError,
+    refusals: u32,
+    state: GateState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GateState {
+    /// Nothing is sent before this moment.
+    Pausing(Instant),
+    /// This call was sent.
+    Probing(CallKey),
+}
+
+impl Gate {
+    /// The first pause. It doubles.
+    const FIRST: Duration = Duration::from_millis(50);
+    /// The longest, which is also how late a server may be noticed that takes calls again.
+    const LONGEST: Duration = Duration::from_millis(500);
+
+    /// The server has refused.
+    pub fn new(error: StoreError, scope: Scope, now: Instant) -> Self {
+        Self { scope, error, refusals: 1, state: GateState::Pausing(now + Self::FIRST) }
+    }
+
+    /// What the server said.
+    pub fn error(&self) -> &StoreError {
+        &self.error
+    }
+
+    /// Whether a call may be sent.
+    pub fn admits(&self, pending: &PendingCall) -> Admission {
+        match self.scope {
+            Scope::Everything => Admission::Stop,
+            scope if scope.concerns(pending) => Admission::Park,
+            _ => Admission::Send,
+        }
+    }
+
+    /// Whether a call would find out whether the server still refuses.
+    pub fn concerns(&self, pending: &PendingCall) -> bool {
+        self.scope.concerns(pending)
+    }
+
+    /// When the next call is to be sent that finds out.
+    pub fn probes_at(&self) -> Option<Instant> {
+        match self.state {
+            GateState::Pausing(at) => Some(at),
+            GateState::Probing(_) => None,
+        }
+    }
+
+    /// This call was sent to find out.
+    pub fn probe(&mut self, key: CallKey) {
+        self.state = GateState::Probing(key);
+    }
+
+    /// The server has refused another call, perhaps the one that was to find out.
+    pub fn refused(&mut self, key: CallKey, error: StoreError, scope: Scope, now: Instant) {
+        self.error = error;
+        if scope == Scope::Everything {
+            self.scope = scope;
+        }
+        if self.state == GateState::Probing(key) {
+            self.refusals = self.refusals.saturating_add(1);
+            let pause = Self::FIRST.saturating_mul(1 << (self.refusals - 1).min(8)).min(Self::LONGEST);
+            self.state = GateState::Pausing(now + pause);
+        }
+    }
+
+    /// The call that was to find out was given up.
+    pub fn gave_up(&mut self, key: CallKey, now: Instant) {
+        if self.state == GateState::Probing(key) {
+            self.state = GateState::Pausing(now);
+        }
+    }
+}

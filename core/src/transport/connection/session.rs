@@ -1,0 +1,473 @@
+//! One connection in use: the bytes to be written, the replies that are to come and whose they are, and by what name the
+//! server knows it. No sockets and no clock: what comes and what time it is, it is told.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU64;
+use std::time::{Duration, Instant};
+
+use redis::{Pipeline, Value};
+
+use super::handshake::{Identity, Name};
+use crate::store::ErrorReply;
+use crate::store::reply_reader::ReplyReader;
+use crate::store::reply_visitor::ReplyVisitor;
+use crate::store::server_features::ServerFeatures;
+use crate::store::{Call, Position, Reply};
+use crate::transport::error::ConnectError;
+use crate::transport::ordered_calls::CallKey;
+use crate::transport::pending_calls::PendingCall;
+use crate::transport::protocol::decode::Decoder;
+use crate::transport::protocol::encode::Encoder;
+use crate::transport::protocol::value_visitor::ValueVisitor;
+use crate::transport::protocol::violation::ProtocolViolation;
+
+/// Calls in flight on one connection; the rest waits, where a deadline means that nothing was applied.
+const WINDOW_CALLS: usize = 16_384;
+/// Bytes of arguments in flight on one connection, unless a single call is larger.
+const WINDOW_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes that are kept ready to be written, unless a single call is larger.
+const READY_BYTES: usize = 256 * 1024;
+/// Room for bytes to be written that is kept when it is not needed.
+const KEPT_ROOM: usize = 512 * 1024;
+/// Bytes of an error reply that are kept in case it is the last reply of the connection.
+const MAX_KEPT_ERROR: usize = 256;
+/// The pause before a server that did not tell the connection's name is asked again; it doubles.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// Doublings of that pause.
+const MAX_DOUBLINGS: u32 = 3;
+
+/// What a session begins with.
+pub enum Opening {
+    /// The handshake is over, and this came of it.
+    Greeted(Name),
+    /// The handshake is still to be sent; nothing in it has to come before reads. The last reply tells the name.
+    Pipelined(Pipeline),
+}
+
+/// How far it is known by what name the connection can be fenced off. Until it is known, nothing is sent that must not come
+/// back.
+enum Naming {
+    /// The server was asked; the error is what it said before, if it did.
+    Asked(Option<ConnectError>),
+    /// It did not tell for now, and is asked again when there is something to send, not before this moment.
+    AskAgain(ConnectError, Instant),
+    /// By this; `None` where the server can never tell.
+    Known(Option<Identity>),
+}
+
+/// Whose the next replies are.
+struct Expected {
+    owner: Owner,
+    /// Replies that have not come as a whole.
+    left: u32,
+    /// The number of the first one.
+    first_reply: u64,
+    sent_at: Instant,
+}
+
+enum Owner {
+    /// A call's.
+    Call(SentCall),
+    /// Nobody's any more: the call was given up.
+    GivenUp { bytes: usize },
+    /// The session's own. The last one tells its name.
+    Question,
+}
+
+struct SentCall {
+    key: CallKey,
+    replies: u32,
+    /// The first reply is that to ASKING.
+    asking: bool,
+    /// Bytes of arguments.
+    bytes: usize,
+    /// What the server was taken to understand.
+    features: ServerFeatures,
+}
+
+/// A call whose replies have come.
+pub struct Answered {
+    /// Which.
+    pub key: CallKey,
+    /// The position of its first reply.
+    pub position: Position,
+    /// What the server was taken to understand.
+    pub features: ServerFeatures,
+}
+
+/// What came of some bytes.
+pub enum Event {
+    /// Nothing yet: all bytes were used.
+    Nothing,
+    /// A call was answered, and this is what its replies mean. The rest of the bytes is still to be read.
+    Answered(Answered, usize),
+    /// The session's own question was answered. The rest of the bytes is still to be read.
+    Named(usize),
+}
+
+/// One connection in use.
+pub struct Session {
+    /// Tells it from every other connection of this process.
+    id: NonZeroU64,
+    naming: Naming,
+    name_refusals: u32,
+    encoder: Encoder,
+    /// Bytes of the encoder that have been written.
+    written: usize,
+    decoder: Decoder,
+    reader: ReplyReader,
+    values: ValueVisitor,
+    expected: VecDeque<Expected>,
+    /// How many of what was expected is no longer so.
+    ended: u64,
+    next_command: u64,
+    next_reply: u64,
+    calls_in_flight: usize,
+    bytes_in_flight: usize,
+    /// Calls that were given up among those in flight.
+    given_up: usize,
+    last_error: LastError,
+    heard_at: Instant,
+    answered: bool,
+}
+
+/// The error that the latest reply is, if it is one: a server that does not understand what it is sent, or takes it for too
+/// long, says so and closes the connection.
+#[derive(Default)]
+struct LastError {
+    text: Vec<u8>,
+    is_latest: bool,
+}
+
+impl Session {
+    /// A connection that has just been made.
+    pub fn new(id: NonZeroU64, opening: Opening, now: Instant) -> Self {
+        let mut session = Self {
+            id,
+            naming: Naming::Known(None),
+            name_refusals: 0,
+            encoder: Encoder::default(),
+            written: 0,
+            decoder: Decoder::new(),
+            reader: ReplyReader::default(),
+            values: ValueVisitor::default(),
+            expected: VecDeque::new(),
+            ended: 0,
+            next_command: 0,
+            next_reply: 0,
+            calls_in_flight: 0,
+            bytes_in_flight: 0,
+            given_up: 0,
+            last_error: LastError::default(),
+            heard_at: now,
+            answered: false,
+        };
+        match opening {
+            Opening::Greeted(name) => session.name(name, now),
+            Opening::Pipelined(pipeline) => {
+                session.ask(&pipeline, now);
+                session.naming = Naming::Asked(None);
+            }
+        }
+        session
+    }
+
+    /// Whether calls that write may be sent: a connection without a name could not be fenced off.
+    pub fn takes_writes(&self) -> bool {
+        matches!(self.naming, Naming::Known(_))
+    }
+
+    /// Whether another call may be sent now.
+    pub fn has_room(&self) -> bool {
+        self.unwritten().len() < READY_BYTES
+            && self.calls_in_flight < WINDOW_CALLS
+            && self.bytes_in_flight < WINDOW_BYTES
+    }
+
+    /// Writes a call's commands. Returns the number under which its replies are expected.
+    pub fn send(&mut self, key: CallKey, pending: &PendingCall, features: ServerFeatures, now: Instant) -> u64 {
+        let call = &pending.request.call;
+        let asking = pending.request.route.as_ref().is_some_and(|route| route.asking.is_some());
+        if asking {
+            self.encoder.command(&[b"ASKING"]);
+        }
+        let replies = call.append(features, &mut self.encoder) as u32 + u32::from(asking);
+        let bytes = call.size();
+        self.calls_in_flight += 1;
+        self.bytes_in_flight += bytes;
+        self.expect(Owner::Call(SentCall { key, replies, asking, bytes, features }), replies, now)
+    }
+
+    fn expect(&mut self, owner: Owner, replies: u32, now: Instant) -> u64 {
+        let number = self.ended + self.expected.len() as u64;
+        self.expected.push_back(Expected { owner, left: replies, first_reply: self.next_command, sent_at: now });
+        self.next_command += u64::from(replies);
+        number
+    }
+
+    fn ask(&mut self, pipeline: &Pipeline, now: Instant) {
+        self.encoder.pipeline(pipeline);
+        self.expect(Owner::Question, pipeline.len() as u32, now);
+    }
+
+    /// Asks for the connection's name again, if it is time to.
+    pub fn ask_name(&mut self, now: Instant) {
+        if let Naming::AskAgain(error, at) = &self.naming
+            && *at <= now
+        {
+            let error = error.clone();
+            let mut pipeline = Pipeline::new();
+            Name::ask(&mut pipeline);
+            self.ask(&pipeline, now);
+            self.naming = Naming::Asked(Some(error));
+        }
+    }
+
+    /// When the name is asked for again.
+    pub fn asks_name_at(&self) -> Option<Instant> {
+        match self.naming {
+            Naming::AskAgain(_, at) => Some(at),
+            Naming::Asked(_) | Naming::Known(_) => None,
+        }
+    }
+
+    /// Why the server does not tell the name, if that is so.
+    pub fn why_nameless(&self) -> Option<&ConnectError> {
+        match &self.naming {
+            Naming::AskAgain(error, _) => Some(error),
+            Naming::Asked(error) => error.as_ref(),
+            Naming::Known(_) => None,
+        }
+    }
+
+    /// By what the connection can be fenced off, if by anything.
+    pub fn identity(&self) -> Option<Identity> {
+        match &self.naming {
+            Naming::Known(identity) => identity.clone(),
+            // Nothing was written.
+            Naming::Asked(_) | Naming::AskAgain(..) => None,
+        }
+    }
+
+    /// The bytes that are to be written.
+    pub fn unwritten(&self) -> &[u8] {
+        &self.encoder.bytes[self.written..]
+    }
+
+    /// So many of them have been written.
+    pub fn wrote(&mut self, bytes: usize) {
+        self.written += bytes;
+        if self.written == self.encoder.bytes.len() {
+            self.encoder.bytes.clear();
+            self.encoder.bytes.shrink_to(KEPT_ROOM);
+            self.written = 0;
+        }
+    }
+
+    /// The server shows that it is there.
+    pub fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
+    }
+
+    /// Since when the server has been silent although it owes an answer.
+    pub fn silent_since(&self) -> Option<Instant> {
+        self.expected.front().map(|expected| expected.sent_at.max(self.heard_at))
+    }
+
+    /// Whether a call was answered.
+    pub fn has_answered(&self) -> bool {
+        self.answered
+    }
+
+    /// Whether anything that was sent has no answer.
+    pub fn owes(&self) -> bool {
+        self.calls_in_flight > 0
+    }
+
+    /// Whether all calls that have no answer were given up.
+    pub fn is_settled(&self) -> bool {
+        self.calls_in_flight == self.given_up
+    }
+
+    /// Reads bytes until something has come of them. `call` gives the call of a key.
+    ///
+    /// # Errors
+    /// When the connection must not be used any longer.
+    pub fn read<'a>(
+        &mut self,
+        bytes: &[u8],
+        call: impl Fn(CallKey) -> &'a Call,
+    ) -> Result<Event, ProtocolViolation> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let Some(expected) = self.expected.front_mut() else { return Err(ProtocolViolation::Unsolicited) };
+            let is_new = self.decoder.between();
+            if is_new {
+                self.last_error.is_latest = false;
+            }
+            let error = &mut self.last_error;
+            let progress = match &expected.owner {
+                Owner::Call(sent) if sent.asking && expected.left == sent.replies => {
+                    self.decoder.read(rest, &mut Noting { visitor: &mut Ignored, error })?
+                }
+                Owner::Call(sent) => {
+                    if is_new && expected.left + u32::from(sent.asking) == sent.replies {
+                        self.reader.begin(call(sent.key));
+                    }
+                    self.decoder.read(rest, &mut Noting { visitor: &mut self.reader, error })?
+                }
+                Owner::GivenUp { .. } => self.decoder.read(rest, &mut Noting { visitor: &mut Ignored, error })?,
+                Owner::Question => self.decoder.read(rest, &mut Noting { visitor: &mut self.values, error })?,
+            };
+            rest = &rest[progress.used..];
+            if !progress.complete {
+                continue;
+            }
+            self.next_reply += 1;
+            match &expected.owner {
+                Owner::Call(sent) if !(sent.asking && expected.left == sent.replies) => self.reader.end_of_reply(),
+                _ => {}
+            }
+            expected.left -= 1;
+            if expected.left > 0 {
+                // Only the last one of a question's answers tells anything.
+                self.values.take();
+                continue;
+            }
+            let Some(Expected { owner, first_reply, .. }) = self.expected.pop_front() else { continue };
+            self.ended += 1;
+            match owner {
+                Owner::Call(SentCall { key, bytes: size, features, .. }) => {
+                    self.calls_in_flight -= 1;
+                    self.bytes_in_flight -= size;
+                    self.answered = true;
+                    let position = Position { connection: self.id, number: first_reply };
+                    return Ok(Event::Answered(Answered { key, position, features }, bytes.len() - rest.len()));
+                }
+                Owner::GivenUp { bytes } => {
+                    self.calls_in_flight -= 1;
+                    self.given_up -= 1;
+                    self.bytes_in_flight -= bytes;
+                    self.answered = true;
+                }
+                Owner::Question => return Ok(Event::Named(bytes.len() - rest.len())),
+            }
+        }
+        Ok(Event::Nothing)
+    }
+
+    /// What the replies to the call that was just answered mean.
+    pub fn reply_to(&mut self, call: &Call) -> Result<Reply, ErrorReply> {
+        self.reader.finish(call)
+    }
+
+    /// Reads the answer to the session's own question.
+    ///
+    /// # Errors
+    /// When it concerns the connection as a whole.
+    pub fn learn_name(&mut self, now: Instant) -> Result<(), ConnectError> {
+        let name = Name::read(&self.values.take().unwrap_or(Value::Nil))?;
+        self.name(name, now);
+        Ok(())
+    }
+
+    fn name(&mut self, name: Name, now: Instant) {
+        self.naming = match name {
+            Name::Known(identity) => Naming::Known(Some(identity)),
+            Name::Never => Naming::Known(None),
+            Name::NotYet(error_reply) => {
+                let pause = ASK_AGAIN * (1 << self.name_refusals.min(MAX_DOUBLINGS));
+                self.name_refusals += 1;
+                Naming::AskAgain(ConnectError::handshake(error_reply), now + pause)
+            }
+        };
+    }
+
+    /// A call that is in flight was given up. Its replies are still expected, and thrown away.
+    pub fn give_up(&mut self, number: u64) {
+        let Some(index) = number.checked_sub(self.ended) else { return };
+        if let Some(expected) = self.expected.get_mut(index as usize)
+            && let Owner::Call(sent) = &expected.owner
+        {
+            expected.owner = Owner::GivenUp { bytes: sent.bytes };
+            self.given_up += 1;
+        }
+    }
+
+    /// The call whose reply is the next to come, or coming.
+    pub fn next_call(&self) -> Option<CallKey> {
+        match self.expected.front()?.owner {
+            Owner::Call(SentCall { key, .. }) => Some(key),
+            Owner::GivenUp { .. } | Owner::Question => None,
+        }
+    }
+
+    /// The latest reply and the call it is for, if it is an error and that call still expects other replies.
+    pub fn last_error(&self) -> Option<(CallKey, ErrorReply)> {
+        let Expected { owner: Owner::Call(sent), left, .. } = self.expected.front()? else { return None };
+        let refused = self.last_error.is_latest && self.decoder.between() && *left < sent.replies;
+        let text = String::from_utf8_lossy(&self.last_error.text);
+        refused.then(|| (sent.key, ErrorReply::of(text.trim_ascii_end())))
+    }
+}
+
+/// Notes errors on the way to a visitor.
+struct Noting<'a, V> {
+    visitor: &'a mut V,
+    error: &'a mut LastError,
+}
+
+impl<V: ReplyVisitor> ReplyVisitor for Noting<'_, V> {
+    fn status(&mut self, text: &[u8]) {
+        self.visitor.status(text);
+    }
+
+    fn error(&mut self, text: &[u8]) {
+        self.error.text.clear();
+        self.error.text.extend_from_slice(&text[..text.len().min(MAX_KEPT_ERROR)]);
+        self.error.is_latest = true;
+        self.visitor.error(text);
+    }
+
+    fn integer(&mut self, value: i64) {
+        self.visitor.integer(value);
+    }
+
+    fn nil(&mut self) {
+        self.visitor.nil();
+    }
+
+    fn bulk_start(&mut self, length: usize) {
+        self.visitor.bulk_start(length);
+    }
+
+    fn bulk_bytes(&mut self, bytes: &[u8]) {
+        self.visitor.bulk_bytes(bytes);
+    }
+
+    fn bulk_end(&mut self) {
+        self.visitor.bulk_end();
+    }
+
+    fn bulk(&mut self, bytes: &[u8]) {
+        self.visitor.bulk(bytes);
+    }
+
+    fn array(&mut self, length: usize) {
+        self.visitor.array(length);
+    }
+}
+
+/// Throws replies away.
+struct Ignored;
+
+impl ReplyVisitor for Ignored {
+    fn status(&mut self, _: &[u8]) {}
+    fn error(&mut self, _: &[u8]) {}
+    fn integer(&mut self, _: i64) {}
+    fn nil(&mut self) {}
+    fn bulk_start(&mut self, _: usize) {}
+    fn bulk_bytes(&mut self, _: &[u8]) {}
+    fn bulk_end(&mut self) {}
+    fn array(&mut self, _: usize) {}
+}
