@@ -131,17 +131,17 @@ impl Batch {
     /// for the same execution, though it may have been done: otherwise what was refused would come after it.
     pub fn settle(
         self,
-        mut replies: Vec<Value>,
+        replies: Vec<Value>,
         redo: &mut Redo,
         features: &mut ServerFeatures,
         finished: &mut Vec<Finished>,
     ) -> Vec<Refused> {
-        let mut rest = replies.as_mut_slice();
+        let mut rest = replies.as_slice();
         let mut refused = Vec::new();
         let mut next = self.first_reply;
         finished.reserve(self.slots.len());
         for Slot { pending, replies } in self.slots {
-            let (own, others) = rest.split_at_mut(replies.count.min(rest.len()));
+            let (own, others) = rest.split_at(replies.count.min(rest.len()));
             rest = others;
             let position = Position { connection: self.connection, number: next };
             next += replies.count as u64;
@@ -151,7 +151,7 @@ impl Batch {
                 refused.push(Refused { pending, pause: false, connect_error: None });
                 continue;
             }
-            let own = if replies.asked { own.split_at_mut(own.len().min(1)).1 } else { own };
+            let own = if replies.asked { own.split_at(own.len().min(1)).1 } else { own };
             redo.end(&pending);
             match reply::read(&pending.request.call, own) {
                 Ok(reply) => finished.push(pending.finish(Ok(reply)).at(Some(position))),
