@@ -276,8 +276,8 @@ impl ReplyReader {
         }
         match self.purpose {
             Purpose::Acknowledgement => Slot::Step,
-            // The last of an odd number is no field.
-            purpose if purpose.is_hash() && index + 1 == items.length && index % 2 == 0 => Slot::Ignored,
+            // The last of an odd number is no field, and what is in it is none either.
+            purpose if purpose.is_hash() && index >= items.length - items.length % 2 => Slot::Ignored,
             purpose if purpose.is_hash() => [Slot::Field, Slot::Value][index % 2],
             _ => Slot::Ignored,
         }

@@ -55,7 +55,8 @@ impl Splicer {
     /// Begins an entry.
     pub fn field(&mut self, field: &[u8]) {
         if let Some(entries) = &mut self.entries {
-            entries.push((field.to_vec(), Vec::new()));
+            // As it would be in the text.
+            entries.push((String::from_utf8_lossy(field).into_owned().into_bytes(), Vec::new()));
             return;
         }
         if self.text.len() > 1 {
