@@ -34,6 +34,7 @@ type Unparsable = (Vec<u8>, Vec<u8>, Thrown);
 /// The results as an object without prototype: a task may be called `constructor` or `__proto__`.
 fn table(realm: &JsBuiltins, results: Results) -> Result<Value, Unparsable> {
     match results {
+        Results::Unchecked(unchecked) => table(realm, unchecked.check()),
         Results::Entries(entries) => table_of(realm, entries),
         Results::Spliced(json) => {
             let made = realm.parse(&json).and_then(|table| {

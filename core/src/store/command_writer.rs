@@ -30,6 +30,17 @@ impl CommandWriter for Pipeline {
     }
 }
 
+/// Writes nothing: for those who only count.
+pub struct Counter;
+
+impl CommandWriter for Counter {
+    fn begin(&mut self, _arguments: usize) {}
+
+    fn argument(&mut self, _bytes: &[u8]) {}
+
+    fn key(&mut self, _key: &Key<'_>) {}
+}
+
 /// A number in decimal, without an allocation.
 pub struct Decimal {
     digits: [u8; 20],

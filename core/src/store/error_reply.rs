@@ -1,6 +1,6 @@
 //! What a server says in place of an answer.
 
-use redis::{ServerError, Value};
+use redis::ServerError;
 
 /// What the server said instead of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,24 @@ pub struct ErrorReply {
 impl ErrorReply {
     /// What the server said. An aborted transaction is reported as what aborted it, where the server says so.
     pub fn new(error: &ServerError) -> Self {
-        let (code, detail) = (error.code(), error.details().unwrap_or_default());
+        Self::of_parts(error.code(), error.details().unwrap_or_default())
+    }
+
+    /// The same, from the line as the server sent it, its type and end left out.
+    pub fn from_line(line: &[u8]) -> Self {
+        let line = String::from_utf8_lossy(line);
+        let (code, detail) = line.split_once(' ').unwrap_or((&line, ""));
+        Self::of_parts(code, detail)
+    }
+
+    /// Keeps of several errors the one that explains the others: in an aborted transaction the command's own, not `EXECABORT`.
+    pub fn keep_cause(kept: &mut Option<Self>, next: Self) {
+        if kept.as_ref().is_none_or(|kept| kept.code == "EXECABORT") {
+            *kept = Some(next);
+        }
+    }
+
+    fn of_parts(code: &str, detail: &str) -> Self {
         let cause = detail.strip_prefix("Transaction discarded because of: ").and_then(|cause| cause.split_once(' '));
         match cause {
             Some((cause, detail)) if code == "EXECABORT" => Self::without_arguments(cause, detail),
@@ -37,29 +54,10 @@ impl ErrorReply {
     }
 }
 
-/// The error that explains the others: in an aborted transaction the command's own, not `EXECABORT`.
-pub fn find_error_reply(replies: &[Value]) -> Option<ErrorReply> {
-    let mut aborted = None;
-    for reply in replies {
-        let error = match reply {
-            Value::ServerError(error) => error,
-            Value::Array(items) => match find_error_reply(items) {
-                Some(error_reply) => return Some(error_reply),
-                None => continue,
-            },
-            _ => continue,
-        };
-        let error_reply = ErrorReply::new(error);
-        if error_reply.code != "EXECABORT" {
-            return Some(error_reply);
-        }
-        aborted = Some(error_reply);
-    }
-    aborted
-}
-
 #[cfg(test)]
 mod tests {
+    use redis::Value;
+
     use super::*;
 
     fn server_error(line: &str) -> Value {

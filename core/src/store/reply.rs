@@ -1,15 +1,14 @@
-//! What a reply means: the answer to a call, or the server's refusal.
+//! What a call is answered with, read from replies that have come as trees.
 
 use redis::Value;
 
 use super::answer::Answer;
-pub use super::answer::{Entry, Results, splice};
+pub use super::answer::{Entry, Results};
 use super::call::Call;
-use super::error_reply::{ErrorReply, find_error_reply};
-use super::operation::Operation;
-use super::prefetch::Prefetch;
-use super::reply_values::{entries, text, unexpected};
-use super::snapshot::{Known, Snapshot};
+use super::error_reply::ErrorReply;
+use super::reply_reader::ReplyReader;
+use super::reply_visitor::ReplyVisitor;
+use super::snapshot::Snapshot;
 
 /// What a call brought: its answer, and what the reads it carried tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,43 +19,38 @@ pub struct Reply {
     pub snapshot: Option<Box<Snapshot>>,
 }
 
-/// Reads the replies to one call's commands, as many as [`Call::append`] announced. Takes them out of the slice.
-pub fn read(call: &Call, replies: &mut [Value]) -> Result<Reply, ErrorReply> {
-    let (before, behind) = call.prefetch.replies();
-    let (carried_before, rest) = replies.split_at_mut(before.min(replies.len()));
-    let (own, carried_behind) = rest.split_at_mut(rest.len().saturating_sub(behind));
-    // A refusal of what is only carried must not fail the call.
-    if let Some(error_reply) = find_error_reply(own) {
-        return Err(error_reply);
+/// Reads the replies to one call's commands, as many as [`Call::append`] announced, or one for each transaction.
+///
+/// # Errors
+/// When the server refused the call or answered with something else than its commands bring.
+pub fn read(call: &Call, replies: &[Value]) -> Result<Reply, ErrorReply> {
+    let mut reader = ReplyReader::default();
+    reader.begin_with(call, replies.len());
+    for reply in replies {
+        visit(reply, &mut reader);
+        reader.end_of_reply();
     }
-    let last = own.last_mut().map(std::mem::take).unwrap_or_default();
-    let mut kept = None;
-    let answer = match call.operation {
-        // What was there before, or that nothing was.
-        Operation::BeginExecution if call.only.is_none() => text(last).map(|_| Answer::Nothing)?,
-        // How many fields or keys it was; in a transaction, what each of its commands was answered.
-        Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose => match last {
-            Value::Int(_) if own.len() == 1 => Answer::Nothing,
-            Value::Array(items) if call.is_transaction() && acknowledges(&items, own.len()) => Answer::Nothing,
-            other => return Err(unexpected(&other)),
-        },
-        Operation::IsExecutionInProgress | Operation::IsTaskInProgress => Answer::Flag(text(last)?.is_some()),
-        Operation::GetResult => Answer::Value(text(last)?),
-        Operation::GetResults => {
-            let entries = entries(last)?;
-            kept = (call.prefetch != Prefetch::Nothing).then(|| Known::of(&entries));
-            Answer::Results(splice(entries))
-        }
-    };
-    let carried = carried_before.iter_mut().chain(carried_behind).map(std::mem::take);
-    Ok(Reply { answer, snapshot: Snapshot::new(call.prefetch, call.task(), carried, kept).map(Box::new) })
+    reader.finish(call)
 }
 
-/// Whether the answer to EXEC, the last of so many replies, has an integer for each command in between. Over HTTP, it is the
-/// only reply.
-fn acknowledges(items: &[Value], replies: usize) -> bool {
-    let complete = if replies == 1 { !items.is_empty() } else { items.len() + 2 == replies };
-    complete && items.iter().all(|item| matches!(item, Value::Int(_)))
+/// Tells a reader of a tree of values.
+fn visit(value: &Value, reader: &mut ReplyReader) {
+    match value {
+        Value::Nil => reader.nil(),
+        Value::Int(number) => reader.integer(*number),
+        Value::BulkString(bytes) => reader.bulk(bytes),
+        Value::SimpleString(text) => reader.status(text.as_bytes()),
+        Value::Okay => reader.status(b"OK"),
+        Value::ServerError(error) => {
+            let detail = error.details().unwrap_or_default();
+            reader.error(format!("{} {detail}", error.code()).as_bytes());
+        }
+        Value::Array(items) => {
+            reader.array(items.len());
+            items.iter().for_each(|item| visit(item, reader));
+        }
+        _ => reader.other(),
+    }
 }
 
 #[cfg(test)]

@@ -1,77 +1,519 @@
-//! What the replies to one call mean, read while they come.
+//! What the replies to one call mean, read while they come: no tree of values is built.
 
-use redis::Value;
+use rustc_hash::FxHashSet;
 
+use super::answer::Answer;
 use super::call::Call;
+use super::command_writer::Counter;
 use super::error_reply::ErrorReply;
-use super::reply::{self, Reply};
+use super::known::Known;
+use super::operation::Operation;
+use super::prefetch::Prefetch;
+use super::reply::Reply;
 use super::reply_visitor::ReplyVisitor;
-use crate::transport::protocol::value_visitor::ValueVisitor;
+use super::server_features::ServerFeatures;
+use super::snapshot::{Learnt, Snapshot};
+use super::splice::Splicer;
+use super::unexpected::{Kind, unexpected};
+
+/// Room that is made for a string before its bytes come, however long it says it is.
+const MAX_RESERVED: usize = 1024 * 1024;
+/// Room that is kept for the next call.
+const MAX_KEPT: usize = 64 * 1024;
+/// Bytes that a value is taken for besides those of its text.
+const VALUE_BYTES: usize = 8;
 
 /// Reads the replies to one call after the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ReplyReader {
-    visitor: ValueVisitor,
-    replies: Vec<Value>,
+    plan: Plan,
+    /// The number of the reply that is coming.
+    place: usize,
+    purpose: Purpose,
+    /// The array that is coming, unless the reply is none.
+    items: Option<Items>,
+    /// The place of the string that is coming.
+    slot: Slot,
+    outcome: Outcome,
+    /// Why the call was refused.
+    refusal: Option<ErrorReply>,
+    learnt: Learnt,
+    splicer: Splicer,
+    /// What is kept of the hash that is coming.
+    known: Known,
+    marks: FxHashSet<Vec<u8>>,
+    /// The beginning of a field that was cut.
+    field: Vec<u8>,
+    /// The length of the result that is coming.
+    length: usize,
+    /// Whether a hash has come for this call, of which something may be left.
+    has_hash: bool,
     bytes: usize,
 }
 
+/// Which replies a call brings.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    last: Purpose,
+    prefetch: Prefetch,
+    /// Replies to carried reads before those to the call's own commands.
+    before: usize,
+    /// Replies to the call's own commands.
+    own: usize,
+    is_transaction: bool,
+}
+
+/// What a reply is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// One of the call's own commands before the last: it may only be refused.
+    Step,
+    /// What was there before, or that nothing was.
+    Previous,
+    /// How many fields or keys were written; in a transaction, what each of its commands was answered.
+    Acknowledgement,
+    /// Whether something is there.
+    Presence,
+    /// A result.
+    Value,
+    /// All results.
+    Results,
+    /// Carried: whether the execution is in progress.
+    CarriedExecution,
+    /// Carried: whether the call's task is marked.
+    CarriedMark,
+    /// Carried: all marks.
+    CarriedMarks,
+    /// Carried: all results.
+    CarriedResults,
+    /// Nothing asked for it.
+    Unknown,
+}
+
+impl Purpose {
+    /// Whether it is the reply to one of the call's own commands.
+    fn is_own(self) -> bool {
+        use Purpose::{Acknowledgement, Presence, Previous, Results, Step, Value};
+        matches!(self, Step | Previous | Acknowledgement | Presence | Value | Results)
+    }
+
+    /// Whether a hash is what answers it.
+    fn is_hash(self) -> bool {
+        matches!(self, Purpose::Results | Purpose::CarriedMarks | Purpose::CarriedResults)
+    }
+}
+
+/// The values of an array that have come.
+#[derive(Clone, Copy, Debug)]
+struct Items {
+    next: usize,
+    length: usize,
+    /// Whether it is not the array that it should be. Then only errors in it count.
+    wrong: bool,
+}
+
+/// The place of a value in its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    /// It is the reply.
+    Reply,
+    /// A field of a hash.
+    Field,
+    /// The value of a field.
+    Value,
+    /// The answer to one command of a transaction.
+    Step,
+    /// It says nothing.
+    Ignored,
+}
+
+/// What the call's own last reply says.
+#[derive(Debug)]
+enum Outcome {
+    Answer(Answer),
+    /// The results are in the splicer.
+    Results,
+    Unexpected(Kind),
+}
+
+impl Default for ReplyReader {
+    fn default() -> Self {
+        let plan =
+            Plan { last: Purpose::Unknown, prefetch: Prefetch::Nothing, before: 0, own: 0, is_transaction: false };
+        Self {
+            plan,
+            place: 0,
+            purpose: Purpose::Unknown,
+            items: None,
+            slot: Slot::Ignored,
+            outcome: Outcome::Unexpected(Kind::Nothing),
+            refusal: None,
+            learnt: Learnt::default(),
+            splicer: Splicer::default(),
+            known: Known::default(),
+            marks: FxHashSet::default(),
+            field: Vec::new(),
+            length: 0,
+            has_hash: false,
+            bytes: 0,
+        }
+    }
+}
+
 impl ReplyReader {
-    /// Begins with the replies to another call.
-    pub fn begin(&mut self, _call: &Call) {
-        *self = Self::default();
+    /// Begins with the replies to another call, as many as [`Call::append`] announces.
+    pub fn begin(&mut self, call: &Call) {
+        self.begin_with(call, call.append(ServerFeatures::default(), &mut Counter));
+    }
+
+    /// Begins with so many replies to another call.
+    pub(super) fn begin_with(&mut self, call: &Call, replies: usize) {
+        let (before, behind) = call.prefetch.replies();
+        let last = match call.operation {
+            Operation::BeginExecution if call.only.is_none() => Purpose::Previous,
+            Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose => {
+                Purpose::Acknowledgement
+            }
+            Operation::IsExecutionInProgress | Operation::IsTaskInProgress => Purpose::Presence,
+            Operation::GetResult => Purpose::Value,
+            Operation::GetResults => Purpose::Results,
+        };
+        self.plan = Plan {
+            last,
+            prefetch: call.prefetch,
+            before: before.min(replies),
+            own: replies.saturating_sub(before + behind),
+            is_transaction: call.is_transaction(),
+        };
+        self.release();
+        self.refusal = None;
+        if call.prefetch != Prefetch::Nothing {
+            self.learnt = Learnt::default();
+        }
+        self.bytes = 0;
+        self.items = None;
+        self.place = 0;
+        self.purpose = last;
+        self.absent();
+        self.purpose = self.purpose_of(0);
     }
 
     /// A reply is complete.
+    #[inline]
     pub fn end_of_reply(&mut self) {
-        self.replies.extend(self.visitor.take());
+        if let Some(items) = self.items.take() {
+            self.end_of_array(items);
+        }
+        self.place += 1;
+        self.purpose = self.purpose_of(self.place);
     }
 
-    /// What the replies say, when as many have come as [`Call::append`] announced.
+    /// What the replies say, when all have come.
     ///
     /// # Errors
     /// When the server refused the call or answered with something else than its commands bring.
     pub fn finish(&mut self, call: &Call) -> Result<Reply, ErrorReply> {
-        reply::read(call, &mut self.replies)
+        // What is not handed over is not kept either.
+        let outcome = std::mem::replace(&mut self.outcome, Outcome::Answer(Answer::Nothing));
+        let answer = match (self.refusal.take(), outcome) {
+            (Some(error_reply), _) => Err(error_reply),
+            (None, Outcome::Answer(answer)) => Ok(answer),
+            (None, Outcome::Results) => Ok(Answer::Results(self.splicer.finish())),
+            (None, Outcome::Unexpected(kind)) => Err(unexpected(kind)),
+        };
+        self.release();
+        let answer = answer?;
+        let snapshot = match call.prefetch {
+            Prefetch::Nothing => None,
+            prefetch => Snapshot::new(prefetch, call.task(), std::mem::take(&mut self.learnt)).map(Box::new),
+        };
+        Ok(Reply { answer, snapshot })
     }
 
-    /// The bytes that have been decoded for this call.
+    /// About as many bytes as what has been decoded for this call takes.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// A value of a kind that only other protocols have.
+    pub(super) fn other(&mut self) {
+        self.wrong_kind(Kind::Other);
+    }
+
+    /// Gives back what hashes have left.
+    fn release(&mut self) {
+        if std::mem::take(&mut self.has_hash) {
+            self.splicer.clear();
+            self.known = Known::default();
+            self.marks = FxHashSet::default();
+        }
+    }
+
+    fn purpose_of(&self, place: usize) -> Purpose {
+        let Plan { last, prefetch, before, own, .. } = self.plan;
+        if (before..before + own).contains(&place) {
+            return if place + 1 == before + own { last } else { Purpose::Step };
+        }
+        let behind = place >= before + own;
+        let number = if behind { place - before - own } else { place };
+        match (prefetch, behind, number) {
+            (Prefetch::Execution | Prefetch::ExecutionAndMarks, true, 0) => Purpose::CarriedExecution,
+            (Prefetch::OwnMark, false, 0) => Purpose::CarriedMark,
+            (Prefetch::ExecutionAndMarks, false, 0) | (Prefetch::MarksAndResults, true, 0) => Purpose::CarriedMarks,
+            (Prefetch::MarksAndResults, true, 1) => Purpose::CarriedResults,
+            _ => Purpose::Unknown,
+        }
+    }
+
+    /// The place of the next value.
+    fn next_slot(&mut self) -> Slot {
+        self.bytes += VALUE_BYTES;
+        let Some(items) = &mut self.items else { return Slot::Reply };
+        let index = items.next;
+        items.next += 1;
+        if items.wrong {
+            return Slot::Ignored;
+        }
+        match self.purpose {
+            Purpose::Acknowledgement => Slot::Step,
+            // The last of an odd number is no field, and what is in it is none either.
+            purpose if purpose.is_hash() && index >= items.length - items.length % 2 => Slot::Ignored,
+            purpose if purpose.is_hash() => [Slot::Field, Slot::Value][index % 2],
+            _ => Slot::Ignored,
+        }
+    }
+
+    /// The reply is nothing.
+    fn absent(&mut self) {
+        match self.purpose {
+            Purpose::Step | Purpose::Unknown => {}
+            Purpose::Previous => self.outcome = Outcome::Answer(Answer::Nothing),
+            Purpose::Acknowledgement => self.outcome = Outcome::Unexpected(Kind::Nothing),
+            Purpose::Presence => self.outcome = Outcome::Answer(Answer::Flag(false)),
+            Purpose::Value => self.outcome = Outcome::Answer(Answer::Value(None)),
+            Purpose::CarriedExecution => self.learnt.execution = Some(false),
+            Purpose::CarriedMark => self.learnt.mark = Some(false),
+            Purpose::Results | Purpose::CarriedMarks | Purpose::CarriedResults => {
+                let items = self.begin_hash(0);
+                self.end_of_array(items);
+            }
+        }
+    }
+
+    fn begin_hash(&mut self, length: usize) -> Items {
+        self.has_hash = true;
+        match self.purpose {
+            Purpose::Results => {
+                self.splicer.begin();
+                self.outcome = Outcome::Results;
+            }
+            Purpose::CarriedMarks => self.marks = FxHashSet::default(),
+            _ => {}
+        }
+        self.known = Known::default();
+        Items { next: 0, length, wrong: false }
+    }
+
+    fn end_of_array(&mut self, items: Items) {
+        match self.purpose {
+            _ if items.wrong || self.plan.prefetch == Prefetch::Nothing => {}
+            Purpose::Results => self.learnt.own_results = Some(std::mem::take(&mut self.known)),
+            Purpose::CarriedMarks => self.learnt.marks = Some(std::mem::take(&mut self.marks)),
+            Purpose::CarriedResults => self.learnt.results = Some(std::mem::take(&mut self.known)),
+            _ => {}
+        }
+    }
+
+    /// A value that is no text, where only presence may count.
+    fn wrong_kind(&mut self, kind: Kind) {
+        match (self.next_slot(), self.purpose) {
+            (Slot::Ignored, _) | (Slot::Reply, Purpose::Step) => {}
+            (Slot::Reply, Purpose::CarriedExecution) => self.learnt.execution = Some(true),
+            (Slot::Reply, Purpose::CarriedMark) => self.learnt.mark = Some(true),
+            _ => self.unexpected(kind),
+        }
+    }
+
+    /// The reply is not what it should be.
+    fn unexpected(&mut self, kind: Kind) {
+        if let Some(items) = &mut self.items {
+            items.wrong = true;
+        }
+        if self.purpose == self.plan.last {
+            self.outcome = Outcome::Unexpected(kind);
+        }
+    }
+
+    /// A string begins. Returns its place.
+    fn begin_text(&mut self, length: usize) -> Slot {
+        let slot = self.next_slot();
+        match (slot, self.purpose) {
+            (Slot::Reply, Purpose::Previous) => self.outcome = Outcome::Answer(Answer::Nothing),
+            (Slot::Reply, Purpose::Presence) => self.outcome = Outcome::Answer(Answer::Flag(true)),
+            (Slot::Reply, Purpose::Value) => {
+                self.length = length;
+                let value = Vec::with_capacity(length.min(MAX_RESERVED));
+                self.outcome = Outcome::Answer(Answer::Value(Some(value)));
+            }
+            (Slot::Reply, Purpose::CarriedExecution) => self.learnt.execution = Some(true),
+            (Slot::Reply, Purpose::CarriedMark) => self.learnt.mark = Some(true),
+            (Slot::Reply, Purpose::Acknowledgement | Purpose::Results) => self.unexpected(Kind::Text),
+            // In an array, so that what is wrong is the array.
+            (Slot::Step, _) => self.unexpected(Kind::Array),
+            _ => {}
+        }
+        slot
+    }
+
+    /// Bytes of a string that is no field.
+    fn text_bytes(&mut self, slot: Slot, bytes: &[u8]) {
+        self.bytes += bytes.len();
+        match (slot, self.purpose) {
+            (Slot::Reply, Purpose::Value) => {
+                if let Outcome::Answer(Answer::Value(Some(value))) = &mut self.outcome {
+                    if bytes.len() > value.capacity() - value.len() {
+                        // Twice the room, but never more than it needs in the end.
+                        let left = self.length.saturating_sub(value.len());
+                        value.reserve_exact(bytes.len().max(value.len().min(left)));
+                    }
+                    value.extend_from_slice(bytes);
+                }
+            }
+            (Slot::Value, Purpose::Results) => {
+                self.splicer.value_bytes(bytes);
+                if self.plan.prefetch != Prefetch::Nothing {
+                    self.known.value_bytes(bytes);
+                }
+            }
+            (Slot::Value, Purpose::CarriedResults) => self.known.value_bytes(bytes),
+            _ => {}
+        }
+    }
+
+    /// A string that is no field is complete.
+    fn end_text(&mut self, slot: Slot) {
+        if slot == Slot::Value && self.purpose == Purpose::Results {
+            self.splicer.value_end();
+        }
+    }
+
+    /// A field is complete.
+    fn field(&mut self, field: &[u8]) {
+        match self.purpose {
+            Purpose::Results => {
+                self.splicer.field(field);
+                if self.plan.prefetch != Prefetch::Nothing {
+                    self.known.field(field);
+                }
+            }
+            Purpose::CarriedResults => self.known.field(field),
+            Purpose::CarriedMarks => {
+                self.marks.insert(field.to_vec());
+            }
+            _ => {}
+        }
     }
 }
 
 impl ReplyVisitor for ReplyReader {
+    /// A status is a text like any other.
     fn status(&mut self, text: &[u8]) {
-        self.visitor.status(text);
+        self.bulk(text);
     }
 
     fn error(&mut self, text: &[u8]) {
-        self.visitor.error(text);
+        self.bytes += text.len();
+        let slot = self.next_slot();
+        if self.purpose.is_own() {
+            ErrorReply::keep_cause(&mut self.refusal, ErrorReply::from_line(text));
+        } else if let (Slot::Field | Slot::Value, Some(items)) = (slot, &mut self.items) {
+            items.wrong = true;
+        }
     }
 
-    fn integer(&mut self, number: i64) {
-        self.visitor.integer(number);
+    fn integer(&mut self, _number: i64) {
+        match self.purpose {
+            Purpose::Acknowledgement => match self.next_slot() {
+                Slot::Reply if self.plan.own == 1 => self.outcome = Outcome::Answer(Answer::Nothing),
+                Slot::Reply => self.unexpected(Kind::Integer),
+                _ => {}
+            },
+            _ => self.wrong_kind(Kind::Integer),
+        }
     }
 
     fn nil(&mut self) {
-        self.visitor.nil();
+        match self.next_slot() {
+            Slot::Reply => self.absent(),
+            Slot::Field => self.field(b""),
+            Slot::Value => self.end_text(Slot::Value),
+            Slot::Step => self.unexpected(Kind::Array),
+            Slot::Ignored => {}
+        }
     }
 
     fn bulk_start(&mut self, length: usize) {
-        self.visitor.bulk_start(length);
+        self.slot = self.begin_text(length);
+        self.field.clear();
+        self.field.shrink_to(MAX_KEPT);
     }
 
     fn bulk_bytes(&mut self, bytes: &[u8]) {
-        self.bytes += bytes.len();
-        self.visitor.bulk_bytes(bytes);
+        match self.slot {
+            Slot::Field => {
+                self.bytes += bytes.len();
+                self.field.extend_from_slice(bytes);
+            }
+            slot => self.text_bytes(slot, bytes),
+        }
     }
 
     fn bulk_end(&mut self) {
-        self.visitor.bulk_end();
+        match self.slot {
+            Slot::Field => {
+                let field = std::mem::take(&mut self.field);
+                self.field(&field);
+                self.field = field;
+            }
+            slot => self.end_text(slot),
+        }
+    }
+
+    fn bulk(&mut self, bytes: &[u8]) {
+        match self.begin_text(bytes.len()) {
+            Slot::Field => {
+                self.bytes += bytes.len();
+                self.field(bytes);
+            }
+            slot => {
+                self.text_bytes(slot, bytes);
+                self.end_text(slot);
+            }
+        }
     }
 
     fn array(&mut self, length: usize) {
-        self.visitor.array(length);
+        let is_reply = self.items.is_none();
+        if !is_reply || !(self.purpose == Purpose::Acknowledgement || self.purpose.is_hash()) {
+            self.wrong_kind(Kind::Array);
+            if is_reply {
+                self.items = Some(Items { next: 0, length, wrong: true });
+            }
+            return;
+        }
+        self.bytes += VALUE_BYTES;
+        if self.purpose.is_hash() {
+            self.items = Some(self.begin_hash(length));
+            return;
+        }
+        // An integer for each command between MULTI and EXEC. Over HTTP, EXEC brings the only reply.
+        let own = self.plan.own;
+        let is_complete = if own == 1 { length > 0 } else { length + 2 == own };
+        let acknowledges = self.plan.is_transaction && is_complete;
+        self.outcome = if acknowledges { Outcome::Answer(Answer::Nothing) } else { Outcome::Unexpected(Kind::Array) };
+        self.items = Some(Items { next: 0, length, wrong: !acknowledges });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,21 +16,12 @@
 //! one snapshot, and the answer of the call that carried it, can be a command's time apart. For [`super::recency`], which orders
 //! whole calls, they count as one.
 
-use std::hash::Hasher;
+use rustc_hash::FxHashSet;
 
-use redis::Value;
-use rustc_hash::{FxHashSet, FxHasher};
-
-use super::answer::{Answer, Entry, splice};
+use super::answer::Answer;
+pub use super::known::{Known, hash};
 use super::operation::Operation;
 use super::prefetch::Prefetch;
-use super::reply_values::entries;
-
-/// Results beyond these are not kept for later questions, only which tasks have one: looking one up must stay cheaper than
-/// asking Redis.
-const MAX_RESULTS: usize = 256;
-/// Bytes of results beyond which they are not kept.
-const MAX_RESULT_BYTES: usize = 64 * 1024;
 
 /// What is known of one execution. A part is `None` when it was not asked or was refused: then Redis is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,65 +39,35 @@ enum Marks {
     One(Vec<u8>, bool),
 }
 
-/// What is known of the results.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Known {
-    /// All of them.
-    All(Vec<Entry>),
-    /// Too many or too large to be kept: hashes of the tasks that have one. The worker asks for the result of a step
-    /// when it has seen none, so the answer is nearly always that there is none.
-    Tasks(FxHashSet<u64>),
-}
-
-impl Known {
-    /// What is kept of the results for later questions.
-    pub fn of(entries: &[Entry]) -> Known {
-        let bytes = || entries.iter().map(|(task, json)| task.len() + json.len()).sum::<usize>();
-        if entries.len() <= MAX_RESULTS && bytes() <= MAX_RESULT_BYTES {
-            Known::All(entries.to_vec())
-        } else {
-            Known::Tasks(entries.iter().map(|(task, _)| hash(task)).collect())
-        }
-    }
-}
-
-/// A task or an execution in eight bytes.
-pub fn hash(id: &[u8]) -> u64 {
-    let mut hasher = FxHasher::default();
-    hasher.write(id);
-    hasher.finish()
+/// What replies told, each part when it was asked and not refused.
+#[derive(Debug, Default)]
+pub struct Learnt {
+    /// Whether the execution is in progress.
+    pub execution: Option<bool>,
+    /// Whether the call's own task is marked.
+    pub mark: Option<bool>,
+    /// All tasks that are marked.
+    pub marks: Option<FxHashSet<Vec<u8>>>,
+    /// The results that the call carried.
+    pub results: Option<Known>,
+    /// The results that the call asked for.
+    pub own_results: Option<Known>,
 }
 
 impl Snapshot {
-    /// What a successful call about a task and the reads it carried tell. `carried` are the replies to those, in their order.
-    pub fn new(
-        prefetch: Prefetch,
-        task: &[u8],
-        mut carried: impl Iterator<Item = Value>,
-        own: Option<Known>,
-    ) -> Option<Snapshot> {
-        // A read that was refused leaves its part unknown: then Redis is asked.
-        let mut next = || carried.next().filter(|reply| !matches!(reply, Value::ServerError(_)));
-        let present = |reply: Value| !matches!(reply, Value::Nil);
-        let marks = |reply: Value| {
-            let marks = entries(reply).ok()?;
-            Some(Marks::All(marks.into_iter().map(|(task, _)| task).collect()))
-        };
+    /// What a successful call about a task and the reads it carried tell.
+    pub fn new(prefetch: Prefetch, task: &[u8], learnt: Learnt) -> Option<Snapshot> {
+        let Learnt { execution, mark, marks, results, own_results } = learnt;
+        let marks = marks.map(Marks::All);
         let snapshot = match prefetch {
             Prefetch::Nothing => return None,
-            Prefetch::Execution => Snapshot { execution: next().map(present), ..Snapshot::default() },
+            Prefetch::Execution => Snapshot { execution, ..Snapshot::default() },
             Prefetch::OwnMark => {
-                Snapshot { marks: next().map(|reply| Marks::One(task.to_vec(), present(reply))), ..Snapshot::default() }
+                Snapshot { marks: mark.map(|marked| Marks::One(task.to_vec(), marked)), ..Snapshot::default() }
             }
-            Prefetch::ExecutionAndMarks => {
-                Snapshot { marks: next().and_then(marks), results: own, execution: next().map(present) }
-            }
-            Prefetch::MarksAndResults => Snapshot {
-                // The call has just written it.
-                execution: Some(true),
-                marks: next().and_then(marks),
-                results: next().and_then(|reply| entries(reply).ok()).map(|entries| Known::of(&entries)),
-            },
+            Prefetch::ExecutionAndMarks => Snapshot { execution, marks, results: own_results },
+            // The call has just written it.
+            Prefetch::MarksAndResults => Snapshot { execution: Some(true), marks, results },
         };
         Some(snapshot)
     }
@@ -120,14 +81,11 @@ impl Snapshot {
                 Marks::One(own, marked) => (own == task).then_some(Answer::Flag(*marked)),
             },
             Operation::GetResult => match self.results.as_ref()? {
-                Known::All(results) => {
-                    let found = results.iter().find(|(own, _)| own == task);
-                    Some(Answer::Value(found.map(|(_, json)| json.clone())))
-                }
+                Known::All(results) => Some(Answer::Value(results.find(task).map(<[u8]>::to_vec))),
                 Known::Tasks(tasks) => (!tasks.contains(&hash(task))).then_some(Answer::Value(None)),
             },
             Operation::GetResults => match self.results.as_ref()? {
-                Known::All(results) => Some(Answer::Results(splice(results.clone()))),
+                Known::All(results) => Some(Answer::Results(results.splice())),
                 Known::Tasks(_) => None,
             },
             Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose => None,

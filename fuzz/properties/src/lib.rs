@@ -2,12 +2,15 @@
 //! corpora.
 
 mod configuration;
+mod model;
+#[cfg(test)]
+mod random;
 mod replies;
 mod transport;
 
 pub use configuration::{configuration, url};
-pub use replies::{reply, splice};
-pub use transport::{frames, topology};
+pub use replies::{calls, reply, splice};
+pub use transport::{decode, frames, topology};
 
 use redis::Value;
 
@@ -15,8 +18,10 @@ use redis::Value;
 pub type Target = fn(&[u8]);
 
 /// The targets and the names of their corpora.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 8] = [
+    ("calls", calls),
     ("configuration", configuration),
+    ("decode", decode),
     ("frames", frames),
     ("reply", reply),
     ("splice", splice),

@@ -1,36 +1,122 @@
 //! What servers answer: no reply is taken for more than it says, and no stored value changes another one's place.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use idioteque_redis_core::store::reply::{Entry, Results};
-use idioteque_redis_core::store::{Answer, Call, Operation, Prefetch, reply};
+use idioteque_redis_core::store::answer::{Entry, Results};
+use idioteque_redis_core::store::keys::Role;
+use idioteque_redis_core::store::splice::splice as spliced;
+use idioteque_redis_core::store::{Answer, Call, KeyOptions, Operation, Prefetch, ReplyReader, reply};
+use idioteque_redis_core::transport::protocol::decode::Decoder;
 use redis::Value;
 use serde::de::IgnoredAny;
 use serde_json::Value as Json;
+
+use crate::model;
+
+/// What calls may carry.
+pub const PREFETCHES: [Prefetch; 5] =
+    [Prefetch::Nothing, Prefetch::Execution, Prefetch::OwnMark, Prefetch::ExecutionAndMarks, Prefetch::MarksAndResults];
 
 /// The first byte chooses the call, the rest is what the server answers.
 pub fn reply(data: &[u8]) {
     let Some((&choice, bytes)) = data.split_first() else { return };
     let kind = Operation::ALL[usize::from(choice) % Operation::ALL.len()];
-    let text = b"runtask1".to_vec();
+    let prefetch = if choice & 0x80 == 0 { Prefetch::Nothing } else { Prefetch::of(kind) };
+    let replies: Vec<Value> = super::values(bytes).collect();
+    // The model knows the kinds of RESP2 alone.
+    let is_modelled = replies.iter().all(is_plain);
+    check(&call(kind, prefetch, None, false, None), &replies, is_modelled);
+}
+
+/// The first byte chooses the call, the second what it carries or which part of it is meant, the third where the bytes are cut;
+/// the rest is what the server answers.
+pub fn calls(data: &[u8]) {
+    let Some((&[choice, options, cut], bytes)) = data.split_first_chunk() else { return };
+    let kind = Operation::ALL[usize::from(choice) % Operation::ALL.len()];
+    let prefetch = PREFETCHES[usize::from(options & 7) % PREFETCHES.len()];
+    let ttl = (options & 8 != 0).then_some(86_400_000);
+    let role =
+        [None, Some(Role::Execution), Some(Role::Transactions), Some(Role::Results)][usize::from(options >> 5) % 4];
+    read_in_pieces(&call(kind, prefetch, ttl, options & 16 != 0, role), usize::from(cut).max(1), bytes);
+}
+
+/// A call with a task `task`, or its part that is about a key.
+pub fn call(kind: Operation, prefetch: Prefetch, ttl: Option<u64>, sliding_ttl: bool, role: Option<Role>) -> Call {
     let (task_end, value_end) = if kind.has_task() { (7, 8) } else { (3, 3) };
-    let call = Call::new(kind, Default::default(), text[..value_end].to_vec(), 3, task_end);
-    let call = if choice & 0x80 == 0 { call } else { call.prefetching(Prefetch::of(kind)) };
-    let mut replies: Vec<Value> = super::values(bytes).collect();
-    let Ok(read) = reply::read(&call, &mut replies) else { return };
-    match (kind, &read.answer) {
+    let key_options = Arc::new(KeyOptions { ttl, sliding_ttl, ..KeyOptions::default() });
+    let call = Call::new(kind, key_options, b"runtask1"[..value_end].to_vec(), 3, task_end);
+    match role {
+        Some(role) => call.part(role),
+        None => call.prefetching(prefetch),
+    }
+}
+
+/// Reads replies as they come, and as trees, and compares what they mean. Returns whether that many came.
+pub fn read_in_pieces(call: &Call, size: usize, bytes: &[u8]) -> bool {
+    let mut pipeline = redis::Pipeline::new();
+    let expected = call.append(Default::default(), &mut pipeline);
+    let (mut decoder, mut reader) = (Decoder::new(), ReplyReader::default());
+    reader.begin(call);
+    let (mut complete, mut used) = (0, 0);
+    for mut piece in bytes.chunks(size) {
+        while complete < expected && !piece.is_empty() {
+            let Ok(progress) = decoder.read(piece, &mut reader) else { return false };
+            (piece, used) = (&piece[progress.used..], used + progress.used);
+            if progress.complete {
+                reader.end_of_reply();
+                complete += 1;
+            }
+        }
+    }
+    if complete < expected {
+        return false;
+    }
+    assert!(reader.bytes() <= used + 8 * used);
+    let read = reader.finish(call);
+    let replies: Vec<Value> = super::values(&bytes[..used]).collect();
+    // What is not UTF-8 the parser does not take for a status.
+    let is_modelled = replies.len() == expected;
+    if is_modelled {
+        assert_eq!(read, reply::read(call, &replies));
+        check(call, &replies, true);
+    }
+    is_modelled
+}
+
+/// What trees mean is what the model says, and of the kind that the call asks for.
+fn check(call: &Call, replies: &[Value], is_modelled: bool) {
+    let read = reply::read(call, replies);
+    let model = is_modelled.then(|| model::read(call, replies));
+    let read = match (read, model) {
+        (Ok(read), model) => (read, model.map(|model| model.expect("the model refuses what is answered"))),
+        (Err(error_reply), Some(model)) => return assert_eq!(model.err(), Some(error_reply)),
+        (Err(_), None) => return,
+    };
+    let (reply::Reply { answer, snapshot }, model) = read;
+    let answer = model::checked(answer);
+    match (call.operation, &answer) {
         (Operation::GetResults, Answer::Results(results)) => check_results(results),
         (Operation::GetResult, Answer::Value(_)) => {}
         (Operation::IsExecutionInProgress | Operation::IsTaskInProgress, Answer::Flag(_)) => {}
         (kind, Answer::Nothing) if kind.writes() => {}
         (kind, answer) => panic!("{kind:?} was answered with {answer:?}"),
     }
-    let snapshot = read.snapshot.as_ref();
     assert_eq!(snapshot.is_some(), call.prefetch != Prefetch::Nothing);
-    for asked in Operation::ALL {
-        if let Some(Answer::Results(results)) = snapshot.and_then(|snapshot| snapshot.answer(asked, b"task")) {
-            check_results(&results);
+    if let Some(model) = model {
+        assert_eq!(answer, model.answer);
+        if let (Some(snapshot), Some(known)) = (snapshot, model.known) {
+            known.check(&snapshot, call.task());
         }
+    }
+}
+
+fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::Nil | Value::Int(_) | Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => true,
+        Value::ServerError(_) => true,
+        Value::Array(items) => items.iter().all(is_plain),
+        _ => false,
     }
 }
 
@@ -41,16 +127,11 @@ pub fn splice(data: &[u8]) {
     while let (Some(field), Some(value)) = (parts.next(), parts.next()) {
         entries.push((field, value));
     }
-    let valid = entries.iter().all(|(_, value)| serde_json::from_slice::<IgnoredAny>(value).is_ok());
-    match reply::splice(entries.clone()) {
-        Results::Entries(kept) => {
-            assert!(!valid);
-            assert_eq!(kept, entries);
-        }
-        Results::Spliced(json) => {
-            assert!(valid);
-            check_table(&json, &entries);
-        }
+    let results = spliced(entries.iter().map(|(field, value)| (field.as_slice(), value.as_slice())));
+    let Answer::Results(results) = model::checked(Answer::Results(results)) else { return };
+    assert_eq!(results, model::splice(entries.clone()));
+    if let Results::Spliced(json) = results {
+        check_table(&json, &entries);
     }
 }
 
@@ -78,5 +159,6 @@ fn check_results(results: &Results) {
     match results {
         Results::Spliced(json) => assert!(serde_json::from_slice::<HashMap<String, IgnoredAny>>(json).is_ok()),
         Results::Entries(entries) => assert!(!entries.is_empty()),
+        Results::Unchecked(_) => panic!("still unchecked"),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use idioteque_redis_core::config::{Address, Secret, Sentinels, Settings, Topology};
 use idioteque_redis_core::transport::cluster::topology::{NodeId, SLOTS, read_redirect, read_slots, slot_of};
 use idioteque_redis_core::transport::connection::handshake::Handshake;
+use idioteque_redis_core::transport::protocol::decode::{Decoder, ValueVisitor};
 use idioteque_redis_core::transport::protocol::reply_framer::ReplyFramer;
 use idioteque_redis_core::transport::sentinel::discovery;
 use idioteque_redis_core::transport::{ExpectedNode, Member, Target};
@@ -35,6 +36,42 @@ pub fn frames(data: &[u8]) {
     assert_eq!(outcome.err(), refused);
     assert_eq!(pieces.answered(), single.answered());
     assert_eq!(pieces.last_word(), single.last_word());
+}
+
+/// What is told of replies does not depend on how the bytes are cut, and is what the parser says.
+pub fn decode(data: &[u8]) {
+    let Some((&cut, bytes)) = data.split_first() else { return };
+    let in_pieces = |size: usize| {
+        let (mut decoder, mut visitor, mut values) = (Decoder::new(), ValueVisitor::default(), Vec::new());
+        let mut at = 0;
+        for mut piece in bytes.chunks(size) {
+            while !piece.is_empty() {
+                match decoder.read(piece, &mut visitor) {
+                    Ok(progress) => {
+                        (piece, at) = (&piece[progress.used..], at + progress.used);
+                        values.extend(visitor.take().map(|value| (at, value)));
+                        assert_eq!(progress.complete, values.last().is_some_and(|&(end, _)| end == at));
+                    }
+                    Err(violation) => return (values, Some(violation)),
+                }
+            }
+        }
+        (values, None)
+    };
+    let single = in_pieces(1);
+    assert_eq!(in_pieces(usize::from(cut).max(1)), single);
+    assert_eq!(in_pieces(usize::MAX), single);
+    let mut from = 0;
+    for (end, value) in single.0 {
+        let reply = &bytes[from..end];
+        from = end;
+        assert!(!is_whole(&reply[..reply.len() - 1]), "the parser wants less than {reply:?}");
+        // What is not UTF-8 the parser does not take for a status.
+        match redis::parse_redis_value(reply) {
+            Ok(expected) => assert_eq!(value, expected),
+            Err(_) => assert!(std::str::from_utf8(reply).is_err(), "the parser does not take {reply:?}"),
+        }
+    }
 }
 
 /// Whether the parser wants more. What is no reply at all it may refuse at any byte.

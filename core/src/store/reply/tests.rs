@@ -1,10 +1,11 @@
 //! Tests of what replies mean.
 
 use super::*;
+use crate::store::Operation;
 
-fn read(operation: Operation, mut replies: Vec<Value>) -> Result<Answer, ErrorReply> {
+fn read(operation: Operation, replies: Vec<Value>) -> Result<Answer, ErrorReply> {
     let call = Call::new(operation, Default::default(), b"run".to_vec(), 3, 3);
-    super::read(&call, &mut replies).map(|reply| reply.answer)
+    super::read(&call, &replies).map(|reply| reply.answer)
 }
 
 fn bulk(text: &str) -> Value {

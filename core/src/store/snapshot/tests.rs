@@ -1,8 +1,9 @@
 //! Tests of what is read ahead, and of what may be concluded from it.
 
-use redis::Pipeline;
+use redis::{Pipeline, Value};
 
 use super::*;
+use crate::store::known::MAX_RESULT_BYTES;
 use crate::store::{Call, reply};
 
 fn prefetching(operation: Operation) -> Call {
@@ -23,8 +24,8 @@ fn commands(operation: Operation) -> Vec<String> {
     pipeline.cmd_iter().map(words).collect()
 }
 
-fn snapshot(operation: Operation, mut replies: Vec<Value>) -> Snapshot {
-    *reply::read(&prefetching(operation), &mut replies).unwrap().snapshot.unwrap()
+fn snapshot(operation: Operation, replies: Vec<Value>) -> Snapshot {
+    *reply::read(&prefetching(operation), &replies).unwrap().snapshot.unwrap()
 }
 
 fn bulk(text: &str) -> Value {

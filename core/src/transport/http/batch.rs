@@ -145,9 +145,9 @@ impl HttpBatch {
         let mut replies = replies.into_iter();
         let mut outcomes = Vec::with_capacity(self.slots.len());
         for (slot, number) in self.slots.into_iter().zip(0..) {
-            let mut own = decode::gather(&slot.replies.shapes, &mut replies);
+            let own = decode::gather(&slot.replies.shapes, &mut replies);
             let Some(pending) = slot.pending else { continue };
-            let outcome = reply::read(&pending.request.call, &mut own);
+            let outcome = reply::read(&pending.request.call, &own);
             outcomes.push((pending, outcome, Position { connection: self.id, number }));
         }
         outcomes

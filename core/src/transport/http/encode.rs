@@ -1,10 +1,10 @@
 //! Calls as one HTTP request: a command by itself, several as a pipeline, or, when some belong together, all as one
 //! transaction: <https://upstash.com/docs/redis/features/restapi>.
 
-use redis::{Arg, Cmd, Pipeline};
-
-use crate::store::Call;
+use crate::store::keys::Key;
 use crate::store::server_features::ServerFeatures;
+use crate::store::splice::write_string;
+use crate::store::{Call, CommandWriter};
 
 /// Where a request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,28 +48,9 @@ pub struct Body {
 impl Body {
     /// Adds a call's commands, and returns what their answers become.
     pub fn add(&mut self, call: &Call, features: ServerFeatures) -> Vec<ReplyShape> {
-        let mut pipeline = Pipeline::new();
-        call.append(features, &mut pipeline);
-        let mut shapes = Vec::with_capacity(pipeline.len());
-        let mut open = None;
-        for command in pipeline.cmd_iter() {
-            match (name(command), open) {
-                (b"MULTI", _) => open = Some(0),
-                (b"EXEC", Some(length)) => {
-                    self.has_transaction = true;
-                    shapes.push(ReplyShape::Transaction(length));
-                    open = None;
-                }
-                (_, length) => {
-                    self.write(command);
-                    match length {
-                        Some(length) => open = Some(length + 1),
-                        None => shapes.push(ReplyShape::Command),
-                    }
-                }
-            }
-        }
-        shapes
+        let mut commands = Commands { body: self, shapes: Vec::new(), open: None, written: 0, left: 0 };
+        call.append(features, &mut commands);
+        commands.shapes
     }
 
     /// The request.
@@ -85,26 +66,68 @@ impl Body {
         }
         (path, self.bytes, self.commands)
     }
+}
 
-    fn write(&mut self, command: &Cmd) {
-        if self.commands > 0 {
-            self.bytes.push(b',');
+/// Writes the commands of one call, each as a list. `MULTI` and `EXEC` are left out: it is the path that makes a transaction.
+struct Commands<'a> {
+    body: &'a mut Body,
+    shapes: Vec<ReplyShape>,
+    /// The commands so far in a transaction that has begun.
+    open: Option<usize>,
+    /// Arguments of the command that have been written, and that will be.
+    written: usize,
+    left: usize,
+}
+
+impl Commands<'_> {
+    /// Whether a name stands for the beginning or the end of a transaction.
+    fn is_bracket(&mut self, name: &[u8]) -> bool {
+        match (name, self.open) {
+            (b"MULTI", _) => self.open = Some(0),
+            (b"EXEC", Some(length)) => {
+                self.body.has_transaction = true;
+                self.shapes.push(ReplyShape::Transaction(length));
+                self.open = None;
+            }
+            _ => return false,
         }
-        self.commands += 1;
-        for (index, argument) in command.args_iter().enumerate() {
-            self.bytes.push(if index == 0 { b'[' } else { b',' });
-            let Arg::Simple(argument) = argument else { continue };
-            let text = String::from_utf8_lossy(argument);
-            serde_json::to_writer(&mut self.bytes, &text).expect("a string always has a JSON form");
+        true
+    }
+
+    fn begin_list(&mut self) {
+        match &mut self.open {
+            Some(length) => *length += 1,
+            None => self.shapes.push(ReplyShape::Command),
         }
-        self.bytes.push(b']');
+        if self.body.commands > 0 {
+            self.body.bytes.push(b',');
+        }
+        self.body.commands += 1;
     }
 }
 
-fn name(command: &Cmd) -> &[u8] {
-    match command.args_iter().next() {
-        Some(Arg::Simple(name)) => name,
-        _ => &[],
+impl CommandWriter for Commands<'_> {
+    fn begin(&mut self, arguments: usize) {
+        (self.written, self.left) = (0, arguments);
+    }
+
+    fn argument(&mut self, bytes: &[u8]) {
+        if self.written == 0 {
+            if self.is_bracket(bytes) {
+                return;
+            }
+            self.begin_list();
+        }
+        self.body.bytes.push(if self.written == 0 { b'[' } else { b',' });
+        write_string(bytes, &mut self.body.bytes);
+        (self.written, self.left) = (self.written + 1, self.left - 1);
+        if self.left == 0 {
+            self.body.bytes.push(b']');
+        }
+    }
+
+    fn key(&mut self, key: &Key<'_>) {
+        self.argument(&key.to_bytes());
     }
 }
 

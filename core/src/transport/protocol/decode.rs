@@ -1,6 +1,7 @@
 //! Replies read in one pass: found, bounded and told to a visitor while they come. What no Redis server says is refused at the
 //! first byte that shows it: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
+pub use super::value_visitor::ValueVisitor;
 pub use super::violation::ProtocolViolation;
 pub use crate::store::ReplyVisitor;
 
@@ -339,13 +340,16 @@ fn short_number(rest: &[u8]) -> Option<(i64, usize)> {
         if digit > 9 {
             break;
         }
-        value = value * 10 + i64::from(digit);
-        at += 1;
         // Eighteen digits always fit.
-        if at - start > 18 {
+        if at - start == 18 {
             return None;
         }
+        value = value * 10 + i64::from(digit);
+        at += 1;
     }
     let is_usual = at > start && !(negative && value == 0) && rest.get(at..at + 2)? == b"\r\n";
     is_usual.then_some((if negative { -value } else { value }, at + 2))
 }
+
+#[cfg(test)]
+mod tests;

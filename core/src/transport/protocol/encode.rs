@@ -53,3 +53,6 @@ impl CommandWriter for Encoder {
         self.bytes.extend_from_slice(b"\r\n");
     }
 }
+
+#[cfg(test)]
+mod tests;

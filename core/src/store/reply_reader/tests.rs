@@ -1,0 +1,210 @@
+//! Tests of what replies mean while they come.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::store::KeyOptions;
+use crate::store::answer::Results;
+use crate::store::keys::Role;
+use crate::store::splice::MAX_CHECKED;
+use crate::transport::protocol::decode::Decoder;
+
+fn call(operation: Operation, ttl: Option<u64>) -> Call {
+    let text: &[u8] = if operation.has_task() { b"runstep" } else { b"run" };
+    Call::new(operation, Arc::new(KeyOptions { ttl, ..KeyOptions::default() }), text.to_vec(), 3, text.len())
+}
+
+/// What a call's replies say, in pieces of a size.
+fn read(reader: &mut ReplyReader, call: &Call, bytes: &[u8], size: usize) -> Result<Reply, ErrorReply> {
+    let mut decoder = Decoder::new();
+    reader.begin(call);
+    for mut piece in bytes.chunks(size) {
+        while !piece.is_empty() {
+            let progress = decoder.read(piece, reader).unwrap();
+            if progress.complete {
+                reader.end_of_reply();
+            }
+            piece = &piece[progress.used..];
+        }
+    }
+    assert!(decoder.between());
+    reader.finish(call)
+}
+
+fn answer(call: &Call, text: &str) -> Result<Answer, ErrorReply> {
+    let mut reader = ReplyReader::default();
+    let whole = read(&mut reader, call, text.as_bytes(), usize::MAX);
+    for size in 1..text.len() {
+        assert_eq!(read(&mut reader, call, text.as_bytes(), size), whole, "{text:?} in pieces of {size}");
+    }
+    whole.map(|reply| reply.answer)
+}
+
+fn refusal(call: &Call, text: &str) -> String {
+    answer(call, text).unwrap_err().code
+}
+
+#[test]
+fn each_call_reads_its_own_replies() {
+    let plain = |operation, text: &str| answer(&call(operation, None), text);
+    assert_eq!(plain(Operation::BeginExecution, "$-1\r\n"), Ok(Answer::Nothing));
+    assert_eq!(plain(Operation::BeginExecution, "$4\r\ntrue\r\n"), Ok(Answer::Nothing));
+    assert_eq!(plain(Operation::BeginExecution, "+OK\r\n"), Ok(Answer::Nothing));
+    assert_eq!(plain(Operation::IsExecutionInProgress, "$4\r\ntrue\r\n"), Ok(Answer::Flag(true)));
+    assert_eq!(plain(Operation::IsTaskInProgress, "$-1\r\n"), Ok(Answer::Flag(false)));
+    assert_eq!(plain(Operation::BeginTask, ":0\r\n"), Ok(Answer::Nothing));
+    assert_eq!(plain(Operation::Dispose, ":3\r\n"), Ok(Answer::Nothing));
+    assert_eq!(plain(Operation::GetResult, "$2\r\n42\r\n"), Ok(Answer::Value(Some(b"42".to_vec()))));
+    assert_eq!(plain(Operation::GetResult, "$0\r\n\r\n"), Ok(Answer::Value(Some(Vec::new()))));
+    assert_eq!(plain(Operation::GetResult, "*-1\r\n"), Ok(Answer::Value(None)));
+    let commit = "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n:0\r\n";
+    assert_eq!(plain(Operation::CommitResult, commit), Ok(Answer::Nothing));
+    let expiring = call(Operation::CommitResult, Some(9));
+    assert_eq!(refusal(&expiring, "+OK\r\n+Q\r\n+Q\r\n+Q\r\n*2\r\n:1\r\n:0\r\n"), "UNEXPECTED");
+    assert_eq!(answer(&expiring, "+OK\r\n+Q\r\n+Q\r\n+Q\r\n*3\r\n:1\r\n:0\r\n:1\r\n"), Ok(Answer::Nothing));
+    assert_eq!(answer(&expiring.part(Role::Execution), ":1\r\n"), Ok(Answer::Nothing));
+    let part = expiring.part(Role::Results);
+    assert_eq!(answer(&part, "+OK\r\n+Q\r\n+Q\r\n*2\r\n:1\r\n:1\r\n"), Ok(Answer::Nothing));
+}
+
+#[test]
+fn what_is_no_answer_is_refused() {
+    for operation in Operation::ALL {
+        let call = call(operation, None);
+        let refused: &[&str] = match operation {
+            Operation::BeginExecution | Operation::IsExecutionInProgress | Operation::IsTaskInProgress => {
+                &[":1\r\n", "*0\r\n", "*2\r\n+a\r\n+b\r\n"]
+            }
+            Operation::GetResult => &[":1\r\n", "*1\r\n$1\r\n1\r\n"],
+            Operation::GetResults => &[
+                ":1\r\n",
+                "+OK\r\n",
+                "*2\r\n:1\r\n+1\r\n",
+                "*2\r\n+a\r\n*0\r\n",
+                "*4\r\n*2\r\n+a\r\n+1\r\n+b\r\n+2\r\n+c\r\n",
+            ],
+            Operation::BeginTask | Operation::Dispose => &["$-1\r\n", "+OK\r\n", "*1\r\n:1\r\n", "$1\r\n1\r\n"],
+            Operation::CommitResult => &[
+                "+OK\r\n+Q\r\n+Q\r\n$-1\r\n",
+                "+OK\r\n+Q\r\n+Q\r\n:1\r\n",
+                "+OK\r\n+Q\r\n+Q\r\n+OK\r\n",
+                "+OK\r\n+Q\r\n+Q\r\n*0\r\n",
+                "+OK\r\n+Q\r\n+Q\r\n*1\r\n:1\r\n",
+                "+OK\r\n+Q\r\n+Q\r\n*2\r\n:1\r\n$-1\r\n",
+                "+OK\r\n+Q\r\n+Q\r\n*2\r\n:1\r\n+1\r\n",
+                "+OK\r\n+Q\r\n+Q\r\n*2\r\n*0\r\n:1\r\n",
+                "+OK\r\n+Q\r\n+Q\r\n*2\r\n*1\r\n:1\r\n:1\r\n",
+            ],
+        };
+        refused.iter().for_each(|text| assert_eq!(refusal(&call, text), "UNEXPECTED", "{operation:?} {text:?}"));
+    }
+    let detail = |text| answer(&call(Operation::GetResults, None), text).unwrap_err().detail;
+    assert_eq!(detail("*4\r\n+a\r\n+1\r\n:2\r\n*0\r\n"), "the server answered with an integer: is it a Redis server?");
+}
+
+#[test]
+fn refusals_name_their_cause() {
+    let commit = call(Operation::CommitResult, None);
+    let abort = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+    assert_eq!(refusal(&commit, &format!("+OK\r\n-OOM no\r\n+QUEUED\r\n{abort}")), "OOM");
+    assert_eq!(refusal(&commit, &format!("+OK\r\n-MOVED 1 a:1\r\n-OOM no\r\n{abort}")), "MOVED");
+    assert_eq!(refusal(&commit, &format!("+OK\r\n+QUEUED\r\n+QUEUED\r\n{abort}")), "EXECABORT");
+    let named = "-EXECABORT Transaction discarded because of: READONLY no writes\r\n";
+    assert_eq!(refusal(&commit, &format!("+OK\r\n+QUEUED\r\n+QUEUED\r\n{named}")), "READONLY");
+    assert_eq!(refusal(&commit, "+OK\r\n+Q\r\n+Q\r\n*2\r\n-WRONGTYPE no\r\n:1\r\n"), "WRONGTYPE");
+    assert_eq!(refusal(&commit, "-ERR unknown command 'MULTI'\r\n:1\r\n:1\r\n-ERR EXEC without MULTI\r\n"), "ERR");
+    assert_eq!(refusal(&call(Operation::GetResults, None), "*3\r\n+a\r\n*1\r\n-ERR deep\r\n+b\r\n"), "ERR");
+}
+
+#[test]
+fn what_is_carried_does_not_fail_the_call() {
+    let mut reader = ReplyReader::default();
+    let mut asked = |operation, text: &str, question| {
+        let call = call(operation, None).prefetching(Prefetch::of(operation));
+        let snapshot = read(&mut reader, &call, text.as_bytes(), 3).unwrap().snapshot.unwrap();
+        snapshot.answer(question, b"step")
+    };
+    let flag = |flag| Some(Answer::Flag(flag));
+    let marks = "*2\r\n$4\r\nstep\r\n$4\r\ntrue\r\n";
+    let all = |marks: &str, results: &str, execution: &str| format!("{marks}{results}{execution}");
+    let results = "*2\r\n$4\r\nstep\r\n$1\r\n7\r\n";
+    use Operation::{BeginExecution, BeginTask, GetResult, GetResults, IsExecutionInProgress, IsTaskInProgress};
+    assert_eq!(asked(GetResults, &all(marks, results, "$4\r\ntrue\r\n"), IsTaskInProgress), flag(true));
+    assert_eq!(asked(GetResults, &all("*0\r\n", results, "$-1\r\n"), IsExecutionInProgress), flag(false));
+    assert_eq!(asked(GetResults, &all("-NOPERM\r\n", results, "+x\r\n"), IsTaskInProgress), None);
+    assert_eq!(asked(GetResults, &all("*2\r\n+a\r\n:1\r\n", results, "+x\r\n"), IsTaskInProgress), None);
+    assert_eq!(asked(GetResults, &all("*2\r\n+a\r\n-E\r\n", results, "+x\r\n"), IsTaskInProgress), None);
+    assert_eq!(asked(GetResults, &all("*1\r\n-E\r\n", results, "+x\r\n"), IsTaskInProgress), flag(false));
+    assert_eq!(asked(GetResults, &all(":1\r\n", results, "-NOPERM\r\n"), IsExecutionInProgress), None);
+    let seven = Some(Answer::Value(Some(b"7".to_vec())));
+    assert_eq!(asked(GetResults, &all(marks, results, "$4\r\ntrue\r\n"), GetResult), seven);
+    assert_eq!(asked(BeginExecution, &all("$-1\r\n", marks, results), GetResult), seven);
+    assert_eq!(asked(BeginExecution, &all("$-1\r\n", marks, "-NOPERM\r\n"), GetResult), None);
+    assert_eq!(asked(BeginExecution, &all("$-1\r\n", "-NOPERM\r\n", results), GetResult), seven);
+    assert_eq!(asked(BeginTask, ":1\r\n:1\r\n", IsExecutionInProgress), flag(true));
+    assert_eq!(asked(GetResult, "+true\r\n$-1\r\n", IsTaskInProgress), flag(true));
+    assert_eq!(asked(GetResult, "-NOPERM\r\n$-1\r\n", IsTaskInProgress), None);
+}
+
+#[test]
+fn results_are_spliced_while_they_come() {
+    let results = call(Operation::GetResults, None);
+    let spliced = |text| match answer(&results, text) {
+        Ok(Answer::Results(results)) => results,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(spliced("*0\r\n"), Results::Spliced(b"{}".to_vec()));
+    assert_eq!(spliced("*-1\r\n"), Results::Spliced(b"{}".to_vec()));
+    assert_eq!(
+        spliced("*5\r\n$3\r\na\"b\r\n$1\r\n1\r\n$-1\r\n$7\r\n{\"x\":0}\r\n:1\r\n"),
+        Results::Spliced(br#"{"a\"b":1,"":{"x":0}}"#.to_vec())
+    );
+    let entries = |pairs: &[(&str, &str)]| {
+        let entry = |&(field, value): &(&str, &str)| (field.as_bytes().to_vec(), value.as_bytes().to_vec());
+        Results::Entries(pairs.iter().map(entry).collect())
+    };
+    assert_eq!(
+        spliced("*6\r\n$1\r\na\r\n$2\r\n\"\"\r\n$1\r\nb\r\n$7\r\n1,\"x\":2\r\n$1\r\nc\r\n$-1\r\n"),
+        entries(&[("a", "\"\""), ("b", "1,\"x\":2"), ("c", "")])
+    );
+}
+
+#[test]
+fn large_values_are_left_unchecked_and_keep_no_room() {
+    let call = call(Operation::GetResults, None);
+    let mut reader = ReplyReader::default();
+    let value = "1".repeat(MAX_CHECKED + 1);
+    let text = format!("*4\r\n+a\r\n+2\r\n+b\r\n${}\r\n{value}\r\n", value.len());
+    match read(&mut reader, &call, text.as_bytes(), 1 << 16).unwrap().answer {
+        Answer::Results(Results::Unchecked(unchecked)) => {
+            assert_eq!(unchecked.check(), Results::Spliced(format!("{{\"a\":2,\"b\":{value}}}").into_bytes()));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(reader.bytes() >= value.len());
+    // Given up in the middle.
+    let mut decoder = Decoder::new();
+    reader.begin(&call);
+    decoder.read(&text.as_bytes()[..1 << 20], &mut reader).unwrap();
+    reader.begin(&call);
+    assert!(reader.bytes() == 0 && reader.splicer.capacity() <= 2 * MAX_KEPT);
+}
+
+#[test]
+fn a_call_says_nothing_about_the_next() {
+    let mut reader = ReplyReader::default();
+    let results = call(Operation::GetResults, None).prefetching(Prefetch::ExecutionAndMarks);
+    let mut decoder = Decoder::new();
+    for cut in ["-ERR x\r\n", "*2\r\n+a\r\n+true\r\n", "*2\r\n$4\r\nstep", "*4\r\n+a\r\n+1\r\n*1\r\n-ERR x\r\n"] {
+        reader.begin(&results);
+        let progress = decoder.read(cut.as_bytes(), &mut reader).unwrap();
+        if progress.complete {
+            reader.end_of_reply();
+        }
+        decoder = Decoder::new();
+        let text = b"*0\r\n*0\r\n$-1\r\n";
+        let fresh = read(&mut ReplyReader::default(), &results, text, 100);
+        assert_eq!(read(&mut reader, &results, text, 100), fresh, "after {cut:?}");
+        assert_eq!(read(&mut reader, &call(Operation::GetResult, None), b"$-1\r\n", 9).unwrap().snapshot, None);
+    }
+}

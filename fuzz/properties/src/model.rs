@@ -1,0 +1,179 @@
+//! What replies mean, read off their trees the plain way: what the store's reader is compared with.
+
+use std::collections::HashSet;
+
+use idioteque_redis_core::store::answer::{Entry, Results};
+use idioteque_redis_core::store::{Answer, Call, ErrorReply, Operation, Prefetch, Snapshot};
+use redis::Value;
+use serde::de::IgnoredAny;
+
+/// Results, and bytes of them, that are kept for later questions.
+const KEPT: (usize, usize) = (256, 64 * 1024);
+
+/// What a call is answered with, and what else is known then.
+pub struct Reply {
+    pub answer: Answer,
+    pub known: Option<Known>,
+}
+
+/// What a snapshot has to know.
+#[derive(Default)]
+pub struct Known {
+    execution: Option<bool>,
+    all_marks: Option<HashSet<Vec<u8>>>,
+    own_mark: Option<bool>,
+    results: Option<Vec<Entry>>,
+}
+
+/// Reads the replies to one call, as trees. Fails with the code and the words of the refusal.
+pub fn read(call: &Call, replies: &[Value]) -> Result<Reply, ErrorReply> {
+    let (before, behind) = call.prefetch.replies();
+    let (carried_before, rest) = replies.split_at(before.min(replies.len()));
+    let (own, carried_behind) = rest.split_at(rest.len().saturating_sub(behind));
+    let mut errors = Vec::new();
+    own.iter().for_each(|reply| find_errors(reply, &mut errors));
+    if let Some(error) = errors.iter().find(|error| error.code != "EXECABORT").or(errors.last()) {
+        return Err(error.clone());
+    }
+    let last = own.last().unwrap_or(&Value::Nil);
+    let mut own_results = None;
+    let answer = match call.operation {
+        Operation::BeginExecution if call.only.is_none() => text(last).map(|_| Answer::Nothing)?,
+        Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose => match last {
+            Value::Int(_) if own.len() == 1 => Answer::Nothing,
+            Value::Array(items) if call.is_transaction() && acknowledges(items, own.len()) => Answer::Nothing,
+            other => return Err(unexpected(other)),
+        },
+        Operation::IsExecutionInProgress | Operation::IsTaskInProgress => Answer::Flag(text(last)?.is_some()),
+        Operation::GetResult => Answer::Value(text(last)?),
+        Operation::GetResults => {
+            let entries = entries(last)?;
+            own_results = Some(entries.clone());
+            Answer::Results(splice(entries))
+        }
+    };
+    let mut carried = carried_before.iter().chain(carried_behind);
+    let mut next = || carried.next().filter(|reply| !matches!(reply, Value::ServerError(_)));
+    let present = |reply: &Value| !matches!(reply, Value::Nil);
+    let marks = |reply| Some(entries(reply).ok()?.into_iter().map(|(task, _)| task).collect());
+    let known = match call.prefetch {
+        Prefetch::Nothing => None,
+        Prefetch::Execution => Some(Known { execution: next().map(present), ..Known::default() }),
+        Prefetch::OwnMark => Some(Known { own_mark: next().map(present), ..Known::default() }),
+        Prefetch::ExecutionAndMarks => Some(Known {
+            all_marks: next().and_then(marks),
+            results: own_results,
+            execution: next().map(present),
+            own_mark: None,
+        }),
+        Prefetch::MarksAndResults => Some(Known {
+            execution: Some(true),
+            all_marks: next().and_then(marks),
+            results: next().and_then(|reply| entries(reply).ok()),
+            own_mark: None,
+        }),
+    };
+    Ok(Reply { answer, known })
+}
+
+impl Known {
+    /// Compares a snapshot with what has to be known, by its answers.
+    pub fn check(&self, snapshot: &Snapshot, own_task: &[u8]) {
+        let none = Vec::new();
+        let results = self.results.as_ref();
+        let fields = results.unwrap_or(&none).iter().map(|(task, _)| task.clone());
+        let marked = self.all_marks.iter().flatten().cloned();
+        for task in fields.chain(marked).chain([own_task.to_vec(), b"another".to_vec()]) {
+            let mark = match (&self.all_marks, self.own_mark) {
+                (Some(marks), _) => Some(marks.contains(&task)),
+                (None, mark) => mark.filter(|_| task == own_task),
+            };
+            let result = results.and_then(|results| {
+                let found = results.iter().find(|(own, _)| *own == task).map(|(_, json)| json.clone());
+                (Self::are_kept(results) || found.is_none()).then_some(Answer::Value(found))
+            });
+            assert_eq!(snapshot.answer(Operation::IsTaskInProgress, &task), mark.map(Answer::Flag), "{task:?}");
+            assert_eq!(snapshot.answer(Operation::GetResult, &task), result, "{task:?}");
+        }
+        let execution = self.execution.map(Answer::Flag);
+        assert_eq!(snapshot.answer(Operation::IsExecutionInProgress, own_task), execution);
+        let all = results.filter(|results| Self::are_kept(results)).map(|results| splice(results.clone()));
+        assert_eq!(snapshot.answer(Operation::GetResults, own_task).map(checked), all.map(Answer::Results));
+        for operation in Operation::ALL.into_iter().filter(|operation| operation.writes()) {
+            assert_eq!(snapshot.answer(operation, own_task), None);
+        }
+    }
+
+    fn are_kept(results: &[Entry]) -> bool {
+        let bytes: usize = results.iter().map(|(task, json)| task.len() + json.len()).sum();
+        results.len() <= KEPT.0 && bytes <= KEPT.1
+    }
+}
+
+/// An answer with every value of it checked.
+pub fn checked(answer: Answer) -> Answer {
+    match answer {
+        Answer::Results(Results::Unchecked(unchecked)) => Answer::Results(unchecked.check()),
+        answer => answer,
+    }
+}
+
+/// Makes one JSON object of the entries, if each value by itself is JSON.
+pub fn splice(entries: Vec<Entry>) -> Results {
+    if !entries.iter().all(|(_, value)| serde_json::from_slice::<IgnoredAny>(value).is_ok()) {
+        // Names are given to JavaScript as text.
+        let as_text = |field: Vec<u8>| String::from_utf8_lossy(&field).into_owned().into_bytes();
+        return Results::Entries(entries.into_iter().map(|(field, value)| (as_text(field), value)).collect());
+    }
+    let member = |(field, value): &Entry| {
+        let name = serde_json::to_vec(&String::from_utf8_lossy(field)).expect("a string always has a JSON form");
+        [name.as_slice(), b":", value].concat()
+    };
+    let members: Vec<_> = entries.iter().map(member).collect();
+    Results::Spliced([&b"{"[..], &members.join(&b","[..]), b"}"].concat())
+}
+
+fn find_errors(reply: &Value, errors: &mut Vec<ErrorReply>) {
+    match reply {
+        Value::ServerError(error) => errors.push(ErrorReply::new(error)),
+        Value::Array(items) => items.iter().for_each(|item| find_errors(item, errors)),
+        _ => {}
+    }
+}
+
+fn acknowledges(items: &[Value], replies: usize) -> bool {
+    let complete = if replies == 1 { !items.is_empty() } else { items.len() + 2 == replies };
+    complete && items.iter().all(|item| matches!(item, Value::Int(_)))
+}
+
+fn text(reply: &Value) -> Result<Option<Vec<u8>>, ErrorReply> {
+    match reply {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes.clone())),
+        Value::SimpleString(text) => Ok(Some(text.clone().into_bytes())),
+        Value::Okay => Ok(Some(b"OK".to_vec())),
+        other => Err(unexpected(other)),
+    }
+}
+
+fn entries(reply: &Value) -> Result<Vec<Entry>, ErrorReply> {
+    match reply {
+        Value::Nil => Ok(Vec::new()),
+        Value::Array(items) => items
+            .chunks_exact(2)
+            .map(|pair| Ok((text(&pair[0])?.unwrap_or_default(), text(&pair[1])?.unwrap_or_default())))
+            .collect(),
+        other => Err(unexpected(other)),
+    }
+}
+
+fn unexpected(reply: &Value) -> ErrorReply {
+    let kind = match reply {
+        Value::Nil => "nothing",
+        Value::Int(_) => "an integer",
+        Value::Array(_) => "an array",
+        Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a string",
+        _ => "a reply of another kind",
+    };
+    ErrorReply { code: "UNEXPECTED".into(), detail: format!("the server answered with {kind}: is it a Redis server?") }
+}
