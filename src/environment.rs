@@ -14,9 +14,9 @@ use slab::Slab;
 
 use crate::adopted_client::{AdoptedClients, Question};
 use crate::completion_queue::CompletionQueue;
-use crate::http_outbox::HttpOutbox;
 use crate::native_store::NativeStore;
 use crate::node_api::{Deferred, Engine, EnvHandle, Thrown, Value};
+use crate::outbox::Outbox;
 use crate::read_ahead::ReadAhead;
 
 /// One environment. JavaScript thread only, like everything that is not behind the completion queue's lock.
@@ -30,7 +30,7 @@ pub struct Environment {
     /// What is known in this turn of the event loop.
     pub turn: Rc<ReadAhead>,
     /// What is sent when that is over.
-    pub http_outbox: Rc<HttpOutbox>,
+    pub outbox: Rc<Outbox>,
     /// Room for the arguments of the call being made.
     pub scratch: RefCell<Vec<u8>>,
     /// The clients whose settings stores use.
@@ -83,11 +83,12 @@ impl Environment {
         connect: impl FnOnce(&Rc<Environment>) -> Result<(), Thrown>,
     ) -> Result<Rc<Environment>, Thrown> {
         let handle = EnvHandle::new(engine);
+        let outbox = Outbox::new(&handle, after_turn)?;
         let environment = Rc::new(Environment {
             completions: Arc::new(CompletionQueue::default()),
             calls: RefCell::default(),
-            turn: ReadAhead::new(&handle, after_turn)?,
-            http_outbox: HttpOutbox::new(&handle, after_turn)?,
+            turn: ReadAhead::new(&handle, after_turn, outbox.clone())?,
+            outbox,
             clients: RefCell::default(),
             scratch: RefCell::default(),
             handle,
@@ -165,7 +166,7 @@ unsafe extern "C" fn end(data: *mut c_void) {
     environment.completions.close();
     // The promises can no longer be settled. Letting go of their stores closes connections that nobody else uses.
     environment.turn.end();
-    environment.http_outbox.flush();
+    environment.outbox.clear();
     let calls = environment.calls.take();
     drop(calls);
 }

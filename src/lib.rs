@@ -7,8 +7,8 @@
 //!   environment variables as configuration.
 //! - `store_object`, `method`: the object with the store's methods, and what a call of one does. `native_store`: the store behind
 //!   it.
-//! - `read_ahead`: answers that are known already in this turn of the event loop. `scheduled`, `http_outbox`: what is done
-//!   when it is over.
+//! - `read_ahead`: answers that are known already in this turn of the event loop. `scheduled`, `outbox`: what is done when
+//!   it is over.
 //! - `environment`: what one JavaScript environment keeps. `completion_queue`, `settle`, `results`: finished calls, back to their
 //!   promises.
 //! - `node_api`: Node-API, wrapped. `js_builtins`, `error`: what is made of the JavaScript side's own classes.
@@ -22,12 +22,12 @@ mod detect;
 mod env_vars;
 mod environment;
 mod error;
-mod http_outbox;
 mod js_builtins;
 mod js_values;
 mod method;
 mod native_store;
 mod node_api;
+mod outbox;
 mod pin;
 mod read_ahead;
 mod results;

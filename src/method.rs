@@ -80,7 +80,8 @@ fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Valu
         Ok(Prepared::ToSend(call, link)) => {
             store.call_begun(call.size());
             let token = environment.begin_call(deferred, store.clone(), &call);
-            environment.http_outbox.send(link, Request::new(call, token, environment.completions.clone()));
+            let request = Request::new(call, token, environment.completions.clone());
+            environment.outbox.send(link, request, environment.turn.is_watched());
         }
     }
     Ok(promise)
