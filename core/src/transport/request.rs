@@ -33,6 +33,8 @@ pub struct Request {
     pub call: Call,
     /// The sender's own name for the call.
     pub token: u32,
+    /// When the call was made, on the sender's thread: its deadline counts from here.
+    pub made_at: Instant,
     pub(super) sink: Arc<dyn CompletionSink>,
     pub(super) answered: bool,
     /// Present when it is part of a call to a cluster.
@@ -75,9 +77,9 @@ pub(super) enum Redirect {
 }
 
 impl Request {
-    /// A request whose answer goes to `sink` under `token`.
+    /// A request that is made now and whose answer goes to `sink` under `token`.
     pub fn new(call: Call, token: u32, sink: Arc<dyn CompletionSink>) -> Self {
-        Self { call, token, sink, answered: false, route: None }
+        Self { call, token, made_at: Instant::now(), sink, answered: false, route: None }
     }
 
     pub(super) fn finish(mut self, outcome: Result<Reply, Box<StoreError>>) -> Finished {

@@ -218,7 +218,7 @@ impl ConnectionDriver {
         poll_fn(|cx| {
             loop {
                 let now = Instant::now();
-                self.drain_inbox(now);
+                self.drain_inbox();
                 self.expire(now, Some(connect_error));
                 if self.is_recalled() {
                     self.hand_back(connect_error);
@@ -245,7 +245,7 @@ impl ConnectionDriver {
     async fn wait_for_calls(&mut self) -> Option<()> {
         poll_fn(|cx| {
             loop {
-                self.drain_inbox(Instant::now());
+                self.drain_inbox();
                 if !self.queue.is_empty() {
                     return Poll::Ready(Some(()));
                 }
@@ -272,7 +272,7 @@ impl ConnectionDriver {
         let end = poll_fn(|cx| {
             loop {
                 let now = Instant::now();
-                self.drain_inbox(now);
+                self.drain_inbox();
                 self.expire(now, ready.why_nameless());
                 self.warn();
                 self.parked.release(&mut self.queue, now);
@@ -362,9 +362,9 @@ impl ConnectionDriver {
     }
 
     /// Moves what has arrived into the queue.
-    fn drain_inbox(&mut self, now: Instant) {
-        let deadline = now + self.target.command_timeout;
+    fn drain_inbox(&mut self) {
         for request in self.inbox.take(&mut self.closed) {
+            let deadline = request.made_at + self.target.command_timeout;
             enqueue(&mut self.queue, request, self.next_sequence, deadline);
             self.next_sequence += 1;
         }

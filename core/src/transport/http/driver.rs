@@ -104,7 +104,7 @@ impl HttpDriver {
         poll_fn(|cx| {
             loop {
                 let now = Instant::now();
-                self.drain_inbox(now);
+                self.drain_inbox();
                 self.expire(now);
                 let mut any = self.settle(cx, now);
                 any |= self.send(now);
@@ -129,9 +129,9 @@ impl HttpDriver {
     }
 
     /// Moves what has arrived into the queue.
-    fn drain_inbox(&mut self, now: Instant) {
-        let deadline = now + self.target.command_timeout;
+    fn drain_inbox(&mut self) {
         for request in self.inbox.take(&mut self.closed) {
+            let deadline = request.made_at + self.target.command_timeout;
             enqueue(&mut self.queue, request, self.next_sequence, deadline);
             self.next_sequence += 1;
         }
