@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use idioteque_redis_core::store::Call;
 use idioteque_redis_core::store::recency::Begun;
+use idioteque_redis_core::transport::{Finished, SharedConnection};
 use napi::sys;
 use slab::Slab;
 
@@ -49,6 +50,8 @@ pub struct PendingPromise {
     pub begun: Begun,
     /// Bytes of its arguments.
     pub bytes: usize,
+    /// What tells the connection that it was sent over from others.
+    pub connection: usize,
 }
 
 impl Environment {
@@ -111,14 +114,26 @@ impl Environment {
     }
 
     /// Notes a pending call, and keeps the process alive for it. Returns its token.
-    pub fn begin_call(&self, deferred: Deferred, store: Rc<NativeStore>, call: &Call) -> u32 {
+    pub fn begin_call(
+        &self,
+        deferred: Deferred,
+        store: Rc<NativeStore>,
+        call: &Call,
+        connection: &Arc<SharedConnection>,
+    ) -> u32 {
+        let connection = Arc::as_ptr(connection).addr();
         let mut calls = self.calls.borrow_mut();
         if calls.is_empty() {
             self.completions.keep_alive(self.engine(), true);
         }
         // `maxPending` keeps a store far below 2³² calls.
         let (database, begun, bytes) = (store.database(), self.turn.begin_call(call.id()), call.size());
-        calls.insert(PendingPromise { deferred, store, database, begun, bytes }) as u32
+        calls.insert(PendingPromise { deferred, store, database, begun, bytes, connection }) as u32
+    }
+
+    /// What tells the connection over which a call came back from others.
+    pub fn connection_of(&self, finished: &Finished) -> usize {
+        self.calls.borrow().get(finished.request.token as usize).map_or(0, |pending| pending.connection)
     }
 
     /// Takes a pending call, and lets the process end if it was the last.

@@ -9,13 +9,14 @@
 //!   it.
 //! - `read_ahead`: answers that are known already in this turn of the event loop. `scheduled`, `outbox`: what is done when
 //!   it is over.
-//! - `environment`: what one JavaScript environment keeps. `completion_queue`, `settle`, `results`: finished calls, back to their
-//!   promises.
+//! - `environment`: what one JavaScript environment keeps. `completion_queue`, `backlog`, `settle`, `results`: finished calls,
+//!   back to their promises.
 //! - `node_api`: Node-API, wrapped. `js_builtins`, `error`: what is made of the JavaScript side's own classes.
 //!
 //! This crate has the only `unsafe` code; the store itself is in [`idioteque_redis_core`], which knows nothing of Node.js.
 
 mod adopted_client;
+mod backlog;
 mod completion_queue;
 mod create_store;
 mod detect;

@@ -1,7 +1,6 @@
 //! Finished calls, back to their promises: one thread-safe function per environment, many calls per wake-up.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 use idioteque_redis_core::transport::{Finished, Warning};
 use napi::sys;
 
-use crate::completion_queue::Delivery;
+use crate::backlog::Backlog;
 use crate::environment::Environment;
 use crate::node_api::{Engine, Kept, Thrown, Type, Value};
 use crate::scheduled::Scheduled;
@@ -31,7 +30,7 @@ struct Drainer {
     environment: Rc<Environment>,
     /// `emitWarning(message, code)` of `index.js`
     emit_warning: Option<Kept>,
-    backlog: RefCell<VecDeque<Delivery>>,
+    backlog: RefCell<Backlog>,
     /// When the first large batch since the event loop's last turn began. While it is set, the turn is going to be noticed.
     began: Cell<Option<Instant>>,
     /// What notices a turn of the event loop. Calling the thread-safe function again would not do: Node.js goes on with its
@@ -139,21 +138,25 @@ impl Drainer {
         if environment.handle.has_ended() {
             return;
         }
-        let (questions, warnings) = environment.completions.take(&mut self.backlog.borrow_mut());
+        let (deliveries, questions, warnings) = environment.completions.take();
         for warning in warnings {
             environment.engine().scope(|| self.emit(&warning));
         }
         for question in questions {
             environment.engine().scope(|| question.answer(&environment.clients));
         }
-        let has_snapshot = self.backlog.borrow().iter().take(CALLS_AT_ONCE).any(|delivery| delivery.has_snapshot);
+        for delivery in deliveries {
+            let connection = delivery.calls.as_slice().first().map_or(0, |first| environment.connection_of(first));
+            self.backlog.borrow_mut().push(connection, delivery);
+        }
+        let has_snapshot = self.backlog.borrow().has_snapshot(CALLS_AT_ONCE);
         environment.turn.begin(has_snapshot);
         let started = self.began.get().unwrap_or_else(Instant::now);
         let (mut calls, mut bytes) = (0, 0);
         while calls < CALLS_AT_ONCE && bytes < BYTES_PER_LOOK {
             environment.engine().scope(|| {
                 for _ in 0..CALLS_PER_LOOK {
-                    let Some(finished) = self.next() else { break };
+                    let Some(finished) = self.backlog.borrow_mut().next() else { break };
                     bytes += settle_call(environment, finished);
                     if bytes >= BYTES_PER_LOOK {
                         break;
@@ -186,18 +189,6 @@ impl Drainer {
         if let [Ok(message), Ok(code)] = texts {
             let _ = engine.call(emit_warning.value(), engine.undefined(), &[message, code]);
         }
-    }
-
-    /// Takes the oldest call out of the backlog.
-    fn next(&self) -> Option<Finished> {
-        let mut backlog = self.backlog.borrow_mut();
-        while let Some(delivery) = backlog.front_mut() {
-            if let Some(finished) = delivery.calls.next() {
-                return Some(finished);
-            }
-            backlog.pop_front();
-        }
-        None
     }
 
     /// Whether promises have been settled for long enough since the event loop's last turn.
