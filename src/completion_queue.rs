@@ -1,7 +1,6 @@
 //! What the I/O thread has for the JavaScript thread of one environment: finished calls, questions and warnings, and the
 //! thread-safe function that calls that thread for all that has come since it was called last.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{mem, ptr, vec};
 
@@ -83,12 +82,11 @@ impl<Q> CompletionQueue<Q> {
         Self::call(&mut self.lock());
     }
 
-    /// The JavaScript thread has come: takes what there is, the finished calls to the end of `backlog`.
-    pub fn take(&self, backlog: &mut VecDeque<Delivery>) -> (Vec<Q>, Vec<Warning>) {
+    /// The JavaScript thread has come: takes what there is.
+    pub fn take(&self) -> (Vec<Delivery>, Vec<Q>, Vec<Warning>) {
         let mut state = self.lock();
         state.called = false;
-        backlog.extend(state.finished.drain(..));
-        (mem::take(&mut state.questions), mem::take(&mut state.warnings))
+        (mem::take(&mut state.finished), mem::take(&mut state.questions), mem::take(&mut state.warnings))
     }
 
     /// Whether the environment has to wait for us before it may end.

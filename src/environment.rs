@@ -9,14 +9,16 @@ use std::sync::Arc;
 
 use idioteque_redis_core::store::Call;
 use idioteque_redis_core::store::recency::Begun;
+use idioteque_redis_core::transport::{Finished, SharedConnection};
 use napi::sys;
 use slab::Slab;
 
 use crate::adopted_client::{AdoptedClients, Question};
 use crate::completion_queue::CompletionQueue;
-use crate::http_outbox::HttpOutbox;
 use crate::native_store::NativeStore;
 use crate::node_api::{Deferred, Engine, EnvHandle, Thrown, Value};
+use crate::outbox::Outbox;
+use crate::ownership::Ownership;
 use crate::read_ahead::ReadAhead;
 
 /// One environment. JavaScript thread only, like everything that is not behind the completion queue's lock.
@@ -30,7 +32,9 @@ pub struct Environment {
     /// What is known in this turn of the event loop.
     pub turn: Rc<ReadAhead>,
     /// What is sent when that is over.
-    pub http_outbox: Rc<HttpOutbox>,
+    pub outbox: Rc<Outbox>,
+    /// What the functions of stores keep alive.
+    pub ownership: Ownership,
     /// Room for the arguments of the call being made.
     pub scratch: RefCell<Vec<u8>>,
     /// The clients whose settings stores use.
@@ -49,6 +53,8 @@ pub struct PendingPromise {
     pub begun: Begun,
     /// Bytes of its arguments.
     pub bytes: usize,
+    /// What tells the connection that it was sent over from others.
+    pub connection: usize,
 }
 
 impl Environment {
@@ -83,11 +89,13 @@ impl Environment {
         connect: impl FnOnce(&Rc<Environment>) -> Result<(), Thrown>,
     ) -> Result<Rc<Environment>, Thrown> {
         let handle = EnvHandle::new(engine);
+        let outbox = Outbox::new(&handle, after_turn)?;
         let environment = Rc::new(Environment {
             completions: Arc::new(CompletionQueue::default()),
             calls: RefCell::default(),
-            turn: ReadAhead::new(&handle, after_turn)?,
-            http_outbox: HttpOutbox::new(&handle, after_turn)?,
+            turn: ReadAhead::new(&handle, after_turn, outbox.clone())?,
+            outbox,
+            ownership: Ownership::new(&handle)?,
             clients: RefCell::default(),
             scratch: RefCell::default(),
             handle,
@@ -110,14 +118,26 @@ impl Environment {
     }
 
     /// Notes a pending call, and keeps the process alive for it. Returns its token.
-    pub fn begin_call(&self, deferred: Deferred, store: Rc<NativeStore>, call: &Call) -> u32 {
+    pub fn begin_call(
+        &self,
+        deferred: Deferred,
+        store: Rc<NativeStore>,
+        call: &Call,
+        connection: &Arc<SharedConnection>,
+    ) -> u32 {
+        let connection = Arc::as_ptr(connection).addr();
         let mut calls = self.calls.borrow_mut();
         if calls.is_empty() {
             self.completions.keep_alive(self.engine(), true);
         }
         // `maxPending` keeps a store far below 2³² calls.
         let (database, begun, bytes) = (store.database(), self.turn.begin_call(call.id()), call.size());
-        calls.insert(PendingPromise { deferred, store, database, begun, bytes }) as u32
+        calls.insert(PendingPromise { deferred, store, database, begun, bytes, connection }) as u32
+    }
+
+    /// What tells the connection over which a call came back from others.
+    pub fn connection_of(&self, finished: &Finished) -> usize {
+        self.calls.borrow().get(finished.request.token as usize).map_or(0, |pending| pending.connection)
     }
 
     /// Takes a pending call, and lets the process end if it was the last.
@@ -165,7 +185,7 @@ unsafe extern "C" fn end(data: *mut c_void) {
     environment.completions.close();
     // The promises can no longer be settled. Letting go of their stores closes connections that nobody else uses.
     environment.turn.end();
-    environment.http_outbox.flush();
+    environment.outbox.clear();
     let calls = environment.calls.take();
     drop(calls);
 }

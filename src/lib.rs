@@ -7,27 +7,30 @@
 //!   environment variables as configuration.
 //! - `store_object`, `method`: the object with the store's methods, and what a call of one does. `native_store`: the store behind
 //!   it.
-//! - `read_ahead`: answers that are known already in this turn of the event loop. `scheduled`, `http_outbox`: what is done
-//!   when it is over.
-//! - `environment`: what one JavaScript environment keeps. `completion_queue`, `settle`, `results`: finished calls, back to their
-//!   promises.
+//! - `ownership`: values that the functions of a store keep alive, as the garbage collector sees it.
+//! - `read_ahead`: answers that are known already in this turn of the event loop. `scheduled`, `outbox`: what is done when
+//!   it is over.
+//! - `environment`: what one JavaScript environment keeps. `completion_queue`, `backlog`, `settle`, `results`: finished calls,
+//!   back to their promises.
 //! - `node_api`: Node-API, wrapped. `js_builtins`, `error`: what is made of the JavaScript side's own classes.
 //!
 //! This crate has the only `unsafe` code; the store itself is in [`idioteque_redis_core`], which knows nothing of Node.js.
 
 mod adopted_client;
+mod backlog;
 mod completion_queue;
 mod create_store;
 mod detect;
 mod env_vars;
 mod environment;
 mod error;
-mod http_outbox;
 mod js_builtins;
 mod js_values;
 mod method;
 mod native_store;
 mod node_api;
+mod outbox;
+mod ownership;
 mod pin;
 mod read_ahead;
 mod results;

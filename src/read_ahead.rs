@@ -21,6 +21,7 @@ use rustc_hash::FxHashMap;
 
 use crate::native_store::NativeStore;
 use crate::node_api::{Engine, EnvHandle, Thrown, Value};
+use crate::outbox::Outbox;
 use crate::scheduled::Scheduled;
 
 /// The current turn of one environment.
@@ -39,6 +40,8 @@ pub struct ReadAhead {
     sent: Cell<Last>,
     /// What notices its end.
     over: RefCell<Option<Scheduled>>,
+    /// What is sent then.
+    outbox: Rc<Outbox>,
 }
 
 /// A snapshot and where it came from.
@@ -72,7 +75,7 @@ impl Last {
 impl ReadAhead {
     /// The turns of an environment. `after_turn` calls a function when the turn is over; in a runtime without the means to
     /// notice that it is `undefined`, and no snapshot is ever held.
-    pub fn new(env: &EnvHandle, after_turn: Value) -> Result<Rc<ReadAhead>, Thrown> {
+    pub fn new(env: &EnvHandle, after_turn: Value, outbox: Rc<Outbox>) -> Result<Rc<ReadAhead>, Thrown> {
         let turn = Rc::new(ReadAhead {
             snapshots: RefCell::default(),
             watched: Cell::new(false),
@@ -81,6 +84,7 @@ impl ReadAhead {
             last: Cell::new(Last::NONE),
             sent: Cell::new(Last::NONE),
             over: RefCell::default(),
+            outbox,
         });
         turn.over.replace(Scheduled::new(env, after_turn, "turnEnded", on_end, turn.clone())?);
         Ok(turn)
@@ -92,6 +96,11 @@ impl ReadAhead {
         self.end();
         let over = self.over.borrow();
         self.watched.set(has_snapshot && over.as_ref().is_some_and(Scheduled::ask));
+    }
+
+    /// Whether the end of this turn is going to be noticed, and what is to be sent then is sent.
+    pub fn is_watched(&self) -> bool {
+        self.watched.get()
     }
 
     /// A call about an execution begins.
@@ -208,6 +217,7 @@ unsafe extern "C" fn on_end(env: sys::napi_env, info: sys::napi_callback_info) -
     unsafe {
         Engine::enter(env, info, |engine, turn: &Rc<ReadAhead>, _| {
             turn.end();
+            turn.outbox.flush();
             Ok(engine.undefined())
         })
     }

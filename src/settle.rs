@@ -1,7 +1,6 @@
 //! Finished calls, back to their promises: one thread-safe function per environment, many calls per wake-up.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 use idioteque_redis_core::transport::{Finished, Warning};
 use napi::sys;
 
-use crate::completion_queue::Delivery;
+use crate::backlog::Backlog;
 use crate::environment::Environment;
 use crate::node_api::{Engine, Kept, Thrown, Type, Value};
 use crate::scheduled::Scheduled;
@@ -21,13 +20,17 @@ use crate::{error, results};
 const SLICE: Duration = Duration::from_millis(4);
 /// Calls settled between two looks at the clock.
 const CALLS_PER_LOOK: usize = 64;
+/// Bytes of results after which the clock is looked at before that: to parse so many takes a fraction of a millisecond.
+const BYTES_PER_LOOK: usize = 32 * 1024;
+/// Calls settled before their continuations run: these take time too, and of the same slice.
+const CALLS_AT_ONCE: usize = 256;
 
 /// What the thread-safe function holds: the environment, and what one wake-up left for the next.
 struct Drainer {
     environment: Rc<Environment>,
     /// `emitWarning(message, code)` of `index.js`
     emit_warning: Option<Kept>,
-    backlog: RefCell<VecDeque<Delivery>>,
+    backlog: RefCell<Backlog>,
     /// When the first large batch since the event loop's last turn began. While it is set, the turn is going to be noticed.
     began: Cell<Option<Instant>>,
     /// What notices a turn of the event loop. Calling the thread-safe function again would not do: Node.js goes on with its
@@ -128,39 +131,54 @@ unsafe extern "C" fn on_wakeup(env: sys::napi_env, _: sys::napi_value, drainer: 
 }
 
 impl Drainer {
-    /// Takes what has come, and settles calls until there are none left or the event loop is due.
+    /// Takes what has come, and settles calls until there are none left, or what is awaiting them or the event loop is due.
+    /// Node.js runs the continuations of what was settled when the callback that did it returns.
     fn drain(&self) {
         let environment = &self.environment;
         if environment.handle.has_ended() {
             return;
         }
-        let (questions, warnings) = environment.completions.take(&mut self.backlog.borrow_mut());
+        let (deliveries, questions, warnings) = environment.completions.take();
         for warning in warnings {
             environment.engine().scope(|| self.emit(&warning));
         }
         for question in questions {
             environment.engine().scope(|| question.answer(&environment.clients));
         }
-        let has_snapshot = self.backlog.borrow().iter().any(|delivery| delivery.has_snapshot);
+        for delivery in deliveries {
+            let connection = delivery.calls.as_slice().first().map_or(0, |first| environment.connection_of(first));
+            self.backlog.borrow_mut().push(connection, delivery);
+        }
+        let has_snapshot = self.backlog.borrow().has_snapshot(CALLS_AT_ONCE);
         environment.turn.begin(has_snapshot);
         let started = self.began.get().unwrap_or_else(Instant::now);
-        loop {
+        let (mut calls, mut bytes) = (0, 0);
+        while calls < CALLS_AT_ONCE && bytes < BYTES_PER_LOOK {
             environment.engine().scope(|| {
                 for _ in 0..CALLS_PER_LOOK {
-                    let Some(finished) = self.next() else { break };
-                    settle_call(environment, finished);
+                    let Some(finished) = self.backlog.borrow_mut().next() else { break };
+                    bytes += settle_call(environment, finished);
+                    if bytes >= BYTES_PER_LOOK {
+                        break;
+                    }
                 }
             });
+            calls += CALLS_PER_LOOK;
+            let elapsed = started.elapsed();
             if self.backlog.borrow().is_empty() {
-                break;
-            }
-            let is_watched = self.watch(started);
-            if started.elapsed() >= SLICE {
-                if !is_watched {
-                    environment.completions.call_again();
+                // More may be coming as fast as it is settled.
+                if elapsed >= SLICE / 4 {
+                    self.watch(started);
                 }
+                return;
+            }
+            if elapsed >= SLICE {
                 break;
             }
+        }
+        // When the event loop is due, its next turn goes on. Otherwise Node.js comes back after the continuations.
+        if !self.watch(started) || !self.is_overdue() {
+            environment.completions.call_again();
         }
     }
 
@@ -171,18 +189,6 @@ impl Drainer {
         if let [Ok(message), Ok(code)] = texts {
             let _ = engine.call(emit_warning.value(), engine.undefined(), &[message, code]);
         }
-    }
-
-    /// Takes the oldest call out of the backlog.
-    fn next(&self) -> Option<Finished> {
-        let mut backlog = self.backlog.borrow_mut();
-        while let Some(delivery) = backlog.front_mut() {
-            if let Some(finished) = delivery.calls.next() {
-                return Some(finished);
-            }
-            backlog.pop_front();
-        }
-        None
     }
 
     /// Whether promises have been settled for long enough since the event loop's last turn.
@@ -204,13 +210,14 @@ impl Drainer {
     }
 }
 
-/// Settles the promise of a call, and notes what its answer says about its execution.
-fn settle_call(environment: &Environment, finished: Finished) {
-    let Some(pending) = environment.end_call(finished.request.token) else { return };
+/// Settles the promise of a call, and notes what its answer says about its execution. Returns the bytes of its result.
+fn settle_call(environment: &Environment, finished: Finished) -> usize {
+    let Some(pending) = environment.end_call(finished.request.token) else { return 0 };
     let call = &finished.request.call;
     let (turn, position) = (&environment.turn, finished.position);
     let changes = call.operation.writes() || finished.outcome.is_err();
     let is_newest = turn.end_call(&pending.begun, position, changes);
+    let mut bytes = 0;
     let outcome = match finished.outcome {
         Err(error) => Err(error::store_error(&pending.store.realm, &error, Some(call))),
         Ok(reply) => {
@@ -220,9 +227,11 @@ fn settle_call(environment: &Environment, finished: Finished) {
                 pending.store.was_carried(call.operation, false);
             }
             turn.settled(&pending.store, call, position, reply.snapshot.filter(|_| holds));
+            bytes = results::size(&reply.answer);
             results::value_of(&pending.store.realm, call, reply.answer)
         }
     };
     environment.engine().settle(pending.deferred, outcome);
     pending.store.call_ended(pending.bytes);
+    bytes
 }

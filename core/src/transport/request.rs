@@ -1,11 +1,14 @@
 //! Calls on their way through the transport, and where they go when they are finished.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::warning::Warning;
 use crate::error::{Code, StoreError};
 use crate::store::{Call, Position, Reply};
+
+/// What is left at least of a call's time when it is queued.
+const LATE_CHANCE: Duration = Duration::from_secs(1);
 
 /// Where finished calls go. One per JavaScript environment.
 pub trait CompletionSink: Send + Sync {
@@ -33,6 +36,8 @@ pub struct Request {
     pub call: Call,
     /// The sender's own name for the call.
     pub token: u32,
+    /// When the call was made, on the sender's thread: its deadline counts from here.
+    pub made_at: Instant,
     pub(super) sink: Arc<dyn CompletionSink>,
     pub(super) answered: bool,
     /// Present when it is part of a call to a cluster.
@@ -76,9 +81,15 @@ pub(super) enum Redirect {
 }
 
 impl Request {
-    /// A request whose answer goes to `sink` under `token`.
+    /// A request that is made now and whose answer goes to `sink` under `token`.
     pub fn new(call: Call, token: u32, sink: Arc<dyn CompletionSink>) -> Self {
-        Self { call, token, sink, answered: false, route: None }
+        Self { call, token, made_at: Instant::now(), sink, answered: false, route: None }
+    }
+
+    /// When the call is given up. It counts from when the call was made; one that was queued late, because its thread had no
+    /// time, still gets a chance.
+    pub(super) fn deadline(&self, timeout: Duration, now: Instant) -> Instant {
+        (self.made_at + timeout).max(now + timeout.min(LATE_CHANCE))
     }
 
     pub(super) fn finish(mut self, outcome: Result<Reply, Box<StoreError>>) -> Finished {

@@ -51,19 +51,12 @@ impl SharedConnection {
         Ok(connection)
     }
 
-    /// Queues a request.
-    pub fn send(&self, request: Request) {
-        self.inbox.change(|state| state.requests.push(request));
-    }
-
-    /// Whether what is to be sent together has to be queued together: each message to the server costs.
-    pub fn gathers(&self) -> bool {
-        matches!(self.target.settings.topology, Topology::Upstash(_))
-    }
-
-    /// Queues requests that belong together.
+    /// Queues requests, in their order.
     pub fn send_all(&self, requests: Vec<Request>) {
-        self.inbox.change(|state| state.requests.extend(requests));
+        self.inbox.change(|state| match state.requests.is_empty() {
+            true => state.requests = requests,
+            false => state.requests.extend(requests),
+        });
     }
 }
 

@@ -175,8 +175,8 @@ impl Router {
 
     /// Takes the calls that have arrived.
     fn drain_inbox(&mut self, now: Instant) {
-        let deadline = now + self.target.command_timeout;
         for request in self.inbox.take(&mut self.closed) {
+            let deadline = request.deadline(self.target.command_timeout, now);
             let sequence = self.next_sequence;
             self.next_sequence += 1;
             let index = self.calls.insert(Entry::new(request, sequence, deadline));

@@ -281,7 +281,8 @@ impl Driver {
 /// Passes on the calls that have arrived.
 fn drain_inbox(machine: &mut Machine, inbox: &Inbox, closed: &mut bool, timeout: Duration, now: Instant) {
     for request in inbox.take(closed) {
-        machine.call(request, now + timeout);
+        let deadline = request.deadline(timeout, now);
+        machine.call(request, deadline);
     }
     if *closed {
         machine.close();

@@ -130,8 +130,8 @@ impl HttpDriver {
 
     /// Moves what has arrived into the queue.
     fn drain_inbox(&mut self, now: Instant) {
-        let deadline = now + self.target.command_timeout;
         for request in self.inbox.take(&mut self.closed) {
+            let deadline = request.deadline(self.target.command_timeout, now);
             enqueue(&mut self.queue, request, self.next_sequence, deadline);
             self.next_sequence += 1;
         }
