@@ -25,6 +25,7 @@ pub fn size(answer: &Answer) -> usize {
     match answer {
         Answer::Nothing | Answer::Flag(_) | Answer::Value(None) => 0,
         Answer::Value(Some(json)) | Answer::Results(Results::Spliced(json)) => json.len(),
+        Answer::Results(Results::Unchecked(unchecked)) => unchecked.size(),
         Answer::Results(Results::Entries(entries)) => entries.iter().map(|(task, json)| task.len() + json.len()).sum(),
     }
 }

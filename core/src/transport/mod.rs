@@ -6,6 +6,7 @@ mod batch_slots;
 pub mod cluster;
 pub mod connection;
 mod connection_id;
+mod conversation;
 mod error;
 mod handover;
 mod http;

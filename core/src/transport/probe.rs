@@ -2,23 +2,21 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisError, Value};
-use tokio::task::coop::unconstrained;
+use redis::{Pipeline, Value};
 use tokio::time::timeout;
 
 use crate::config::{Address, Family, Settings, Tls};
 use crate::store::ErrorReply;
+use crate::transport::conversation::Conversation;
 use crate::transport::error::ConnectError;
 use crate::transport::io::AsyncStream;
 use crate::transport::io::tcp::dial;
 use crate::transport::io::tls::{TlsAlert, encrypt};
 use crate::transport::protocol::auth::{Credentials, Login};
-use crate::transport::protocol::guarded_stream::Guarded;
 
 /// How to reach and log in to the servers that are asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,20 +72,13 @@ pub async fn ask(
 
 async fn converse(address: &Address, auth_config: &AuthConfig, questions: &[&[&str]]) -> Result<Answers, ConnectError> {
     let (stream, alert) = auth_config.reach(address).await?;
-    let lost =
-        |error: RedisError| alert.connect_error(address).unwrap_or_else(|| ConnectError::lost(&error.to_string()));
-    let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-    let info = RedisConnectionInfo::default().set_skip_set_lib_name();
-    let (stream, expected_replies) = Guarded::new(stream);
-    let (mut connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await.map_err(lost)?;
     let mut pipeline = Pipeline::new();
     let logins = auth_config.credentials.append_to(&mut pipeline);
     for question in questions {
         pipeline.cmd(question[0]).arg(&question[1..]);
     }
-    expected_replies.ask(pipeline.len());
-    let mut driver = pin!(driver);
-    let (mut replies, _) = drive(&mut connection, driver.as_mut(), &pipeline, lost).await?;
+    let replies = Conversation::new(stream).ask(&pipeline).await;
+    let mut replies = replies.map_err(|error| alert.connect_error(address).unwrap_or(error))?;
     let answers = replies.split_off(logins.min(replies.len()));
     let login = replies.first().map_or(Ok(Login::Accepted), |reply| auth_config.credentials.read(reply));
     let refused = answers.first().and_then(error_reply);
@@ -121,34 +112,6 @@ pub async fn next<T>(open: &mut Open<'_, T>) -> T {
     .await;
     drop(open.swap_remove(index));
     answer
-}
-
-/// Sends commands over a connection that nobody else drives meanwhile. Returns the replies, and whether the connection has
-/// ended behind them, after which its driver must not be polled.
-///
-/// # Errors
-/// When it ended before them.
-pub async fn drive(
-    connection: &mut MultiplexedConnection,
-    mut driver: Pin<&mut (impl Future<Output = ()> + ?Sized)>,
-    pipeline: &Pipeline,
-    lost: impl Fn(RedisError) -> ConnectError,
-) -> Result<(Vec<Value>, bool), ConnectError> {
-    // Outside tokio's cooperative budget, which would hold up both sides for nothing.
-    let mut replies = pin!(unconstrained(connection.send_packed_commands(pipeline, 0, pipeline.len())));
-    let mut ended = false;
-    let replies = poll_fn(|cx| {
-        if let Poll::Ready(replies) = replies.as_mut().poll(cx) {
-            return Poll::Ready(replies.map_err(&lost));
-        }
-        ended = ended || driver.as_mut().poll(cx).is_ready();
-        match replies.as_mut().poll(cx) {
-            Poll::Pending if ended => Poll::Ready(Err(ConnectError::lost("the server closed the connection"))),
-            answer => answer.map_err(&lost),
-        }
-    })
-    .await?;
-    Ok((replies, ended))
 }
 
 /// What a reply refuses, if it does.

@@ -10,7 +10,7 @@ mod transport;
 
 pub use configuration::{configuration, url};
 pub use replies::{calls, reply, splice};
-pub use transport::{decode, frames, topology};
+pub use transport::{decode, topology};
 
 use redis::Value;
 
@@ -18,11 +18,10 @@ use redis::Value;
 pub type Target = fn(&[u8]);
 
 /// The targets and the names of their corpora.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("calls", calls),
     ("configuration", configuration),
     ("decode", decode),
-    ("frames", frames),
     ("reply", reply),
     ("splice", splice),
     ("topology", topology),

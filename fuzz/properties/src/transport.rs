@@ -7,36 +7,9 @@ use idioteque_redis_core::config::{Address, Secret, Sentinels, Settings, Topolog
 use idioteque_redis_core::transport::cluster::topology::{NodeId, SLOTS, read_redirect, read_slots, slot_of};
 use idioteque_redis_core::transport::connection::handshake::Handshake;
 use idioteque_redis_core::transport::protocol::decode::{Decoder, ValueVisitor};
-use idioteque_redis_core::transport::protocol::reply_framer::ReplyFramer;
 use idioteque_redis_core::transport::sentinel::discovery;
 use idioteque_redis_core::transport::{ExpectedNode, Member, Target};
 use redis::Value;
-
-/// Where replies end does not depend on how the bytes are cut, and is where the parser says.
-pub fn frames(data: &[u8]) {
-    let Some((&cut, bytes)) = data.split_first() else { return };
-    let mut pieces = ReplyFramer::new();
-    pieces.ask(usize::MAX);
-    let outcome = bytes.chunks(usize::from(cut).max(1)).try_for_each(|piece| pieces.read(piece));
-    let mut single = ReplyFramer::new();
-    single.ask(usize::MAX);
-    let (mut from, mut refused) = (0, None);
-    for (index, byte) in bytes.iter().enumerate() {
-        if let Err(wrong) = single.read(&[*byte]) {
-            refused = Some(wrong);
-            break;
-        }
-        if single.between() {
-            let reply = &bytes[from..=index];
-            from = index + 1;
-            assert!(!is_cut_short(reply), "the parser wants more than {reply:?}");
-            assert!(!is_whole(&reply[..reply.len() - 1]), "the parser wants less than {reply:?}");
-        }
-    }
-    assert_eq!(outcome.err(), refused);
-    assert_eq!(pieces.answered(), single.answered());
-    assert_eq!(pieces.last_word(), single.last_word());
-}
 
 /// What is told of replies does not depend on how the bytes are cut, and is what the parser says.
 pub fn decode(data: &[u8]) {

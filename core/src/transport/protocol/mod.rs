@@ -3,7 +3,5 @@
 pub(super) mod auth;
 pub mod decode;
 pub mod encode;
-pub(super) mod guarded_stream;
-pub mod reply_framer;
 pub mod value_visitor;
 pub mod violation;
