@@ -417,6 +417,10 @@ impl Machine {
                 _ => {}
             }
         }
+        if serving.beside != Beside::No {
+            // What is not sent is certainly not applied.
+            return;
+        }
         if !self.features.cross_slot && !self.config.is_routed {
             // What is in flight is awaited; then the calls are taken apart.
             if !session.owes() {
