@@ -229,7 +229,7 @@ mod tests {
         for depth in 126..131 {
             let nested = format!("{}1{}", "{\"a\":[".repeat(depth / 2), "]}".repeat(depth / 2));
             assert!(is_json(nested.as_bytes()));
-            check(nested[..nested.len() - 1].as_bytes());
+            check(&nested.as_bytes()[..nested.len() - 1]);
             check(nested.replacen("]}", "}]", 1).as_bytes());
             check(format!("{nested} ]").as_bytes());
         }
