@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::splice::{entries_of, is_json};
+use super::json::is_json;
+use super::splice::entries_of;
 
 /// What a call is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]

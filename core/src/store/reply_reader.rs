@@ -1,13 +1,15 @@
 //! What the replies to one call mean, read while they come: no tree of values is built.
 
+mod plan;
+
 use rustc_hash::FxHashSet;
 
+use self::plan::{Items, Plan, Purpose, Slot};
 use super::answer::Answer;
 use super::call::Call;
 use super::command_writer::Counter;
 use super::error_reply::ErrorReply;
 use super::known::Known;
-use super::operation::Operation;
 use super::prefetch::Prefetch;
 use super::reply::Reply;
 use super::reply_visitor::ReplyVisitor;
@@ -51,82 +53,6 @@ pub struct ReplyReader {
     bytes: usize,
 }
 
-/// Which replies a call brings.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    last: Purpose,
-    prefetch: Prefetch,
-    /// Replies to carried reads before those to the call's own commands.
-    before: usize,
-    /// Replies to the call's own commands.
-    own: usize,
-    is_transaction: bool,
-}
-
-/// What a reply is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// One of the call's own commands before the last: it may only be refused.
-    Step,
-    /// What was there before, or that nothing was.
-    Previous,
-    /// How many fields or keys were written; in a transaction, what each of its commands was answered.
-    Acknowledgement,
-    /// Whether something is there.
-    Presence,
-    /// A result.
-    Value,
-    /// All results.
-    Results,
-    /// Carried: whether the execution is in progress.
-    CarriedExecution,
-    /// Carried: whether the call's task is marked.
-    CarriedMark,
-    /// Carried: all marks.
-    CarriedMarks,
-    /// Carried: all results.
-    CarriedResults,
-    /// Nothing asked for it.
-    Unknown,
-}
-
-impl Purpose {
-    /// Whether it is the reply to one of the call's own commands.
-    fn is_own(self) -> bool {
-        use Purpose::{Acknowledgement, Presence, Previous, Results, Step, Value};
-        matches!(self, Step | Previous | Acknowledgement | Presence | Value | Results)
-    }
-
-    /// Whether a hash is what answers it.
-    fn is_hash(self) -> bool {
-        matches!(self, Purpose::Results | Purpose::CarriedMarks | Purpose::CarriedResults)
-    }
-}
-
-/// The values of an array that have come.
-#[derive(Clone, Copy, Debug)]
-struct Items {
-    next: usize,
-    length: usize,
-    /// Whether it is not the array that it should be. Then only errors in it count.
-    wrong: bool,
-}
-
-/// The place of a value in its reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Slot {
-    /// It is the reply.
-    Reply,
-    /// A field of a hash.
-    Field,
-    /// The value of a field.
-    Value,
-    /// The answer to one command of a transaction.
-    Step,
-    /// It says nothing.
-    Ignored,
-}
-
 /// What the call's own last reply says.
 #[derive(Debug)]
 enum Outcome {
@@ -138,10 +64,8 @@ enum Outcome {
 
 impl Default for ReplyReader {
     fn default() -> Self {
-        let plan =
-            Plan { last: Purpose::Unknown, prefetch: Prefetch::Nothing, before: 0, own: 0, is_transaction: false };
         Self {
-            plan,
+            plan: Plan::NOTHING,
             place: 0,
             purpose: Purpose::Unknown,
             items: None,
@@ -168,23 +92,7 @@ impl ReplyReader {
 
     /// Begins with so many replies to another call.
     pub(super) fn begin_with(&mut self, call: &Call, replies: usize) {
-        let (before, behind) = call.prefetch.replies();
-        let last = match call.operation {
-            Operation::BeginExecution if call.only.is_none() => Purpose::Previous,
-            Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose => {
-                Purpose::Acknowledgement
-            }
-            Operation::IsExecutionInProgress | Operation::IsTaskInProgress => Purpose::Presence,
-            Operation::GetResult => Purpose::Value,
-            Operation::GetResults => Purpose::Results,
-        };
-        self.plan = Plan {
-            last,
-            prefetch: call.prefetch,
-            before: before.min(replies),
-            own: replies.saturating_sub(before + behind),
-            is_transaction: call.is_transaction(),
-        };
+        self.plan = Plan::of(call, replies);
         self.release();
         self.refusal = None;
         if call.prefetch != Prefetch::Nothing {
@@ -193,9 +101,10 @@ impl ReplyReader {
         self.bytes = 0;
         self.items = None;
         self.place = 0;
-        self.purpose = last;
+        // As if the last reply were nothing, until it comes.
+        self.purpose = self.plan.last;
         self.absent();
-        self.purpose = self.purpose_of(0);
+        self.purpose = self.plan.purpose_of(0);
     }
 
     /// A reply is complete.
@@ -205,7 +114,7 @@ impl ReplyReader {
             self.end_of_array(items);
         }
         self.place += 1;
-        self.purpose = self.purpose_of(self.place);
+        self.purpose = self.plan.purpose_of(self.place);
     }
 
     /// What the replies say, when all have come.
@@ -249,37 +158,12 @@ impl ReplyReader {
         }
     }
 
-    fn purpose_of(&self, place: usize) -> Purpose {
-        let Plan { last, prefetch, before, own, .. } = self.plan;
-        if (before..before + own).contains(&place) {
-            return if place + 1 == before + own { last } else { Purpose::Step };
-        }
-        let behind = place >= before + own;
-        let number = if behind { place - before - own } else { place };
-        match (prefetch, behind, number) {
-            (Prefetch::Execution | Prefetch::ExecutionAndMarks, true, 0) => Purpose::CarriedExecution,
-            (Prefetch::OwnMark, false, 0) => Purpose::CarriedMark,
-            (Prefetch::ExecutionAndMarks, false, 0) | (Prefetch::MarksAndResults, true, 0) => Purpose::CarriedMarks,
-            (Prefetch::MarksAndResults, true, 1) => Purpose::CarriedResults,
-            _ => Purpose::Unknown,
-        }
-    }
-
     /// The place of the next value.
     fn next_slot(&mut self) -> Slot {
         self.bytes += VALUE_BYTES;
-        let Some(items) = &mut self.items else { return Slot::Reply };
-        let index = items.next;
-        items.next += 1;
-        if items.wrong {
-            return Slot::Ignored;
-        }
-        match self.purpose {
-            Purpose::Acknowledgement => Slot::Step,
-            // The last of an odd number is no field, and what is in it is none either.
-            purpose if purpose.is_hash() && index >= items.length - items.length % 2 => Slot::Ignored,
-            purpose if purpose.is_hash() => [Slot::Field, Slot::Value][index % 2],
-            _ => Slot::Ignored,
+        match &mut self.items {
+            None => Slot::Reply,
+            Some(items) => items.next_slot(self.purpose),
         }
     }
 

@@ -3,9 +3,8 @@
 
 use std::ops::Range;
 
-use serde::de::IgnoredAny;
-
 use super::answer::{Entry, Results, UncheckedResults};
+use super::json::{end_of_string, is_json, write_string};
 
 /// The largest value that is checked where it is spliced, which takes up to a millisecond.
 pub const MAX_CHECKED: usize = 1024 * 1024;
@@ -111,23 +110,6 @@ impl Splicer {
     }
 }
 
-/// Whether the bytes are exactly one JSON value. Builds nothing and does not recurse, however deep it is nested.
-pub fn is_json(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
-}
-
-/// Writes text as a JSON string.
-pub fn write_string(text: &[u8], out: &mut Vec<u8>) {
-    let is_plain = |&byte: &u8| (b' '..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
-    if text.iter().all(is_plain) {
-        out.push(b'"');
-        out.extend_from_slice(text);
-        out.push(b'"');
-        return;
-    }
-    serde_json::to_writer(out, &String::from_utf8_lossy(text)).expect("a string always has a JSON form");
-}
-
 /// The entries of an object that was spliced, its last brace or not. The values at the places given may be anything, all others
 /// are JSON.
 pub fn entries_of(text: &[u8], anything: &[Range<usize>]) -> Vec<Entry> {
@@ -164,19 +146,6 @@ fn end_of_value(text: &[u8], start: usize) -> usize {
     at
 }
 
-/// The place behind a JSON string that begins with the quote at a place.
-fn end_of_string(text: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-    text.len()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,23 +156,6 @@ mod tests {
 
     fn spliced(entries: &[Entry]) -> Results {
         splice(entries.iter().map(|(field, value)| (field.as_slice(), value.as_slice())))
-    }
-
-    #[test]
-    fn deep_nesting_is_checked_without_recursion() {
-        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(is_json(deep.as_bytes()));
-        assert!(!is_json(&deep.as_bytes()[1..]));
-    }
-
-    #[test]
-    fn fields_are_written_as_serde_json_writes_them() {
-        for code in (0..0x300).chain([0x2028, 0xfffd, 0x1f600]).filter_map(char::from_u32) {
-            let text = format!("a{code}b");
-            let mut out = Vec::new();
-            write_string(text.as_bytes(), &mut out);
-            assert_eq!(out, serde_json::to_vec(&text).unwrap());
-        }
     }
 
     #[test]

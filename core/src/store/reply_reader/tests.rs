@@ -6,6 +6,7 @@ use super::*;
 use crate::store::KeyOptions;
 use crate::store::answer::Results;
 use crate::store::keys::Role;
+use crate::store::operation::Operation;
 use crate::store::splice::MAX_CHECKED;
 use crate::transport::protocol::decode::Decoder;
 

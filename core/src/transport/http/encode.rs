@@ -1,9 +1,9 @@
 //! Calls as one HTTP request: a command by itself, several as a pipeline, or, when some belong together, all as one
 //! transaction: <https://upstash.com/docs/redis/features/restapi>.
 
+use crate::store::json::write_string;
 use crate::store::keys::Key;
 use crate::store::server_features::ServerFeatures;
-use crate::store::splice::write_string;
 use crate::store::{Call, CommandWriter};
 
 /// Where a request goes.
