@@ -2,6 +2,9 @@
 
 use redis::ServerError;
 
+/// The code of the error for a reply of another kind than the command brings. No server sends it.
+pub const UNEXPECTED: &str = "UNEXPECTED";
+
 /// What the server said instead of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorReply {
@@ -12,6 +15,11 @@ pub struct ErrorReply {
 }
 
 impl ErrorReply {
+    /// Whether the server did not refuse anything, but sent a reply of another kind than the command brings.
+    pub fn is_unexpected(&self) -> bool {
+        self.code == UNEXPECTED
+    }
+
     /// What the server said. An aborted transaction is reported as what aborted it, where the server says so.
     pub fn new(error: &ServerError) -> Self {
         Self::of_parts(error.code(), error.details().unwrap_or_default())

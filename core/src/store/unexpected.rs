@@ -1,6 +1,6 @@
 //! Replies of kinds that the commands sent never bring.
 
-use super::error_reply::ErrorReply;
+use super::error_reply::{ErrorReply, UNEXPECTED};
 
 /// The kind of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,5 +26,5 @@ pub fn unexpected(kind: Kind) -> ErrorReply {
         Kind::Text => "a string",
         Kind::Other => "a reply of another kind",
     };
-    ErrorReply { code: "UNEXPECTED".into(), detail: format!("the server answered with {kind}: is it a Redis server?") }
+    ErrorReply { code: UNEXPECTED.into(), detail: format!("the server answered with {kind}: is it a Redis server?") }
 }

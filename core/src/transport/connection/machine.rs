@@ -272,7 +272,11 @@ impl Machine {
                 Ok(Event::Nothing) => break,
                 Ok(Event::Answered(answered, used)) => {
                     bytes = &bytes[used..];
-                    self.answered(answered, now);
+                    if self.answered(answered, now) == Trust::No {
+                        let error = ConnectError::lost("the server sent a reply of another kind than the command brings");
+                        self.lose(error, None, Abandon::Yes, now);
+                        return;
+                    }
                 }
                 Ok(Event::Named(used)) => {
                     bytes = &bytes[used..];
@@ -312,31 +316,33 @@ impl Machine {
         self.lose(error, None, Abandon::Yes, now);
     }
 
-    fn answered(&mut self, Answered { key, position, features }: Answered, now: Instant) {
+    /// A call was answered. Returns whether the replies behind it can be those to the calls behind it.
+    fn answered(&mut self, Answered { key, position, features }: Answered, now: Instant) -> Trust {
         if self.calls.is_overtaken(key) {
             // It goes on behind what it overtook.
             self.calls.park(key);
             if let Some(gate) = &mut self.gate {
                 gate.gave_up(key, now);
             }
-            return;
+            return Trust::Yes;
         }
-        let State::Serving(serving) = &mut self.state else { return };
+        let State::Serving(serving) = &mut self.state else { return Trust::No };
         let pending = self.calls.get(key);
         let error_reply = match serving.session.reply_to(&pending.request.call) {
             Ok(reply) => {
                 self.open_gate(key);
                 let pending = self.calls.finish(key);
                 self.finished.push(pending.finish(Ok(reply)).at(Some(position)));
-                return;
+                return Trust::Yes;
             }
             Err(error_reply) => error_reply,
         };
+        let trust = if error_reply.is_unexpected() { Trust::No } else { Trust::Yes };
         let refusal = decide(pending, error_reply, features, &mut self.features);
         if !matches!(refusal, Refusal::Retry(_, Scope::Writes | Scope::Everything)) {
             self.open_gate(key);
         }
-        let State::Serving(serving) = &mut self.state else { return };
+        let State::Serving(serving) = &mut self.state else { return Trust::No };
         match refusal {
             Refusal::Report(error) => {
                 let pending = self.calls.finish(key);
@@ -353,6 +359,7 @@ impl Machine {
                 self.retry(key, error, Scope::Execution, now);
             }
         }
+        trust
     }
 
     fn park_until(&mut self, key: CallKey, moment: Instant) {
@@ -628,6 +635,13 @@ impl Machine {
             self.finished.extend(all.map(|pending| pending.hand_back(Redirect::Lost, error.clone())));
         }
     }
+}
+
+/// Whether replies can be taken for those to the calls that they seem to be for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Yes,
+    No,
 }
 
 /// Whether a lost connection may have bytes of ours on their way.
