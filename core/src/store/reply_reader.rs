@@ -25,7 +25,9 @@ const MAX_KEPT: usize = 64 * 1024;
 /// Bytes that a value is taken for besides those of its text.
 const VALUE_BYTES: usize = 8;
 
-/// Reads the replies to one call after the other.
+/// Reads the replies to one call after the other: [`ReplyReader::begin`], the values of each reply as a visitor, behind each
+/// [`ReplyReader::end_of_reply`], and [`ReplyReader::finish`]. A call may be given up anywhere: `begin` forgets it, and keeps no
+/// more than 64 KiB of room.
 #[derive(Debug)]
 pub struct ReplyReader {
     plan: Plan,
@@ -130,16 +132,18 @@ impl ReplyReader {
             (None, Outcome::Results) => Ok(Answer::Results(self.splicer.finish())),
             (None, Outcome::Unexpected(kind)) => Err(unexpected(kind)),
         };
+        let snapshot = match call.prefetch {
+            prefetch if prefetch != Prefetch::Nothing && answer.is_ok() => {
+                Snapshot::new(prefetch, call.task(), std::mem::take(&mut self.learnt)).map(Box::new)
+            }
+            _ => None,
+        };
         self.release();
         let answer = answer?;
-        let snapshot = match call.prefetch {
-            Prefetch::Nothing => None,
-            prefetch => Snapshot::new(prefetch, call.task(), std::mem::take(&mut self.learnt)).map(Box::new),
-        };
         Ok(Reply { answer, snapshot })
     }
 
-    /// About as many bytes as what has been decoded for this call takes.
+    /// About as many bytes as what has been decoded for this call takes: those of its strings, and a few for each value.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -155,6 +159,9 @@ impl ReplyReader {
             self.splicer.clear();
             self.known = Known::default();
             self.marks = FxHashSet::default();
+            self.learnt = Learnt::default();
+            self.field.clear();
+            self.field.shrink_to(MAX_KEPT);
         }
     }
 
