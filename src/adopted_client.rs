@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::completion_queue::CompletionQueue;
 use crate::detect::{ClientFamily, ioredis, node_redis};
 use crate::env_vars::trust_extra;
-use crate::node_api::{Engine, EnvHandle, Kept, Thrown, Type, Value};
+use crate::node_api::{Engine, EnvHandle, Reference, Thrown, Type, Value};
 
 /// What a live client is doing.
 pub enum State {
@@ -26,15 +26,17 @@ pub enum State {
     Ended,
 }
 
-/// One live client, shared by all stores made from it. JavaScript thread only.
+/// One live client, shared by all stores made from it. JavaScript thread only. The stores' functions keep it alive.
 pub struct AdoptedClient {
     env: EnvHandle,
     family: ClientFamily,
-    client: Kept,
+    /// What has the client, and what `lib/adopted-client.js` made to ask it. The other references are to parts of it.
+    watched: Reference,
+    client: Reference,
     /// `state()` of `lib/adopted-client.js`
-    state: Kept,
+    state: Reference,
     /// `login(answer)` of `lib/adopted-client.js`, where the family has it.
-    login: Option<Kept>,
+    login: Option<Reference>,
     /// How the I/O thread asks.
     source: Arc<RemoteHandle>,
 }
@@ -62,7 +64,8 @@ struct RemoteHandle {
 
 impl AdoptedClient {
     /// The live client, which all stores made from it share; `clients` are those of the environment that are known, `completions`
-    /// takes the questions about them. `helpers` is `lib/adopted-client.js`.
+    /// takes the questions about them. `helpers` is `lib/adopted-client.js`. Comes with the object that the store has to keep
+    /// alive for it.
     pub fn of(
         env: &EnvHandle,
         clients: &AdoptedClients,
@@ -70,10 +73,13 @@ impl AdoptedClient {
         family: ClientFamily,
         client: Value,
         helpers: Value,
-    ) -> Result<Rc<Self>, Thrown> {
+    ) -> Result<(Rc<Self>, Value), Thrown> {
         let engine = env.engine();
-        let is_it = |known: &Rc<Self>| engine.same(known.client.value(), client);
-        if let Some(known) = clients.borrow().iter().filter_map(Weak::upgrade).find(is_it) {
+        let same = |known: Rc<Self>| {
+            let watched = known.watched.get()?;
+            engine.same(known.client.value(), client).then_some((known, watched))
+        };
+        if let Some(known) = clients.borrow().iter().filter_map(Weak::upgrade).find_map(same) {
             return Ok(known);
         }
         let watch = match family {
@@ -83,15 +89,17 @@ impl AdoptedClient {
             ClientFamily::NodeRedisCluster => c"watchNodeRedisCluster",
         };
         let watched = engine.call(engine.get(helpers, watch)?, helpers, &[client])?;
+        engine.set(watched, c"client", client)?;
         let login = engine.get(watched, c"login")?;
         let completions = completions.clone();
         let live = Rc::new(Self {
             env: env.clone(),
             family,
-            client: env.keep(client)?,
-            state: env.keep(engine.get(watched, c"state")?)?,
+            watched: env.refer(watched)?,
+            client: env.refer(client)?,
+            state: env.refer(engine.get(watched, c"state")?)?,
             login: match engine.type_of(login) {
-                Type::Function => Some(env.keep(login)?),
+                Type::Function => Some(env.refer(login)?),
                 _ => None,
             },
             source: Arc::new_cyclic(|itself| RemoteHandle { completions, itself: itself.clone() }),
@@ -100,7 +108,7 @@ impl AdoptedClient {
         clients.retain(|client| client.strong_count() > 0);
         clients.push(Rc::downgrade(&live));
         drop(clients);
-        Ok(live)
+        Ok((live, watched))
     }
 
     fn engine(&self) -> Engine {
@@ -140,6 +148,10 @@ impl AdoptedClient {
     }
 
     fn answer(&self, about: About) {
+        // No store has it any more.
+        if self.watched.get().is_none() {
+            return;
+        }
         let ended = matches!(self.state(), State::Ended).then(|| ConnectError::Fatal(ended()));
         match (about, ended) {
             // Whoever asked may have stopped waiting.
@@ -154,7 +166,7 @@ impl AdoptedClient {
     }
 
     /// Completes the settings with what only the client knows, which takes a while.
-    fn log_in(&self, settings: Settings, login: &Kept, reply: oneshot::Sender<Result<Settings, ConnectError>>) {
+    fn log_in(&self, settings: Settings, login: &Reference, reply: oneshot::Sender<Result<Settings, ConnectError>>) {
         let engine = self.engine();
         let waiting: Rc<Waiting> = Rc::new(RefCell::new(Some((settings, reply))));
         // What throws leaves the question unanswered, which the other side takes for an answer.

@@ -86,6 +86,8 @@ fn create(engine: Engine, redis: Value, options: Value, helpers: &Helpers) -> st
         _ => Some(js_values::read(engine, options, 2)?),
     };
     let options = Options::read(input.as_ref())?;
+    let owned = engine.object()?;
+    engine.set(owned, c"helpers", helpers.all)?;
     let (environment, origin) = match detect::recognise(engine, redis, options.connection, helpers.is_proxy)? {
         Recognised::Client(own) => {
             let settings = client_settings(engine, &options, &own, engine.get(helpers.all, c"RedisStoreError")?)?;
@@ -95,7 +97,7 @@ fn create(engine: Engine, redis: Value, options: Value, helpers: &Helpers) -> st
         Recognised::Live(family, client) => {
             let environment = helpers.environment(engine)?;
             let live = engine.call(helpers.load_live, engine.undefined(), &[])?;
-            let client = AdoptedClient::of(
+            let (client, watched) = AdoptedClient::of(
                 &environment.handle,
                 &environment.clients,
                 &environment.completions,
@@ -103,11 +105,12 @@ fn create(engine: Engine, redis: Value, options: Value, helpers: &Helpers) -> st
                 client,
                 live,
             )?;
+            engine.set(owned, c"watched", watched)?;
             (environment, Origin::Live(client))
         }
     };
     let realm = JsBuiltins::new(&environment.handle, helpers.all)?;
-    Ok(store_object::create(environment, realm, origin, options)?)
+    Ok(store_object::create(environment, realm, owned, origin, options)?)
 }
 
 /// The options for a store over the caller's own client, checked and with their defaults.

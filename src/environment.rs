@@ -18,6 +18,7 @@ use crate::completion_queue::CompletionQueue;
 use crate::native_store::NativeStore;
 use crate::node_api::{Deferred, Engine, EnvHandle, Thrown, Value};
 use crate::outbox::Outbox;
+use crate::ownership::Ownership;
 use crate::read_ahead::ReadAhead;
 
 /// One environment. JavaScript thread only, like everything that is not behind the completion queue's lock.
@@ -32,6 +33,8 @@ pub struct Environment {
     pub turn: Rc<ReadAhead>,
     /// What is sent when that is over.
     pub outbox: Rc<Outbox>,
+    /// What the functions of stores keep alive.
+    pub ownership: Ownership,
     /// Room for the arguments of the call being made.
     pub scratch: RefCell<Vec<u8>>,
     /// The clients whose settings stores use.
@@ -92,6 +95,7 @@ impl Environment {
             calls: RefCell::default(),
             turn: ReadAhead::new(&handle, after_turn, outbox.clone())?,
             outbox,
+            ownership: Ownership::new(&handle)?,
             clients: RefCell::default(),
             scratch: RefCell::default(),
             handle,

@@ -2,27 +2,27 @@
 //! Test runners load the package once for each of their `vm` contexts, but the addon only once, so that these are not the
 //! addon's own: results must be objects of the caller's realm, and its errors instances of the caller's class.
 
-use crate::node_api::{Engine, EnvHandle, Kept, Thrown, Value};
+use crate::node_api::{Engine, EnvHandle, Reference, Thrown, Value};
 
-/// What one store calls of JavaScript.
+/// What one store calls of JavaScript, for as long as what `index.js` handed over is alive.
 pub struct JsBuiltins {
     env: EnvHandle,
-    parse: Kept,
-    stringify: Kept,
-    set_prototype_of: Kept,
-    error_class: Kept,
+    parse: Reference,
+    stringify: Reference,
+    set_prototype_of: Reference,
+    error_class: Reference,
 }
 
 impl JsBuiltins {
     /// The realm of what `index.js` hands over.
     pub fn new(env: &EnvHandle, helpers: Value) -> Result<Self, Thrown> {
-        let keep = |name| env.keep(env.engine().get(helpers, name)?);
+        let refer = |name| env.refer(env.engine().get(helpers, name)?);
         Ok(Self {
             env: env.clone(),
-            parse: keep(c"parse")?,
-            stringify: keep(c"stringify")?,
-            set_prototype_of: keep(c"setPrototypeOf")?,
-            error_class: keep(c"RedisStoreError")?,
+            parse: refer(c"parse")?,
+            stringify: refer(c"stringify")?,
+            set_prototype_of: refer(c"setPrototypeOf")?,
+            error_class: refer(c"RedisStoreError")?,
         })
     }
 
@@ -53,7 +53,7 @@ impl JsBuiltins {
         engine.construct(self.error_class.value(), &[engine.text(message.as_bytes())?, details])
     }
 
-    fn call(&self, function: &Kept, arguments: &[Value]) -> Result<Value, Thrown> {
+    fn call(&self, function: &Reference, arguments: &[Value]) -> Result<Value, Thrown> {
         self.engine().call(function.value(), self.engine().undefined(), arguments)
     }
 }

@@ -7,6 +7,7 @@
 //!   environment variables as configuration.
 //! - `store_object`, `method`: the object with the store's methods, and what a call of one does. `native_store`: the store behind
 //!   it.
+//! - `ownership`: values that the functions of a store keep alive, as the garbage collector sees it.
 //! - `read_ahead`: answers that are known already in this turn of the event loop. `scheduled`, `outbox`: what is done when
 //!   it is over.
 //! - `environment`: what one JavaScript environment keeps. `completion_queue`, `backlog`, `settle`, `results`: finished calls,
@@ -29,6 +30,7 @@ mod method;
 mod native_store;
 mod node_api;
 mod outbox;
+mod ownership;
 mod pin;
 mod read_ahead;
 mod results;

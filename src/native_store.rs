@@ -15,7 +15,7 @@ use idioteque_redis_core::transport::{Member, SharedConnection, Target};
 use crate::adopted_client;
 use crate::adopted_client::{AdoptedClient, State};
 use crate::js_builtins::JsBuiltins;
-use crate::node_api::Deferred;
+use crate::node_api::{Deferred, Reference};
 
 /// Bytes of arguments in flight before more are refused: what `maxPending` calls have with some 2.6 KB each, and what a
 /// container of 512 MB can bear.
@@ -44,6 +44,8 @@ impl Origin {
 pub struct NativeStore {
     /// What it calls of JavaScript.
     pub realm: JsBuiltins,
+    /// The object that has that and the live client. Its functions keep it alive, and so do its pending calls.
+    owned: Reference,
     /// Calls in flight before more are refused.
     max_pending: usize,
     /// Calls in flight.
@@ -73,9 +75,10 @@ pub type Admitted = (Arc<KeyOptions>, Arc<SharedConnection>);
 
 impl NativeStore {
     /// A store that has not connected yet.
-    pub fn new(realm: JsBuiltins, origin: Origin, options: Options) -> Self {
+    pub fn new(realm: JsBuiltins, owned: Reference, origin: Origin, options: Options) -> Self {
         Self {
             realm,
+            owned,
             max_pending: options.max_pending,
             pending: Cell::new(0),
             pending_bytes: Cell::new(0),
@@ -206,6 +209,9 @@ impl NativeStore {
 
     /// A call of this store is on its way.
     pub fn call_begun(&self, bytes: usize) {
+        if self.pending.get() == 0 {
+            self.owned.hold();
+        }
         self.pending.set(self.pending.get() + 1);
         self.pending_bytes.set(self.pending_bytes.get() + bytes);
     }
@@ -214,6 +220,9 @@ impl NativeStore {
     pub fn call_ended(&self, bytes: usize) {
         self.pending.set(self.pending.get() - 1);
         self.pending_bytes.set(self.pending_bytes.get() - bytes);
+        if self.pending.get() == 0 {
+            self.owned.release();
+        }
         self.finish_closing();
     }
 

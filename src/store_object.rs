@@ -14,22 +14,26 @@ use crate::method::MethodContext;
 use crate::native_store::{NativeStore, Origin};
 use crate::node_api::{Engine, Thrown, Type, Value};
 
-/// Makes the store object.
+/// Makes the store object. `owned` has the values that the store uses: each of its functions keeps them alive.
 pub fn create(
     environment: Rc<Environment>,
     realm: JsBuiltins,
+    owned: Value,
     origin: Origin,
     options: Options,
 ) -> Result<Value, Thrown> {
     let engine = environment.engine();
     let backend = origin.backend();
-    let context = Rc::new(MethodContext { environment, store: Rc::new(NativeStore::new(realm, origin, options)) });
+    let store = NativeStore::new(realm, environment.handle.refer(owned)?, origin, options);
+    let context = Rc::new(MethodContext { environment: environment.clone(), store: Rc::new(store) });
     let object = engine.object()?;
     for kind in Operation::ALL {
         let function = engine.function_sharing(kind.name(), method::callback(kind), context.clone())?;
+        environment.ownership.give(function, owned)?;
         engine.set_by(object, engine.text(kind.name().as_bytes())?, function)?;
     }
-    let close = engine.function_sharing("close", method::close, context.clone())?;
+    let close = engine.function_sharing("close", method::close, context)?;
+    environment.ownership.give(close, owned)?;
     engine.set(object, c"close", close)?;
     let dispose = well_known(engine, c"asyncDispose")?;
     if engine.type_of(dispose) == Type::Symbol {

@@ -40,33 +40,74 @@ impl EnvHandle {
         self.0.ended.set(true);
     }
 
-    /// Keeps a value alive.
+    /// Keeps a value alive. Not for what may hold a store: the garbage collector does not see that the store holds the value,
+    /// and would collect neither.
     pub fn keep(&self, value: Value) -> Result<Kept, Thrown> {
+        self.reference(value, 1).map(Kept)
+    }
+
+    /// Refers to a value that something else keeps alive.
+    pub fn refer(&self, value: Value) -> Result<Reference, Thrown> {
+        self.reference(value, 0)
+    }
+
+    fn reference(&self, value: Value, count: u32) -> Result<Reference, Thrown> {
         let engine = self.engine();
         let mut reference = ptr::null_mut();
         // SAFETY: the module's rules; the out pointer is valid.
-        let status = unsafe { sys::napi_create_reference(engine.0, value.0, 1, &mut reference) };
-        if status == sys::Status::napi_ok { Ok(Kept { env: self.clone(), reference }) } else { Err(engine.caught()) }
+        let status = unsafe { sys::napi_create_reference(engine.0, value.0, count, &mut reference) };
+        if status == sys::Status::napi_ok {
+            Ok(Reference { env: self.clone(), reference })
+        } else {
+            Err(engine.caught())
+        }
     }
 }
 
 /// A value kept alive beyond the callback, until this is dropped.
-pub struct Kept {
-    env: EnvHandle,
-    reference: sys::napi_ref,
-}
+pub struct Kept(Reference);
 
 impl Kept {
     /// The value.
     pub fn value(&self) -> Value {
-        let mut value = ptr::null_mut();
-        // SAFETY: the module's rules; the reference is strong and was made in this environment.
-        unsafe { sys::napi_get_reference_value(self.env.engine().0, self.reference, &mut value) };
-        Value(value)
+        self.0.value()
     }
 }
 
-impl Drop for Kept {
+/// A value that is there for as long as JavaScript keeps it alive.
+pub struct Reference {
+    env: EnvHandle,
+    reference: sys::napi_ref,
+}
+
+impl Reference {
+    /// The value. When it has been collected, N-API refuses every operation with what this returns.
+    pub fn value(&self) -> Value {
+        let mut value = ptr::null_mut();
+        // SAFETY: the module's rules; the reference was made in this environment, and a null value is what N-API checks for.
+        unsafe { sys::napi_get_reference_value(self.env.engine().0, self.reference, &mut value) };
+        Value(value)
+    }
+
+    /// The value, unless it has been collected.
+    pub fn get(&self) -> Option<Value> {
+        Some(self.value()).filter(|value| !value.0.is_null())
+    }
+
+    /// Keeps the value alive until [`Reference::release`] is called as often as this.
+    pub fn hold(&self) {
+        // SAFETY: the module's rules; the reference was made in this environment.
+        unsafe { sys::napi_reference_ref(self.env.engine().0, self.reference, ptr::null_mut()) };
+    }
+
+    /// Keeps the value alive no more.
+    pub fn release(&self) {
+        // SAFETY: the module's rules; called once for each `hold`.
+        unsafe { sys::napi_reference_unref(self.env.engine().0, self.reference, ptr::null_mut()) };
+    }
+}
+
+impl Drop for Reference {
     fn drop(&mut self) {
         // The environment deletes the references that are left when it ends.
         if !self.env.has_ended() {

@@ -10,5 +10,5 @@ mod function;
 mod object;
 
 pub use engine::{Deferred, Engine, Thrown, Type, Value};
-pub use env_handle::{EnvHandle, Kept};
+pub use env_handle::{EnvHandle, Kept, Reference};
 pub use function::Callback;
