@@ -1,11 +1,13 @@
 // Worker threads and the end of processes: they may come at any moment, with calls in flight, and nothing crashes.
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { runScript, startScript } from "../support/child.mjs";
 import { ioredisConfiguration } from "../support/inputs.mjs";
-import { privateRedis, sharedRedis } from "../support/redis.mjs";
+import { eventually, privateRedis, sharedRedis } from "../support/redis.mjs";
 import { BUSY_WORKER, WORKERS } from "../support/worker-threads.mjs";
 
 const { url, admin, newId } = sharedRedis();
+const INDEX = fileURLToPath(new URL("../../index.js", import.meta.url));
 
 /** Arguments for a script: a configuration with a connection name of its own, and an execution id. */
 function newArgs(server = url) {
@@ -38,6 +40,71 @@ describe("worker threads that are terminated with calls in flight", () => {
     server.resume();
     const outcome = await child.ended;
     expect(outcome, outcome.errors).toMatchObject({ code: 0, lines: ["running", "terminated", "true"] });
+  });
+});
+
+describe("a worker thread that ends in the turn in which it calls", () => {
+  it("has sent what it called first, over all connections, and nothing of the rest", async () => {
+    const count = 3000;
+    const args = newArgs();
+    const script = `${WORKERS}
+      const worker = new Worker(
+        \`
+          const { workerData } = require("node:worker_threads");
+          const { createRedisStore } = require(workerData.index);
+          const { configuration, count, id } = workerData;
+          const stores = [0, 1].map((index) => createRedisStore({ ...configuration, connectionName: id + index }));
+          const connected = Promise.all(stores.map((store) => store.beginExecution(id)));
+          connected.then(() => {
+            for (let index = 0; index < count; index++) stores[index % 7 && 1].beginExecution(id + "-" + index);
+            process.exit();
+          });
+        \`,
+        { eval: true, execArgv: [], workerData: { ...args, count: ${count}, index: ${JSON.stringify(INDEX)} } },
+      );
+      await once(worker, "exit");
+      console.log("ended");
+    `;
+    const outcome = await runScript(script, { args });
+    expect(outcome, outcome.errors).toMatchObject({ code: 0, lines: ["ended"] });
+    await eventually(async () => !(await admin.client("LIST")).includes(` name=${args.id}`), {
+      message: "the end of its connections",
+    });
+    const keys = Array.from({ length: count }, (_, index) => `${args.id}-${index}`);
+    const sent = (await admin.mget(keys)).map((value) => value !== null);
+    expect(sent.at(-1)).toBe(false);
+    expect(sent.lastIndexOf(true)).toBe(sent.indexOf(false) - 1);
+  });
+
+  it("does not keep a main thread waiting that is blocked until the worker has its answers", async () => {
+    const script = `
+      import { Worker } from "node:worker_threads";
+      const store = createRedisStore(args.configuration);
+      await store.beginExecution(args.id);
+      const signal = new Int32Array(new SharedArrayBuffer(4));
+      const worker = new Worker(
+        \`
+          const { workerData } = require("node:worker_threads");
+          const { createRedisStore } = require(workerData.index);
+          const { configuration, id, signal } = workerData;
+          const store = createRedisStore(configuration);
+          const calls = Array.from({ length: 1000 }, () => store.isExecutionInProgress(id));
+          Promise.all(calls).then((answers) => {
+            Atomics.store(signal, 0, answers.every(Boolean) ? 1 : 2);
+            Atomics.notify(signal, 0);
+          });
+        \`,
+        { eval: true, execArgv: [], workerData: { ...args, signal, index: ${JSON.stringify(INDEX)} } },
+      );
+      // Some of the main thread's own calls are under way, and some have not been sent.
+      const pending = [store.isExecutionInProgress(args.id)];
+      await new Promise(setImmediate);
+      pending.push(store.isExecutionInProgress(args.id));
+      Atomics.wait(signal, 0, 0, 20_000);
+      console.log(Atomics.load(signal, 0), (await Promise.all(pending)).join());
+    `;
+    const outcome = await runScript(script, { args: newArgs() });
+    expect(outcome, outcome.errors).toMatchObject({ code: 0, lines: ["1 true,true"] });
   });
 });
 
@@ -99,7 +166,7 @@ describe("process.exit() with calls in flight", () => {
         store.isExecutionInProgress(workerData.id).then(() => process.exit(7));
       \`;
       const workerData = { ...args, index: new URL("../../index.js", args.busyWorker).pathname };
-      const worker = new Worker(source, { eval: true, workerData, execArgv: [] });
+      const worker = new Worker(source, { eval: true, execArgv: [], workerData, execArgv: [] });
       const [code] = await once(worker, "exit");
       console.log(code, await store.isExecutionInProgress(id));
     `;
