@@ -75,7 +75,7 @@ beforeAll(async () => {
 afterAll(() => rest?.stop());
 
 describe("is collected with its store", () => {
-  it.each(cases)("an %s client over %s connection that %s", async (client, connection, tie) => {
+  it.each(cases)("a client of %s over %s connection that %s", async (client, connection, tie) => {
     const { token, url: endpoint } = rest;
     const args = { url, rest: { url: endpoint, token }, options: CONNECTIONS[connection], directory: import.meta.url };
     for (const closes of [false, true]) {
