@@ -11,6 +11,11 @@ pub const MAX_CHECKED: usize = 1024 * 1024;
 /// Room that is kept for the next results. What is longer is handed over as it is, not copied.
 const MAX_KEPT: usize = 64 * 1024;
 
+/// A text beyond this length grows in other steps.
+const LARGE: usize = 16 * 1024 * 1024;
+/// As much as the text of the largest reply can take, names of tasks written as JSON aside.
+const MOST_ROOM: usize = 528 * 1024 * 1024;
+
 /// Makes one JSON object of the entries.
 pub fn splice<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Results {
     let mut splicer = Splicer::default();
@@ -70,7 +75,21 @@ impl Splicer {
     pub fn value_bytes(&mut self, bytes: &[u8]) {
         match self.entries.as_mut().and_then(|entries| entries.last_mut()) {
             Some((_, value)) => value.extend_from_slice(bytes),
-            None => self.text.extend_from_slice(bytes),
+            None => {
+                self.make_room(bytes.len());
+                self.text.extend_from_slice(bytes);
+            }
+        }
+    }
+
+    /// Large texts grow by more than doubling: room that nothing is written to takes no memory, but the old room does while
+    /// it is copied.
+    fn make_room(&mut self, bytes: usize) {
+        let needed = self.text.len() + bytes;
+        if needed > self.text.capacity() && needed > LARGE {
+            let room = needed.saturating_mul(4).min(needed.max(MOST_ROOM));
+            // Where there is not that much, as much as is needed is made room for below.
+            let _ = self.text.try_reserve_exact(room - self.text.len());
         }
     }
 
@@ -102,7 +121,10 @@ impl Splicer {
             return Results::Entries(entries);
         }
         self.text.push(b'}');
-        let text = if self.text.len() > MAX_KEPT { std::mem::take(&mut self.text) } else { self.text.clone() };
+        let mut text = if self.text.len() > MAX_KEPT { std::mem::take(&mut self.text) } else { self.text.clone() };
+        if text.capacity() > LARGE && text.capacity() / 2 > text.len() {
+            text.shrink_to_fit();
+        }
         match std::mem::take(&mut self.unchecked) {
             none if none.is_empty() => Results::Spliced(text),
             unchecked => Results::Unchecked(UncheckedResults { text, unchecked }),

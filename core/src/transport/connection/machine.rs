@@ -556,13 +556,17 @@ impl Machine {
     fn lose(&mut self, error: ConnectError, violation: Option<ProtocolViolation>, abandon: Abandon, now: Instant) {
         let State::Serving(serving) = &self.state else { return };
         let (answered, owes) = (serving.session.has_answered(), serving.session.owes());
+        let was_silent = serving.beside != Beside::No;
         let identity = serving.session.identity().filter(|_| owes && abandon == Abandon::Yes);
         self.find_poison_call(violation);
         self.end_session();
         self.abandoned.extend(identity);
         let surplus = self.abandoned.len().saturating_sub(MAX_ABANDONED);
         self.abandoned.drain(..surplus);
-        self.connect_error = error;
+        // That it was silent says more than how it ended then.
+        if !was_silent || matches!(error, ConnectError::Fatal(_)) {
+            self.connect_error = error;
+        }
         self.hand_back_if_routed();
         self.state = match &self.connect_error {
             ConnectError::Fatal(error) => {
