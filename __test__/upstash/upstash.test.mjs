@@ -363,6 +363,18 @@ describe("what does not pass is reported", () => {
     expect(limited.message).toContain("was not applied");
   });
 
+  it("a refusal, saying whether an earlier attempt may have been carried out", async () => {
+    const oom = { status: 400, error: "OOM command not allowed when used memory > 'maxmemory'." };
+    rest.inject(oom);
+    const refused = await rejection(commit(openPlain()));
+    expect(refused).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "OOM" });
+    expect(refused.message).not.toContain("applied");
+    rest.inject({ cut: "after" }, oom);
+    const repeated = await rejection(commit(openPlain()));
+    expect(repeated).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "OOM" });
+    expect(repeated.message).toContain("sent before without an answer, so it may have been applied");
+  });
+
   it("an endpoint that is not there, by the deadline", async () => {
     const store = createRedisStore({ url: "http://127.0.0.1:1", token: "token" }, { commandTimeout: 300 });
     releases.push(() => store.close());

@@ -98,7 +98,7 @@ mod tests {
             let call = Call::new(Operation::IsExecutionInProgress, Arc::default(), b"run".into(), 3, 3);
             let request = Request::new(call, 0, Arc::new(Nowhere));
             let deadline = now + Duration::from_secs(sequence);
-            slots.push(PendingCall { request, sequence, deadline, sent: true, error_reply: None, losses: 0 }, ());
+            slots.push(PendingCall { request, sequence, deadline, error_reply: None, losses: 0 }, ());
         }
         let mut finished = Vec::new();
         slots.expire(now + Duration::from_secs(1), Duration::from_secs(1), &mut finished);

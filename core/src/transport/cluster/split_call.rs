@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::error::StoreError;
 use crate::store::keys::Role;
 use crate::store::{Position, Reply};
+use crate::transport::applied::{Applied, Delivery};
 use crate::transport::request::{CompletionSink, Finished, Request};
 use crate::transport::warning::Warning;
 
@@ -27,14 +28,12 @@ pub struct Entry {
     pub reply: Option<Reply>,
     /// The answer's position, if the call was sent whole.
     pub position: Option<Position>,
-    /// Why it failed.
-    pub failure: Option<Box<StoreError>>,
+    /// Why it failed, and the deliveries of the part that did.
+    pub failure: Option<(Box<StoreError>, Delivery)>,
     /// Others wait for its mark.
     pub staged: bool,
-    /// A step is done.
-    pub begun: bool,
-    /// A part has been answered with success.
-    pub some_done: bool,
+    /// How much of it its parts have applied: in part as soon as one was answered with success.
+    pub applied: Applied,
 }
 
 impl Entry {
@@ -50,8 +49,7 @@ impl Entry {
             position: None,
             failure: None,
             staged: false,
-            begun: false,
-            some_done: false,
+            applied: Applied::No,
         }
     }
 }

@@ -79,7 +79,7 @@ impl Batch {
                 break;
             }
             let Some(mut pending) = queue.pop_front() else { break };
-            pending.sent = true;
+            pending.request.delivery.sent();
             bytes += pending.request.call.size();
             let asked = pending.request.route.as_ref().is_some_and(|route| route.asking.is_some());
             if asked {
@@ -145,9 +145,10 @@ impl Batch {
             rest = others;
             let position = Position { connection: self.connection, number: next };
             next += replies.count as u64;
-            let Some(pending) = pending else { continue };
+            let Some(mut pending) = pending else { continue };
             if redo.is_overtaken_by(&pending) {
                 redo.note(&pending);
+                pending.request.delivery.repeated();
                 refused.push(Refused { pending, pause: false, connect_error: None });
                 continue;
             }
@@ -194,19 +195,23 @@ impl Batch {
 
     /// The calls that have no answer, oldest first.
     pub fn into_unanswered(self) -> impl Iterator<Item = PendingCall> {
-        self.slots.into_iter().filter_map(|slot| slot.pending)
+        self.slots.into_iter().filter_map(|slot| slot.pending).map(|mut pending| {
+            pending.request.delivery.lost();
+            pending
+        })
     }
 }
 
 /// What becomes of a refused call: it is over, or worth another try.
 pub fn refuse(
-    pending: PendingCall,
+    mut pending: PendingCall,
     error_reply: ErrorReply,
     sent_with: ServerFeatures,
     features: &mut ServerFeatures,
 ) -> Result<Finished, Box<Refused>> {
     let Request { call, route, .. } = &pending.request;
     if features.learn(&error_reply, call.operation, sent_with, || route.is_none() && spans_slots(call)) {
+        pending.request.delivery.postponed();
         return Err(Box::new(Refused { pending, pause: false, connect_error: None }));
     }
     let redirect = match error_reply.code.as_str() {
@@ -223,9 +228,10 @@ pub fn refuse(
     let decision = retry_decision(&error_reply);
     let error = refused(error_reply);
     if decision == RetryDecision::Report {
-        return Ok(pending.finish(Err(error)));
+        return Ok(pending.refuse(error));
     }
     let connect_error = (decision == RetryDecision::Reconnect).then(|| ConnectError::Transient(error.clone()));
+    pending.request.delivery.postponed();
     let pending = PendingCall { error_reply: Some(Box::new(error)), ..pending };
     Err(Box::new(Refused { pending, pause: true, connect_error }))
 }

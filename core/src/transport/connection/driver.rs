@@ -351,7 +351,7 @@ impl ConnectionDriver {
         } else if let Some((number, error)) =
             expected_replies.last_word().and_then(|(at, word)| Some((at, retry_policy::closing_error(word)?)))
         {
-            batches.find_map(|batch| batch.take_poison_call(number, |pending| pending.finish(Err(error.clone()))))
+            batches.find_map(|batch| batch.take_poison_call(number, |pending| pending.refuse(error.clone())))
         } else {
             if let Some(pending) = batches.find_map(|batch| batch.pending_at(expected_replies.next())) {
                 pending.losses += 1;

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::mem;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,6 +17,7 @@ use super::encode::{Body, Path, ReplyShape};
 use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
 use crate::store::{Position, reply};
+use crate::transport::applied::Delivery;
 use crate::transport::batch_slots::BatchSlots;
 use crate::transport::connection_id::next_connection_id;
 use crate::transport::pending_calls::PendingCall;
@@ -51,8 +51,19 @@ struct OwnReplies {
     execution: Vec<u8>,
     writes: bool,
     shapes: Vec<ReplyShape>,
-    /// Whether it had been sent before this request.
-    sent_before: bool,
+    /// What was known of its delivery before this attempt.
+    before: Delivery,
+}
+
+/// What became of a request that has no answer of its own for each call.
+#[derive(Clone, Copy)]
+pub enum Attempt {
+    /// There was no connection.
+    NotSent,
+    /// The server refused it as a whole: nothing in it was carried out.
+    Postponed,
+    /// It may have been carried out.
+    Lost,
 }
 
 /// What was answered to one call, and the answer's position.
@@ -88,8 +99,9 @@ impl HttpBatch {
             }
             bytes += size;
             let shapes = body.add(&pending.request.call, features);
-            let sent_before = mem::replace(&mut pending.sent, true);
-            slots.push(pending, OwnReplies { execution, writes, shapes, sent_before });
+            let before = pending.request.delivery;
+            pending.request.delivery.sent();
+            slots.push(pending, OwnReplies { execution, writes, shapes, before });
             if is_alone {
                 break;
             }
@@ -153,12 +165,17 @@ impl HttpBatch {
         outcomes
     }
 
-    /// The calls that have no answer, oldest first. With `unsent`, none of them was received.
-    pub fn into_unanswered(self, unsent: bool) -> impl Iterator<Item = PendingCall> {
+    /// The calls that have no answer, oldest first, with a note of what became of this attempt.
+    pub fn into_unanswered(self, attempt: Attempt) -> impl Iterator<Item = PendingCall> {
         self.slots.into_iter().filter_map(move |slot| {
-            let pending = slot.pending?;
-            let sent = if unsent { slot.replies.sent_before } else { pending.sent };
-            Some(PendingCall { sent, ..pending })
+            let mut pending = slot.pending?;
+            let delivery = &mut pending.request.delivery;
+            match attempt {
+                Attempt::NotSent => *delivery = slot.replies.before,
+                Attempt::Postponed => delivery.postponed(),
+                Attempt::Lost => delivery.lost(),
+            }
+            Some(pending)
         })
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use hyper::header::HeaderValue;
 
 use super::admission::ExecutionsInFlight;
-use super::batch::HttpBatch;
+use super::batch::{Attempt, HttpBatch};
 use super::client::{Client, Failure, MAX_ANSWER_BYTES, Response};
 use super::decode::Answer;
 use super::{decode, error};
@@ -227,11 +227,14 @@ impl HttpDriver {
     fn failed(&mut self, batch: HttpBatch, failure: Failure, now: Instant) {
         match failure {
             Failure::NotSent(ConnectError::Fatal(error)) => {
-                self.finished.extend(batch.into_unanswered(true).map(|pending| pending.fail(error.clone())));
+                self.finished
+                    .extend(batch.into_unanswered(Attempt::NotSent).map(|pending| pending.fail(error.clone())));
             }
-            Failure::NotSent(connect_error) => self.retry(batch, true, connect_error.error().clone(), None, now),
-            Failure::Lost(connect_error) => self.retry(batch, false, connect_error.error().clone(), None, now),
-            Failure::TooLarge => self.refused(batch, error::answer_too_large(MAX_ANSWER_BYTES)),
+            Failure::NotSent(connect_error) => {
+                self.retry(batch, Attempt::NotSent, connect_error.error().clone(), None, now)
+            }
+            Failure::Lost(connect_error) => self.retry(batch, Attempt::Lost, connect_error.error().clone(), None, now),
+            Failure::TooLarge => self.refused(batch, Attempt::Lost, error::answer_too_large(MAX_ANSWER_BYTES)),
         }
     }
 
@@ -251,11 +254,11 @@ impl HttpDriver {
                 let words = decode::read_error_reply(&body);
                 let error_reply = ErrorReply::of(words.as_deref().unwrap_or("ERR too many requests"));
                 let error = error::too_many(self.without_token(error_reply));
-                self.retry(batch, true, error, retry_after, now);
+                self.retry(batch, Attempt::Postponed, error, retry_after, now);
             }
             500.. => {
                 let error = error::broken(status, &self.target.settings.address);
-                self.retry(batch, false, error, retry_after, now);
+                self.retry(batch, Attempt::Lost, error, retry_after, now);
             }
             _ => match decode::read_error_reply(&body) {
                 Some(words) => self.on_error_reply(batch, status, &words, now),
@@ -272,9 +275,10 @@ impl HttpDriver {
         self.backoff.reset();
         let (alone, sent_with) = (batch.alone, batch.features);
         let mut sent_again: HashSet<Vec<u8>> = HashSet::new();
-        for (pending, outcome, position) in batch.outcomes(replies) {
+        for (mut pending, outcome, position) in batch.outcomes(replies) {
             let is_overtaken = !sent_again.is_empty() && sent_again.contains(&pending.request.call.execution_key());
             if is_overtaken {
+                pending.request.delivery.repeated();
                 requeue(if alone { &mut self.alone } else { &mut self.queue }, pending);
                 continue;
             }
@@ -306,16 +310,17 @@ impl HttpDriver {
             _ if self.features.learn_from_transaction(&error_reply, batch.features) => {
                 // Several shards: calls are taken apart from now on, and transactions of several executions are not sent together.
                 let queue = if batch.alone { &mut self.alone } else { &mut self.queue };
-                for pending in batch.into_unanswered(true) {
+                for pending in batch.into_unanswered(Attempt::Postponed) {
                     requeue(queue, pending);
                 }
             }
             (401, _) => {
                 let error = error::wrong_token(error_reply);
-                self.finished.extend(batch.into_unanswered(true).map(|pending| pending.finish(Err(error.clone()))));
+                self.finished
+                    .extend(batch.into_unanswered(Attempt::Postponed).map(|pending| pending.refuse(error.clone())));
             }
-            (_, RetryDecision::Report) => self.refused(batch, error::refused(status, error_reply)),
-            _ => self.retry(batch, true, error::refused(status, error_reply), None, now),
+            (_, RetryDecision::Report) => self.refused(batch, Attempt::Postponed, error::refused(status, error_reply)),
+            _ => self.retry(batch, Attempt::Postponed, error::refused(status, error_reply), None, now),
         }
     }
 
@@ -326,25 +331,25 @@ impl HttpDriver {
 
     /// Trying the same request again would not help. Which of several calls is at fault is not known, so each is tried by
     /// itself, and without what it only carries.
-    fn refused(&mut self, batch: HttpBatch, error: StoreError) {
+    fn refused(&mut self, batch: HttpBatch, attempt: Attempt, error: StoreError) {
         if !batch.is_divisible() {
-            return self.finished.extend(batch.into_unanswered(true).map(|pending| pending.finish(Err(error.clone()))));
+            return self.finished.extend(batch.into_unanswered(attempt).map(|pending| pending.refuse(error.clone())));
         }
-        for mut pending in batch.into_unanswered(true) {
+        for mut pending in batch.into_unanswered(attempt) {
             pending.request.call.drop_prefetch();
             requeue(&mut self.alone, pending);
         }
     }
 
     fn fail(&mut self, batch: HttpBatch, error: StoreError) {
-        self.finished.extend(batch.into_unanswered(false).map(|pending| pending.fail(error.clone())));
+        self.finished.extend(batch.into_unanswered(Attempt::Lost).map(|pending| pending.fail(error.clone())));
     }
 
-    /// Puts the calls of a request back to be sent again after a pause. With `unsent`, they were not carried out.
-    fn retry(&mut self, batch: HttpBatch, unsent: bool, error: StoreError, after: Option<Duration>, now: Instant) {
+    /// Puts the calls of a request back to be sent again after a pause. `attempt` is what became of it.
+    fn retry(&mut self, batch: HttpBatch, attempt: Attempt, error: StoreError, after: Option<Duration>, now: Instant) {
         self.pause(after, now);
         let queue = if batch.alone { &mut self.alone } else { &mut self.queue };
-        for pending in batch.into_unanswered(unsent) {
+        for pending in batch.into_unanswered(attempt) {
             requeue(queue, PendingCall { error_reply: Some(Box::new(error.clone())), ..pending });
         }
     }
