@@ -36,16 +36,6 @@ impl<T> BatchSlots<T> {
         self.slots.len()
     }
 
-    /// Whether there are no calls.
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-
-    /// The calls.
-    pub fn iter(&self) -> impl Iterator<Item = &Slot<T>> {
-        self.slots.iter()
-    }
-
     /// The calls, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot<T>> {
         self.slots.iter_mut()
@@ -93,7 +83,7 @@ mod tests {
     fn what_is_past_its_deadline_is_given_up_from_the_front() {
         let now = Instant::now();
         let mut slots = BatchSlots::with_capacity(3);
-        assert!(slots.is_empty() && slots.deadline().is_none() && slots.are_given_up());
+        assert!(slots.len() == 0 && slots.deadline().is_none() && slots.are_given_up());
         for sequence in 0..3 {
             let call = Call::new(Operation::IsExecutionInProgress, Arc::default(), b"run".into(), 3, 3);
             let request = Request::new(call, 0, Arc::new(Nowhere));
@@ -105,7 +95,7 @@ mod tests {
         assert_eq!((finished.len(), slots.len()), (2, 3));
         assert_eq!(slots.deadline(), Some(now + Duration::from_secs(2)));
         assert!(!slots.are_given_up());
-        let left: Vec<bool> = slots.iter().map(|slot| slot.pending.is_some()).collect();
+        let left: Vec<bool> = slots.iter_mut().map(|slot| slot.pending.is_some()).collect();
         assert_eq!(left, [false, false, true]);
         slots.expire(now + Duration::from_secs(2), Duration::from_secs(1), &mut finished);
         assert!(slots.are_given_up() && slots.deadline().is_none());
