@@ -224,11 +224,12 @@ impl Router {
         }
     }
 
-    fn part(&self, index: usize, call: Call, which: usize, slot: u16) -> Request {
-        let Entry { sequence, deadline, ref request, .. } = self.calls[index];
-        let delivery = request.delivery;
+    fn part(&mut self, index: usize, call: Call, which: usize, slot: u16) -> Request {
+        let entry = &mut self.calls[index];
+        entry.request.delivery.sent();
+        let Entry { sequence, deadline, before, .. } = *entry;
         let mut request = Request::new(call, (index << 2 | which) as u32, self.returns.clone());
-        request.delivery = delivery;
+        request.delivery = before;
         let sharded = self.sharded;
         request.route = Some(ClusterRoute {
             sequence,

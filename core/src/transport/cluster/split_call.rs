@@ -10,6 +10,7 @@ use crate::store::keys::Role;
 use crate::store::{Position, Reply};
 use crate::transport::applied::{Applied, Delivery};
 use crate::transport::request::{CompletionSink, Finished, Request};
+use crate::transport::runtime;
 use crate::transport::warning::Warning;
 
 /// A call and what has become of its parts.
@@ -20,6 +21,8 @@ pub struct Entry {
     pub sequence: u64,
     /// When it is given up.
     pub deadline: Instant,
+    /// What was known of its delivery before it came here. Its request's own says that parts of it are under way.
+    pub before: Delivery,
     /// The steps that are still to be made.
     pub steps: &'static [&'static [Role]],
     /// Parts of this step that have not been answered.
@@ -40,6 +43,7 @@ impl Entry {
     /// A call of which nothing has been sent.
     pub fn new(request: Request, sequence: u64, deadline: Instant) -> Self {
         Self {
+            before: request.delivery,
             request,
             sequence,
             deadline,
@@ -92,7 +96,7 @@ impl Returns {
         let sleeper = state.sleeper.take();
         drop(state);
         if let Some(sleeper) = sleeper {
-            sleeper.wake();
+            runtime::wake(sleeper);
         }
     }
 }

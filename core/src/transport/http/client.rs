@@ -14,7 +14,7 @@ use hyper::header::{
 };
 use hyper::{Request, Uri};
 use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 
 use super::connector::{Connector, Endpoint};
 use super::encode::Path;
@@ -22,6 +22,7 @@ use super::error::NotConnected;
 use super::proxy::on_the_way;
 use crate::config::{Address, Upstash};
 use crate::transport::error::{ConnectError, display_address};
+use crate::transport::runtime::Executor;
 use crate::transport::target::Target;
 
 /// The largest answer that is kept, in bytes.
@@ -112,8 +113,7 @@ impl Client {
             proxy,
             timeout: target.connect_timeout,
         });
-        let pool =
-            Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector);
+        let pool = Pool::builder(Executor).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector);
         let endpoint = upstash.url.parse().unwrap_or_default();
         Ok(Self { pool, headers, endpoint, url: upstash.url.clone(), address: settings.address.clone() })
     }
