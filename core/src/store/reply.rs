@@ -52,6 +52,19 @@ pub fn read(call: &Call, replies: &mut [Value]) -> Result<Reply, ErrorReply> {
     Ok(Reply { answer, snapshot: Snapshot::new(call.prefetch, call.task(), carried, kept).map(Box::new) })
 }
 
+/// Whether the commands of a write that was refused were carried out in part: one was refused inside its transaction, or there
+/// is no transaction with this server.
+pub fn is_partly_done(call: &Call, replies: &[Value]) -> bool {
+    let acknowledged = |reply: &Value| match reply {
+        Value::Int(_) => true,
+        Value::Array(items) => items.iter().any(|item| matches!(item, Value::Int(_))),
+        _ => false,
+    };
+    let (before, behind) = call.prefetch.replies();
+    let own = replies.get(before..replies.len().saturating_sub(behind)).unwrap_or_default();
+    call.operation.writes() && own.iter().any(acknowledged)
+}
+
 /// Whether the answer to EXEC, the last of so many replies, has an integer for each command in between. Over HTTP, it is the
 /// only reply.
 fn acknowledges(items: &[Value], replies: usize) -> bool {

@@ -51,6 +51,11 @@ impl Delivery {
         self.last = Attempt::Refused;
     }
 
+    /// The server refused some of its commands and carried out others.
+    pub fn partly_done(&mut self) {
+        self.earlier = Applied::InPart;
+    }
+
     /// Its connection ended, or was given up, before the answer came.
     pub fn lost(&mut self) {
         if self.last == Attempt::UnderWay {
@@ -117,6 +122,7 @@ mod tests {
             (&[sent, Delivery::refused], Applied::No, ""),
             (&[sent, lost, sent, Delivery::refused], Applied::Maybe, "before without an answer, so it may have been"),
             (&[sent, lost, sent, Delivery::postponed], Applied::Maybe, "had been sent, so it may have been"),
+            (&[sent, Delivery::partly_done, Delivery::refused], Applied::InPart, "Other parts of the call have been"),
             (&[Delivery::repeated, sent, Delivery::refused], Applied::Maybe, "before without an answer"),
         ] {
             let delivery = delivery(steps);

@@ -154,7 +154,11 @@ impl Batch {
             }
             let own = if replies.asked { own.split_at_mut(own.len().min(1)).1 } else { own };
             redo.end(&pending);
-            match reply::read(&pending.request.call, own) {
+            let outcome = reply::read(&pending.request.call, own);
+            if outcome.is_err() && reply::is_partly_done(&pending.request.call, own) {
+                pending.request.delivery.partly_done();
+            }
+            match outcome {
                 Ok(reply) => finished.push(pending.finish(Ok(reply)).at(Some(position))),
                 Err(error_reply) => match refuse(pending, error_reply, self.features, features) {
                     Ok(over) => finished.push(over),

@@ -291,8 +291,11 @@ impl Calls {
             let position = Position { connection, number: self.first };
             self.first += 1;
             self.given_up = self.given_up.saturating_sub(1);
-            let Some(pending) = pending else { continue };
+            let Some(mut pending) = pending else { continue };
             let outcome = reply::read(&pending.request.call, &mut own);
+            if outcome.is_err() && reply::is_partly_done(&pending.request.call, &own) {
+                pending.request.delivery.partly_done();
+            }
             outcomes.push((pending, outcome, position));
         }
         outcomes
