@@ -144,6 +144,48 @@ describe("what is sent", () => {
     await store.disposeExecution(slow);
   });
 
+  it.each([
+    ["a pipeline", (store, id) => store.beginExecution(id)],
+    ["a transaction", (store, id) => store.commitExecutionTaskResult(id, "task", 1)],
+  ])("answers each call of %s as soon as its part of the answer is there", async (_, write) => {
+    const [first, second] = [newId(), newId()];
+    const store = openPlain();
+    let release;
+    rest.inject({ stall: new Promise((resolve) => (release = resolve)) });
+    const question = store.isExecutionInProgress(first);
+    let isWritten = false;
+    const written = write(store, second).then(() => {
+      isWritten = true;
+    });
+    expect(await question).toBe(false);
+    await store.beginExecution(first);
+    expect(rest.requests).toHaveLength(2);
+    expect(isWritten).toBe(false);
+    release();
+    await written;
+    await Promise.all([store.disposeExecution(first), store.disposeExecution(second)]);
+  });
+
+  it("sends again only what was not answered yet when the connection is lost in the middle of an answer", async () => {
+    const [first, second] = [newId(), newId()];
+    const store = openPlain();
+    let cut;
+    rest.inject({ stall: new Promise((_, reject) => (cut = reject)) });
+    const question = store.isExecutionInProgress(first);
+    const begun = store.beginExecution(second);
+    expect(await question).toBe(false);
+    cut(new Error("cut"));
+    await begun;
+    expect(sent().map(([, body]) => body)).toEqual([
+      [
+        ["GET", first],
+        ["SET", second, "true", "GET"],
+      ],
+      ["SET", second, "true", "GET"],
+    ]);
+    await store.disposeExecution(second);
+  });
+
   it("carries the sync token of the last answer, unless told not to", async () => {
     const run = newId();
     const store = openPlain();
@@ -208,6 +250,31 @@ describe("what passes is tried again inside the deadline:", () => {
     expect(rest.requests).toHaveLength(2);
   });
 
+  it.each(["3600", String(2n ** 64n - 1n), "9".repeat(40), "-1", "Wed, 21 Oct 2099 07:28:00 GMT", "soon", ""])(
+    'Retry-After "%s" silences a store for part of the time of a call at most',
+    async (retryAfter) => {
+      for (const status of [429, 503]) {
+        const store = openPlain({ commandTimeout: 2000 + Math.ceil(Math.random() * 1000) });
+        rest.inject({ status, error: "ERR try later", headers: { "retry-after": retryAfter } });
+        const first = store.isExecutionInProgress(newId());
+        await eventually(() => rest.requests.length > 0, { message: "the request that is refused" });
+        expect(await Promise.all([first, store.isExecutionInProgress(newId())])).toEqual([false, false]);
+        expect(await store.isExecutionInProgress(newId())).toBe(false);
+        rest.requests.length = 0;
+      }
+    },
+  );
+
+  it("after a pause one call goes first, and the others when it was answered", async () => {
+    const store = openPlain();
+    rest.inject({ status: 503 }, { status: 503 });
+    const ids = [newId(), newId(), newId()];
+    expect(await Promise.all(ids.map((id) => store.isExecutionInProgress(id)))).toEqual([false, false, false]);
+    expect(rest.requests.map(({ body }) => [body].flat(2).filter((word) => word === "GET").length)).toEqual([
+      3, 1, 1, 2,
+    ]);
+  });
+
   it("an endpoint that is not there yet", async () => {
     const late = await startRestEndpoint({ redisUrl: url });
     const { port } = new URL(late.url);
@@ -246,7 +313,9 @@ describe("what does not pass is reported", () => {
     const store = openPlain();
     const about = { code: "ERR_REDIS_REPLY", reply: "WRONGTYPE", executionId: id, taskId: "task" };
     expect(await rejection(store.isExecutionTaskInProgress(id, "task"))).toMatchObject(about);
-    expect(await rejection(commit(store, id))).toMatchObject(about);
+    const partly = await rejection(commit(store, id));
+    expect(partly).toMatchObject(about);
+    expect(partly.message).toContain("Other parts of the call have been applied.");
     expect(await store.getExecutionTaskResult(id, "task")).toBe(1);
   });
 
@@ -356,11 +425,24 @@ describe("what does not pass is reported", () => {
     expect(error).toMatchObject({ code: "ERR_REDIS_TIMEOUT" });
     expect(error.message).toContain("may have been applied");
     const busy = { status: 429, error: "ERR max requests limit exceeded", headers: { "retry-after": "60" } };
-    rest.inject(busy);
+    rest.inject(...Array(50).fill(busy));
     const limited = await rejection(commit(openPlain({ commandTimeout: 204 })));
+    rest.clearFaults();
     expect(limited).toMatchObject({ code: "ERR_REDIS_REPLY" });
     expect(limited.message).toContain("max requests limit exceeded");
     expect(limited.message).toContain("was not applied");
+  });
+
+  it("a refusal, saying whether an earlier attempt may have been carried out", async () => {
+    const oom = { status: 400, error: "OOM command not allowed when used memory > 'maxmemory'." };
+    rest.inject(oom);
+    const refused = await rejection(commit(openPlain()));
+    expect(refused).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "OOM" });
+    expect(refused.message).not.toContain("applied");
+    rest.inject({ cut: "after" }, oom);
+    const repeated = await rejection(commit(openPlain()));
+    expect(repeated).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "OOM" });
+    expect(repeated.message).toContain("sent before without an answer, so it may have been applied");
   });
 
   it("an endpoint that is not there, by the deadline", async () => {

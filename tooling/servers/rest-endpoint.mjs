@@ -21,6 +21,7 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
 /**
  * @typedef {object} Fault what happens to one request
  * @property {number} [delay] milliseconds that the answer is held back
+ * @property {Promise<void>} [stall] what the answer waits for behind the reply to the first command; cut if it rejects
  * @property {"before" | "after"} [cut] the connection is cut before the commands are carried out, or after
  * @property {number} [status] answered with this status, such as 429; the commands are not carried out
  * @property {string} [error] the error in that answer
@@ -102,7 +103,14 @@ export async function startRestEndpoint({
     answered += 1;
     endpoint.syncToken = `local=${answered}`;
     response.setHeader("upstash-sync-token", endpoint.syncToken);
-    send(response, 200, JSON.stringify(answer));
+    const json = JSON.stringify(answer);
+    if (fault.stall) {
+      const first = Array.isArray(answer) ? JSON.stringify(answer[0]).length + 1 : 0;
+      response.writeHead(200, { "content-type": "application/json" }).write(json.slice(0, first));
+      await fault.stall.catch(() => cut(request));
+      return void response.end(json.slice(first));
+    }
+    send(response, 200, json);
   }
 
   const listener = (request, response) =>

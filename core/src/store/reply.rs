@@ -53,5 +53,18 @@ fn visit(value: &Value, reader: &mut ReplyReader) {
     }
 }
 
+/// Whether the commands of a write that was refused were carried out in part: one was refused inside its transaction, or there
+/// is no transaction with this server.
+pub fn is_partly_done(call: &Call, replies: &[Value]) -> bool {
+    let acknowledged = |reply: &Value| match reply {
+        Value::Int(_) => true,
+        Value::Array(items) => items.iter().any(|item| matches!(item, Value::Int(_))),
+        _ => false,
+    };
+    let (before, behind) = call.prefetch.replies();
+    let own = replies.get(before..replies.len().saturating_sub(behind)).unwrap_or_default();
+    call.operation.writes() && own.iter().any(acknowledged)
+}
+
 #[cfg(test)]
 mod tests;

@@ -52,6 +52,8 @@ pub struct ReplyReader {
     length: usize,
     /// Whether a hash has come for this call, of which something may be left.
     has_hash: bool,
+    /// Whether one of the call's own commands was answered with a number, as those are that write.
+    acknowledged: bool,
     bytes: usize,
 }
 
@@ -81,6 +83,7 @@ impl Default for ReplyReader {
             field: Vec::new(),
             length: 0,
             has_hash: false,
+            acknowledged: false,
             bytes: 0,
         }
     }
@@ -101,6 +104,7 @@ impl ReplyReader {
             self.learnt = Learnt::default();
         }
         self.bytes = 0;
+        self.acknowledged = false;
         self.items = None;
         self.place = 0;
         // As if the last reply were nothing, until it comes.
@@ -146,6 +150,11 @@ impl ReplyReader {
     /// About as many bytes as what has been decoded for this call takes: those of its strings, and a few for each value.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether one of the commands of a call that writes was carried out.
+    pub fn has_acknowledged(&self) -> bool {
+        self.acknowledged
     }
 
     /// A value of a kind that only other protocols have.
@@ -323,6 +332,7 @@ impl ReplyVisitor for ReplyReader {
     }
 
     fn integer(&mut self, _number: i64) {
+        self.acknowledged |= self.purpose.is_own();
         match self.purpose {
             Purpose::Acknowledgement => match self.next_slot() {
                 Slot::Reply if self.plan.own == 1 => self.outcome = Outcome::Answer(Answer::Nothing),

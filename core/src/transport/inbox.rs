@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use super::request::Request;
+use super::runtime;
 
 /// The queue between the JavaScript threads and the I/O thread.
 #[derive(Default)]
@@ -16,6 +17,8 @@ pub(super) struct Inbox {
 pub(super) struct InboxState {
     pub(super) requests: Vec<Request>,
     pub(super) closed: bool,
+    /// Its driver has ended with the I/O thread: nobody takes what is in it.
+    pub(super) abandoned: bool,
     /// Present while the driver sleeps: whoever takes it wakes it, so that a busy one costs no system call.
     pub(super) sleeper: Option<Waker>,
 }
@@ -53,7 +56,19 @@ impl Inbox {
         let sleeper = state.sleeper.take();
         drop(state);
         if let Some(sleeper) = sleeper {
-            sleeper.wake();
+            runtime::wake(sleeper);
         }
+    }
+
+    /// The driver has ended with the I/O thread: what it has not taken is answered with an error.
+    pub(super) fn abandon(&self) {
+        drop(self.give_up());
+    }
+
+    /// There is no driver: takes out what it would have taken.
+    pub(super) fn give_up(&self) -> Vec<Request> {
+        let mut state = self.lock();
+        (state.abandoned, state.sleeper) = (true, None);
+        mem::take(&mut state.requests)
     }
 }

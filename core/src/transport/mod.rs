@@ -1,8 +1,8 @@
 //! How calls reach a server: a queue into the one I/O thread, where a driver per connection sends them and hands the
 //! answers back in batches. Knows nothing of N-API.
 
+mod applied;
 mod backoff;
-mod batch_slots;
 pub mod cluster;
 pub mod connection;
 mod connection_id;

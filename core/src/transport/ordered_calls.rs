@@ -69,10 +69,10 @@ impl OrderedCalls {
     /// its call, and goes where they say.
     pub fn insert(&mut self, request: Request, deadline: Instant) {
         let pending = match &request.route {
-            None => PendingCall { request, sequence: self.next_sequence, deadline, sent: false, error_reply: None, losses: 0 },
+            None => PendingCall { request, sequence: self.next_sequence, deadline, error_reply: None, losses: 0 },
             Some(route) => {
-                let (sequence, deadline, sent, losses) = (route.sequence, route.deadline, route.sent, route.losses);
-                PendingCall { request, sequence, deadline, sent, error_reply: None, losses }
+                let (sequence, deadline, losses) = (route.sequence, route.deadline, route.losses);
+                PendingCall { request, sequence, deadline, error_reply: None, losses }
             }
         };
         self.next_sequence += 1;
@@ -132,7 +132,7 @@ impl OrderedCalls {
     pub fn sent(&mut self, key: CallKey, number: u64) {
         let entry = &mut self.calls[key.0 as usize];
         entry.place = Place::InFlight(number);
-        entry.pending.sent = true;
+        entry.pending.request.delivery.sent();
     }
 
     /// Whether a call was answered although one for the same execution that came before it was not.
@@ -170,11 +170,6 @@ impl OrderedCalls {
         self.waiting.iter().map(|key| self.get(*key))
     }
 
-    /// Whether anything is parked.
-    pub fn any_is_parked(&self) -> bool {
-        !self.parked.is_empty()
-    }
-
     /// Puts what is parked back among what waits.
     pub fn release(&mut self) {
         if self.parked.is_empty() {
@@ -210,6 +205,9 @@ impl OrderedCalls {
         self.parked.clear();
         self.waiting = self.calls.iter().map(|(key, _)| CallKey(key as u32)).collect();
         for (_, entry) in &mut self.calls {
+            if let Place::InFlight(_) = entry.place {
+                entry.pending.request.delivery.lost();
+            }
             entry.place = Place::Waiting;
         }
         self.sort_waiting();

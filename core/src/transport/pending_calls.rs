@@ -1,5 +1,4 @@
-//! Calls that have no answer yet: waiting to be sent, in flight, or refused for now. Each queue keeps them in the order in
-//! which they came, which is also the order of their deadlines, because all calls of a connection have the same timeout.
+//! A call that has no answer yet, and the ways in which it ends.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,9 +8,6 @@ use super::request::{Finished, Redirect, Request};
 use crate::error::{Code, StoreError};
 use crate::store::Reply;
 
-/// What a write that was given up says when nothing of it was sent.
-pub const NOT_APPLIED: &str = " The command had not been sent, so it was not applied.";
-
 /// A request and what has happened to it.
 pub struct PendingCall {
     /// The request.
@@ -20,8 +16,6 @@ pub struct PendingCall {
     pub sequence: u64,
     /// When it is given up.
     pub deadline: Instant,
-    /// Whether it was ever handed to a connection, so that it may have been applied.
-    pub sent: bool,
     /// What the server said when it last refused it for now.
     pub error_reply: Option<Box<StoreError>>,
     /// How many connections ended while its answer was the next to come.
@@ -36,9 +30,9 @@ impl PendingCall {
 
     /// Hands part of a call to a cluster back, to be sent again.
     pub fn hand_back(mut self, redirect: Redirect, error: StoreError) -> Finished {
-        // What was refused was not applied.
-        if let (Redirect::Lost, Some(route)) = (&redirect, &mut self.request.route) {
-            (route.sent, route.losses) = (self.sent, self.losses);
+        match (&redirect, &mut self.request.route) {
+            (Redirect::Lost, Some(route)) => route.losses = self.losses,
+            _ => self.request.delivery.postponed(),
         }
         Finished { redirect: Some(redirect), ..self.finish(Err(error)) }
     }
@@ -69,35 +63,26 @@ impl PendingCall {
     }
 
     /// Gives the call up, and says whether a write may have happened all the same.
-    pub fn fail(self, mut error: StoreError) -> Finished {
-        if self.request.call.operation.writes() {
-            error.message +=
-                if self.sent { " The command had been sent, so it may have been applied." } else { NOT_APPLIED };
-        }
-        self.finish(Err(error))
+    pub fn fail(self, error: StoreError) -> Finished {
+        self.request.fail(error)
+    }
+
+    /// The server refused the call. Says that a write may have happened if it was sent before, and not answered.
+    pub fn refuse(mut self, error: StoreError) -> Finished {
+        self.request.delivery.refused();
+        self.request.fail(error)
     }
 }
 
 /// Adds a request to a queue. Part of a call to a cluster has a sequence number and a deadline of its own, those of its call.
 pub fn enqueue(queue: &mut VecDeque<PendingCall>, request: Request, sequence: u64, deadline: Instant) {
-    let own = request.route.as_ref().map(|route| (route.sequence, route.deadline, route.sent, route.losses));
-    let (sequence, deadline, sent, losses) = own.unwrap_or((sequence, deadline, false, 0));
+    let own = request.route.as_ref().map(|route| (route.sequence, route.deadline, route.losses));
+    let (sequence, deadline, losses) = own.unwrap_or((sequence, deadline, 0));
     let index = match queue.back() {
         Some(last) if last.sequence > sequence => queue.partition_point(|other| other.sequence <= sequence),
         _ => queue.len(),
     };
-    queue.insert(index, PendingCall { request, sequence, deadline, sent, error_reply: None, losses });
-}
-
-/// Puts a call back among those that wait, in the order in which the calls came.
-pub fn requeue(queue: &mut VecDeque<PendingCall>, pending: PendingCall) {
-    let index = queue.partition_point(|other| other.sequence < pending.sequence);
-    queue.insert(index, pending);
-}
-
-/// Removes what is past its deadline from the front of a queue.
-pub fn expired(queue: &mut VecDeque<PendingCall>, now: Instant) -> impl Iterator<Item = PendingCall> + '_ {
-    std::iter::from_fn(move || if queue.front()?.deadline <= now { queue.pop_front() } else { None })
+    queue.insert(index, PendingCall { request, sequence, deadline, error_reply: None, losses });
 }
 
 /// Hands finished calls to their sinks, one delivery for each run of calls that share one.

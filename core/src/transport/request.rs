@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::applied::Delivery;
 use super::warning::Warning;
 use crate::error::{Code, StoreError};
 use crate::store::{Call, Position, Reply};
@@ -40,6 +41,8 @@ pub struct Request {
     pub made_at: Instant,
     pub(super) sink: Arc<dyn CompletionSink>,
     pub(super) answered: bool,
+    /// The times it was sent.
+    pub(super) delivery: Delivery,
     /// Present when it is part of a call to a cluster.
     pub(super) route: Option<ClusterRoute>,
 }
@@ -59,8 +62,6 @@ pub(super) struct ClusterRoute {
     pub(super) node: u32,
     /// The server that has to be told ASKING first, because the slot is on its way there.
     pub(super) asking: Option<u32>,
-    /// Whether it, or an earlier part of its call, may have been applied.
-    pub(super) sent: bool,
     /// How often it was sent on.
     pub(super) moves: u32,
     /// How many connections ended while its answer was the next to come.
@@ -83,13 +84,27 @@ pub(super) enum Redirect {
 impl Request {
     /// A request that is made now and whose answer goes to `sink` under `token`.
     pub fn new(call: Call, token: u32, sink: Arc<dyn CompletionSink>) -> Self {
-        Self { call, token, made_at: Instant::now(), sink, answered: false, route: None }
+        let delivery = Delivery::default();
+        Self { call, token, made_at: Instant::now(), sink, answered: false, delivery, route: None }
     }
 
     /// When the call is given up. It counts from when the call was made; one that was queued late, because its thread had no
     /// time, still gets a chance.
     pub(super) fn deadline(&self, timeout: Duration, now: Instant) -> Instant {
         (self.made_at + timeout).max(now + timeout.min(LATE_CHANCE))
+    }
+
+    /// Fails the call. The error of a write says whether it may have been applied; for part of a call, whoever puts the
+    /// parts together says it.
+    pub(super) fn fail(self, mut error: StoreError) -> Finished {
+        if self.call.operation.writes() && self.route.is_none() {
+            let sentence = self.delivery.sentence();
+            if !sentence.is_empty() && !error.message.ends_with(['.', '?', '!']) {
+                error.message.push('.');
+            }
+            error.message += sentence;
+        }
+        self.finish(Err(Box::new(error)))
     }
 
     pub(super) fn finish(mut self, outcome: Result<Reply, Box<StoreError>>) -> Finished {
@@ -101,10 +116,10 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         if !self.answered {
-            let error = StoreError::new(Code::Connection, "the connection was shut down before the call was answered");
+            let error = StoreError::new(Code::Connection, "the connection was shut down before the call was answered.");
             let mut request = Request::new(self.call.clone(), self.token, self.sink.clone());
-            request.route = self.route.take();
-            self.sink.deliver(vec![request.finish(Err(Box::new(error)))]);
+            (request.delivery, request.route) = (self.delivery, self.route.take());
+            self.sink.deliver(vec![request.fail(error)]);
         }
     }
 }
@@ -130,5 +145,42 @@ impl Finished {
     /// Whether it brought more than its own answer.
     pub fn has_snapshot(&self) -> bool {
         self.outcome.as_ref().is_ok_and(|reply| reply.snapshot.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::store::Operation;
+
+    #[derive(Default)]
+    struct Messages(Mutex<Vec<String>>);
+
+    impl CompletionSink for Messages {
+        fn deliver(&self, batch: Vec<Finished>) {
+            let messages = batch.into_iter().filter_map(|finished| finished.outcome.err()).map(|error| error.message);
+            self.0.lock().unwrap().extend(messages);
+        }
+
+        fn warn(&self, _: Warning) {}
+    }
+
+    #[test]
+    fn a_write_that_is_dropped_says_whether_it_had_been_sent() {
+        let sink = Arc::new(Messages::default());
+        let request =
+            |operation| Request::new(Call::new(operation, Arc::default(), b"runtask1".into(), 3, 7), 0, sink.clone());
+        drop(request(Operation::CommitResult));
+        for operation in [Operation::CommitResult, Operation::GetResult] {
+            let mut sent = request(operation);
+            sent.delivery.sent();
+            drop(sent);
+        }
+        let messages = sink.0.lock().unwrap();
+        assert!(messages[0].ends_with("had not been sent, so it was not applied."), "{messages:?}");
+        assert!(messages[1].ends_with("had been sent, so it may have been applied."), "{messages:?}");
+        assert!(messages[2].ends_with("before the call was answered."), "{messages:?}");
     }
 }

@@ -60,7 +60,7 @@ fn order_key(pending: &PendingCall) -> OrderKey {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::store::{Call, Operation};
@@ -73,7 +73,7 @@ mod tests {
             let call = Call::new(Operation::IsExecutionInProgress, Arc::default(), id.into(), id.len(), id.len());
             let request = Request::new(call, 0, Arc::new(Nowhere));
             let deadline = now + Duration::from_secs(sequence);
-            PendingCall { request, sequence, deadline, sent: true, error_reply: None, losses: 0 }
+            PendingCall { request, sequence, deadline, error_reply: None, losses: 0 }
         };
         let mut redo = Redo::default();
         let (first, second, other) = (pending(3, "a"), pending(4, "a"), pending(5, "b"));

@@ -1,54 +1,272 @@
-//! The one I/O thread of the process, shared by all stores of all JavaScript threads.
+//! The one I/O thread of the process, shared by all stores of all JavaScript threads. Should it end, because somebody closed
+//! its descriptors, what runs on it ends with it, and the next call starts another.
 
+use std::any::Any;
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use std::{mem, thread};
 
+use slab::Slab;
 use tokio::runtime::{Builder, Handle};
+use tokio::sync::Notify;
 
 use crate::error::{Code, StoreError};
 
 /// So that a task that panics at once does not do so in a tight loop.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(100);
 
-/// Present once the thread runs. It runs until the process ends: a runtime that sleeps costs nothing, and a static
+/// Present while the thread runs, which it does until the process ends: a runtime that sleeps costs nothing, and a static
 /// survives the end of the worker thread that happened to start it.
-static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
+static CURRENT: Mutex<Option<Arc<IoThread>>> = Mutex::new(None);
 
-/// Runs tasks on the I/O thread, which is started when it is not yet there. Should a task panic, another one of the same
-/// making takes its place.
+/// The I/O thread.
+struct IoThread {
+    handle: Handle,
+    /// What runs on it, to be dropped when it has ended.
+    tasks: Mutex<Slab<Arc<Task>>>,
+    /// Ends it.
+    ending: Notify,
+    has_ended: AtomicBool,
+}
+
+/// A future that runs on the thread; `None` when it is over.
+struct Task {
+    future: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
+}
+
+/// A task as the runtime polls it.
+struct Running {
+    thread: Arc<IoThread>,
+    task: Arc<Task>,
+    key: usize,
+}
+
+/// Every value behind these locks is valid at every step, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs tasks on the I/O thread, which is started when it is not there. Should a task panic, another one of the same making
+/// takes its place. Should the thread end before the task, `abandoned` is called, after the task was dropped.
 ///
 /// A current-thread runtime: with a multi-threaded one, even of one worker, every command becomes a system call of its own.
-pub fn spawn<T>(make: impl Fn() -> T + Send + 'static) -> Result<(), StoreError>
+///
+/// # Errors
+/// When the thread cannot be started.
+pub fn spawn<T>(
+    make: impl Fn() -> T + Send + 'static,
+    abandoned: impl FnOnce() + Send + 'static,
+) -> Result<(), StoreError>
 where
     T: Future<Output = ()> + Send + 'static,
 {
-    let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let handle = match &*runtime {
-        Some(handle) => handle.clone(),
-        None => runtime.insert(start().map_err(cannot_start)?).clone(),
-    };
-    handle.clone().spawn(async move {
-        while handle.spawn(make()).await.is_err_and(|error| error.is_panic()) {
+    let thread = current().map_err(cannot_start)?;
+    let end = OnDrop(Some(abandoned));
+    thread.run(async move {
+        while catch_panic(pin!(make())).await.is_err() {
             tokio::time::sleep(PAUSE_AFTER_PANIC).await;
         }
+        end.disarm();
     });
     Ok(())
 }
 
-fn start() -> std::io::Result<Handle> {
-    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-    let handle = runtime.handle().clone();
-    thread::Builder::new()
-        .name("idioteque-redis".into())
-        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
-    Ok(handle)
+/// Wakes a task from another thread. When that fails, the I/O thread can't be reached any more and is given up.
+pub fn wake(waker: Waker) {
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        let current = lock(&CURRENT).clone();
+        if let Some(thread) = current {
+            thread.end();
+        }
+    }
 }
 
-fn cannot_start(error: std::io::Error) -> StoreError {
+/// To be called on the I/O thread when something could not be opened: ends the thread if that is so because it has lost the
+/// descriptor by which it opens anything.
+pub fn check_after(error: &io::Error) {
+    #[cfg(unix)]
+    if is_lost_descriptor(error) && tokio::net::UnixStream::pair().is_err_and(|error| is_lost_descriptor(&error)) {
+        let current = lock(&CURRENT).clone();
+        if let Some(thread) = current {
+            thread.ending.notify_one();
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = error;
+}
+
+/// Whether an error is what a poll says whose descriptor was closed (`EBADF`), or has become something else since (`EINVAL`).
+#[cfg(unix)]
+fn is_lost_descriptor(error: &io::Error) -> bool {
+    const EBADF: i32 = 9;
+    const EINVAL: i32 = 22;
+    matches!(error.raw_os_error(), Some(EBADF | EINVAL))
+}
+
+/// Runs what the HTTP client has to run besides its requests.
+#[derive(Clone)]
+pub struct Executor;
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executor {
+    fn execute(&self, future: F) {
+        // Without the thread, whatever wanted this has been dropped.
+        if let Ok(thread) = current() {
+            thread.run(future);
+        }
+    }
+}
+
+/// The thread; starts it if it is not there.
+fn current() -> io::Result<Arc<IoThread>> {
+    let mut current = lock(&CURRENT);
+    if let Some(thread) = &*current {
+        return Ok(thread.clone());
+    }
+    Ok(current.insert(IoThread::start()?).clone())
+}
+
+impl IoThread {
+    fn start() -> io::Result<Arc<IoThread>> {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let thread = Arc::new(IoThread {
+            handle: runtime.handle().clone(),
+            tasks: Mutex::default(),
+            ending: Notify::new(),
+            has_ended: AtomicBool::new(false),
+        });
+        let started = thread.clone();
+        thread::Builder::new().name("idioteque-redis".into()).spawn(move || {
+            // Ends by a panic when the runtime can't wait for events any more.
+            let _ = catch_unwind(AssertUnwindSafe(|| runtime.block_on(started.ending.notified())));
+            started.end();
+            // Dropping it would close its descriptors, whose numbers may be somebody else's by now.
+            mem::forget(runtime);
+        })?;
+        Ok(thread)
+    }
+
+    fn run(self: &Arc<Self>, future: impl Future<Output = ()> + Send + 'static) {
+        let task = Arc::new(Task { future: Mutex::new(Some(Box::pin(future))) });
+        let key = lock(&self.tasks).insert(task.clone());
+        let running = Running { thread: self.clone(), task, key };
+        let is_started = catch_unwind(AssertUnwindSafe(|| drop(self.handle.spawn(running)))).is_ok();
+        if !is_started || self.has_ended.load(Ordering::SeqCst) {
+            self.end();
+        }
+    }
+
+    /// Lets the next call start another thread, and drops what ran on this one.
+    fn end(self: &Arc<Self>) {
+        lock(&CURRENT).take_if(|current| Arc::ptr_eq(current, self));
+        self.has_ended.store(true, Ordering::SeqCst);
+        let tasks: Vec<Arc<Task>> = lock(&self.tasks).iter().map(|(_, task)| task.clone()).collect();
+        for task in tasks {
+            let future = lock(&task.future).take();
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
+        }
+    }
+}
+
+impl Future for Running {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut slot = lock(&self.task.future);
+        let Some(future) = &mut *slot else { return Poll::Ready(()) };
+        std::task::ready!(future.as_mut().poll(cx));
+        let over = slot.take();
+        drop(slot);
+        drop(over);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        lock(&self.thread.tasks).try_remove(self.key);
+    }
+}
+
+/// What is to be called when it is dropped.
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> OnDrop<F> {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            call();
+        }
+    }
+}
+
+/// A future that ends with the panic it ended with, if it did.
+fn catch_panic<F: Future>(mut future: Pin<&mut F>) -> impl Future<Output = Result<F::Output, Box<dyn Any + Send>>> {
+    std::future::poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+}
+
+fn cannot_start(error: io::Error) -> StoreError {
     StoreError {
         cause: Some(error.to_string()),
         ..StoreError::new(Code::Connection, "the I/O thread could not be started: are threads or memory used up?")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn another_task_takes_the_place_of_one_that_panicked() {
+        let (done, is_done) = mpsc::channel();
+        let runs = AtomicU32::new(0);
+        let make = move || {
+            let run = runs.fetch_add(1, Ordering::SeqCst);
+            let done = done.clone();
+            async move {
+                tokio::task::yield_now().await;
+                assert!(run > 0, "the first run panics, as this test wants it to");
+                done.send(run).unwrap();
+            }
+        };
+        spawn(make, || unreachable!("the thread goes on")).unwrap();
+        assert_eq!(is_done.recv_timeout(LONG), Ok(1));
+    }
+
+    #[test]
+    fn what_ran_on_a_thread_that_ended_is_dropped_and_nothing_is_started_on_it() {
+        let thread = IoThread::start().unwrap();
+        let (dropped, is_dropped) = mpsc::channel();
+        let guarded = |name: &'static str| {
+            let dropped = dropped.clone();
+            let guard = OnDrop(Some(move || dropped.send(name).unwrap()));
+            async move {
+                let _guard = guard;
+                std::future::pending().await
+            }
+        };
+        thread.run(guarded("before"));
+        thread.ending.notify_one();
+        assert_eq!(is_dropped.recv_timeout(LONG), Ok("before"));
+        thread.run(guarded("after"));
+        assert_eq!(is_dropped.recv_timeout(LONG), Ok("after"));
     }
 }

@@ -1,8 +1,10 @@
 //! The connections in use, and how calls are queued for them.
 
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::inbox::Inbox;
+use super::inbox::{Inbox, InboxState};
+use super::pending_calls::deliver;
 use super::request::Request;
 use super::target::Target;
 use super::{cluster, connection, http, runtime};
@@ -44,8 +46,7 @@ impl SharedConnection {
             return Ok(connection);
         }
         let inbox = Arc::new(Inbox::default());
-        let (task_target, task_inbox) = (target.clone(), inbox.clone());
-        runtime::spawn(move || serve(task_target.clone(), task_inbox.clone()))?;
+        start(&target, &inbox)?;
         let connection = Arc::new(SharedConnection { target, inbox });
         connections.push(Arc::downgrade(&connection));
         Ok(connection)
@@ -53,11 +54,30 @@ impl SharedConnection {
 
     /// Queues requests, in their order.
     pub fn send_all(&self, requests: Vec<Request>) {
-        self.inbox.change(|state| match state.requests.is_empty() {
+        self.queue(|state| match state.requests.is_empty() {
             true => state.requests = requests,
             false => state.requests.extend(requests),
         });
     }
+
+    /// Queues requests; starts anew when the I/O thread has ended.
+    fn queue(&self, add: impl FnOnce(&mut InboxState)) {
+        let mut was_abandoned = false;
+        self.inbox.change(|state| {
+            was_abandoned = mem::take(&mut state.abandoned);
+            add(state);
+        });
+        if was_abandoned && let Err(error) = start(&self.target, &self.inbox) {
+            let requests = self.inbox.give_up();
+            deliver(&mut requests.into_iter().map(|request| request.fail(error.clone())).collect());
+        }
+    }
+}
+
+/// Starts the driver of a connection.
+fn start(target: &Target, inbox: &Arc<Inbox>) -> Result<(), StoreError> {
+    let (target, task_inbox, inbox) = (target.clone(), inbox.clone(), inbox.clone());
+    runtime::spawn(move || serve(target.clone(), task_inbox.clone()), move || inbox.abandon())
 }
 
 impl Drop for SharedConnection {

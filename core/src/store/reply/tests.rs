@@ -91,3 +91,25 @@ fn a_write_is_acknowledged_by_nothing_but_its_own_kind_of_reply() {
         .is_err())
     );
 }
+
+#[test]
+fn what_was_carried_out_beside_a_refusal_is_noticed() {
+    let wrong_type = || server_error("WRONGTYPE Operation against a key holding the wrong kind of value");
+    let unknown = || server_error("ERR unknown command 'MULTI'");
+    let queued = || Value::SimpleString("QUEUED".into());
+    for (operation, replies, is_partly_done) in [
+        (Operation::CommitResult, vec![Value::Array(vec![Value::Int(1), wrong_type()])], true),
+        (
+            Operation::CommitResult,
+            vec![Value::Okay, queued(), queued(), Value::Array(vec![wrong_type(), Value::Int(0)])],
+            true,
+        ),
+        (Operation::CommitResult, vec![unknown(), Value::Int(1), Value::Int(1), unknown()], true),
+        (Operation::CommitResult, vec![Value::Okay, wrong_type(), queued(), server_error("EXECABORT x")], false),
+        (Operation::BeginTask, vec![wrong_type()], false),
+        (Operation::GetResult, vec![Value::Int(1), wrong_type()], false),
+    ] {
+        let call = Call::new(operation, Default::default(), b"run".to_vec(), 3, 3);
+        assert_eq!(super::is_partly_done(&call, &replies), is_partly_done, "{replies:?}");
+    }
+}

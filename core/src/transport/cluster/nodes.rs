@@ -70,9 +70,9 @@ impl Nodes {
         if let Member::Node(node) = &mut target.member {
             node.id = id.clone();
         }
-        let task_inbox = inbox.clone();
+        let (task_inbox, abandoned) = (inbox.clone(), inbox.clone());
         // The thread runs: we are on it.
-        let _ = runtime::spawn(move || serve(target.clone(), task_inbox.clone()));
+        let _ = runtime::spawn(move || serve(target.clone(), task_inbox.clone()), move || abandoned.abandon());
         let number = self.nodes.len() as u32;
         self.by_address.insert(address.clone(), number);
         self.nodes.push(Some(Node { address, id, inbox, to_send: Vec::new(), asked: 0, under_way: 0, down: false }));

@@ -25,12 +25,13 @@ use crate::store::execution_order::Order;
 use crate::store::keys::Role;
 use crate::store::slot::{SLOTS, slot_of, tag_of};
 use crate::store::{Call, Position, Reply};
+use crate::transport::applied::{Applied, Delivery};
 use crate::transport::backoff::Backoff;
 use crate::transport::error::ConnectError;
 use crate::transport::handover::Handover;
 use crate::transport::inbox::Inbox;
 use crate::transport::node_id::NodeId;
-use crate::transport::pending_calls::{NOT_APPLIED, PendingCall, deliver};
+use crate::transport::pending_calls::{PendingCall, deliver};
 use crate::transport::request::{ClusterRoute, Finished, Redirect, Request};
 use crate::transport::retry_policy::poison_pause;
 use crate::transport::target::Target;
@@ -67,26 +68,17 @@ pub async fn route_shards(handover: Handover, inbox: Arc<Inbox>) {
     let node = router.nodes.at(Owner { address, id: None });
     router.slots.give(0, (SLOTS - 1) as u16, node);
     let now = Instant::now();
-    for PendingCall { request, sequence, deadline, sent, .. } in pending {
-        let index = router.calls.insert(Entry { begun: sent, ..Entry::new(request, sequence, deadline) });
+    for PendingCall { request, sequence, deadline, .. } in pending {
+        let index = router.calls.insert(Entry::new(request, sequence, deadline));
         router.start(index, now);
     }
     router.run().await;
 }
 
-/// The error of a call of which some parts failed and others did not.
-fn partly_done(mut error: StoreError) -> StoreError {
-    if let Some(rest) = error.message.strip_suffix(NOT_APPLIED) {
-        error.message.truncate(rest.len());
-    }
-    error.message += " Other parts of the call have been applied.";
-    error
-}
-
 type MapBeingRead = Pin<Box<dyn Future<Output = Result<Map, ConnectError>> + Send>>;
 
-/// What became of a part of a call, and the position of its answer.
-type Outcome = (Result<Reply, Box<StoreError>>, Option<Position>);
+/// What became of a part of a call, the times it was sent, and the position of its answer.
+type Outcome = (Result<Reply, Box<StoreError>>, Delivery, Option<Position>);
 
 struct Router {
     target: Target,
@@ -232,10 +224,12 @@ impl Router {
         }
     }
 
-    fn part(&self, index: usize, call: Call, which: usize, slot: u16) -> Request {
-        let Entry { sequence, deadline, begun, .. } = self.calls[index];
+    fn part(&mut self, index: usize, call: Call, which: usize, slot: u16) -> Request {
+        let entry = &mut self.calls[index];
+        entry.request.delivery.sent();
+        let Entry { sequence, deadline, before, .. } = *entry;
         let mut request = Request::new(call, (index << 2 | which) as u32, self.returns.clone());
-        let sent = begun;
+        request.delivery = before;
         let sharded = self.sharded;
         request.route = Some(ClusterRoute {
             sequence,
@@ -244,7 +238,6 @@ impl Router {
             sharded,
             node: 0,
             asking: None,
-            sent,
             moves: 0,
             losses: 0,
             reason: None,
@@ -313,9 +306,9 @@ impl Router {
             let mut not_before = now;
             match redirect {
                 // Done, but before something that was asked earlier for the same execution: it is done again behind that.
-                None if self.slots.waits_before(route.slot, route.sequence, &call) => route.sent = true,
+                None if self.slots.waits_before(route.slot, route.sequence, &call) => request.delivery.repeated(),
                 None => {
-                    self.settle(request.token, call, (outcome, position), now);
+                    self.settle(request.token, call, (outcome, request.delivery, position), now);
                     continue;
                 }
                 Some(Redirect::Elsewhere { ask, detail }) => {
@@ -347,44 +340,48 @@ impl Router {
             if let Some(node) = route.asking {
                 self.nodes.asks(node);
             }
-            part.route = Some(route);
+            (part.delivery, part.route) = (request.delivery, Some(route));
             self.slots.hold(part, not_before);
         }
     }
 
     /// Notes what became of a part; when it was the last one, the call goes on or is over.
-    fn settle(&mut self, token: u32, call: Call, (outcome, position): Outcome, now: Instant) {
+    fn settle(&mut self, token: u32, call: Call, (outcome, delivery, position): Outcome, now: Instant) {
         let (index, which) = (token as usize >> 2, token as usize & 3);
         let Some(entry) = self.calls.get_mut(index) else { return };
         if which == WHOLE {
             (entry.request.call, entry.position) = (call, position);
         }
-        entry.some_done |= which != WHOLE && outcome.is_ok();
+        entry.applied = entry.applied.max(match &outcome {
+            Ok(_) => Applied::InPart,
+            Err(_) => delivery.applied(),
+        });
         match outcome {
             Ok(reply) if which == WHOLE || ROLES[which] == entry.request.call.operation.role() => {
                 entry.reply = Some(reply)
             }
             Ok(_) => {}
-            Err(error) => entry.failure = entry.failure.take().or(Some(error)),
+            Err(error) => entry.failure = entry.failure.take().or(Some((error, delivery))),
         }
         entry.left -= 1;
         if entry.left > 0 {
             return;
         }
         if entry.failure.is_none() && !entry.steps.is_empty() {
-            entry.begun = true;
             self.step(index, now);
             return;
         }
         self.unstage(index, now);
-        let entry = self.calls.remove(index);
-        let is_partly_done = entry.some_done && entry.request.call.operation.writes();
-        let outcome = match (entry.failure, entry.reply) {
-            (None, Some(reply)) => Ok(reply),
-            (Some(error), _) if is_partly_done => Err(Box::new(partly_done(*error))),
-            (failure, _) => Err(failure.unwrap_or_else(|| Box::new(self.connect_error.error().clone()))),
+        let Entry { mut request, failure, reply, position, applied, .. } = self.calls.remove(index);
+        let finished = match (failure, reply) {
+            (None, Some(reply)) => request.finish(Ok(reply)).at(position),
+            (Some((error, delivery)), _) => {
+                request.delivery = Delivery::of_parts(delivery, applied);
+                request.fail(*error)
+            }
+            (None, None) => request.fail(self.connect_error.error().clone()),
         };
-        self.finished.push(entry.request.finish(outcome).at(entry.position));
+        self.finished.push(finished);
     }
 
     /// Gives up what was held beyond its deadline.
@@ -397,16 +394,18 @@ impl Router {
 
     /// Gives up what is held and has a deadline of this kind.
     fn fail(&mut self, over: impl Fn(Instant) -> bool, connect_error: &ConnectError, now: Instant) {
-        for (request, route) in self.slots.take_out(over) {
+        for (mut request, route) in self.slots.take_out(over) {
             self.nodes.came_back(&route);
-            let ClusterRoute { sequence, deadline, sent, losses, reason, .. } = route;
-            let pending = PendingCall { request, sequence, deadline, sent, error_reply: reason, losses };
+            request.route = Some(route.clone());
+            let ClusterRoute { sequence, deadline, losses, reason, .. } = route;
+            let pending = PendingCall { request, sequence, deadline, error_reply: reason, losses };
             let mut finished = match connect_error {
                 ConnectError::Fatal(error) => pending.fail(error.clone()),
                 ConnectError::Transient(_) => pending.expire(self.target.command_timeout, Some(connect_error.error())),
             };
             let call = mem::replace(&mut finished.request.call, Call::empty());
-            self.settle(finished.request.token, call, (finished.outcome, None), now);
+            let delivery = finished.request.delivery;
+            self.settle(finished.request.token, call, (finished.outcome, delivery, None), now);
         }
     }
 
@@ -470,3 +469,6 @@ impl Router {
         self.inbox.register_waker(self.closed, cx) && self.returns.register_waker(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,7 +170,6 @@ mod tests {
             node: 0,
             sharded: false,
             asking: None,
-            sent: false,
             moves: 0,
             losses: 0,
             reason: None,

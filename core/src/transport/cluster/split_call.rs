@@ -8,7 +8,9 @@ use std::time::Instant;
 use crate::error::StoreError;
 use crate::store::keys::Role;
 use crate::store::{Position, Reply};
+use crate::transport::applied::{Applied, Delivery};
 use crate::transport::request::{CompletionSink, Finished, Request};
+use crate::transport::runtime;
 use crate::transport::warning::Warning;
 
 /// A call and what has become of its parts.
@@ -19,6 +21,8 @@ pub struct Entry {
     pub sequence: u64,
     /// When it is given up.
     pub deadline: Instant,
+    /// What was known of its delivery before it came here. Its request's own says that parts of it are under way.
+    pub before: Delivery,
     /// The steps that are still to be made.
     pub steps: &'static [&'static [Role]],
     /// Parts of this step that have not been answered.
@@ -27,20 +31,19 @@ pub struct Entry {
     pub reply: Option<Reply>,
     /// The answer's position, if the call was sent whole.
     pub position: Option<Position>,
-    /// Why it failed.
-    pub failure: Option<Box<StoreError>>,
+    /// Why it failed, and the deliveries of the part that did.
+    pub failure: Option<(Box<StoreError>, Delivery)>,
     /// Others wait for its mark.
     pub staged: bool,
-    /// A step is done.
-    pub begun: bool,
-    /// A part has been answered with success.
-    pub some_done: bool,
+    /// How much of it its parts have applied: in part as soon as one was answered with success.
+    pub applied: Applied,
 }
 
 impl Entry {
     /// A call of which nothing has been sent.
     pub fn new(request: Request, sequence: u64, deadline: Instant) -> Self {
         Self {
+            before: request.delivery,
             request,
             sequence,
             deadline,
@@ -50,8 +53,7 @@ impl Entry {
             position: None,
             failure: None,
             staged: false,
-            begun: false,
-            some_done: false,
+            applied: Applied::No,
         }
     }
 }
@@ -94,7 +96,7 @@ impl Returns {
         let sleeper = state.sleeper.take();
         drop(state);
         if let Some(sleeper) = sleeper {
-            sleeper.wake();
+            runtime::wake(sleeper);
         }
     }
 }

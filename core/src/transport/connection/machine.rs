@@ -169,11 +169,6 @@ impl Machine {
         identities
     }
 
-    /// Why there is no connection, or was none last.
-    pub fn connect_error(&self) -> &ConnectError {
-        &self.connect_error
-    }
-
     /// The calls that have no answer.
     pub fn calls(&self) -> impl Iterator<Item = &PendingCall> {
         self.calls.iter()
@@ -320,6 +315,7 @@ impl Machine {
     fn answered(&mut self, Answered { key, position, features }: Answered, now: Instant) -> Trust {
         if self.calls.is_overtaken(key) {
             // It goes on behind what it overtook.
+            self.calls.get_mut(key).request.delivery.repeated();
             self.calls.park(key);
             if let Some(gate) = &mut self.gate {
                 gate.gave_up(key, now);
@@ -345,8 +341,11 @@ impl Machine {
         let State::Serving(serving) = &mut self.state else { return Trust::No };
         match refusal {
             Refusal::Report(error) => {
-                let pending = self.calls.finish(key);
-                self.finished.push(pending.finish(Err(error)));
+                let mut pending = self.calls.finish(key);
+                if serving.session.has_done_part_of(&pending.request.call) {
+                    pending.request.delivery.partly_done();
+                }
+                self.finished.push(pending.refuse(error));
             }
             Refusal::HandBack(redirect, error) => {
                 let pending = self.calls.finish(key);
@@ -363,6 +362,7 @@ impl Machine {
     }
 
     fn park_until(&mut self, key: CallKey, moment: Instant) {
+        self.calls.get_mut(key).request.delivery.postponed();
         self.calls.park(key);
         self.release_at = Some(self.release_at.map_or(moment, |earlier| earlier.min(moment)));
     }
@@ -375,6 +375,7 @@ impl Machine {
             (Some(gate), _) => gate.refused(key, error, scope, now),
             (None, _) => self.gate = Some(Gate::new(error, scope, now)),
         }
+        self.calls.get_mut(key).request.delivery.postponed();
         self.calls.park(key);
     }
 
@@ -599,7 +600,7 @@ impl Machine {
         } else if let Some((key, error)) = closing {
             if !self.drop_prefetch(key) {
                 let pending = self.calls.finish(key);
-                self.finished.push(pending.finish(Err(error)));
+                self.finished.push(pending.refuse(error));
             }
         } else if let Some(key) = next {
             self.calls.get_mut(key).losses += 1;

@@ -361,6 +361,11 @@ impl Session {
         self.reader.finish(call)
     }
 
+    /// Whether the server has carried out some commands of the call that was just answered, though it refused others.
+    pub fn has_done_part_of(&self, call: &Call) -> bool {
+        call.operation.writes() && self.reader.has_acknowledged()
+    }
+
     /// Reads the answer to the session's own question.
     ///
     /// # Errors

@@ -1,24 +1,25 @@
-//! One request under way: its calls, the future of its answer, and what becomes of each call when that is there.
+//! One request under way: its calls, the answer as it arrives, and what becomes of each call when its part is there.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::mem;
 use std::num::NonZeroU64;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
+use redis::Value;
 
-use super::admission::{Admission, ExecutionsInFlight};
-use super::client::{Client, Failure, Response};
+use super::client::{Client, Failure, Head, Response};
 use super::decode;
-use super::decode::Answer;
+use super::decode::{AnswerReader, Malformed, Part};
 use super::encode::{Body, Path, ReplyShape};
+use super::waiting::{Pass, WaitingCalls};
 use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
 use crate::store::{Position, reply};
-use crate::transport::batch_slots::BatchSlots;
+use crate::transport::applied::Delivery;
 use crate::transport::connection_id::next_connection_id;
 use crate::transport::pending_calls::PendingCall;
 use crate::transport::request::Finished;
@@ -32,133 +33,282 @@ const MAX_BYTES: usize = 256 * 1024;
 pub struct HttpBatch {
     /// The commands of one request are carried out in their order, and requests in none: each counts as a connection.
     id: NonZeroU64,
-    answer: Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>,
-    slots: BatchSlots<OwnReplies>,
-    path: Path,
-    commands: usize,
+    exchange: Exchange,
+    calls: Calls,
+    /// Executions of which a call in this request is sent again.
+    deferred: HashSet<Vec<u8>>,
     /// What the server was taken to understand.
     pub features: ServerFeatures,
     /// When it was sent.
     pub sent_at: Instant,
+    /// When something of the answer came last.
+    heard_at: Instant,
     /// Whether any of its calls writes.
     pub writes: bool,
     /// Whether its call has to travel alone.
     pub alone: bool,
 }
 
-/// The replies to one call, and what it was sent as.
-struct OwnReplies {
-    execution: Vec<u8>,
-    writes: bool,
+/// The calls of a request that have no answer yet, in their order. Those that were given up stay, because they are still
+/// under way.
+#[derive(Default)]
+struct Calls {
+    slots: VecDeque<Slot>,
+    /// Slots at the front whose call was given up.
+    given_up: usize,
+    /// The number of the first slot in the request.
+    first: u64,
+    /// Replies that belong to the first slots.
+    replies: VecDeque<Value>,
+}
+
+/// How far the request has come.
+enum Exchange {
+    /// It was sent, and there is no answer.
+    Sent(Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>, AnswerReader),
+    /// The answer arrives.
+    Answered(Response, AnswerReader),
+    /// A refusal arrives: an answer with a status that is no success.
+    Refused(Response, Vec<u8>),
+}
+
+/// A call's place in the request.
+struct Slot {
+    /// `None` once it was given up; its replies are still expected and are then thrown away.
+    pending: Option<PendingCall>,
     shapes: Vec<ReplyShape>,
-    /// Whether it had been sent before this request.
-    sent_before: bool,
+    /// What was known of its delivery before this attempt.
+    before: Delivery,
+    /// Its leave to be under way, given back with the slot.
+    _pass: Pass,
+}
+
+/// What happened to a request.
+pub enum Event {
+    /// Some of its calls are answered.
+    Replies(Vec<Outcome>),
+    /// It is over, and so are its calls unless they were refused with it.
+    End(End),
+}
+
+/// How a request ended.
+pub enum End {
+    /// Every call is answered.
+    Complete,
+    /// There is no answer, or only part of it.
+    Failed(Failure),
+    /// The answer has a status that is no success, and this body.
+    Status(Head, Vec<u8>),
+    /// The request as a whole was answered with an error.
+    Refused(String),
+    /// What was answered does not answer the request.
+    Malformed,
+}
+
+/// What became of a request that has no answer of its own for each call.
+#[derive(Clone, Copy)]
+pub enum Attempt {
+    /// There was no connection.
+    NotSent,
+    /// The server refused it as a whole: nothing in it was carried out.
+    Postponed,
+    /// It may have been carried out.
+    Lost,
 }
 
 /// What was answered to one call, and the answer's position.
 pub type Outcome = (PendingCall, Result<reply::Reply, ErrorReply>, Position);
 
 impl HttpBatch {
-    /// Takes what may go now off a queue and sends it as one request. With `alone`, one call only.
+    /// Sends what may go now as one request, at most so many calls. A call that has to travel alone does.
     pub fn send(
-        queue: &mut VecDeque<PendingCall>,
-        alone: bool,
-        admission: &mut Admission<'_>,
+        waiting: &mut WaitingCalls,
+        most: usize,
         features: ServerFeatures,
         (client, sync_token): (&Client, Option<&HeaderValue>),
         now: Instant,
     ) -> Option<Self> {
-        let mut slots = BatchSlots::with_capacity(0);
-        let mut left = VecDeque::new();
+        let mut slots = VecDeque::new();
         let (mut body, mut bytes) = (Body::default(), 0);
-        let most = if alone { 1 } else { MAX_CALLS };
-        while slots.len() < most && bytes < MAX_BYTES {
-            let Some(mut pending) = queue.pop_front() else { break };
-            let (execution, writes) = (pending.request.call.execution_key(), pending.request.call.operation.writes());
-            let size = pending.request.call.size();
-            if !admission.admits(&execution, writes) {
-                left.push_back(pending);
-                continue;
-            }
+        let mut writes = false;
+        let mut alone = false;
+        let mut admission = waiting.admit();
+        while slots.len() < most.min(MAX_CALLS)
+            && let Some(next) = admission.peek()
+        {
+            let call = &next.pending.request.call;
+            let size = call.size();
             // A request with a transaction in it is one as a whole, and that may not use keys of different slots.
-            let is_alone = !features.cross_slot && pending.request.call.is_transaction();
-            if !slots.is_empty() && (bytes + size > MAX_BYTES || is_alone) {
-                left.push_back(pending);
+            let is_alone = next.alone || !features.cross_slot && call.is_transaction();
+            if !slots.is_empty() && (is_alone || bytes + size > MAX_BYTES) {
+                admission.skip();
+                if is_alone {
+                    continue;
+                }
                 break;
             }
+            alone = next.alone;
+            let Some((mut pending, pass)) = admission.take() else { break };
             bytes += size;
+            writes |= pending.request.call.operation.writes();
             let shapes = body.add(&pending.request.call, features);
-            let sent_before = mem::replace(&mut pending.sent, true);
-            slots.push(pending, OwnReplies { execution, writes, shapes, sent_before });
-            if is_alone {
+            let before = pending.request.delivery;
+            pending.request.delivery.sent();
+            slots.push_back(Slot { pending: Some(pending), shapes, before, _pass: pass });
+            if is_alone || bytes >= MAX_BYTES {
                 break;
             }
         }
-        left.append(queue);
-        *queue = left;
+        drop(admission);
         if slots.is_empty() {
             return None;
         }
-        admission.enter(slots.iter().map(|slot| (&slot.replies.execution, slot.replies.writes)));
         let (path, bytes, commands) = body.finish();
-        let writes = slots.iter().any(|slot| slot.replies.writes);
-        let answer = Box::pin(client.send(path, bytes, sync_token));
-        let id = next_connection_id();
-        Some(Self { id, answer, slots, path, commands, features, sent_at: now, writes, alone })
+        let reader = AnswerReader::new(commands, path != Path::Single);
+        Some(Self {
+            id: next_connection_id(),
+            exchange: Exchange::Sent(Box::pin(client.send(path, bytes, sync_token)), reader),
+            calls: Calls { slots, ..Calls::default() },
+            deferred: HashSet::new(),
+            features,
+            sent_at: now,
+            heard_at: now,
+            writes,
+            alone,
+        })
     }
 
-    /// Whether the answer is there.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Failure>> {
-        self.answer.as_mut().poll(cx)
+    /// What has happened since, if anything. Nothing more does after the end.
+    pub fn poll(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Event> {
+        loop {
+            match &mut self.exchange {
+                Exchange::Sent(answer, reader) => match ready!(answer.as_mut().poll(cx)) {
+                    Ok(response) if (200..300).contains(&response.head.status) => {
+                        self.exchange = Exchange::Answered(response, mem::take(reader));
+                    }
+                    Ok(response) => self.exchange = Exchange::Refused(response, Vec::new()),
+                    Err(failure) => return Poll::Ready(Event::End(End::Failed(failure))),
+                },
+                Exchange::Answered(response, reader) => {
+                    loop {
+                        match reader.next() {
+                            Ok(Some(Part::Reply(reply))) => self.calls.replies.push_back(reply),
+                            Ok(Some(Part::Refused(words))) => return Poll::Ready(Event::End(End::Refused(words))),
+                            Ok(None) => break,
+                            Err(Malformed) => return Poll::Ready(Event::End(End::Malformed)),
+                        }
+                    }
+                    let outcomes = self.calls.take_answered(self.id, reader.is_complete());
+                    if !outcomes.is_empty() {
+                        return Poll::Ready(Event::Replies(outcomes));
+                    }
+                    // Read to its end also when all is there, so that the connection can be used again.
+                    match ready!(response.poll_body(cx)) {
+                        Some(Ok(bytes)) => reader.push(&bytes),
+                        _ if reader.is_complete() => return Poll::Ready(Event::End(End::Complete)),
+                        Some(Err(failure)) => return Poll::Ready(Event::End(End::Failed(failure))),
+                        None => return Poll::Ready(Event::End(End::Malformed)),
+                    }
+                }
+                Exchange::Refused(response, body) => match ready!(response.poll_body(cx)) {
+                    Some(Ok(bytes)) => body.extend_from_slice(&bytes),
+                    Some(Err(failure)) => return Poll::Ready(Event::End(End::Failed(failure))),
+                    None => {
+                        let body = mem::take(body);
+                        return Poll::Ready(Event::End(End::Status(response.head.clone(), body)));
+                    }
+                },
+            }
+            self.heard_at = now;
+        }
+    }
+
+    /// What an answer that has begun says to send along from now on.
+    pub fn take_sync_token(&mut self) -> Option<HeaderValue> {
+        match &mut self.exchange {
+            Exchange::Answered(response, _) => response.head.sync_token.take(),
+            Exchange::Sent(..) | Exchange::Refused(..) => None,
+        }
+    }
+
+    /// When it is given up to be sent again, if it only reads: when nothing has come for so long.
+    pub fn ask_again_at(&self, patience: Duration) -> Option<Instant> {
+        (!self.writes).then(|| self.heard_at + patience)
     }
 
     /// Whether it could be sent in smaller pieces: one by one, or without the reads that a call only carries.
     pub fn is_divisible(&self) -> bool {
-        self.slots.len() > 1 || self.slots.iter().any(|slot| slot.replies.shapes.len() > 1)
+        self.calls.slots.len() > 1 || self.calls.slots.iter().any(|slot| slot.shapes.len() > 1)
+    }
+
+    /// Whether a call is sent again after one that was answered before it was: it has to be done again behind that one.
+    pub fn is_overtaken(&self, execution: &[u8]) -> bool {
+        !self.deferred.is_empty() && self.deferred.contains(execution)
+    }
+
+    /// Notes that a call is sent again.
+    pub fn defer(&mut self, execution: Vec<u8>) {
+        self.deferred.insert(execution);
     }
 
     /// The earliest deadline in it.
     pub fn deadline(&self) -> Option<Instant> {
-        self.slots.deadline()
+        self.calls.slots.get(self.calls.given_up)?.pending.as_ref().map(|pending| pending.deadline)
     }
 
-    /// Gives up what is past its deadline; true when that was all of it.
+    /// Gives up what is past its deadline; true when nothing is left to wait for.
     pub fn expire(&mut self, now: Instant, timeout: Duration, finished: &mut Vec<Finished>) -> bool {
-        self.slots.expire(now, timeout, finished);
-        self.slots.are_given_up()
+        self.calls.expire(now, timeout, finished)
     }
 
-    /// It is not under way any more.
-    pub fn leave(&self, in_flight: &mut ExecutionsInFlight) {
-        for OwnReplies { execution, writes, .. } in self.slots.iter().map(|slot| &slot.replies) {
-            in_flight.leave(execution, *writes);
-        }
+    /// The calls that have no answer, oldest first, with a note of what became of this attempt.
+    pub fn into_unanswered(self, attempt: Attempt) -> impl Iterator<Item = PendingCall> {
+        self.calls.slots.into_iter().filter_map(move |slot| {
+            let mut pending = slot.pending?;
+            let delivery = &mut pending.request.delivery;
+            match attempt {
+                Attempt::NotSent => *delivery = slot.before,
+                Attempt::Postponed => delivery.postponed(),
+                Attempt::Lost => delivery.lost(),
+            }
+            Some(pending)
+        })
     }
+}
 
-    /// Reads the body of an answer. `None` when it does not answer the request.
-    pub fn read(&self, body: &[u8]) -> Option<Answer> {
-        decode::read(body, self.commands, self.path != Path::Single)
-    }
-
-    /// Matches replies to calls.
-    pub fn outcomes(self, replies: Vec<redis::Value>) -> Vec<Outcome> {
-        let mut replies = replies.into_iter();
-        let mut outcomes = Vec::with_capacity(self.slots.len());
-        for (slot, number) in self.slots.into_iter().zip(0..) {
-            let own = decode::gather(&slot.replies.shapes, &mut replies);
-            let Some(pending) = slot.pending else { continue };
+impl Calls {
+    /// Takes out the calls whose replies are all there; the last one only when nothing more can come, because an answer with
+    /// more replies than commands is to be believed nothing.
+    fn take_answered(&mut self, connection: NonZeroU64, is_complete: bool) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        while let Some(slot) = self.slots.front()
+            && (is_complete || self.slots.len() > 1)
+            && slot.shapes.iter().map(ReplyShape::replies).sum::<usize>() <= self.replies.len()
+        {
+            let Some(Slot { pending, shapes, .. }) = self.slots.pop_front() else { break };
+            let count: usize = shapes.iter().map(ReplyShape::replies).sum();
+            let own = decode::gather(&shapes, &mut self.replies.drain(..count));
+            let position = Position { connection, number: self.first };
+            self.first += 1;
+            self.given_up = self.given_up.saturating_sub(1);
+            let Some(mut pending) = pending else { continue };
             let outcome = reply::read(&pending.request.call, &own);
-            outcomes.push((pending, outcome, Position { connection: self.id, number }));
+            if outcome.is_err() && reply::is_partly_done(&pending.request.call, &own) {
+                pending.request.delivery.partly_done();
+            }
+            outcomes.push((pending, outcome, position));
         }
         outcomes
     }
 
-    /// The calls that have no answer, oldest first. With `unsent`, none of them was received.
-    pub fn into_unanswered(self, unsent: bool) -> impl Iterator<Item = PendingCall> {
-        self.slots.into_iter().filter_map(move |slot| {
-            let pending = slot.pending?;
-            let sent = if unsent { slot.replies.sent_before } else { pending.sent };
-            Some(PendingCall { sent, ..pending })
-        })
+    /// Gives up what is past its deadline; true when no call is left that has not been.
+    fn expire(&mut self, now: Instant, timeout: Duration, finished: &mut Vec<Finished>) -> bool {
+        while let Some(slot) = self.slots.get_mut(self.given_up)
+            && let Some(pending) = slot.pending.take_if(|pending| pending.deadline <= now)
+        {
+            finished.push(pending.expire(timeout, None));
+            self.given_up += 1;
+        }
+        !self.slots.is_empty() && self.given_up == self.slots.len()
     }
 }

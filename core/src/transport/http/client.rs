@@ -2,16 +2,19 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
 use hyper::header::{
     AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, RETRY_AFTER, USER_AGENT,
 };
 use hyper::{Request, Uri};
 use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 
 use super::connector::{Connector, Endpoint};
 use super::encode::Path;
@@ -19,6 +22,7 @@ use super::error::NotConnected;
 use super::proxy::on_the_way;
 use crate::config::{Address, Upstash};
 use crate::transport::error::{ConnectError, display_address};
+use crate::transport::runtime::Executor;
 use crate::transport::target::Target;
 
 /// The largest answer that is kept, in bytes.
@@ -30,16 +34,35 @@ const ENCODING: HeaderName = HeaderName::from_static("upstash-encoding");
 const SYNC_TOKEN: HeaderName = HeaderName::from_static("upstash-sync-token");
 const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("idioteque-redis/", env!("CARGO_PKG_VERSION")));
 
-/// What a server answered.
+/// What a server answered, and what is still to come of it.
 pub struct Response {
+    /// How it begins.
+    pub head: Head,
+    body: Limited<Incoming>,
+    address: Address,
+}
+
+/// How an answer begins.
+#[derive(Clone)]
+pub struct Head {
     /// The status.
     pub status: u16,
     /// When to ask again, if it says so.
     pub retry_after: Option<Duration>,
     /// What the next request sends to see what this one wrote.
     pub sync_token: Option<HeaderValue>,
-    /// The body.
-    pub body: Bytes,
+}
+
+impl Response {
+    /// The next bytes of the body; `None` at its end.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else { return Poll::Ready(None) };
+        Poll::Ready(Some(match frame {
+            Ok(frame) => Ok(frame.into_data().unwrap_or_default()),
+            Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLarge),
+            Err(error) => Err(Failure::Lost(lost(&*error, &self.address))),
+        }))
+    }
 }
 
 /// Why there is no answer.
@@ -90,8 +113,7 @@ impl Client {
             proxy,
             timeout: target.connect_timeout,
         });
-        let pool =
-            Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector);
+        let pool = Pool::builder(Executor).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector);
         let endpoint = upstash.url.parse().unwrap_or_default();
         Ok(Self { pool, headers, endpoint, url: upstash.url.clone(), address: settings.address.clone() })
     }
@@ -114,21 +136,21 @@ impl Client {
         let address = self.address.clone();
         async move {
             let (head, body) = answer.await.map_err(|error| failure(&error, &address))?.into_parts();
-            let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| match error
-                .is::<LengthLimitError>()
-            {
-                true => Failure::TooLarge,
-                false => Failure::Lost(lost(&*error, &address)),
-            })?;
-            let seconds = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-            Ok(Response {
+            let head = Head {
                 status: head.status.as_u16(),
-                retry_after: seconds.map(Duration::from_secs),
+                retry_after: head.headers.get(RETRY_AFTER).and_then(read_retry_after),
                 sync_token: head.headers.get(SYNC_TOKEN).cloned(),
-                body: body.to_bytes(),
-            })
+            };
+            Ok(Response { head, body: Limited::new(body, MAX_ANSWER_BYTES), address })
         }
     }
+}
+
+/// How long to wait, in seconds. A date says nothing, because its clock and ours may differ.
+fn read_retry_after(value: &HeaderValue) -> Option<Duration> {
+    let digits = value.to_str().ok()?.trim();
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| Duration::from_secs(digits.parse().unwrap_or(u64::MAX)))
 }
 
 fn failure(error: &PoolError, address: &Address) -> Failure {
@@ -157,5 +179,23 @@ fn lost(error: &(dyn Error + 'static), address: &Address) -> ConnectError {
             ..error
         }),
         refused => refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_retry_after_says_is_a_time_or_nothing() {
+        let read = |text: &'static str| read_retry_after(&HeaderValue::from_static(text));
+        assert_eq!(read(" 5 "), Some(Duration::from_secs(5)));
+        assert_eq!(read("0"), Some(Duration::ZERO));
+        for digits in ["18446744073709551615", "18446744073709551616", "99999999999999999999999999999"] {
+            assert_eq!(read(digits), Some(Duration::from_secs(u64::MAX)), "{digits}");
+        }
+        for nonsense in ["", "-1", "+5", "1.5", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"] {
+            assert_eq!(read(nonsense), None, "{nonsense}");
+        }
     }
 }

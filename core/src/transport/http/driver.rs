@@ -4,7 +4,7 @@
 //! HTTP has no connection to fence: a request that was cut may be carried out after it was sent again. So a request that
 //! writes is waited for as long as its calls have time, and never raced by a second one while its connection is good.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::iter;
 use std::sync::Arc;
@@ -13,21 +13,20 @@ use std::time::{Duration, Instant};
 
 use hyper::header::HeaderValue;
 
-use super::admission::ExecutionsInFlight;
-use super::batch::HttpBatch;
-use super::client::{Client, Failure, MAX_ANSWER_BYTES, Response};
-use super::decode::Answer;
+use super::batch::{Attempt, End, Event, HttpBatch, Outcome};
+use super::client::{Client, Failure, Head, MAX_ANSWER_BYTES};
+use super::pace::{Allowed, Pace};
+use super::waiting::{WaitingCall, WaitingCalls};
 use super::{decode, error};
 use crate::config::{Topology, Upstash};
 use crate::error::StoreError;
 use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
-use crate::transport::backoff::Backoff;
 use crate::transport::connection::refusal::{Refusal, decide};
 use crate::transport::error::ConnectError;
 use crate::transport::handover::Handover;
 use crate::transport::inbox::Inbox;
-use crate::transport::pending_calls::{PendingCall, deliver, enqueue, expired, requeue};
+use crate::transport::pending_calls::{PendingCall, deliver, enqueue};
 use crate::transport::protocol::auth::conceal;
 use crate::transport::request::Finished;
 use crate::transport::retry_policy::{RetryDecision, retry_decision};
@@ -46,29 +45,35 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         upstash: upstash.clone(),
         inbox,
         next_sequence: 0,
-        queue: VecDeque::new(),
-        alone: VecDeque::new(),
-        resume_at: None,
+        waiting: WaitingCalls::default(),
+        pace: Pace::new(target.command_timeout),
         batches: Vec::new(),
-        in_flight: ExecutionsInFlight::default(),
         sync_token: None,
         written_at: None,
         finished: Vec::new(),
         closed: false,
         features: ServerFeatures { cross_slot: !matches!(target.member, Member::Shards), ..ServerFeatures::default() },
         target,
-        backoff: Backoff::default(),
         alarm: Timer::new(),
     };
-    driver.run().await;
-    if !driver.is_to_be_taken_apart() {
-        return None;
+    match driver.run().await {
+        Phase::Splitting => {
+            let HttpDriver { target, mut waiting, next_sequence, .. } = driver;
+            Some(Handover { target, pending: waiting.take().into(), next_sequence })
+        }
+        Phase::Serving | Phase::Closing => None,
     }
-    let HttpDriver { target, mut queue, alone, next_sequence, .. } = driver;
-    for pending in alone {
-        requeue(&mut queue, pending);
-    }
-    Some(Handover { target, pending: queue.into(), next_sequence })
+}
+
+/// What the driver is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Calls may come.
+    Serving,
+    /// The last handle was dropped: what is pending is finished.
+    Closing,
+    /// The database has several shards: what is under way is finished, and the rest handed over.
+    Splitting,
 }
 
 struct HttpDriver {
@@ -79,14 +84,10 @@ struct HttpDriver {
     client: Result<Client, ConnectError>,
     next_sequence: u64,
     /// To be sent.
-    queue: VecDeque<PendingCall>,
-    /// To be sent each in a request of its own, because a request they were in was refused as a whole. What is in `queue`
-    /// of the same execution came later, or reads like it.
-    alone: VecDeque<PendingCall>,
-    /// Nothing is sent before.
-    resume_at: Option<Instant>,
+    waiting: WaitingCalls,
+    /// When something may be sent.
+    pace: Pace,
     batches: Vec<HttpBatch>,
-    in_flight: ExecutionsInFlight,
     sync_token: Option<HeaderValue>,
     /// When the answer to the last write came.
     written_at: Option<Instant>,
@@ -95,12 +96,12 @@ struct HttpDriver {
     /// The last handle of the connection was dropped.
     closed: bool,
     features: ServerFeatures,
-    backoff: Backoff,
     alarm: Timer,
 }
 
 impl HttpDriver {
-    async fn run(&mut self) {
+    /// Runs until there is nothing to do in the phase that it returns.
+    async fn run(&mut self) -> Phase {
         poll_fn(|cx| {
             loop {
                 let now = Instant::now();
@@ -112,12 +113,14 @@ impl HttpDriver {
                 if any {
                     continue;
                 }
-                let is_idle = self.batches.is_empty();
-                if is_idle && self.is_to_be_taken_apart() {
-                    return Poll::Ready(());
-                }
-                if is_idle && self.closed && self.queue.is_empty() && self.alone.is_empty() {
-                    return Poll::Ready(());
+                let phase = self.phase();
+                let is_over = match phase {
+                    Phase::Serving => false,
+                    Phase::Closing => self.batches.is_empty() && self.waiting.is_empty(),
+                    Phase::Splitting => self.batches.is_empty(),
+                };
+                if is_over {
+                    return Poll::Ready(phase);
                 }
                 let moment = self.next_moment(now);
                 if self.alarm.sleep_until(cx, moment) && self.inbox.register_waker(self.closed, cx) {
@@ -125,74 +128,75 @@ impl HttpDriver {
                 }
             }
         })
-        .await;
+        .await
     }
 
-    /// Moves what has arrived into the queue.
-    fn drain_inbox(&mut self, now: Instant) {
-        for request in self.inbox.take(&mut self.closed) {
-            let deadline = request.deadline(self.target.command_timeout, now);
-            enqueue(&mut self.queue, request, self.next_sequence, deadline);
-            self.next_sequence += 1;
+    fn phase(&self) -> Phase {
+        match self.closed {
+            // Calls on several keys can't be sent whole to several shards.
+            _ if !self.features.cross_slot && !self.target.member.is_routed() => Phase::Splitting,
+            true => Phase::Closing,
+            false => Phase::Serving,
         }
     }
 
-    /// Whether there are several shards, so that calls on several keys can't be sent whole.
-    fn is_to_be_taken_apart(&self) -> bool {
-        !self.features.cross_slot && !self.target.member.is_routed()
+    /// Moves what has arrived to what waits.
+    fn drain_inbox(&mut self, now: Instant) {
+        let mut arrived = VecDeque::new();
+        for request in self.inbox.take(&mut self.closed) {
+            let deadline = request.deadline(self.target.command_timeout, now);
+            enqueue(&mut arrived, request, self.next_sequence, deadline);
+            self.next_sequence += 1;
+        }
+        for pending in arrived {
+            self.waiting.push(WaitingCall { pending, alone: false });
+        }
     }
 
     /// When there is something to do again, if nothing arrives before.
     fn next_moment(&self, now: Instant) -> Option<Instant> {
-        let queued = [&self.queue, &self.alone].into_iter().filter_map(|queue| Some(queue.front()?.deadline));
-        let batches = self.batches.iter().flat_map(|batch| [batch.deadline(), self.ask_again_at(batch)]).flatten();
-        let resume = self.resume_at.filter(|at| *at > now);
-        queued.chain(batches).chain(resume).min()
+        let patience = self.patience();
+        let batches = self.batches.iter().flat_map(|batch| [batch.deadline(), batch.ask_again_at(patience)]).flatten();
+        let resume = self.pace.next_moment(now).filter(|_| !self.waiting.is_empty());
+        self.waiting.deadline().into_iter().chain(batches).chain(resume).min()
     }
 
-    /// When a request that only reads is given up to be sent again: half the time of its calls.
-    fn ask_again_at(&self, batch: &HttpBatch) -> Option<Instant> {
-        (!batch.writes).then(|| batch.sent_at + self.target.command_timeout / 2)
+    /// How long an endpoint that was asked something may be silent, before it is asked again: half the time of a call.
+    fn patience(&self) -> Duration {
+        self.target.command_timeout / 2
     }
 
     /// Gives up what is past its deadline. A request of which nothing is left is broken off.
     fn expire(&mut self, now: Instant) {
-        let timeout = self.target.command_timeout;
-        for queue in [&mut self.alone, &mut self.queue] {
-            self.finished.extend(expired(queue, now).map(|pending| pending.expire(timeout, None)));
-        }
-        let finished = &mut self.finished;
-        for batch in self.batches.extract_if(.., |batch| batch.expire(now, timeout, finished)) {
-            batch.leave(&mut self.in_flight);
-        }
+        let (timeout, finished) = (self.target.command_timeout, &mut self.finished);
+        finished.extend(self.waiting.expired(now).map(|pending| pending.expire(timeout, None)));
+        self.batches.retain_mut(|batch| !batch.expire(now, timeout, finished));
     }
 
     /// Sends what may be sent; true when anything was.
     fn send(&mut self, now: Instant) -> bool {
-        if self.queue.is_empty() && self.alone.is_empty() || self.resume_at.is_some_and(|at| at > now) {
-            return false;
-        }
-        if self.is_to_be_taken_apart() {
+        if self.waiting.is_empty() || self.phase() == Phase::Splitting {
             return false;
         }
         let client = match &self.client {
             Ok(client) => client,
             Err(connect_error) => {
-                let all = self.alone.drain(..).chain(self.queue.drain(..));
-                self.finished.extend(all.map(|pending| pending.fail(connect_error.error().clone())));
+                let all = self.waiting.take();
+                self.finished.extend(all.into_iter().map(|pending| pending.fail(connect_error.error().clone())));
                 return true;
             }
         };
         let before = self.batches.len();
-        let mut admission = self.in_flight.open();
-        for (queue, alone) in [(&mut self.alone, true), (&mut self.queue, false)] {
-            while self.batches.len() < MAX_BATCHES {
-                let over = (client, self.sync_token.as_ref());
-                let Some(batch) = HttpBatch::send(queue, alone, &mut admission, self.features, over, now) else {
-                    break;
-                };
-                self.batches.push(batch);
-            }
+        while self.batches.len() < MAX_BATCHES {
+            let most = match self.pace.allows(now) {
+                Allowed::All => usize::MAX,
+                Allowed::One => 1,
+                Allowed::None => break,
+            };
+            let over = (client, self.sync_token.as_ref());
+            let Some(batch) = HttpBatch::send(&mut self.waiting, most, self.features, over, now) else { break };
+            self.batches.push(batch);
+            self.pace.request_sent(now);
         }
         self.batches.len() > before
     }
@@ -201,85 +205,91 @@ impl HttpDriver {
     fn settle(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut any = false;
         let mut index = 0;
+        let patience = self.patience();
         while let Some(batch) = self.batches.get_mut(index) {
-            let answer = match batch.poll(cx) {
-                Poll::Ready(answer) => answer,
-                Poll::Pending if self.ask_again_at(&self.batches[index]).is_some_and(|at| at <= now) => {
-                    Err(Failure::Lost(error::unresponsive(&self.target.settings.address)))
+            let event = batch.poll(cx, now);
+            let token = batch.take_sync_token();
+            self.note_sync_token(index, token, now);
+            match event {
+                Poll::Ready(Event::Replies(outcomes)) => self.replied(index, outcomes, now),
+                Poll::Ready(Event::End(end)) => {
+                    let batch = self.batches.swap_remove(index);
+                    self.ended(batch, end, now);
+                }
+                Poll::Pending if self.batches[index].ask_again_at(patience).is_some_and(|at| at <= now) => {
+                    // Only this request: the others have answers, or their own patience.
+                    let batch = self.batches.swap_remove(index);
+                    let error = error::unresponsive(&self.target.settings.address);
+                    self.requeue(batch, Attempt::Lost, error.error());
                 }
                 Poll::Pending => {
                     index += 1;
                     continue;
                 }
-            };
-            any = true;
-            let batch = self.batches.swap_remove(index);
-            batch.leave(&mut self.in_flight);
-            match answer {
-                Ok(response) => self.answered(batch, response, now),
-                Err(failure) => self.failed(batch, failure, now),
             }
+            any = true;
         }
         any
     }
 
-    /// There is no answer.
-    fn failed(&mut self, batch: HttpBatch, failure: Failure, now: Instant) {
-        match failure {
-            Failure::NotSent(ConnectError::Fatal(error)) => {
-                self.finished.extend(batch.into_unanswered(true).map(|pending| pending.fail(error.clone())));
+    /// A request is over.
+    fn ended(&mut self, batch: HttpBatch, end: End, now: Instant) {
+        match end {
+            End::Complete => {}
+            End::Failed(Failure::NotSent(ConnectError::Fatal(error))) => self.fail(batch, Attempt::NotSent, &error),
+            End::Failed(Failure::NotSent(connect_error)) => {
+                self.retry(batch, Attempt::NotSent, connect_error.error(), None, now);
             }
-            Failure::NotSent(connect_error) => self.retry(batch, true, connect_error.error().clone(), None, now),
-            Failure::Lost(connect_error) => self.retry(batch, false, connect_error.error().clone(), None, now),
-            Failure::TooLarge => self.refused(batch, error::answer_too_large(MAX_ANSWER_BYTES)),
+            End::Failed(Failure::Lost(connect_error)) => {
+                self.retry(batch, Attempt::Lost, connect_error.error(), None, now);
+            }
+            End::Failed(Failure::TooLarge) => {
+                self.refused(batch, Attempt::Lost, error::answer_too_large(MAX_ANSWER_BYTES));
+            }
+            End::Status(head, body) => self.unsuccessful(batch, &head, &body, now),
+            End::Refused(words) => self.on_error_reply(batch, 200, &words, now),
+            End::Malformed => self.fail(batch, Attempt::Lost, &error::not_an_answer(200)),
         }
     }
 
-    /// There is an answer, though perhaps not the one that was hoped for.
-    fn answered(&mut self, batch: HttpBatch, response: Response, now: Instant) {
-        let Response { status, retry_after, sync_token, body } = response;
+    /// There is an answer, though not the one that was hoped for.
+    fn unsuccessful(&mut self, batch: HttpBatch, head: &Head, body: &[u8], now: Instant) {
+        let status = head.status;
         match status {
-            200..300 => {
-                self.note_sync_token(&batch, sync_token, now);
-                match batch.read(&body) {
-                    Some(Answer::Replies(replies)) => self.replied(batch, replies, now),
-                    Some(Answer::Refused(words)) => self.on_error_reply(batch, status, &words, now),
-                    None => self.fail(batch, error::not_an_answer(status)),
-                }
-            }
             429 => {
-                let words = decode::read_error_reply(&body);
+                let words = decode::read_error_reply(body);
                 let error_reply = ErrorReply::of(words.as_deref().unwrap_or("ERR too many requests"));
                 let error = error::too_many(self.without_token(error_reply));
-                self.retry(batch, true, error, retry_after, now);
+                self.retry(batch, Attempt::Postponed, &error, head.retry_after, now);
             }
             500.. => {
                 let error = error::broken(status, &self.target.settings.address);
-                self.retry(batch, false, error, retry_after, now);
+                self.retry(batch, Attempt::Lost, &error, head.retry_after, now);
             }
-            _ => match decode::read_error_reply(&body) {
+            _ => match decode::read_error_reply(body) {
                 Some(words) => self.on_error_reply(batch, status, &words, now),
                 None if status == 413 => self.on_error_reply(batch, status, "ERR the request is too large", now),
                 None if status == 401 => self.on_error_reply(batch, status, "Unauthorized", now),
-                None => self.fail(batch, error::not_an_answer(status)),
+                None => self.fail(batch, Attempt::Lost, &error::not_an_answer(status)),
             },
         }
     }
 
-    /// Each command has been answered. What comes after a call that is sent again, for the same execution, is sent again too, though
-    /// it was done: otherwise that call would be done after it.
-    fn replied(&mut self, batch: HttpBatch, replies: Vec<redis::Value>, now: Instant) {
-        self.backoff.reset();
-        let (alone, sent_with) = (batch.alone, batch.features);
-        let mut sent_again: HashSet<Vec<u8>> = HashSet::new();
-        for (mut pending, outcome, position) in batch.outcomes(replies) {
-            let is_overtaken = !sent_again.is_empty() && sent_again.contains(&pending.request.call.execution_key());
-            if is_overtaken {
-                requeue(if alone { &mut self.alone } else { &mut self.queue }, pending);
+    /// Commands have been answered. What comes after a call that is sent again, for the same execution, is sent again too,
+    /// though it was done: otherwise that call would be done after it.
+    fn replied(&mut self, index: usize, outcomes: Vec<Outcome>, now: Instant) {
+        for (mut pending, outcome, position) in outcomes {
+            let batch = &mut self.batches[index];
+            let alone = batch.alone;
+            if batch.is_overtaken(&pending.request.call.execution_key()) {
+                pending.request.delivery.repeated();
+                self.waiting.push(WaitingCall { pending, alone });
                 continue;
             }
+            let sent_with = batch.features;
             let error_reply = match outcome {
                 Ok(reply) => {
+                    self.pace.answered();
                     self.finished.push(pending.finish(Ok(reply)).at(Some(position)));
                     continue;
                 }
@@ -287,21 +297,24 @@ impl HttpDriver {
             };
             match decide(&pending, error_reply, sent_with, &mut self.features) {
                 Refusal::Report(error) => {
-                    self.finished.push(pending.finish(Err(error)));
+                    self.pace.answered();
+                    self.finished.push(pending.refuse(error));
                     continue;
                 }
                 Refusal::HandBack(redirect, error) => {
+                    self.pace.answered();
                     self.finished.push(pending.hand_back(redirect, error));
                     continue;
                 }
                 Refusal::Reshape => {}
                 Refusal::Retry(error, _) | Refusal::Reconnect(error) => {
                     pending.error_reply = Some(Box::new(error));
-                    self.pause(None, now);
+                    self.pace.pause(None, now);
                 }
             }
-            sent_again.insert(pending.request.call.execution_key());
-            requeue(if alone { &mut self.alone } else { &mut self.queue }, pending);
+            pending.request.delivery.postponed();
+            self.batches[index].defer(pending.request.call.execution_key());
+            self.waiting.push(WaitingCall { pending, alone });
         }
     }
 
@@ -311,17 +324,20 @@ impl HttpDriver {
         match (status, retry_decision(&error_reply)) {
             _ if self.features.learn_from_transaction(&error_reply, batch.features) => {
                 // Several shards: calls are taken apart from now on, and transactions of several executions are not sent together.
-                let queue = if batch.alone { &mut self.alone } else { &mut self.queue };
-                for pending in batch.into_unanswered(true) {
-                    requeue(queue, pending);
+                let alone = batch.alone;
+                for pending in batch.into_unanswered(Attempt::Postponed) {
+                    self.waiting.push(WaitingCall { pending, alone });
                 }
             }
             (401, _) => {
                 let error = error::wrong_token(error_reply);
-                self.finished.extend(batch.into_unanswered(true).map(|pending| pending.finish(Err(error.clone()))));
+                let all = batch.into_unanswered(Attempt::Postponed);
+                self.finished.extend(all.map(|pending| pending.refuse(error.clone())));
             }
-            (_, RetryDecision::Report) => self.refused(batch, error::refused(status, error_reply)),
-            _ => self.retry(batch, true, error::refused(status, error_reply), None, now),
+            (_, RetryDecision::Report) => {
+                self.refused(batch, Attempt::Postponed, error::refused(status, error_reply));
+            }
+            _ => self.retry(batch, Attempt::Postponed, &error::refused(status, error_reply), None, now),
         }
     }
 
@@ -332,38 +348,41 @@ impl HttpDriver {
 
     /// Trying the same request again would not help. Which of several calls is at fault is not known, so each is tried by
     /// itself, and without what it only carries.
-    fn refused(&mut self, batch: HttpBatch, error: StoreError) {
+    fn refused(&mut self, batch: HttpBatch, attempt: Attempt, error: StoreError) {
+        self.pace.answered();
         if !batch.is_divisible() {
-            return self.finished.extend(batch.into_unanswered(true).map(|pending| pending.finish(Err(error.clone()))));
+            let all = batch.into_unanswered(attempt);
+            return self.finished.extend(all.map(|pending| pending.refuse(error.clone())));
         }
-        for mut pending in batch.into_unanswered(true) {
+        for mut pending in batch.into_unanswered(attempt) {
             pending.request.call.drop_prefetch();
-            requeue(&mut self.alone, pending);
+            self.waiting.push(WaitingCall { pending, alone: true });
         }
     }
 
-    fn fail(&mut self, batch: HttpBatch, error: StoreError) {
-        self.finished.extend(batch.into_unanswered(false).map(|pending| pending.fail(error.clone())));
+    fn fail(&mut self, batch: HttpBatch, attempt: Attempt, error: &StoreError) {
+        self.finished.extend(batch.into_unanswered(attempt).map(|pending| pending.fail(error.clone())));
     }
 
-    /// Puts the calls of a request back to be sent again after a pause. With `unsent`, they were not carried out.
-    fn retry(&mut self, batch: HttpBatch, unsent: bool, error: StoreError, after: Option<Duration>, now: Instant) {
-        self.pause(after, now);
-        let queue = if batch.alone { &mut self.alone } else { &mut self.queue };
-        for pending in batch.into_unanswered(unsent) {
-            requeue(queue, PendingCall { error_reply: Some(Box::new(error.clone())), ..pending });
+    /// Puts the calls of a request back to be sent again after a pause, as long as the server says within limits.
+    fn retry(&mut self, batch: HttpBatch, attempt: Attempt, error: &StoreError, after: Option<Duration>, now: Instant) {
+        self.pace.pause(after, now);
+        self.requeue(batch, attempt, error);
+    }
+
+    /// Puts the calls of a request back to be sent again.
+    fn requeue(&mut self, batch: HttpBatch, attempt: Attempt, error: &StoreError) {
+        let alone = batch.alone;
+        for pending in batch.into_unanswered(attempt) {
+            let pending = PendingCall { error_reply: Some(Box::new(error.clone())), ..pending };
+            self.waiting.push(WaitingCall { pending, alone });
         }
-    }
-
-    /// Sends nothing for a while: as long as the server says, else longer each time.
-    fn pause(&mut self, after: Option<Duration>, now: Instant) {
-        let until = now + after.unwrap_or_else(|| self.backoff.next());
-        self.resume_at = Some(self.resume_at.map_or(until, |earlier| earlier.max(until)));
     }
 
     /// Keeps the token of the last answer. One to a question that was asked before the last write was answered may be older
     /// than that write.
-    fn note_sync_token(&mut self, batch: &HttpBatch, token: Option<HeaderValue>, now: Instant) {
+    fn note_sync_token(&mut self, index: usize, token: Option<HeaderValue>, now: Instant) {
+        let batch = &self.batches[index];
         let is_older = !batch.writes && self.written_at.is_some_and(|at| batch.sent_at < at);
         if !self.upstash.read_your_writes || is_older || token.is_none() {
             return;

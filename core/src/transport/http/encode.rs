@@ -37,6 +37,16 @@ pub enum ReplyShape {
     Transaction(usize),
 }
 
+impl ReplyShape {
+    /// How many answers that are.
+    pub fn replies(&self) -> usize {
+        match self {
+            ReplyShape::Command => 1,
+            ReplyShape::Transaction(length) => *length,
+        }
+    }
+}
+
 /// A request that is being written.
 #[derive(Default)]
 pub struct Body {

@@ -4,7 +4,6 @@
 //! HTTP has no connection to fence: a request that was cut may be carried out after it was sent again. So a request that
 //! writes is waited for as long as its calls have time, and never raced by a second one while its connection is good.
 
-mod admission;
 mod batch;
 mod client;
 mod connector;
@@ -12,6 +11,8 @@ mod decode;
 pub mod driver;
 mod encode;
 mod error;
+mod pace;
 mod proxy;
+mod waiting;
 
 pub use driver::serve;

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::resolve::resolve;
 use crate::config::{Address, Family};
+use crate::transport::runtime;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -55,14 +57,18 @@ impl Progress {
 
 /// Connects to an address, trying each IP address of a host name in turn. The caller sets the time limit.
 pub async fn dial(address: &Address, family: Family) -> io::Result<Stream> {
-    let socket = match address {
+    let socket = open(address, family).await.inspect_err(runtime::check_after)?;
+    Ok(Stream { socket, progress: Progress::default(), write_blocked: false })
+}
+
+async fn open(address: &Address, family: Family) -> io::Result<Socket> {
+    Ok(match address {
         Address::Tcp(host, port) => Socket::Tcp(dial_tcp(host, *port, family).await?),
         #[cfg(unix)]
         Address::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
         #[cfg(not(unix))]
         Address::Unix(_) => return Err(io::Error::new(io::ErrorKind::Unsupported, "no Unix sockets on this platform")),
-    };
-    Ok(Stream { socket, progress: Progress::default(), write_blocked: false })
+    })
 }
 
 async fn dial_tcp(host: &str, port: u16, family: Family) -> io::Result<TcpStream> {
@@ -71,10 +77,10 @@ async fn dial_tcp(host: &str, port: u16, family: Family) -> io::Result<TcpStream
         Family::V4 => address.is_ipv4(),
         Family::V6 => address.is_ipv6(),
     };
-    // A literal address must not cost a trip through the resolver's thread pool.
+    // A literal address needs no look-up, which costs a thread.
     let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
         Ok(ip) => vec![SocketAddr::new(ip, port)],
-        Err(_) => tokio::net::lookup_host((host, port)).await?.filter(wanted).collect(),
+        Err(_) => resolve(host, port).await?.into_iter().filter(wanted).collect(),
     };
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address of the wanted family");
     for address in addresses {

@@ -15,6 +15,7 @@ use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 
+use super::resolve::off_thread;
 use crate::config::Address;
 use crate::config::tls::{Authorities, Tls};
 use crate::error::{Code, StoreError};
@@ -178,12 +179,12 @@ async fn read_file(file: PathBuf) -> Result<Vec<CertificateDer<'static>>, String
     let read = |file: &Path| CertificateDer::pem_file_iter(file)?.collect::<Result<Vec<_>, PemError>>();
     // A file may take its time, and the I/O thread has others to serve.
     let path = file.clone();
-    let outcome = tokio::task::spawn_blocking(move || read(&path)).await;
+    let outcome = off_thread(move || read(&path)).await;
     let why = match outcome {
         Ok(Ok(certificates)) => return Ok(certificates),
         Ok(Err(PemError::Io(error))) => error.to_string(),
         Ok(Err(error)) => error.to_string(),
-        Err(_) => "it could not be read".to_owned(),
+        Err(error) => error.to_string(),
     };
     Err(format!("NODE_EXTRA_CA_CERTS names {}, which is left out: {why}", file.display()))
 }

@@ -1,0 +1,123 @@
+//! Name resolution, and what else blocks: each on a thread of its own, so that the I/O thread does not wait, and nobody waits for
+//! a place in somebody's pool of threads. That no thread can be had is an error, after which one tries again.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+/// Host names that are being looked up at the same time. The system gives each up after some ten seconds.
+const MAX_LOOKUPS: usize = 32;
+
+type Answer = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
+
+/// The look-ups under way, and who waits for them.
+static LOOKUPS: Mutex<Vec<Lookup>> = Mutex::new(Vec::new());
+
+struct Lookup {
+    host: String,
+    waiting: Vec<oneshot::Sender<Answer>>,
+}
+
+fn lookups() -> MutexGuard<'static, Vec<Lookup>> {
+    LOOKUPS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The addresses of a host name. All who ask for the same one at the same time share a look-up.
+///
+/// # Errors
+/// What the system says, or that it cannot be asked just now.
+pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let mut addresses = join(host)?
+        .await
+        .map_err(|_| io::Error::other("the look-up of the host name ended without an answer"))?
+        .map_err(|(kind, message)| io::Error::new(kind, message))?;
+    addresses.iter_mut().for_each(|address| address.set_port(port));
+    Ok(addresses)
+}
+
+/// Joins the look-up of a host name that is under way, or begins one.
+fn join(host: &str) -> io::Result<oneshot::Receiver<Answer>> {
+    let (sender, answer) = oneshot::channel();
+    let mut lookups = lookups();
+    if let Some(lookup) = lookups.iter_mut().find(|lookup| lookup.host == host) {
+        lookup.waiting.retain(|waiting| !waiting.is_closed());
+        lookup.waiting.push(sender);
+        return Ok(answer);
+    }
+    if lookups.len() >= MAX_LOOKUPS {
+        return Err(io::Error::new(io::ErrorKind::WouldBlock, "too many host names are being looked up already"));
+    }
+    let entry = Entry(host.to_owned());
+    on_thread(move || {
+        let addresses = (entry.0.as_str(), 0).to_socket_addrs().map(Vec::from_iter);
+        entry.answer(&addresses.map_err(|error| (error.kind(), error.to_string())));
+    })?;
+    lookups.push(Lookup { host: host.to_owned(), waiting: vec![sender] });
+    Ok(answer)
+}
+
+/// The place of a host name among the look-ups.
+struct Entry(String);
+
+impl Entry {
+    /// Gives the place back and the answer to those who wait for it.
+    fn answer(self, answer: &Answer) {
+        let mut lookups = lookups();
+        let Some(place) = lookups.iter().position(|lookup| lookup.host == self.0) else { return };
+        let waiting = lookups.swap_remove(place).waiting;
+        drop(lookups);
+        for waiting in waiting {
+            // Whoever has stopped waiting need not know.
+            let _ = waiting.send(answer.clone());
+        }
+    }
+}
+
+/// Runs something that blocks, and resolves with what it returns.
+///
+/// # Errors
+/// When there is no thread to be had.
+pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (sender, outcome) = oneshot::channel();
+    on_thread(move || drop(sender.send(work())))?;
+    outcome.await.map_err(|_| io::Error::other("the thread ended early"))
+}
+
+fn on_thread(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name("idioteque-redis-blocking".into()).spawn(work).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_looked_up_and_its_place_given_back() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let addresses = runtime.block_on(resolve("localhost", 6379)).unwrap();
+        assert!(addresses.iter().all(|address| address.ip().is_loopback() && address.port() == 6379));
+        assert!(!addresses.is_empty());
+        let literal = runtime.block_on(resolve("127.0.0.1", 1)).unwrap();
+        assert_eq!(literal, [SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 1)]);
+        assert!(runtime.block_on(resolve("no such host", 1)).is_err());
+        assert!(!lookups().iter().any(|lookup| ["localhost", "127.0.0.1", "no such host"].contains(&&*lookup.host)));
+        assert_eq!(runtime.block_on(off_thread(|| 7)).unwrap(), 7);
+    }
+
+    #[test]
+    fn whoever_asks_for_the_same_name_shares_its_look_up_and_their_number_is_bounded() {
+        let add = |host: String| lookups().push(Lookup { host, waiting: Vec::new() });
+        (0..MAX_LOOKUPS).for_each(|number| add(format!("busy-{number}.invalid")));
+        let refused = join("another.invalid").map(drop).map_err(|error| error.kind());
+        let mut shared = join("busy-0.invalid").unwrap();
+        let answer = Ok(vec![SocketAddr::from(([10, 0, 0, 1], 0))]);
+        (0..MAX_LOOKUPS).for_each(|number| Entry(format!("busy-{number}.invalid")).answer(&answer));
+        assert_eq!(refused, Err(io::ErrorKind::WouldBlock));
+        assert_eq!(shared.try_recv(), Ok(answer));
+    }
+}
