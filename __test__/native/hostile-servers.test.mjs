@@ -114,7 +114,9 @@ describe("a server that answers with", () => {
     };
     for (const [name, ending] of Object.entries(await callAll({ host, port }))) {
       const isRejected = /^RedisStoreError ERR_REDIS_(CONNECTION|TIMEOUT|REPLY)$/.test(ending);
-      expect(isRejected || (name in fits && ending === `fulfilled with ${fits[name]}`), `${name}: ${ending}`).toBe(true);
+      expect(isRejected || (name in fits && ending === `fulfilled with ${fits[name]}`), `${name}: ${ending}`).toBe(
+        true,
+      );
     }
   });
 
