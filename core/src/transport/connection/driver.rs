@@ -183,7 +183,8 @@ impl Driver {
                     }
                     Err(error) => {
                         let closed = error.is_none();
-                        let error = error.map_or_else(ConnectError::closed, |error| ConnectError::lost(&error.to_string()));
+                        let error =
+                            error.map_or_else(ConnectError::closed, |error| ConnectError::lost(&error.to_string()));
                         // A server that closes a Unix socket has done with it; a closed TCP connection may have had a
                         // proxy in between.
                         let done_with = closed && matches!(self.target.settings.address, Address::Unix(_));
@@ -232,7 +233,9 @@ impl Driver {
     /// Goes on with the attempts to connect. Ready when one has ended.
     fn poll_attempts(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
         let (target, proven, machine) = (&self.target, self.proven, &self.machine);
-        let outcome = ready!(self.attempts.poll(cx, now, || connect(target.clone(), proven, machine.to_fence())));
+        let outcome = ready!(self.attempts.poll(cx, now, machine.patience(), |reached| {
+            connect(target.clone(), proven, machine.to_fence(), reached)
+        }));
         match outcome {
             Ok(Connected { stream, progress, opening, settings, warnings }) => {
                 self.attempts.end();
@@ -271,7 +274,9 @@ impl Driver {
         if self.warnings.is_empty() {
             return;
         }
-        let Some(pending) = self.machine.calls().find(|pending| !pending.request.call.key_options.quiet) else { return };
+        let Some(pending) = self.machine.calls().find(|pending| !pending.request.call.key_options.quiet) else {
+            return;
+        };
         for warning in self.warnings.drain(..).filter(Warning::is_first) {
             pending.request.sink.warn(warning);
         }
@@ -382,7 +387,9 @@ impl ServerStream {
                 Poll::Ready(_) => self.write_failed = true,
             }
         }
-        if !self.write_failed && let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(cx) {
+        if !self.write_failed
+            && let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(cx)
+        {
             self.write_failed = true;
         }
         if self.progress.count() != self.seen {
