@@ -268,7 +268,8 @@ impl Machine {
                 Ok(Event::Answered(answered, used)) => {
                     bytes = &bytes[used..];
                     if self.answered(answered, now) == Trust::No {
-                        let error = ConnectError::lost("the server sent a reply of another kind than the command brings");
+                        let error =
+                            ConnectError::lost("the server sent a reply of another kind than the command brings");
                         self.lose(error, None, Abandon::Yes, now);
                         return;
                     }
@@ -540,7 +541,8 @@ impl Machine {
         if !session.owes() {
             return false;
         }
-        let silent = serving.beside == Beside::No && session.silent_since().is_some_and(|at| at + serving.silence <= now);
+        let silent =
+            serving.beside == Beside::No && session.silent_since().is_some_and(|at| at + serving.silence <= now);
         silent || self.calls.earliest_deadline().is_some_and(|deadline| deadline <= now)
     }
 
