@@ -238,6 +238,14 @@ impl Machine {
         }
     }
 
+    /// How many calls are in flight.
+    pub fn calls_in_flight(&self) -> usize {
+        match &self.state {
+            State::Serving(serving) => serving.session.calls_in_flight(),
+            _ => 0,
+        }
+    }
+
     /// The bytes that are to be written now.
     pub fn unwritten(&self) -> &[u8] {
         match &self.state {

@@ -279,6 +279,11 @@ impl Session {
         self.answered
     }
 
+    /// How many calls were sent and have no answer, those among them that were given up.
+    pub fn calls_in_flight(&self) -> usize {
+        self.calls_in_flight
+    }
+
     /// Whether anything that was sent has no answer.
     pub fn owes(&self) -> bool {
         self.calls_in_flight > 0
