@@ -25,7 +25,7 @@ const CALLS_PER_LOOK: usize = 64;
 /// What the thread-safe function holds: the environment, and what one wake-up left for the next.
 struct Drainer {
     environment: Rc<Environment>,
-    /// `emitWarning(message, code)` of `index.js`
+    /// `emitWarning(message, code)` of `lib/native.js`
     emit_warning: Option<Kept>,
     backlog: RefCell<VecDeque<Delivery>>,
     /// When the first large batch since the event loop's last turn began. While it is set, the turn is going to be noticed.

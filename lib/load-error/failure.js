@@ -13,9 +13,9 @@ const { SUPPORTED, installedPackages, packageName } = require("./packages.js");
  * The error that says why the addon cannot be loaded and what to do.
  *
  * @param {Error} cause what the generated loader threw; its own causes are those of each file it tried
- * @param {object} door
- * @param {string} door.home the directory of `index.js`
- * @param {Function} door.RedisStoreError
+ * @param {object} entry
+ * @param {string} entry.home the directory of `index.js`
+ * @param {Function} entry.RedisStoreError
  * @returns {Error} with `code` `ERR_REDIS_LOAD`
  */
 function loadFailure(cause, { home, RedisStoreError }) {
