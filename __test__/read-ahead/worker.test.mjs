@@ -4,9 +4,9 @@
  */
 import { setImmediate as nextIteration } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it, test } from "vitest";
-import { createWorker } from "../../examples/worker.mjs";
 import { createRedisStore } from "../../index.js";
 import { createReferenceStore } from "../../tooling/reference-store.mjs";
+import { createWorker } from "../../tooling/workflow/worker.mjs";
 import { ioredisConfiguration } from "../support/inputs.mjs";
 import { METHODS } from "../support/methods.mjs";
 import { recordCommands } from "../support/monitor.mjs";

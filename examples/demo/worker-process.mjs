@@ -3,9 +3,9 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { createRedisStore } from "../../index.js";
+import { registerOrderWorkflow } from "../../tooling/workflow/order-workflow.mjs";
+import { createWorker } from "../../tooling/workflow/worker.mjs";
 import { openFileQueue } from "../file-queue.mjs";
-import { registerOrderWorkflow } from "../order-workflow.mjs";
-import { createWorker } from "../worker.mjs";
 import { openJournal } from "./journal.mjs";
 
 /** What the demo leaves in Redis if it is itself killed expires after this time. */

@@ -1,7 +1,7 @@
 /**
  * What proves that the store works inside an app: an order that went through all its steps, and left nothing in Redis.
  */
-import { STEPS } from "../../../examples/order-workflow.mjs";
+import { STEPS } from "../../../tooling/workflow/order-workflow.mjs";
 
 /**
  * Checks what an app printed about its order.
