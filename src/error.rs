@@ -69,7 +69,7 @@ fn build(realm: &JsBuiltins, error: &StoreError, cause: Option<Value>, about: Op
     make().unwrap_or_else(|_| engine.plain_error(&error.message))
 }
 
-/// What a thrown value says of itself.
+/// A thrown value as text.
 fn message_of(engine: Engine, thrown: Value) -> String {
     let message = match engine.type_of(thrown) {
         Type::Text => engine.string(thrown),

@@ -14,7 +14,7 @@ use crate::scheduled::Scheduled;
 
 /// What one environment has to send at the end of its turn.
 pub struct HttpOutbox {
-    parcels: RefCell<Vec<(Arc<SharedConnection>, Vec<Request>)>>,
+    queued: RefCell<Vec<(Arc<SharedConnection>, Vec<Request>)>>,
     /// What notices the end of a turn.
     end: RefCell<Option<Scheduled>>,
 }
@@ -23,32 +23,32 @@ impl HttpOutbox {
     /// The HTTP outbox of an environment. `after_turn` calls a function when the turn is over; in a runtime without the means to
     /// notice that it is `undefined`, and calls are sent one by one.
     pub fn new(env: &EnvHandle, after_turn: Value) -> Result<Rc<HttpOutbox>, Thrown> {
-        let http_outbox = Rc::new(HttpOutbox { parcels: RefCell::default(), end: RefCell::default() });
+        let http_outbox = Rc::new(HttpOutbox { queued: RefCell::default(), end: RefCell::default() });
         http_outbox.end.replace(Scheduled::new(env, after_turn, "sendQueued", on_end, http_outbox.clone())?);
         Ok(http_outbox)
     }
 
-    /// Sends a request over a link, now or, where the link gathers, when the turn is over.
-    pub fn send(&self, link: Arc<SharedConnection>, request: Request) {
-        if !link.gathers() {
-            return link.send(request);
+    /// Sends a request over a connection, now or, where the connection gathers, when the turn is over.
+    pub fn send(&self, connection: Arc<SharedConnection>, request: Request) {
+        if !connection.gathers() {
+            return connection.send(request);
         }
-        let is_first = self.parcels.borrow().is_empty();
+        let is_first = self.queued.borrow().is_empty();
         if is_first && !self.end.borrow().as_ref().is_some_and(Scheduled::ask) {
-            return link.send(request);
+            return connection.send(request);
         }
-        let mut parcels = self.parcels.borrow_mut();
-        match parcels.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &link)) {
+        let mut queued = self.queued.borrow_mut();
+        match queued.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &connection)) {
             Some((_, requests)) => requests.push(request),
-            None => parcels.push((link, vec![request])),
+            None => queued.push((connection, vec![request])),
         }
     }
 
     /// The turn is over: sends what was kept.
     pub fn flush(&self) {
-        let parcels = mem::take(&mut *self.parcels.borrow_mut());
-        for (link, requests) in parcels {
-            link.send_all(requests);
+        let queued = mem::take(&mut *self.queued.borrow_mut());
+        for (connection, requests) in queued {
+            connection.send_all(requests);
         }
     }
 }

@@ -17,7 +17,7 @@ const MAX_SCRATCH: usize = 64 * 1024;
 
 /// What the functions of a store share.
 pub struct MethodContext {
-    /// Where the store lives.
+    /// The environment of the store.
     pub environment: Rc<Environment>,
     /// The store.
     pub store: Rc<NativeStore>,
@@ -77,10 +77,10 @@ fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Valu
     match prepare(context, kind, id, task, json) {
         Err(error) => engine.settle(deferred, Err(error)),
         Ok(Prepared::Known(value)) => engine.settle(deferred, Ok(value)),
-        Ok(Prepared::ToSend(call, link)) => {
+        Ok(Prepared::ToSend(call, connection)) => {
             store.call_begun(call.size());
             let token = environment.begin_call(deferred, store.clone(), &call);
-            environment.http_outbox.send(link, Request::new(call, token, environment.completions.clone()));
+            environment.http_outbox.send(connection, Request::new(call, token, environment.completions.clone()));
         }
     }
     Ok(promise)
@@ -112,7 +112,7 @@ fn prepare(
         append_id(engine, "taskId", task, &mut text)?;
     }
     let task_end = text.len();
-    let (key_options, link) = match store.admit(kind, || environment.turn.end()) {
+    let (key_options, connection) = match store.admit(kind, || environment.turn.end()) {
         Ok(admitted) => admitted,
         Err((key_options, error)) => {
             let call = Call::new(kind, key_options, text, id_end, task_end);
@@ -154,7 +154,7 @@ fn prepare(
     let call = Call::new(kind, key_options, own, id_end, task_end);
     let beside = environment.turn.is_beside(kind, call.id());
     let prefetch = if beside { Prefetch::Nothing } else { store.prefetch(kind) };
-    Ok(Prepared::ToSend(call.prefetching(prefetch), link))
+    Ok(Prepared::ToSend(call.prefetching(prefetch), connection))
 }
 
 /// Appends an id, or makes the error for what is none.

@@ -13,7 +13,7 @@ use idioteque_redis_core::store::{KeyOptions, Operation, Prefetch};
 use idioteque_redis_core::transport::{Member, SharedConnection, Target};
 
 use crate::adopted_client;
-use crate::adopted_client::{AdoptedClient, State};
+use crate::adopted_client::{AdoptedClient, ClientState};
 use crate::js_builtins::JsBuiltins;
 use crate::node_api::Deferred;
 
@@ -30,7 +30,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// What a store says of itself in `backend`.
+    /// The `backend` of a store.
     pub fn backend(&self) -> &'static str {
         match self {
             Origin::Fixed(settings) => settings.topology.backend(),
@@ -55,7 +55,7 @@ pub struct NativeStore {
     closers: RefCell<Vec<Deferred>>,
     origin: Origin,
     options: Options,
-    habits: RefCell<PrefetchPolicies>,
+    prefetch_policies: RefCell<PrefetchPolicies>,
     connected: OnceCell<Connected>,
 }
 
@@ -63,8 +63,8 @@ pub struct NativeStore {
 struct Connected {
     key_options: Arc<KeyOptions>,
     /// `None` once the store is closed.
-    link: RefCell<Option<Arc<SharedConnection>>>,
-    /// The database of the link.
+    connection: RefCell<Option<Arc<SharedConnection>>>,
+    /// The database of the connection.
     database: Cell<u32>,
 }
 
@@ -83,7 +83,7 @@ impl NativeStore {
             closers: RefCell::default(),
             origin,
             options,
-            habits: RefCell::default(),
+            prefetch_policies: RefCell::default(),
             connected: OnceCell::new(),
         }
     }
@@ -101,11 +101,11 @@ impl NativeStore {
         if let Err(error) = self.follow(connected, moved) {
             return Err((key_options, refuse(error.code, &error.message)));
         }
-        let link = connected.link.borrow().clone();
-        match link {
-            Some(link) if !self.closed.get() => {
+        let connection = connected.connection.borrow().clone();
+        match connection {
+            Some(connection) if !self.closed.get() => {
                 if self.pending.get() < self.max_pending {
-                    return Ok((key_options, link));
+                    return Ok((key_options, connection));
                 }
                 let reason =
                     format!("{} calls are in flight already (maxPending); await some of them first", self.max_pending);
@@ -120,19 +120,19 @@ impl NativeStore {
     fn follow(&self, connected: &Connected, moved: impl FnOnce()) -> Result<(), StoreError> {
         let Origin::Live(live) = &self.origin else { return Ok(()) };
         match live.state() {
-            State::Ended => {
+            ClientState::Ended => {
                 self.closed.set(true);
-                connected.link.borrow_mut().take();
+                connected.connection.borrow_mut().take();
                 Err(adopted_client::ended())
             }
-            State::Database(database) if database != connected.database.get() && !self.closed.get() => {
+            ClientState::Database(database) if database != connected.database.get() && !self.closed.get() => {
                 let target = self.target()?;
                 connected.database.set(target.settings.database);
                 moved();
-                connected.link.replace(Some(SharedConnection::open(target)?));
+                connected.connection.replace(Some(SharedConnection::open(target)?));
                 Ok(())
             }
-            State::Database(_) | State::Unknown => Ok(()),
+            ClientState::Database(_) | ClientState::Unknown => Ok(()),
         }
     }
 
@@ -167,25 +167,25 @@ impl NativeStore {
             quiet: !self.options.warnings,
         };
         let database = Cell::new(settings.database);
-        let link = RefCell::new(Some(SharedConnection::open(target)?));
-        Ok(self.connected.get_or_init(|| Connected { key_options: Arc::new(key_options), link, database }))
+        let connection = RefCell::new(Some(SharedConnection::open(target)?));
+        Ok(self.connected.get_or_init(|| Connected { key_options: Arc::new(key_options), connection, database }))
     }
 
     /// What a call should carry along.
     pub fn prefetch(&self, kind: Operation) -> Prefetch {
-        if self.options.read_ahead { self.habits.borrow().prefetch(kind) } else { Prefetch::Nothing }
+        if self.options.read_ahead { self.prefetch_policies.borrow().prefetch(kind) } else { Prefetch::Nothing }
     }
 
     /// Whether what a call carried was asked.
     pub fn was_carried(&self, kind: Operation, used: bool) {
-        let mut habits = self.habits.borrow_mut();
-        if used { habits.used(kind) } else { habits.unused(kind) }
+        let mut prefetch_policies = self.prefetch_policies.borrow_mut();
+        if used { prefetch_policies.used(kind) } else { prefetch_policies.unused(kind) }
     }
 
     /// A question was sent that a call of this kind, in the same turn, could have carried.
     pub fn could_have_carried(&self, kind: Operation, asked: Operation) {
         if Prefetch::of(kind).covers(asked) {
-            self.habits.borrow_mut().missed(kind);
+            self.prefetch_policies.borrow_mut().missed(kind);
         }
     }
 
@@ -229,7 +229,7 @@ impl NativeStore {
             return;
         }
         if let Some(connected) = self.connected.get() {
-            connected.link.borrow_mut().take();
+            connected.connection.borrow_mut().take();
         }
         let engine = self.realm.engine();
         for closer in self.closers.take() {

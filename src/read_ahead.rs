@@ -33,7 +33,7 @@ pub struct ReadAhead {
     in_flight: RefCell<InFlight>,
     /// Counts wake-ups: two events with the same number may be in the same turn.
     wake_up: Cell<u64>,
-    /// The call that was settled last: what it might have carried is learnt from the question that follows it.
+    /// The call that was settled last: whether it should have carried a read shows in the question that follows it.
     last: Cell<Last>,
     /// The call that was sent last.
     sent: Cell<Last>,
@@ -49,7 +49,7 @@ struct CachedSnapshot {
     snapshot: Box<Snapshot>,
     /// The position of the answer that it came with.
     position: Option<Position>,
-    /// A newer answer about the execution has been settled since: it answers nothing any more, and is only kept to learn
+    /// A newer answer about the execution has been settled since: it answers nothing any more, and is only kept to see
     /// whether it would have.
     outdated: bool,
     /// It has answered a question, or would have.
@@ -61,7 +61,7 @@ struct CachedSnapshot {
 struct Last {
     wake_up: u64,
     kind: Operation,
-    /// The hash of its execution's id. Only habits are learnt from it, which another execution may spoil once in a lifetime.
+    /// The hash of its execution's id. Only the prefetch policy depends on it, so a collision costs no more than a wrong guess.
     execution: u64,
 }
 
@@ -159,7 +159,7 @@ impl ReadAhead {
         sent.wake_up == call.wake_up && sent.execution == call.execution
     }
 
-    /// A question has to be sent: learns from it whether the call before it should have carried it.
+    /// A question has to be sent: notes for the prefetch policy whether the call before it could have carried it.
     pub fn missed(&self, store: &NativeStore, asked: Operation, id: &[u8]) {
         let last = self.last.get();
         if last.wake_up == self.wake_up.get() && last.execution == hash(id) {
@@ -167,7 +167,7 @@ impl ReadAhead {
         }
     }
 
-    /// Something about an execution is known, or has changed, that no call of ours tells: what is known of it, and what calls in
+    /// Something about an execution is known, or has changed, that no call of this store shows: what is known of it, and what calls in
     /// flight bring besides their own answers, no longer holds.
     pub fn forget(&self, id: &[u8]) {
         self.invalidate(hash(id));

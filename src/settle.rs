@@ -19,7 +19,7 @@ use crate::{error, results};
 
 /// How long promises may be settled before the event loop gets its turn.
 const SLICE: Duration = Duration::from_millis(4);
-/// Calls settled between two looks at the clock.
+/// Calls settled between two readings of the clock.
 const CALLS_PER_LOOK: usize = 64;
 
 /// What the thread-safe function holds: the environment, and what one wake-up left for the next.
@@ -38,7 +38,7 @@ struct Drainer {
 /// Gives the completion queue of an environment its thread-safe function, a weak one: it alone keeps no process alive.
 ///
 /// `set_immediate` calls a function in the next turn of the event loop; `undefined` where the runtime cannot. `emit_warning`
-/// passes a warning on to the process; `undefined` where there is nobody to warn.
+/// passes a warning on to the process; `undefined` in runtimes without warnings.
 pub fn connect(environment: &Rc<Environment>, set_immediate: Value, emit_warning: Value) -> Result<(), Thrown> {
     let engine = environment.engine();
     let drainer = Rc::new(Drainer {
@@ -116,7 +116,7 @@ unsafe extern "C" fn on_wakeup(env: sys::napi_env, _: sys::napi_value, drainer: 
     if env.is_null() || drainer.is_null() {
         return;
     }
-    // SAFETY: the drainer lives until `leave`.
+    // SAFETY: the drainer exists until `leave`.
     let drainer = unsafe { &*drainer.cast::<Drainer>() };
     // A panic must not cross into the engine. A promise whose settling panicked stays pending; the others are served.
     let _ = catch_unwind(AssertUnwindSafe(|| {
@@ -204,7 +204,7 @@ impl Drainer {
     }
 }
 
-/// Settles the promise of a call, and notes what its answer says about its execution.
+/// Settles the promise of a call, and passes its answer on to the read-ahead of its execution.
 fn settle_call(environment: &Environment, finished: Finished) {
     let Some(pending) = environment.end_call(finished.request.token) else { return };
     let call = &finished.request.call;

@@ -1,4 +1,4 @@
-//! What can go wrong, as data: the codes a caller can act on, and the message that says what to do next.
+//! What can go wrong, as data: the codes a caller can act on, and a message with what to do next.
 
 use std::fmt;
 
@@ -48,7 +48,7 @@ pub struct StoreError {
     pub message: String,
     /// The server's own error code, such as `WRONGTYPE`, when `code` is [`Code::Reply`].
     pub reply: Option<String>,
-    /// What the layer below said, for the error's `cause`.
+    /// The error of the layer below, for the error's `cause`.
     pub cause: Option<String>,
 }
 

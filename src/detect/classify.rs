@@ -1,4 +1,4 @@
-//! Recognises what was passed to `createRedisStore`: the table of all inputs, in the order in which they are told apart.
+//! Recognises what was passed to `createRedisStore`: the table of all inputs, in the order in which they are distinguished.
 //! What a family of clients looks like is in the file of its name.
 
 use idioteque_redis_core::config;
@@ -21,7 +21,7 @@ pub enum Recognised {
     Client(OwnMethods),
 }
 
-/// Whose conventions a live client follows.
+/// The family of a live client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientFamily {
     /// ioredis and iovalkey.
@@ -148,7 +148,7 @@ fn node_redis_object(
     own(engine, redis, wanted, NODE_REDIS, topology)
 }
 
-/// A client that can be adopted, unless something stands in the way or the caller does not want it to be.
+/// A client that can be adopted, unless an option or the caller excludes it.
 fn adopt(
     wanted: Connection,
     unsupported_reason: Option<String>,
@@ -162,7 +162,7 @@ fn adopt(
     }
 }
 
-/// A client that is called through an adapter we know. `unsupported_reason` is why it cannot be otherwise.
+/// A client that is called through an adapter. `unsupported_reason` is why it cannot be otherwise.
 fn own(
     engine: Engine,
     client: Value,

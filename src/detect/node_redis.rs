@@ -52,7 +52,7 @@ pub fn cluster_unsupported_reason(engine: Engine, cluster: Value) -> Result<Opti
     Ok(cluster_settings(engine, cluster).err())
 }
 
-/// What the cluster's options say now, or the setting that stands in the way.
+/// The settings in the cluster's options now, or the setting that excludes a native connection.
 pub fn cluster_settings(engine: Engine, cluster: Value) -> Result<Settings, String> {
     let options = engine
         .get(cluster, c"_options")
@@ -92,7 +92,7 @@ pub fn refuse_legacy() -> ConfigError {
     )
 }
 
-/// Refuses a client that was connected and has been closed. Before version 5 a client does not tell.
+/// Refuses a client that was connected and has been closed. Before version 5 a client does not show that.
 pub fn refuse_closed(engine: Engine, redis: Value) -> Result<(), InputError> {
     let was_open = engine.to_f64(engine.get(redis, c"socketEpoch")?).is_some_and(|epoch| epoch > 0.0);
     if was_open && engine.to_bool(engine.get(redis, c"isOpen")?) == Some(false) {
@@ -141,7 +141,7 @@ pub fn unsupported_reason(engine: Engine, redis: Value) -> Result<Option<String>
     Ok(settings(engine, redis).err())
 }
 
-/// What the client's options say now, or the setting that stands in the way. What it logs in with and the database it has
+/// The settings in the client's options now, or the setting that excludes a native connection. What it logs in with and the database it has
 /// selected have to be asked of it besides.
 pub fn settings(engine: Engine, redis: Value) -> Result<Settings, String> {
     let read = || -> Result<_, Thrown> {

@@ -38,7 +38,7 @@ pub(super) fn nearest_owner(engine: Engine, object: Value, names: &[&str]) -> Re
 }
 
 /// Which of the methods the store calls have been replaced, by a spy or by a class of the caller's own, so that the
-/// client wants to be called. `witness` is a method that only the client's own class has beside them.
+/// client is to be called. `witness` is a method that only the client's own class has beside them.
 pub(super) fn replaced(
     engine: Engine,
     client: Value,

@@ -1,4 +1,4 @@
-//! Upstash's `Redis` and Vercel KV, which speak to Redis over HTTP. By default they are proxies.
+//! Upstash's `Redis` and Vercel KV, which reach Redis over HTTP. By default they are proxies.
 
 use idioteque_redis_core::config::{Input, Settings, upstash};
 
@@ -14,7 +14,7 @@ const HEADERS: [&str; 4] = ["authorization", "content-type", "upstash-encoding",
 const TELEMETRY: &str = "upstash-telemetry-";
 /// Options that change how a request is sent.
 const OPTIONS: [&str; 3] = ["agent", "backend", "signal"];
-/// How often a client tries again unless told otherwise.
+/// How often a client tries again by default.
 const ATTEMPTS: f64 = 5.0;
 /// What is in the text of the function by which it then waits longer each time.
 const BACKOFF: &str = "Math.exp(";

@@ -1,4 +1,4 @@
-//! Where to connect when nothing was passed: what the environment variables of the ecosystem say.
+//! Where to connect when nothing was passed: the environment variables of the ecosystem.
 
 use super::error::ConfigError;
 use super::settings::Settings;

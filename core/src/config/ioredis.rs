@@ -134,7 +134,7 @@ pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
 /// Reads the `options` of a live standalone ioredis instance. `selected_database` is what `select()` last chose, if
 /// that is known; it goes before `options.db`.
 ///
-/// Keys that ioredis itself does not look at are left alone.
+/// Keys that ioredis itself does not read are ignored.
 ///
 /// # Errors
 /// At the first setting that a native connection cannot honour.
@@ -142,7 +142,7 @@ pub fn from_instance(options: &[(String, Input)], selected_database: Option<u32>
     instance_parts(options, selected_database).map(Parts::into_settings)
 }
 
-/// What the options of a live instance say.
+/// The settings in the options of a live instance.
 pub(super) fn instance_parts(
     options: &[(String, Input)],
     selected_database: Option<u32>,
@@ -167,13 +167,13 @@ pub(super) fn instance_parts(
                 true
             }
             ("port", Input::Null) => return Err(unsupported(key, "is null, with which ioredis cannot connect")),
-            // Not an option of ioredis, which does not look at it.
+            // Not an option of ioredis, which ignores it.
             ("database", _) => true,
             ("db", _) => selected_database.is_some(),
             ("host" | "path", Input::Text(text)) => text.is_empty(),
             // ioredis drops the name when the server refuses it.
             ("connectionName", name) => values::client_name(key, name).is_err(),
-            // ioredis looks at numbers only, and 0 lets every command fail at once, which nobody wants of us.
+            // ioredis reads numbers only, and 0 lets every command fail at once, which is of no use here.
             ("commandTimeout", value) => !matches!(value, Input::Number(_)),
             ("connectTimeout", value) => !values::truthy(value),
             _ => false,
@@ -230,7 +230,7 @@ fn set_sentinels(parts: &mut Parts, map: &[(String, Input)], tls: Option<Tls>) -
     Ok(())
 }
 
-/// What the mapped keys of an object say.
+/// The settings in the mapped keys of an object.
 pub(super) fn parts(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
     let mut parts = Parts::default();
     for (key, value) in map.iter().filter(|(_, value)| *value != Input::Null) {

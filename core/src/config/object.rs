@@ -1,4 +1,4 @@
-//! Decides what a value that is not a client says: a URL, a port, or an object in the style of ioredis, node-redis or
+//! Decides what a value that is not a client is: a URL, a port, or an object in the style of ioredis, node-redis or
 //! Upstash.
 
 use super::error::ConfigError;
@@ -41,7 +41,7 @@ pub fn from_input(input: &Input) -> Result<Settings, ConfigError> {
 /// Reads a configuration object in the style of ioredis, node-redis or Upstash, whichever its keys belong to.
 ///
 /// # Errors
-/// When it says nothing about where to connect, mixes both styles, or has a key or value that is not understood.
+/// When it does not name a server, mixes both styles, or has a key or value that is not understood.
 pub fn from_object(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     let has = |key: &str| map.iter().any(|(name, value)| name == key && *value != Input::Null);
     let over_http = |(key, value): &(String, Input)| match value {

@@ -13,7 +13,7 @@ const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 /// The limit of one connection attempt when neither the options nor the client name one.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many calls of one store may be pending when the options do not say.
+/// How many calls of one store may be pending when the options do not limit it.
 const DEFAULT_MAX_PENDING: usize = 100_000;
 
 /// The longest expiry in milliseconds: `Number.MAX_SAFE_INTEGER`, some 285 000 years. Redis adds the time of day to
@@ -72,7 +72,7 @@ pub struct Options {
     pub sliding_ttl: bool,
     /// Put before every key; `None` leaves it to the client's own prefix.
     pub key_prefix: Option<String>,
-    /// Whether keys are written as `{<id>}…`, so that an execution lives in one cluster slot.
+    /// Whether keys are written as `{<id>}…`, so that an execution is in one cluster slot.
     pub hash_tags: bool,
     /// Whose connection carries the commands.
     pub connection: Connection,

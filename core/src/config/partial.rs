@@ -1,4 +1,4 @@
-//! What a caller has said so far about where and how to connect, before defaults.
+//! What is known so far of where and how to connect, before defaults.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,10 +32,10 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Adds what another place of the same configuration says. `location` names both in messages.
+    /// Adds the settings from another place of the same configuration. `location` names both in messages.
     ///
     /// # Errors
-    /// When both say something about the same thing and it is not the same.
+    /// When both set the same thing to different values.
     pub fn join(self, other: Parts, location: &str) -> Result<Parts, ConfigError> {
         if self.path.is_some() && (other.host.is_some() || other.port.is_some()) {
             return Err(contradiction("host", location));

@@ -1,4 +1,4 @@
-//! Which keys a configuration object may have, and what is said about one that it may not.
+//! Which keys a configuration object may have, and the errors for those that it may not.
 
 use super::error::ConfigError;
 use super::input::Input;

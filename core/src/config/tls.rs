@@ -22,15 +22,15 @@ use super::values;
 pub struct Tls {
     /// Who may have signed the server's certificate.
     pub authorities: Authorities,
-    /// Who we are, if the server asks.
-    pub identity: Option<Arc<Identity>>,
+    /// The client certificate, sent if the server asks for one.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
     /// The name the server's certificate has to be for, and of SNI; `None` is the host that is connected to.
     pub server_name: Option<String>,
     /// The protocol versions to offer.
     pub versions: Versions,
 }
 
-/// Whom we trust.
+/// The certificate authorities that are trusted.
 #[derive(Clone, PartialEq)]
 pub enum Authorities {
     /// Mozilla's roots, as Node ships them, and those in a file: what `NODE_EXTRA_CA_CERTS` names.
@@ -59,12 +59,12 @@ impl fmt::Debug for Authorities {
 
 /// A client certificate, the chain below its authority, and its key.
 #[derive(PartialEq)]
-pub struct Identity {
+pub struct ClientCertificate {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for ClientCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[hidden]")
     }
@@ -95,7 +95,7 @@ impl Tls {
                 roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
                 roots.add_parsable_certificates(extra);
             }
-            // Certificates that cannot be an authority help nobody, and stand in the way of no other, as in OpenSSL.
+            // Certificates that cannot be an authority are skipped, as by OpenSSL.
             Authorities::Own(certificates) => drop(roots.add_parsable_certificates(certificates.iter().cloned())),
         }
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
@@ -108,8 +108,10 @@ impl Tls {
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)?
             .with_webpki_verifier(verifier);
-        match &self.identity {
-            Some(identity) => config.with_client_auth_cert(identity.chain.clone(), identity.key.clone_key()),
+        match &self.client_certificate {
+            Some(client_certificate) => {
+                config.with_client_auth_cert(client_certificate.chain.clone(), client_certificate.key.clone_key())
+            }
             None => Ok(config.with_no_client_auth()),
         }
     }
@@ -234,17 +236,17 @@ pub(super) fn read(keys: &Keys, map: &[(String, Input)]) -> Result<Tls, Unsuppor
         tls.client_config(Vec::new())
             .map_err(|_| wrong("ca", "has no certificate that could be an authority".into()))?;
     }
-    tls.identity = match (find("cert"), find("key")) {
+    tls.client_certificate = match (find("cert"), find("key")) {
         (Some(cert), Some(key)) => {
             let chain = certificates(cert).map_err(|reason| wrong("cert", reason))?;
             let key = private_key(key).map_err(|reason| wrong("key", reason))?;
-            Some(Arc::new(Identity { chain, key }))
+            Some(Arc::new(ClientCertificate { chain, key }))
         }
         (None, None) => None,
         (Some(_), None) => return Err(wrong("cert", "needs its private key in `key`".into())),
         (None, Some(_)) => return Err(wrong("key", "needs its certificate in `cert`".into())),
     };
-    if tls.identity.is_some() {
+    if tls.client_certificate.is_some() {
         let fits = tls.client_config(Vec::new());
         fits.map_err(|error| wrong("key", format!("cannot be used with the certificate in `cert`: {error}")))?;
     }

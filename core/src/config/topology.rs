@@ -16,7 +16,7 @@ pub enum Topology {
     /// There is one server.
     #[default]
     Single,
-    /// Sentinels know which server is the primary.
+    /// Sentinels name the server that is the primary.
     Sentinel(Sentinels),
     /// The keys are spread over a cluster, of which these nodes are asked first.
     Cluster(Vec<Address>),
@@ -25,7 +25,7 @@ pub enum Topology {
 }
 
 impl Topology {
-    /// What a store over it says of itself in `backend`.
+    /// The `backend` of a store over it.
     pub fn backend(&self) -> &'static str {
         match self {
             Topology::Single => "redis",
@@ -60,7 +60,7 @@ pub struct Sentinels {
     pub family: Family,
     /// How the connections to them are encrypted; `None` is plaintext.
     pub tls: Option<Tls>,
-    /// The configuration epoch of what they said last, 0 before they were asked.
+    /// The configuration epoch of their last answer, 0 before the first one.
     pub epoch: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Reads what says where an Upstash database is reached over HTTP: `{ url, token }`, the settings of a live client, and the
+//! Reads where an Upstash database is reached over HTTP: `{ url, token }`, the settings of a live client, and the
 //! proxy that the environment names.
 
 use super::error::ConfigError;
@@ -64,7 +64,7 @@ pub(super) fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigErr
     settings(text("url")?, "`url`", text("token")?, "`token`", read_your_writes)
 }
 
-/// Settings from a URL and a token. The locations say where they come from, for messages.
+/// Settings from a URL and a token. The locations are named in error messages.
 ///
 /// # Errors
 /// When one of them cannot be what it should be.

@@ -144,7 +144,7 @@ fn refuse_credentials(path_and_query: &str) -> Result<(), ConfigError> {
     }
 }
 
-/// A socket path with what else its URL says.
+/// A socket path, and the other settings in its URL.
 fn socket(path: String, credentials: Parts, text: &str) -> Result<Parts, ConfigError> {
     if path.len() < 2 {
         return Err(wrong("of a Unix socket needs an absolute path: unix:///path/to.sock"));

@@ -1,18 +1,18 @@
-//! What a server says in place of an answer.
+//! Error replies of a server.
 
 use redis::{ServerError, Value};
 
-/// What the server said instead of an answer.
+/// The error reply that came in place of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorReply {
     /// The server's own code, such as `WRONGTYPE`.
     pub code: String,
-    /// The rest of what it said.
+    /// The rest of its text.
     pub detail: String,
 }
 
 impl ErrorReply {
-    /// What the server said. An aborted transaction is reported as what aborted it, where the server says so.
+    /// The text of the error reply. An aborted transaction is reported as what aborted it, where the reply names that.
     pub fn new(error: &ServerError) -> Self {
         let (code, detail) = (error.code(), error.details().unwrap_or_default());
         let cause = detail.strip_prefix("Transaction discarded because of: ").and_then(|cause| cause.split_once(' '));
@@ -22,7 +22,7 @@ impl ErrorReply {
         }
     }
 
-    /// Servers quote the arguments of a command that they do not know: results and passwords among them.
+    /// Servers quote the arguments of an unknown command: results and passwords among them.
     fn without_arguments(code: &str, detail: &str) -> Self {
         let detail = detail.split_once(", with args beginning with").map_or(detail, |(words, _)| words);
         Self { code: code.into(), detail: detail.into() }

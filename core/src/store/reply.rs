@@ -2,8 +2,7 @@
 
 use redis::Value;
 
-use super::answer::Answer;
-pub use super::answer::{Entry, Results, splice};
+use super::answer::{Answer, splice};
 use super::call::Call;
 use super::error_reply::{ErrorReply, find_error_reply};
 use super::operation::Operation;
@@ -11,7 +10,7 @@ use super::prefetch::Prefetch;
 use super::reply_values::{entries, text, unexpected};
 use super::snapshot::{Known, Snapshot};
 
-/// What a call brought: its answer, and what the reads it carried tell.
+/// What a call returned: its answer, and a snapshot from the reads it carried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The answer.

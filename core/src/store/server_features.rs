@@ -6,7 +6,7 @@ use super::operation::Operation;
 /// The code of the error for keys of different slots.
 const CROSS_SLOT: &str = "CROSSSLOT";
 
-/// What a server understands; learnt from its answers.
+/// The commands and options that a server has; known from its replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerFeatures {
     /// `SET … GET`, since Redis 6.2: refuses a key of another type instead of overwriting it.

@@ -22,7 +22,7 @@ impl Backoff {
     pub(super) const FIRST: Duration = Duration::from_millis(50);
     pub(super) const LONGEST: Duration = Duration::from_millis(1800);
 
-    /// Where another server may take over at any moment, and somebody tells which: calls go on soon after it has.
+    /// Where another server may take over at any moment, and sentinels or the cluster name it: calls go on soon after it has.
     pub fn impatient() -> Self {
         Self { longest: Duration::from_millis(400), ..Self::default() }
     }

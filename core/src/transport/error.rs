@@ -12,12 +12,12 @@ use crate::store::ErrorReply;
 pub enum ConnectError {
     /// It could not be made, or broke; the next attempt may succeed.
     Transient(StoreError),
-    /// The server answered and refused us (credentials, database): whoever waits is told at once.
+    /// The server answered and refused us (credentials, database): waiting calls are rejected at once.
     Fatal(StoreError),
 }
 
 impl ConnectError {
-    /// The error for whoever waited.
+    /// The error for the calls that waited.
     pub fn error(&self) -> &StoreError {
         match self {
             ConnectError::Transient(error) | ConnectError::Fatal(error) => error,
@@ -76,7 +76,7 @@ impl ConnectError {
         ConnectError::Transient(StoreError::new(Code::Connection, message))
     }
 
-    /// A live client does not say what to connect with.
+    /// A live client has no settings to connect with.
     pub fn unresponsive_client() -> Self {
         let message = "the client the store was made from does not answer the question for its settings.";
         ConnectError::Transient(StoreError::new(Code::Connection, message))

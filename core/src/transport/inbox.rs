@@ -16,7 +16,7 @@ pub(super) struct Inbox {
 pub(super) struct InboxState {
     pub(super) requests: Vec<Request>,
     pub(super) closed: bool,
-    /// Present while the driver sleeps: whoever takes it wakes it, so that a busy one costs no system call.
+    /// Present while the driver sleeps: the sender that takes it wakes the driver, so that a busy driver costs no system call.
     pub(super) sleeper: Option<Waker>,
 }
 

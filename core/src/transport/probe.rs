@@ -1,4 +1,4 @@
-//! A short connection that asks one server a few questions about where the others are.
+//! A short connection that asks one server where the others are.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -123,7 +123,7 @@ pub async fn next<T>(open: &mut Open<'_, T>) -> T {
     answer
 }
 
-/// Sends commands over a connection that nobody else drives meanwhile. Returns the replies, and whether the connection has
+/// Sends commands over a connection that nothing else drives meanwhile. Returns the replies, and whether the connection has
 /// ended behind them, after which its driver must not be polled.
 ///
 /// # Errors

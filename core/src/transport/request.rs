@@ -52,7 +52,7 @@ pub(super) struct ClusterRoute {
     pub(super) sharded: bool,
     /// The server it was last sent to.
     pub(super) node: u32,
-    /// The server that has to be told ASKING first, because the slot is on its way there.
+    /// The server that needs `ASKING` first, because the slot is being migrated to it.
     pub(super) asking: Option<u32>,
     /// Whether it, or an earlier part of its call, may have been applied.
     pub(super) sent: bool,

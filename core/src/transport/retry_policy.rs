@@ -24,7 +24,7 @@ pub enum RetryDecision {
 }
 
 /// Sorts a refusal. The codes are those of <https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>
-/// and of the server's sources; one that nobody knows is reported.
+/// and of the server's sources; an unknown one is reported.
 pub fn retry_decision(error_reply: &ErrorReply) -> RetryDecision {
     match error_reply.code.as_str() {
         "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "NOREPLICAS" | "BUSY" => RetryDecision::Retry,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use idioteque_redis_core::store::reply::{Entry, Results};
+use idioteque_redis_core::store::answer::{self, Entry, Results};
 use idioteque_redis_core::store::{Answer, Call, Operation, Prefetch, reply};
 use redis::Value;
 use serde::de::IgnoredAny;
@@ -42,7 +42,7 @@ pub fn splice(data: &[u8]) {
         entries.push((field, value));
     }
     let valid = entries.iter().all(|(_, value)| serde_json::from_slice::<IgnoredAny>(value).is_ok());
-    match reply::splice(entries.clone()) {
+    match answer::splice(entries.clone()) {
         Results::Entries(kept) => {
             assert!(!valid);
             assert_eq!(kept, entries);

@@ -1,10 +1,11 @@
-//! What the fuzzers do with what servers say to `link`.
+//! What the fuzz targets check of the replies that `transport` reads itself: frames, cluster maps, Sentinel, the handshake.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use idioteque_redis_core::config::{Address, Secret, Sentinels, Settings, Topology};
-use idioteque_redis_core::transport::cluster::topology::{NodeId, SLOTS, read_redirect, read_slots, slot_of};
+use idioteque_redis_core::store::slot::{SLOTS, slot_of};
+use idioteque_redis_core::transport::cluster::topology::{NodeId, read_redirect, read_slots};
 use idioteque_redis_core::transport::connection::handshake::Handshake;
 use idioteque_redis_core::transport::protocol::reply_framer::ReplyFramer;
 use idioteque_redis_core::transport::sentinel::discovery;
@@ -28,8 +29,8 @@ pub fn frames(data: &[u8]) {
         if single.between() {
             let reply = &bytes[from..=index];
             from = index + 1;
-            assert!(!is_cut_short(reply), "the parser wants more than {reply:?}");
-            assert!(!is_whole(&reply[..reply.len() - 1]), "the parser wants less than {reply:?}");
+            assert!(!is_cut_short(reply), "the parser needs more than {reply:?}");
+            assert!(!is_whole(&reply[..reply.len() - 1]), "the parser needs less than {reply:?}");
         }
     }
     assert_eq!(outcome.err(), refused);

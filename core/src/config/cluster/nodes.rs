@@ -39,8 +39,8 @@ pub(super) fn adopt(key: &str, list: &Input, mut parts: Parts) -> Result<Setting
     finish(parts, nodes).map_err(reason)
 }
 
-/// What the nodes' own URLs say counts where nothing else is said. One that asks for TLS says nothing of its settings,
-/// but does not stand beside other ones.
+/// The nodes' own URLs count where nothing else is given. A URL that asks for TLS has no settings of
+/// TLS, but does not go with such settings given elsewhere.
 pub(super) fn log_in(parts: &mut Parts, login: Parts, key: &str) -> Result<(), ConfigError> {
     if parts.password.is_none() && parts.username.is_none() {
         (parts.username, parts.password) = (login.username, login.password);

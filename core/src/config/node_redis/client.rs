@@ -119,7 +119,7 @@ pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     parts_of(map).map(Parts::into_settings)
 }
 
-/// What one client's options say.
+/// The settings in one client's options.
 pub(in crate::config) fn parts_of(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
     KEYS.refuse(map)?;
     let mut url = match map.iter().find(|(key, value)| key == "url" && *value != Input::Null) {
@@ -140,7 +140,7 @@ pub(in crate::config) fn parts_of(map: &[(String, Input)]) -> Result<Parts, Conf
 
 /// Reads the `options` of a live client, into which node-redis has already parsed its `url`.
 ///
-/// Keys that node-redis itself does not look at are left alone, TLS options without `tls` among them.
+/// Keys that node-redis itself does not read are ignored, TLS options without `tls` among them.
 ///
 /// # Errors
 /// At the first setting that a native connection cannot honour.
@@ -148,7 +148,7 @@ pub fn from_instance(options: &[(String, Input)]) -> Result<Settings, Unsupporte
     instance_parts(options).map(Parts::into_settings)
 }
 
-/// What the options of a live client say.
+/// The settings in the options of a live client.
 pub(in crate::config) fn instance_parts(options: &[(String, Input)]) -> Result<Parts, Unsupported> {
     let mut parts = Parts::default();
     for (key, value) in options.iter().filter(|(_, value)| *value != Input::Null) {
@@ -199,7 +199,7 @@ fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// `socket` of a configuration object; `url` is what the URL beside it says.
+/// `socket` of a configuration object; `url` holds the settings of the URL beside it.
 fn read_socket(parts: &mut Parts, socket: &[(String, Input)], url: &mut Parts) -> Result<(), ConfigError> {
     SOCKET.refuse(socket)?;
     let present = socket.iter().filter(|(_, value)| *value != Input::Null).cloned();
@@ -220,7 +220,7 @@ fn read_socket(parts: &mut Parts, socket: &[(String, Input)], url: &mut Parts) -
             }
             let tls = tls::read(&tls::OF_NODE_REDIS, &of_tls);
             parts.tls = Some(tls.map_err(|wrong| ConfigError::wrong_type(wrong.to_string()))?);
-            // What stands here says more than the scheme does.
+            // These options are more exact than the scheme.
             url.tls = None;
         }
         (None, false) if !of_tls.is_empty() => {

@@ -69,6 +69,6 @@ fn what_cannot_be_honoured_is_named() {
 #[test]
 fn a_key_is_never_shown() {
     let key = PrivateKeyDer::Pkcs8(b"hunter2".to_vec().into());
-    let tls = Tls { identity: Some(Arc::new(Identity { chain: vec![], key })), ..Tls::default() };
-    assert!(format!("{tls:?}").contains("identity: Some([hidden])"), "{tls:?}");
+    let tls = Tls { client_certificate: Some(Arc::new(ClientCertificate { chain: vec![], key })), ..Tls::default() };
+    assert!(format!("{tls:?}").contains("client_certificate: Some([hidden])"), "{tls:?}");
 }

@@ -56,7 +56,7 @@ fn urls_say_what_they_say_to_the_clients() {
     }
 }
 
-/// Leaves out the two values that say nothing.
+/// Leaves out the two values that set nothing.
 fn explicit(parts: &Parts) -> Parts {
     let parts = parts.clone();
     Parts { port: parts.port.filter(|port| *port != 6379), database: parts.database.filter(|db| *db != 0), ..parts }

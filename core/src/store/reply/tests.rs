@@ -1,6 +1,7 @@
 //! Tests of what replies mean.
 
 use super::*;
+use crate::store::answer::Results;
 
 fn read(operation: Operation, mut replies: Vec<Value>) -> Result<Answer, ErrorReply> {
     let call = Call::new(operation, Default::default(), b"run".to_vec(), 3, 3);

@@ -12,7 +12,7 @@ use crate::transport::request::{CompletionSink, Finished, Request};
 use crate::transport::warning::Warning;
 
 /// A call and what has become of its parts.
-pub struct Entry {
+pub struct SplitCall {
     /// The call.
     pub request: Request,
     /// Its place in the order in which the calls came.
@@ -37,7 +37,7 @@ pub struct Entry {
     pub some_done: bool,
 }
 
-impl Entry {
+impl SplitCall {
     /// A call of which nothing has been sent.
     pub fn new(request: Request, sequence: u64, deadline: Instant) -> Self {
         Self {
@@ -65,7 +65,7 @@ pub struct Returns {
 #[derive(Default)]
 struct Returned {
     parts: Vec<Finished>,
-    /// What the servers' connections have to tell besides.
+    /// Warnings of the servers' connections.
     warnings: Vec<Warning>,
     sleeper: Option<Waker>,
 }

@@ -16,7 +16,7 @@ struct UnderWay {
     writes: usize,
 }
 
-/// One look through the calls that wait, in their order.
+/// One pass through the calls that wait, in their order.
 pub struct Admission<'a> {
     in_flight: &'a mut ExecutionsInFlight,
     /// Executions of which something has to wait: whatever follows waits behind it.
@@ -24,7 +24,7 @@ pub struct Admission<'a> {
 }
 
 impl ExecutionsInFlight {
-    /// Begins a look through the calls that wait.
+    /// Begins a pass through the calls that wait.
     pub fn open(&mut self) -> Admission<'_> {
         Admission { in_flight: self, closed: HashSet::new() }
     }

@@ -34,7 +34,7 @@ const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("idioteque-redis
 pub struct Response {
     /// The status.
     pub status: u16,
-    /// When to ask again, if it says so.
+    /// `Retry-After`: when to ask again.
     pub retry_after: Option<Duration>,
     /// What the next request sends to see what this one wrote.
     pub sync_token: Option<HeaderValue>,

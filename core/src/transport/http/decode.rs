@@ -41,7 +41,7 @@ pub fn read(body: &[u8], commands: usize, is_list: bool) -> Option<Answer> {
     }
 }
 
-/// What the body of a refusal says, if it is one.
+/// The error in the body of a refusal, if it is one.
 pub fn read_error_reply(body: &[u8]) -> Option<String> {
     match serde_json::from_slice(body).ok()? {
         Item::Error(error) => Some(error),
@@ -101,7 +101,7 @@ impl<'de> Visitor<'de> for ItemVisitor {
                         found = Some(Item::Error(error));
                     }
                 }
-                ("result", None) => found = Some(Item::Result(map.next_value::<Reply>()?.0)),
+                ("result", None) => found = Some(Item::Result(map.next_value::<DecodedValue>()?.0)),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -138,17 +138,17 @@ impl<'de> Visitor<'de> for ItemsVisitor {
 }
 
 /// The value of a result.
-struct Reply(Value);
+struct DecodedValue(Value);
 
-impl<'de> Deserialize<'de> for Reply {
+impl<'de> Deserialize<'de> for DecodedValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ReplyVisitor).map(Reply)
+        deserializer.deserialize_any(ValueVisitor).map(DecodedValue)
     }
 }
 
-struct ReplyVisitor;
+struct ValueVisitor;
 
-impl<'de> Visitor<'de> for ReplyVisitor {
+impl<'de> Visitor<'de> for ValueVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,7 +185,7 @@ impl<'de> Visitor<'de> for ReplyVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
         let mut items = Vec::with_capacity(list.size_hint().unwrap_or_default());
-        while let Some(Reply(item)) = list.next_element()? {
+        while let Some(DecodedValue(item)) = list.next_element()? {
             items.push(item);
         }
         Ok(Value::Array(items))

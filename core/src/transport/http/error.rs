@@ -30,7 +30,7 @@ pub fn unresponsive(address: &Address) -> ConnectError {
 /// The token was refused.
 pub fn wrong_token(ErrorReply { code, detail }: ErrorReply) -> StoreError {
     let words = detail.trim_end_matches('.');
-    // Words without a code are nobody's code.
+    // A text without a code.
     let code = Some(code).filter(|code| code != "ERR");
     let said = code.as_ref().map_or(words.to_owned(), |code| format!("{code} {words}"));
     let message =

@@ -51,7 +51,7 @@ pub fn on_the_way(upstash: &Upstash, settings: &Settings) -> Result<Option<Proxy
         login.set_sensitive(true);
         login
     });
-    // Whom we trust does not depend on who is asked.
+    // The trusted authorities are the same for the proxy.
     let tls = encrypted.then(|| settings.tls.clone().unwrap_or_default());
     Ok(Some(Proxy { address: Address::Tcp(host, port), tls, login }))
 }

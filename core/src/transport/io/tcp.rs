@@ -1,5 +1,5 @@
 //! The byte stream to a server: dialling with the socket options that make a dead peer noticeable, and a count of what
-//! arrives, by which the driver tells a slow server from one that does not answer.
+//! arrives, by which the driver distinguishes a slow server from one that does not answer.
 
 use std::io;
 use std::io::IoSlice;

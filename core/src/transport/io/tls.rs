@@ -26,7 +26,7 @@ pub struct Encrypted<S> {
     alert: TlsAlert,
 }
 
-/// Why TLS failed behind the handshake, if it did: with TLS 1.3, the server looks at our certificate only then.
+/// Why TLS failed behind the handshake, if it did: with TLS 1.3, the server checks the client certificate only then.
 #[derive(Clone, Default)]
 pub struct TlsAlert(Arc<OnceLock<Error>>);
 
@@ -96,7 +96,7 @@ impl<S> Encrypted<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Encrypted<S> {
-    /// A server that closes the connection has said why before, and that may not have been read yet.
+    /// A server sends an alert with the reason before it closes the connection, and that may not have been read yet.
     fn note_write<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if matches!(result, Poll::Ready(Err(_))) {
             let mut room = [0; 16];
@@ -160,7 +160,7 @@ fn of_rustls(error: &io::Error) -> Option<&Error> {
 fn server_name(tls: &Tls, address: &Address) -> Result<ServerName<'static>, ConnectError> {
     let name = match (&tls.server_name, address) {
         (Some(name), _) => name,
-        // A certificate knows nothing of the interface that a link-local address is reached through.
+        // A certificate does not name the interface that a link-local address is reached through.
         (None, Address::Tcp(host, _)) => host.split_once('%').map_or(host.as_str(), |(host, _)| host),
         (None, Address::Unix(_)) => "localhost",
     };

@@ -147,7 +147,7 @@ fn a_live_client_says_what_it_would_do_itself() {
         ("keyPrefix", text("app:")),
         ("readonly", Input::Bool(false)),
         ("commandOptions", Input::Map(map([("timeout", number(2500)), ("asap", Input::Bool(true))]))),
-        // As a `redis://` URL leaves it; what belongs to TLS is ignored without `tls`, and so is what nobody knows.
+        // As a `redis://` URL leaves it; what belongs to TLS is ignored without `tls`, and so are unknown keys.
         socket([
             ("host", text("h")),
             ("port", number(6380)),
