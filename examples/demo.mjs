@@ -103,7 +103,7 @@ async function connect(Redis, url) {
     commandTimeout: CONNECT_DEADLINE_MS,
     retryStrategy: null,
   });
-  // A failed connect only says that the connection is closed; why is told here.
+  // A failed connect only says that the connection is closed; the reason comes here.
   let reason;
   redis.on("error", (error) => {
     reason ??= error;

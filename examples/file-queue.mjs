@@ -11,7 +11,7 @@ import { join } from "node:path";
  * @typedef {object} Delivery
  * @property {import("../tooling/workflow/worker.mjs").Message} message
  * @property {(message: import("../tooling/workflow/worker.mjs").Message) => void} checkpoint what to deliver instead if the taker dies
- * @property {() => void} done forgets the message
+ * @property {() => void} done deletes the message
  */
 
 /**

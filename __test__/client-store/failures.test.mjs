@@ -75,7 +75,7 @@ describe("a client that fails", () => {
     expect(error).toMatchObject({ code: "ERR_REDIS_CONNECTION", executionId: "run", cause: thrown });
   });
 
-  it("to take the result keeps the mark", async () => {
+  it("to take the result keeps the task in progress", async () => {
     const client = createMapClient();
     client.hset = () => {
       throw new Error("thrown");

@@ -163,7 +163,7 @@ describe.each(FAMILIES)("a client of %s", (_, family) => {
     expect(await countConnections(looking, "rotating")).toBe(1);
   });
 
-  it("ends the store with it, and releases the connection even where nobody calls", async () => {
+  it("ends the store with it, and releases the connection even without a call", async () => {
     const name = newId("ending");
     const client = await family.make(url, { name });
     await client.connect();

@@ -86,7 +86,7 @@ describe("on one server", () => {
     expect(await callEverything(input())).toEqual(["NOPERM"]);
   });
 
-  it("with what is wanted besides, nothing is refused, a new connection in the place of a lost one included", async () => {
+  it("with the optional commands nothing is refused, a new connection in the place of a lost one included", async () => {
     await allow(admin, "~*", ...needed, ...wanted);
     expect(await callEverything(input({ db: 1, connectionName: "workers" }))).toEqual([]);
     const store = createRedisStore(input({ db: 1, connectionName: "workers" }));

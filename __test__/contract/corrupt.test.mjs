@@ -161,7 +161,7 @@ describe.each([NATIVE_INPUTS[0], CLIENT_INPUTS[0]])("a store over $name", (input
     expect(await admin.type(id + suffix)).toBe("list");
   });
 
-  it("takes any text for the mark of an execution", async () => {
+  it("takes any text as the value of an execution's key", async () => {
     const id = newId();
     await admin.set(id, "1");
     expect(await store.isExecutionInProgress(id)).toBe(true);

@@ -38,7 +38,7 @@ describe.each(documents)("$path", ({ path, text }) => {
   });
 });
 
-/** The codes in the types, which are those of the addon and of the door before it. */
+/** The codes in the types, which are those of the addon and of lib. */
 function errorCodes() {
   return new Set(read("index.d.ts").match(/ERR_REDIS_[A-Z]+/g));
 }

@@ -63,7 +63,7 @@ describe("a refusal of a cluster", () => {
     await moveSlots(cluster.masters, to, from, [slot]);
   });
 
-  it("is waited out: CLUSTERDOWN, while nobody has the slot; at the deadline it is named", async () => {
+  it("is waited out: CLUSTERDOWN, while no node has the slot; at the deadline it is named", async () => {
     const id = "down";
     const { slot, from, to } = await placeOf(id);
     const store = openStore();
@@ -98,7 +98,7 @@ describe("a refusal of a cluster", () => {
     expect(await store.getExecutionTaskResult(id, "task")).toBe(1);
   });
 
-  it("is waited out: ASK in a circle, because the other server knows of nothing", async () => {
+  it("is waited out: ASK in a circle, because the other server is not importing the slot", async () => {
     const id = "asked";
     const { slot, from, to } = await placeOf(id);
     const store = openStore();

@@ -74,7 +74,7 @@ describe("a write that comes back after its connection was replaced", () => {
     expect(await admin.hget(`${id}-results`, "task")).toBe('"new"');
   });
 
-  it("changes nothing when its connection was abandoned before the server had said a word on it", async () => {
+  it("changes nothing when its connection was abandoned before the server had sent anything on it", async () => {
     const proxy = await temporaryProxy(configuration);
     proxy.holdNew("toServer");
     const store = temporaryStore(atProxy(proxy), { commandTimeout: 30_000 });
@@ -165,7 +165,7 @@ describe("a write that comes back after its connection was replaced", () => {
 });
 
 describe("the fence against a write that comes back", () => {
-  it("ends nobody else's connection, although a server that restarted gives out the same ids again", async () => {
+  it("ends no other connection, although a restarted server assigns the same ids again", async () => {
     const server = await privateRedis();
     const proxy = await temporaryProxy(server);
     const connect = () => temporaryClient(server, { retryStrategy: null });

@@ -11,7 +11,7 @@ const COMMAND_TIMEOUT_MS = 1000;
 /** What a busy machine may add to a deadline. */
 const SLACK_MS = 10_000;
 /** What a call that fails may leave in memory. The largest of the replies here would take gigabytes. */
-const MOST_GROWTH_MB = 150;
+const MAX_GROWTH_MB = 150;
 
 const fakes = [];
 afterEach(() => Promise.all(fakes.splice(0).map((fake) => fake.stop())));
@@ -59,7 +59,7 @@ async function callAll(redis, { readAhead = false } = {}) {
   expect({ code, signal }, errors).toEqual({ code: 0, signal: null });
   const report = JSON.parse(lines[0]);
   expect(report.took).toBeLessThan(COMMAND_TIMEOUT_MS + SLACK_MS);
-  expect(report.grown).toBeLessThan(MOST_GROWTH_MB);
+  expect(report.grown).toBeLessThan(MAX_GROWTH_MB);
   return report.endings;
 }
 

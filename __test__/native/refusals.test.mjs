@@ -127,7 +127,7 @@ describe("an ACL user", atOnce, () => {
     await everyCall(store, "run-2");
   });
 
-  it.each(NEEDED)("that may not %s is told so at once", async (command) => {
+  it.each(NEEDED)("that may not %s is refused at once", async (command) => {
     const user = `without-${command}`;
     await allow(
       user,
@@ -139,7 +139,7 @@ describe("an ACL user", atOnce, () => {
     expect(error.message).toContain(`'${command}'`);
   });
 
-  it("that may not touch the keys is told so at once, and nothing is written", async () => {
+  it("that may not touch the keys is refused at once, and nothing is written", async () => {
     await allow("elsewhere", NEEDED);
     const store = openStore(as("elsewhere"));
     for (const call of [store.beginExecution("other"), store.commitExecutionTaskResult("other", "task", 1)]) {
@@ -311,7 +311,7 @@ describe("a refusal that does not pass", atOnce, () => {
     await store.commitExecutionTaskResult(id, "task", 1);
   });
 
-  it("is reported at once: NOAUTH, in whatever words", async () => {
+  it("is reported at once: NOAUTH, whatever its text", async () => {
     // A server that wants a password does not even read what is long.
     const server = await privateRedis({ args: ["--requirepass", secret("long")] });
     store = openStore(at(server));

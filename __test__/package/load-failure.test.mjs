@@ -155,7 +155,7 @@ describe("where the addon cannot be loaded", () => {
     });
   }
 
-  it("knows the platforms that there are packages for", () => {
+  it("has the platforms that there are packages for", () => {
     const { SUPPORTED } = require("../../lib/load-error/packages.js");
     const built = PACKAGE.napi.targets.map((triple) => parseTriple(triple).platformArchABI);
     expect(built.sort()).toEqual([...SUPPORTED].sort());

@@ -255,7 +255,7 @@ const sayWith = (seed) => (what) =>
 
 const newSeed = () => Number(process.env.READ_AHEAD_SEED ?? randomInt(2 ** 32));
 
-it("no answer is one that was not true since its turn's round trip, whoever writes in between", async () => {
+it("no answer is one that was not true since its turn's round trip, whichever client writes in between", async () => {
   let hits = 0;
   for (let run = 0; run < RUNS; run += 1) {
     const seed = newSeed();

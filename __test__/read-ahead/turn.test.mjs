@@ -14,7 +14,7 @@ const HERE = new URL(import.meta.url);
 const SAME_PHASE_ATTEMPTS = 300;
 
 const { url, admin, newId } = sharedRedis();
-// One per test: its habits come from that test alone.
+// One per test: its prefetch policy depends on that test alone.
 let store;
 let otherStore;
 let elsewhere;

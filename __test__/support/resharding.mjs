@@ -13,7 +13,7 @@ const KEPT = 2_000;
 const BATCH = 256;
 const MIGRATE_TIMEOUT_MS = 10_000;
 /** Rounds of moving keys away: new ones cannot appear in a slot on its way, so the second finds nothing. */
-const MOST_ROUNDS = 50;
+const MAX_ROUNDS = 50;
 
 /**
  * Moves slots with their keys from their master to another one, as `redis-cli --cluster reshard` does, but all
@@ -45,7 +45,7 @@ async function moveKeys(from, to, slots) {
   };
   let full = slots;
   for (let round = 0; full.length > 0; round += 1) {
-    if (round === MOST_ROUNDS) throw new Error(`${full.length} slots do not become empty`);
+    if (round === MAX_ROUNDS) throw new Error(`${full.length} slots do not become empty`);
     const moved = await Promise.all(full.map(moveSome));
     full = full.filter((_, index) => moved[index]);
   }

@@ -8,9 +8,9 @@ import { addSlots, connectAdmin, join, NODE_ARGS, slotsOf, startMasters } from "
 import { freePort, startRedis } from "../../tooling/servers/redis-server.mjs";
 import { startCommandProxy } from "../support/command-proxy.mjs";
 import { keepCommitting } from "../support/load.mjs";
+import { agree, takeDown } from "../support/other-servers.mjs";
 import { eventually } from "../support/redis.mjs";
 import { idWithin, keysOf } from "../support/slots.mjs";
-import { agree, takeDown } from "../support/strangers.mjs";
 import { temporaryStore } from "../support/temporary.mjs";
 import { NAMELESS_USER, NAMELESS_USER_ARGS } from "../support/users.mjs";
 
@@ -178,7 +178,7 @@ describe("a server is used, and used again when its connection was lost,", () =>
   });
 });
 
-describe("replicas that a store has never heard of", () => {
+describe("replicas that are new to a store", () => {
   it("are used at once when they have taken over from every node that it knew", async () => {
     const cluster = await startMasters({ masters: MASTERS, replicas: 1 });
     endings.push(cluster.stop);

@@ -122,7 +122,7 @@ describe.each([
     for (const input of inputs) input.disconnect?.();
   });
 
-  it("keeps the order of calls that nobody waits for", async () => {
+  it("keeps the order of calls that are not awaited", async () => {
     const store = openStore(options);
     const ids = Array.from({ length: 50 }, (_, index) => `${label}-order-${index}`);
     const work = async (id) => {

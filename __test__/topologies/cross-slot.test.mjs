@@ -225,7 +225,7 @@ describe.each([
     expect(left.map(Number)).toEqual(ids.map((id) => writer.last.get(id)));
   });
 
-  it("is not asked again for what it refuses, once that has been learnt", async () => {
+  it("is not asked again for what it refuses, once that is known", async () => {
     const store = freshStore(target.url, { ttl: 60_000, slidingTtl: true });
     const before = await target.refusals();
     const countSoFar = async () => (await target.refusals()) - before;
@@ -314,7 +314,7 @@ describe("an HTTP endpoint in front of a cluster of one node", () => {
     },
   );
 
-  it("is not asked again for what it refuses, once that has been learnt", async () => {
+  it("is not asked again for what it refuses, once that is known", async () => {
     const store = openStore({ ttl: 60_000, slidingTtl: true });
     const before = await target.refusals();
     for (let index = 0; index < 50; index += 1) {

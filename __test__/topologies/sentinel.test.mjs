@@ -90,7 +90,7 @@ describe("a store over sentinels", () => {
     await store.close();
   });
 
-  it("says who did not know, within the deadline", async () => {
+  it("names the sentinels without that primary, within the deadline", async () => {
     const nowhere = { sentinels: [{ host: "127.0.0.1", port: await freePort() }], name: MASTER };
     const down = createRedisStore(nowhere, { commandTimeout: 300 });
     const error = await down.beginExecution("x").catch((error) => error);

@@ -55,7 +55,7 @@ function open(endpoint, { host, ...options } = {}) {
 const trusting = () => vi.stubEnv("NODE_EXTRA_CA_CERTS", caFile);
 
 describe("TLS", () => {
-  it("is verified with the authorities that Node is told to trust", async () => {
+  it("is verified with the authorities of NODE_EXTRA_CA_CERTS", async () => {
     trusting();
     expect(await open(tls).isExecutionInProgress(newId())).toBe(false);
     expect(tls.requests.at(-1).httpVersion).toBe("1.1");
@@ -189,7 +189,7 @@ describe("a proxy that the environment names", () => {
     expect(proxy.asked).toEqual([]);
   });
 
-  it("that wants a login, refuses, or cannot be used is reported without its password", async () => {
+  it("that requires a login, refuses, or cannot be used is reported without its password", async () => {
     trusting();
     const attempt = async (proxy) => {
       vi.stubEnv("HTTPS_PROXY", proxy);

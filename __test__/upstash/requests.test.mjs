@@ -96,7 +96,7 @@ describe("what is sent", () => {
     ]);
   });
 
-  it("is sent again call by call where the server refuses the whole, so that strangers are safe", async () => {
+  it("is sent again call by call where the server refuses the whole, so that no call fails because of another", async () => {
     const store = open(clientOf());
     const ids = [newId(), newId()];
     rest.inject({ status: 400, error: "EXECABORT Transaction discarded because of previous errors." });

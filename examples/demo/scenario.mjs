@@ -26,7 +26,7 @@ const FATAL_STEP = STEPS[STEPS.indexOf("charge-payment") + 1];
  * @param {"ISOLATED" | "UNTIL_ERROR"} options.mode
  * @param {string} options.url of the Redis server
  * @param {import("ioredis").Redis} options.redis reads the keys beside the store
- * @param {ReturnType<import("./timeline.mjs").createTimeline>} options.timeline is told what happens while it happens
+ * @param {ReturnType<import("./timeline.mjs").createTimeline>} options.timeline gets each event as it happens
  * @returns {Promise<import("../../tooling/workflow/verify.mjs").Check[]>}
  * @throws {Error} when the run does not get to its end
  */

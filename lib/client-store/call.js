@@ -1,11 +1,11 @@
 "use strict";
 // One store call over a caller's client: the promise it gave out, the answers it still waits for, and how it fails.
 
-/** Names of the errors by which clients say that the server itself refused a command. */
+/** Names of the errors that clients give to error replies of the server. */
 const REPLY_ERROR_NAMES = new Set(["ReplyError", "ErrorReply", "SimpleError", "BlobError"]);
 
 /**
- * How a server's refusal begins: `WRONGTYPE Operation against …`, in valkey-glide `WRONGTYPE: …`. Other words with E are
+ * How a server's refusal begins: `WRONGTYPE Operation against …`, in valkey-glide `WRONGTYPE: …`. Other words that begin with E are
  * the operating system's.
  */
 const REPLY_CODE = /^(ERR|EXECABORT|[A-DF-Z][A-Z0-9_]{2,}):? /;
@@ -174,7 +174,7 @@ class Call {
     return REPLY_ERROR_NAMES.has(error.name) || (error.code === undefined && REPLY_CODE.test(error.message));
   }
 
-  /** An error of the store that names the execution, the task and the key of this call, unless told otherwise. */
+  /** An error of the store that names the execution, the task and the key of this call, unless `details` has others. */
   error(code, message, details) {
     const { executionId, taskId, key } = this;
     return new this.store.settings.RedisStoreError(message, { code, executionId, taskId, key, ...details });

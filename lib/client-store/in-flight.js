@@ -5,7 +5,7 @@
 const LONGEST_DELAY = 2 ** 31 - 1;
 
 /** Characters of ids and results that the calls of a store may have in flight; one call alone may have more. */
-const MOST_CHARACTERS = 2 ** 28;
+const MAX_CHARACTERS = 2 ** 28;
 
 /** Calls ended per turn of the event loop, so that a hundred thousand deadlines do not stall it. */
 const EXPIRED_PER_TURN = 500;
@@ -38,8 +38,8 @@ class InFlight {
     if (this.size >= maxPending) {
       return `${maxPending} calls are in flight already (maxPending); await some of them first`;
     }
-    if (this.size === 0 || this.characters + characters <= MOST_CHARACTERS) return undefined;
-    const [present, most] = [this.characters, MOST_CHARACTERS].map((count) => Math.floor(count / 2 ** 20));
+    if (this.size === 0 || this.characters + characters <= MAX_CHARACTERS) return undefined;
+    const [present, most] = [this.characters, MAX_CHARACTERS].map((count) => Math.floor(count / 2 ** 20));
     return `${present} MiB of ids and results are in flight already, and ${most} MiB are the limit; await some of them first`;
   }
 

@@ -3,7 +3,7 @@
 
 const { asText, forEachField } = require("./answers.js");
 
-/** What the execution key and the marks of tasks hold. */
+/** The value of the execution's key, and of the field of a task in progress. */
 const MARK = "true";
 
 /** How much of a stored value an error shows, in characters. */
@@ -51,7 +51,7 @@ const METHODS = [
     hasTask: true,
     writes: true,
     takesValue: true,
-    // Result first, mark second: a commit that is cut in half must not lose the result.
+    // The result first, then the task in progress: a commit that is cut in half must not lose the result.
     send: (call, { hset, hdel }, json) =>
       call.send(hset, call.key, call.taskId, json) &&
       call.expireWritten() &&

@@ -21,7 +21,7 @@ const { Requests } = require("./requests.js");
  * @param {boolean} settings.hashTags whether the id stands in braces in every key
  * @param {number} settings.commandTimeout milliseconds after which a call rejects
  * @param {number} settings.maxPending calls in flight before more are refused
- * @param {(executionId: string) => void} settings.forget tells the native stores of this thread that what they have read ahead
+ * @param {(executionId: string) => void} settings.forget reports to the native stores of this thread that what they have read ahead
  *   of an execution may be older than what is known of it now
  * @param {Function} settings.RedisStoreError the class of what calls reject with
  * @param {{ setTimeout: typeof setTimeout, now: () => number, afterTurn?: (callback: () => void) => void }} clock the
@@ -90,7 +90,7 @@ function openClientStore(client, settings, clock) {
   return methods;
 }
 
-/** The value as JSON; an object that says why where it has none. */
+/** The value as JSON; an object with the reason where it has none. */
 function serialise(value) {
   try {
     const json = JSON.stringify(value);

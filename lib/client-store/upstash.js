@@ -22,7 +22,7 @@ async function requestOfUpstash({ client }, commands, atomic) {
   return answers;
 }
 
-/** A missing result is `null`; without the word, it is no answer, and must not be taken for "there is none". */
+/** A missing result is `null`; without the property, the reply is no answer, and must not be taken for "there is none". */
 function isAnswer(answer) {
   return answer !== null && typeof answer === "object" && (answer.result !== undefined || isText(answer.error));
 }

@@ -16,7 +16,7 @@ const OLDEST_NODE = Number(/\d+/.exec(engines.node)[0]);
  * @property {import("./machine.js").Machine} machine
  * @property {string} home the directory of `index.js`
  * @property {string} [override] what the environment names in place of the addon
- * @property {string[]} said a line for each thing that the loader had to say
+ * @property {string[]} said the error messages of the loader, a line each
  * @property {import("./failure.js").Candidate[]} candidates
  * @property {string[]} installed targets whose packages are installed
  */
@@ -37,7 +37,7 @@ function diagnose(findings) {
 }
 
 /**
- * @param {string[]} said what the loader had to say, and what went wrong when more was to be found out
+ * @param {string[]} said the error messages of the loader, and what failed in finding out more
  * @returns {{ problem: string, remedy: string }}
  */
 function diagnoseUnseen(said) {

@@ -1,5 +1,5 @@
 /**
- * Puts beside each addon what has to be said about the code in it: our licence, the licences of the bundled crates, and
+ * Puts beside each addon the notices about the code in it: the package's licence, the licences of the bundled crates, and
  * a list of them for machines (SBOM, CycloneDX 1.6). `node scripts/release/notices.mjs [NPM_DIR]` does it for every
  * package that `napi create-npm-dirs` has made.
  *

@@ -28,7 +28,7 @@ import { priceOf, SAMPLE_ORDER, STEPS, taskId } from "./order-workflow.mjs";
  * @property {unknown} [value] of `commit`
  */
 
-/** @typedef {{ ok: boolean, claim: string, detail?: string }} Check `detail` says what was found instead */
+/** @typedef {{ ok: boolean, claim: string, detail?: string }} Check `detail` is what was found instead */
 
 /**
  * @param {Run} run

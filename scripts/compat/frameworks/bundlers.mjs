@@ -1,5 +1,5 @@
 /**
- * `examples/order.mjs` through each bundler, with the configuration that docs/deployment.md says to write.
+ * `examples/order.mjs` through each bundler, with the configuration in docs/deployment.md.
  */
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -1,5 +1,5 @@
 /**
- * `examples/nextjs` built with both of its bundlers, served, and an order placed in it; and what its edge runtime says.
+ * `examples/nextjs` built with both of its bundlers, served, and an order placed in it; and the error in its edge runtime.
  */
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ const SECRET = "of this run";
 /** Both of its bundlers, and how each is chosen. */
 const FLAGS = { Turbopack: "--turbopack", webpack: "--webpack" };
 
-/** The edge runtime has no addons; the package says so where it is imported there. */
+/** The edge runtime has no addons; a store made there throws an error with that reason. */
 const EDGE_ROUTE = `import { createRedisStore } from "@idioteque/redis";
 
 export const runtime = "edge";
@@ -100,7 +100,7 @@ export async function nextjsRows({ main, registry, redis, redisUrl }) {
   }
 
   /**
-   * An edge route that imports the package builds, and is told why it cannot make a store. Not with webpack, with which Next.js
+   * An edge route that imports the package builds, and gets an error with the reason when it makes a store. Not with webpack, with which Next.js
    * 16.4.6 builds no edge route whatever it imports.
    */
   async function edge() {

@@ -99,8 +99,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Encrypted<S> {
     /// A server sends an alert with the reason before it closes the connection, and that may not have been read yet.
     fn note_write<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if matches!(result, Poll::Ready(Err(_))) {
-            let mut room = [0; 16];
-            let alert = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut room));
+            let mut buffer = [0; 16];
+            let alert = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut buffer));
             let _ = self.note(alert);
         }
         self.note(result)

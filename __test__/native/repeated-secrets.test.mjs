@@ -181,7 +181,7 @@ describe("a token that the endpoint repeats when it refuses it", { timeout: 15_0
   });
 });
 
-describe("a result that the server repeats because it does not know the command", { timeout: 30_000 }, () => {
+describe("a result that the server repeats because the command is unknown to it", { timeout: 30_000 }, () => {
   const hidden = ["--rename-command", "HSET", ""];
   const VALUES = [secret("result"), secret("result").repeat(20), { field: secret("result") }];
   const STARTS = {

@@ -76,7 +76,7 @@ async function over(sentinels) {
 
 const servers = () => Promise.all([privateRedis(), privateRedis()]);
 
-it("a replica that was promoted is used as soon as it calls itself the primary, and no longer the old one", async () => {
+it("a replica that was promoted is used as soon as its ROLE is master, and no longer the old one", async () => {
   const [before, after] = await servers();
   const replication = temporaryClient(after);
   await replication.replicaof("127.0.0.1", before.port);
@@ -104,7 +104,7 @@ it("a replica that was promoted is used as soon as it calls itself the primary, 
   expect(await old.keys("*")).toHaveLength(length);
 });
 
-it("who leads a failover is believed even when only others can be heard afterwards", async () => {
+it("the report of a failover's leader counts even when only others answer afterwards", async () => {
   const [before, after] = await servers();
   const other = await startSentinel({ primary: before, epoch: 7 });
   const leader = await startSentinel({ primary: before, epoch: 7, promoted: after }, { answers: 1 });
@@ -124,7 +124,7 @@ it("a failover that is given up leads back to the old primary", async () => {
   await arrivesAt(before);
 });
 
-it("sentinels that were set up anew, so that their epochs begin again, are believed after some time", async () => {
+it("sentinels that were set up anew, so that their epochs begin again, count after some time", async () => {
   const [before, after] = await servers();
   const word = { primary: before, epoch: 40 };
   const { arrivesAt } = await over([await startSentinel(word)]);
@@ -133,7 +133,7 @@ it("sentinels that were set up anew, so that their epochs begin again, are belie
   await arrivesAt(after);
 });
 
-it("who may not ask for the replicas goes by the primary that is named", async () => {
+it("without permission for SENTINEL REPLICAS the primary that is named counts", async () => {
   const [before, after] = await servers();
   const refusal = "-NOPERM User store has no permissions to run the 'sentinel|replicas' command\r\n";
   const word = { primary: before, epoch: 7, promoted: after, replicas: refusal };
@@ -143,7 +143,7 @@ it("who may not ask for the replicas goes by the primary that is named", async (
   await arrivesAt(after);
 });
 
-it("one sentinel that is right is enough among others that talk nonsense, too much, or not at all", async () => {
+it("one sentinel that is right is enough among others that send malformed replies, too many, or none", async () => {
   const [primary, nobody] = await servers();
   const nested = `${"*1\r\n".repeat(200)}:1\r\n`;
   const liars = [
@@ -170,7 +170,7 @@ it("one sentinel that is right is enough among others that talk nonsense, too mu
   expect(await temporaryClient(nobody).dbsize()).toBe(0);
 });
 
-it("a sentinel that goes on talking is asked no more often for it than twenty times a second", async () => {
+it("a sentinel that keeps publishing is asked no more often for it than twenty times a second", async () => {
   const [primary] = await servers();
   const word = { primary, epoch: 1 };
   const quiet = await startSentinel(word);
