@@ -1,4 +1,4 @@
-// What a native store owes the live client whose settings it uses: to follow it, to end with it, and to leave it alone.
+// A native store and the live client whose settings it uses: it follows the client, ends with it, and changes nothing of it.
 import { Redis } from "ioredis";
 import { default as Redis4 } from "ioredis-4";
 import { Redis as Redis5 } from "ioredis-5";

@@ -13,7 +13,7 @@ const PASSWORD = "opensesame";
 const page = readFileSync(new URL("../../docs/topologies.md", import.meta.url), "utf8");
 const wireFormat = readFileSync(new URL("../../docs/keys-and-wire-format.md", import.meta.url), "utf8");
 
-/** A list of the page, by the words before it. */
+/** A list of the page, by the text before it. */
 function listed(words) {
   const line = page.split("\n").find((line) => line.startsWith(`- ${words}: \``));
   if (!line) throw new Error(`docs/topologies.md has no list "${words}"`);
@@ -28,7 +28,7 @@ afterAll(async () => {
   for (const end of endings.splice(0).reverse()) await end();
 });
 
-/** Makes the user on a server and lets the server forget what it has refused so far. */
+/** Makes the user on a server and resets the server's ACL log. */
 async function allow(admin, ...rules) {
   await admin.call("ACL", "SETUSER", "worker", "reset", "on", `>${PASSWORD}`, "-@all", ...rules);
   await admin.call("ACL", "LOG", "RESET");

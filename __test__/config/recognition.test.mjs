@@ -223,7 +223,7 @@ describe.each(NODE_REDIS)("%s", (name, module) => {
     if (client.legacy) expect(refusal(client.legacy()).message).toContain("legacy()");
     await client.connect();
     await client.disconnect();
-    // Before version 5 a client does not tell whether it was ever connected.
+    // Before version 5 a client does not show whether it was ever connected.
     if (client.socketEpoch !== undefined) expect(refusal(client).message).toContain("has been closed");
   });
 });

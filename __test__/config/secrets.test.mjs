@@ -87,7 +87,7 @@ describe("with a server that refuses the login", () => {
 
   beforeAll(async () => {
     server = await privateRedis({ args: ["--requirepass", secret("right")] });
-    // A server that repeats what it was told.
+    // A server that repeats what it was sent.
     fake = await startFakeRedis(({ command }) => `-WRONGPASS ${command[0]} was refused\r\n`);
     closed = await freePort();
   });

@@ -1,4 +1,4 @@
-// What somebody else left in Redis: results that are not JSON and keys of another type are named, not guessed at.
+// What other programs left in Redis: results that are not JSON and keys of another type are errors that name them.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RedisStoreError } from "../../index.js";
 import { CLIENT_INPUTS, NATIVE_INPUTS, openStore } from "../support/inputs.mjs";

@@ -1,5 +1,5 @@
 /**
- * The demo tells the truth: its run survives the kill, and its checks notice when something is wrong.
+ * The demo: its run survives the kill, and its checks fail when something is wrong.
  */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";

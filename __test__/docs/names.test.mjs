@@ -1,5 +1,5 @@
 /**
- * The documentation is complete and hangs together: its links lead somewhere, what it names exists, and every option, error
+ * The documentation is complete and consistent: its links lead somewhere, what it names exists, and every option, error
  * code and page stands in it.
  */
 import { existsSync, readdirSync } from "node:fs";

@@ -104,7 +104,7 @@ describe("a write that comes back after its connection was replaced", () => {
     ];
     let released = 0;
     for (let round = 0; round < rounds; round++) {
-      // One of its own for each round, which has not yet learnt to be slow in coming back.
+      // One of its own for each round, whose pauses between attempts are still short.
       const store = temporaryStore(atProxy(proxy), { commandTimeout: 30_000, ttl: 600_000 });
       const id = newId();
       await store.isExecutionInProgress(id);

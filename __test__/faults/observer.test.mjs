@@ -1,4 +1,4 @@
-// Commits under observation: whoever looks sees the mark, the result, or in a cluster both for a moment, but never neither.
+// Commits under observation: the task is in progress or done, in a cluster both for a moment, but never neither.
 import { expect, it } from "vitest";
 import { startMasters } from "../../tooling/servers/cluster.mjs";
 import { sharedRedis } from "../support/redis.mjs";
@@ -19,7 +19,7 @@ function sizeOf(index) {
  * Commits `commits` results while an observer looks again and again at each task whose commit is on its way.
  *
  * @param {(lane: number) => string} idOf
- * @param {(id: string, task: string) => Promise<boolean>} sees whether there is a mark or a result
+ * @param {(id: string, task: string) => Promise<boolean>} whether it is in progress or done
  */
 async function observe(store, commits, idOf, sees) {
   const found = { looks: 0, neither: 0, bytes: 0 };

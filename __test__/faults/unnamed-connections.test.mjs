@@ -61,7 +61,7 @@ function meddle(proxy, id, words, refusal) {
 
 const firstTimes = (error) => (asked) => (asked < TIMES ? error : undefined);
 
-/** Makes a call again for as long as the server wants a login, which is reported at once. */
+/** Makes a call again for as long as the server requires a login, which is reported at once. */
 async function insist(call) {
   for (;;) {
     const { error } = await outcomeOf(call());

@@ -1,4 +1,4 @@
-// What a store promises while its server hangs or is away.
+// What a store promises while its server is stopped or gone.
 import { describe, expect, it } from "vitest";
 import { freePort } from "../../tooling/servers/redis-server.mjs";
 import { privateRedis, sharedRedis } from "../support/redis.mjs";

@@ -25,7 +25,7 @@ async function startHostile(hostile) {
   return fake;
 }
 
-/** Makes every kind of call in a process of its own, and tells how they ended, how long that took, and what it took. */
+/** Makes every kind of call in a process of its own, and returns how they ended, how long that took, and how much memory. */
 const CALL_ALL = `
   const memory = () => process.resourceUsage().maxRSS / 1024;
   const store = createRedisStore(args.redis, { commandTimeout: args.commandTimeout, readAhead: args.readAhead });
@@ -170,7 +170,7 @@ describe("a server that says too much", () => {
     let socketOfFirst;
     const fake = await startHostile(({ command, socket }) => {
       socketOfFirst ??= socket;
-      // Each result is its own task id, so that an answer can be told from the next.
+      // Each result is its own task id, so that an answer can be distinguished from the next.
       return command[0] === "HGET" ? `$${command[2].length + 2}\r\n"${command[2]}"\r\n` : undefined;
     });
     const store = temporaryStore({ host: fake.host, port: fake.port }, { readAhead: false });

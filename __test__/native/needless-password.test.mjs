@@ -1,5 +1,5 @@
 // A password for a server that has none: the store works all the same, as ioredis does, and the process is warned once per
-// server, because whoever set the password may believe that it protects something.
+// server, because the password was set to protect something, and does not.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { secret } from "../../tooling/secrets.mjs";
 import { runScript } from "../support/child.mjs";

@@ -72,7 +72,7 @@ describe("credentials that the server refuses", atOnce, () => {
 });
 
 describe("an ACL user", atOnce, () => {
-  // What the README tells administrators to allow; the last two only where a database or a name is set.
+  // What the documentation lists as needed; the last two only where a database or a name is set.
   const NEEDED = ["get", "set", "hget", "hset", "hdel", "hgetall", "unlink", "multi", "exec", "pexpire"];
   const FENCE = ["client|info", "client|kill"];
   const OPTIONAL = ["select", "client|setname"];
@@ -96,7 +96,7 @@ describe("an ACL user", atOnce, () => {
     );
   const as = (username, settings) => ({ ...at(server), username, password: secret("of-user"), ...settings });
 
-  /** Every command the store knows. */
+  /** Every command of the store. */
   async function everyCall(store, id) {
     await store.beginExecution(id);
     expect(await store.isExecutionInProgress(id)).toBe(true);
@@ -312,7 +312,7 @@ describe("a refusal that does not pass", atOnce, () => {
   });
 
   it("is reported at once: NOAUTH, whatever its text", async () => {
-    // A server that wants a password does not even read what is long.
+    // A server that requires a password does not even read what is long.
     const server = await privateRedis({ args: ["--requirepass", secret("long")] });
     store = openStore(at(server));
     const calls = [1, "x".repeat(1024 * 1024)].map((value) => store.commitExecutionTaskResult(newId(), "task", value));

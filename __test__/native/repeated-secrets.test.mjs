@@ -1,4 +1,4 @@
-// Servers that repeat in an error what they were told: Redis does so with a command that it does not know. No password, user
+// Servers that repeat in an error what they were sent: Redis does so with an unknown command. No password, user
 // name, token or result comes back out of a store that way, and its error still says what was refused.
 import { Redis as Upstash } from "@upstash/redis";
 import { Cluster, Redis } from "ioredis";

@@ -1,4 +1,4 @@
-// Results that are longer than a server, or something before it, takes: it hangs up, with a word or without, and no other call
+// Results that are longer than a server, or something before it, takes: it closes the connection, with an error or without, and no other call
 // may suffer from that.
 import { describe, expect, it, onTestFinished } from "vitest";
 import { startMasters } from "../../tooling/servers/cluster.mjs";

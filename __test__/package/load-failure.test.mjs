@@ -166,7 +166,7 @@ describe("where there is no Node.js", () => {
   it("sends the bundlers of edge runtimes, Workers and browsers elsewhere, and Node.js to the addon", () => {
     const conditions = PACKAGE.exports["."];
     for (const name of ["edge-light", "workerd", "browser"]) expect(conditions[name]).toBe("./lib/unsupported.js");
-    // The first that a bundler knows is taken: what is for Node.js and the browser at once, as Electron is, can load
+    // The first that a bundler has is taken: what is for Node.js and the browser at once, as Electron is, can load
     // it.
     expect(Object.keys(conditions).slice(0, 2)).toEqual(["types", "node"]);
     expect(conditions.default).toBe("./index.js");

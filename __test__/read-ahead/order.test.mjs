@@ -1,4 +1,4 @@
-// Read-ahead never answers with something older than what this thread has been told about the execution before: not when two
+// Read-ahead never answers with something older than what this thread was answered about the execution before: not when two
 // answers arrive together, nor over two connections, nor when the other one came through a client of the caller's own.
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";

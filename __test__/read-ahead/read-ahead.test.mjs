@@ -40,7 +40,7 @@ function openStore(redis, options) {
   return opened;
 }
 
-/** What Redis was told about an execution since this was last asked. */
+/** What Redis was sent about an execution since this was last asked. */
 async function commandsOf(id) {
   return (await commands.take()).filter((command) => command.some((word) => word.includes(id)));
 }

@@ -20,7 +20,7 @@ const MAX_ROUNDS = 50;
  * of them at once.
  *
  * @typedef {{ admin: import("ioredis").Redis, server: { port: number } }} Master
- * @param {Master[]} masters all of them: those that are told nothing may, on Redis 6, go on believing an older claim
+ * @param {Master[]} masters all of them: those that are not informed may, on Redis 6, keep an older claim
  * @param {Master} from
  * @param {Master} to
  * @param {number[]} slots
@@ -94,7 +94,7 @@ export function writeInOrder(store, { ids, depth }) {
 }
 
 /**
- * Reads the executions' values behind the store's back until told to stop, and notes each that is less than one before.
+ * Reads the executions' values beside the store until stopped, and notes each that is less than one before.
  *
  * @param {import("ioredis").Cluster} reader
  * @param {object} options
@@ -160,7 +160,7 @@ export async function reshard({ cluster: { masters }, store, reader, tag, label,
       const end = Math.floor(((index + 1) * SLOTS) / masters.length);
       return Array.from({ length: end - first }, (_, offset) => first + offset).filter((slot) => slot % every === 0);
     });
-    // In turns: a master that has lost all its slots becomes somebody's replica.
+    // In turns: a master that has lost all its slots becomes another one's replica.
     for (let start = 0; parts.some((slots) => start < slots.length); start += BATCH) {
       for (const [index, slots] of parts.entries()) {
         const some = slots.slice(start, start + BATCH);

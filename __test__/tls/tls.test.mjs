@@ -17,7 +17,7 @@ const { newId } = sharedRedis();
 const authority = createAuthority();
 const stranger = createAuthority("stranger");
 const ca = authority.cert;
-/** Longer than a test may take: what rejects all the same has been told at once. */
+/** Longer than a test may take: what rejects all the same was rejected at once. */
 const PATIENT = { commandTimeout: 600_000 };
 
 let server;

@@ -1,4 +1,4 @@
-// Another Redis at the address of a cluster's node, or at a start-up node's: it is told nothing and believed nothing. Calls
+// Another Redis at the address of a cluster's node, or at a start-up node's: it is sent nothing and its answers are not used. Calls
 // wait for the node, or say at their deadline who answers there.
 import { Cluster } from "ioredis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -30,7 +30,7 @@ async function takeDownForNow({ server }, { nodes }) {
   await takeDown(server);
 }
 
-/** A stranger that ends with the test at the latest. */
+/** A server of another cluster that ends with the test at the latest. */
 async function temporaryStranger(node, kind) {
   const stranger = await startStranger(node.server, { ...kind, args: NAMELESS_USER_ARGS });
   endings.push(stranger.stop);
@@ -46,7 +46,7 @@ const KINDS = [
   ["the node of another cluster", { ofCluster: true }],
 ];
 
-/** That a call was given up, because somebody else is at the address of the node that it is for. */
+/** That a call was given up, because another server is at the address of the node that it is for. */
 function expectRefusal(error, { host, port }) {
   expect(error).toMatchObject({ name: "RedisStoreError" });
   expect(error.code).toMatch(/^ERR_REDIS_(CONNECTION|TIMEOUT)$/);
@@ -213,7 +213,7 @@ describe("in the place of the start-up node", () => {
 
   beforeAll(async () => {
     cluster = await startMasters({ masters: MASTERS, replicas: 1 });
-    // A replica, which no call is for: only its word about the others could lead astray.
+    // A replica, which no call is for: only its map of the others could mislead.
     startup = cluster.nodes.at(-1);
     reader = new Cluster(cluster.masters.map(({ server: { host, port } }) => ({ host, port })));
   });
@@ -233,7 +233,7 @@ describe("in the place of the start-up node", () => {
     await takeDownForNow(startup, cluster);
     const stranger = await temporaryStranger(startup, { ofCluster: true });
 
-    // While a slot belongs to nobody, the map is read again and again.
+    // While a slot belongs to no node, the map is read again and again.
     const [owner, ...others] = cluster.masters;
     const homeless = idWithin("homeless", { ...FIRST, hashTags: true });
     const slot = slotOf(`{${homeless}}`);
@@ -245,7 +245,7 @@ describe("in the place of the start-up node", () => {
     };
     endings.push(giveBack);
     const waiting = outcomeOf(store.commitExecutionTaskResult(homeless, "task", 1));
-    // The stranger answers first, and at once.
+    // The other server answers first, and at once.
     await Promise.all(cluster.masters.map(({ admin }) => admin.client("PAUSE", 700)));
     await Promise.all(cluster.masters.map(({ admin }) => admin.ping()));
     for (const id of ids) await store.commitExecutionTaskResult(id, "task", id);
@@ -258,7 +258,7 @@ describe("in the place of the start-up node", () => {
     expect(await stranger.admin.dbsize()).toBe(0);
   });
 
-  /** Gives a slot that belongs to nobody to a master. */
+  /** Gives a slot that belongs to no node to a master. */
   async function giveSlot(slot, { admin }, others) {
     await addSlots(admin, slot, slot);
     const name = await admin.call("CLUSTER", "MYID");

@@ -19,7 +19,7 @@ import { idWithin } from "../support/slots.mjs";
 import { rejectionOf, temporaryClient, temporaryStore } from "../support/temporary.mjs";
 import { startCluster } from "../support/topologies.mjs";
 
-/** What a connection may be refused until it has learnt: not one more for each call. */
+/** What a connection may be refused until its features are known: not one more for each call. */
 const A_HANDFUL = 5;
 
 const STYLES = [
@@ -31,7 +31,7 @@ const STYLES = [
 ];
 const SPREAD_STYLES = STYLES.filter(([, { hashTags }]) => !hashTags);
 
-/** A store with a connection of its own, which has learnt nothing from those before: its deadline differs from theirs. */
+/** A store with a connection of its own, which shares nothing with those before: its deadline differs from theirs. */
 let deadline = 20_000;
 function freshStore(redis, options) {
   deadline += 1;
