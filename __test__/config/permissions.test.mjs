@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../../index.js";
 import { startMasters } from "../../tooling/servers/cluster.mjs";
 import { MASTER, replicasOf, startSentinels } from "../../tooling/servers/sentinels.mjs";
+import { everyCall } from "../support/methods.mjs";
 import { eventually, privateRedis } from "../support/redis.mjs";
 import { moveSlots } from "../support/resharding.mjs";
 
@@ -47,18 +48,8 @@ async function callEverything(input) {
   const refusals = new Set();
   for (const options of STYLES) {
     const store = createRedisStore(input, options);
-    const id = "run-1";
-    const calls = [
-      () => store.beginExecution(id),
-      () => store.isExecutionInProgress(id),
-      () => store.beginExecutionTask(id, "task"),
-      () => store.isExecutionTaskInProgress(id, "task"),
-      () => store.commitExecutionTaskResult(id, "task", 1),
-      () => store.getExecutionTaskResult(id, "task"),
-      () => store.getExecutionTaskResults(id),
-      () => store.disposeExecution(id),
-    ];
-    // Twice: read-ahead learns from the first time what is asked next.
+    const calls = everyCall(store, "run-1");
+    // Twice: whether calls carry reads is decided by the first time.
     for (const call of [...calls, ...calls]) await call().catch((error) => refusals.add(error.reply ?? error.code));
     await store.close();
   }

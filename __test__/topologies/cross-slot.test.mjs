@@ -11,6 +11,7 @@ import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
 import { createModelStore, knownOf, makeAll, randomCalls } from "../support/bursts.mjs";
 import { countRefusals } from "../support/connections.mjs";
 import { ioredisConfiguration } from "../support/inputs.mjs";
+import { everyCall } from "../support/methods.mjs";
 import { recordCommands } from "../support/monitor.mjs";
 import { dump, eventually, privateRedis } from "../support/redis.mjs";
 import { watchOrder, writeInOrder } from "../support/resharding.mjs";
@@ -338,16 +339,7 @@ describe("one of several nodes of a cluster", () => {
     const [{ server }] = cluster.masters;
     const store = freshStore(server.url);
     const id = idWithin("elsewhere", { first: 8_192, last: 16_383 });
-    const calls = [
-      () => store.beginExecution(id),
-      () => store.isExecutionInProgress(id),
-      () => store.beginExecutionTask(id, "task"),
-      () => store.isExecutionTaskInProgress(id, "task"),
-      () => store.commitExecutionTaskResult(id, "task", 1),
-      () => store.getExecutionTaskResult(id, "task"),
-      () => store.getExecutionTaskResults(id),
-      () => store.disposeExecution(id),
-    ];
+    const calls = everyCall(store, id);
     for (const call of calls) {
       const error = await rejectionOf(call());
       expect(error, `${call}`).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "MOVED", executionId: id });

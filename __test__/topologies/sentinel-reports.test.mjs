@@ -44,9 +44,7 @@ async function startSentinel(report, { answers: answered = Number.POSITIVE_INFIN
   };
   const sentinel = await startFake(({ command: [name, ...args] }) => {
     if (sentinel.connections > answered) return undefined;
-    return name === "SUBSCRIBE"
-      ? list([bulk("subscribe"), bulk(args[0]), ":1\r\n"])
-      : answers[args[0].toUpperCase()]();
+    return name === "SUBSCRIBE" ? list([bulk("subscribe"), bulk(args[0]), ":1\r\n"]) : answers[args[0].toUpperCase()]();
   });
   return sentinel;
 }

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_that_say_too_little_or_too_much_are_errors() {
+    fn objects_with_too_little_or_too_much_are_errors() {
         const REDIS_OPTIONS: &str = "`redisOptions` is an option of ioredis's Cluster: pass an array of nodes, or `new \
             Cluster(nodes, { redisOptions })`";
         let nothing = || Input::Map(vec![]);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_told_what_is_accepted() {
+    fn anything_else_is_an_error_with_what_is_accepted() {
         assert_eq!(from_input(&text("h:1")).unwrap().address, Address::Tcp("h".into(), 1));
         assert_eq!(from_input(&number(1)).unwrap().address, Address::Tcp("localhost".into(), 1));
         assert!(from_input(&Input::Map(map([("host", text("h"))]))).is_ok());

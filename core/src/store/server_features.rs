@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_call_needed_is_learnt_from_its_error() {
+    fn only_a_feature_that_the_call_needed_is_taken_as_missing() {
         let error = |code: &str, detail: &str| ErrorReply { code: code.into(), detail: detail.into() };
         let syntax = error("ERR", "syntax error");
         let cross_slot = error("CROSSSLOT", "Keys in request don't hash to the same slot");

@@ -20,7 +20,7 @@ pub struct Warning {
 }
 
 /// The warnings that were given in this process.
-static SAID: LazyLock<Mutex<HashSet<(&'static str, Address)>>> = LazyLock::new(Mutex::default);
+static GIVEN: LazyLock<Mutex<HashSet<(&'static str, Address)>>> = LazyLock::new(Mutex::default);
 
 impl Warning {
     /// A warning about a server.
@@ -30,8 +30,8 @@ impl Warning {
 
     /// Whether this is the first such warning about its server; later ones are not.
     pub fn is_first(&self) -> bool {
-        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-        said.len() < MAX_REMEMBERED && said.insert((self.code, self.server.clone()))
+        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+        given.len() < MAX_REMEMBERED && given.insert((self.code, self.server.clone()))
     }
 }
 

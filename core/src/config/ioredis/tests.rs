@@ -70,7 +70,7 @@ fn instance<const N: usize>(entries: [(&str, Input); N]) -> Vec<(String, Input)>
 }
 
 #[test]
-fn an_object_says_what_it_says_to_ioredis() {
+fn an_object_means_what_it_means_to_ioredis() {
     let settings = from_config(&map([
         ("host", text("h")),
         ("port", text("6380")),
@@ -199,7 +199,7 @@ fn what_ioredis_overlooks_in_an_instance_is_overlooked() {
 }
 
 #[test]
-fn an_instance_that_needs_its_own_methods_says_why() {
+fn an_instance_that_needs_its_own_methods_is_refused_with_the_reason() {
     for (key, value) in [
         ("tls", text("RedisCloudFixed")),
         ("sentinels", Input::List(vec![])),

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_from_results() {
+    fn refusals_differ_from_results() {
         let body = br#"[{"result":1},{"error":"WRONGTYPE Operation\r\nagainst a key"}]"#;
         let Some(Answer::Replies(replies)) = read(body, 2, true) else { panic!() };
         assert_eq!(code(&replies[1]), "WRONGTYPE");

@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentinel_that_knows_no_such_primary_says_nothing() {
+    fn a_sentinel_without_that_primary_gives_no_report() {
         assert_eq!(read_report(&[Value::Nil, Value::Nil, Value::Nil]), None);
         assert_eq!(read_report(&[]), None);
         let refused = redis::parse_redis_value(b"-NOPERM no\r\n").unwrap();
