@@ -2,6 +2,8 @@
 // What a native store asks of the live client whose settings it uses: whether it has ended, which database it has
 // selected, and what it would log in with. Asks only: no listener, no property, no option of the client is touched.
 
+const { PHRASES } = require("./error-texts.js");
+
 /** Said by `state` of a client that has ended. */
 const ENDED = -1;
 
@@ -85,7 +87,7 @@ async function database(client) {
   const commands = client.options?.legacyMode ? client.v4 : client;
   const ask = async (...command) => String(await commands.sendCommand(command, { typeMapping: {} }));
   const found = / db=(\d+)/.exec(await clientInfo(ask));
-  if (found === null) throw new Error("the server does not name the database");
+  if (found === null) throw new Error(PHRASES.databaseNotNamed);
   return Number(found[1]);
 }
 

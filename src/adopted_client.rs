@@ -6,7 +6,8 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use idioteque_redis_core::config::{Secret, Settings};
-use idioteque_redis_core::error::{Code, StoreError};
+use idioteque_redis_core::error::StoreError;
+use idioteque_redis_core::error_texts::{calls, connections as texts};
 use idioteque_redis_core::transport::{Asked, ConnectError, SettingsProvider};
 use napi::sys;
 use tokio::sync::oneshot;
@@ -134,9 +135,9 @@ impl AdoptedClient {
         };
         let trusting = settings.and_then(|mut settings| match trust_extra(self.engine(), &mut settings) {
             Ok(()) => Ok(settings),
-            Err(_) => Err("the environment cannot be read".into()),
+            Err(_) => Err(texts::ENVIRONMENT_UNREADABLE.into()),
         });
-        trusting.map_err(|why| StoreError::new(Code::Config, format!("The client's settings cannot be used: {why}")))
+        trusting.map_err(|why| texts::client_settings_unusable(why).error())
     }
 
     fn answer(&self, about: About) {
@@ -166,22 +167,17 @@ impl AdoptedClient {
 
 /// What a call rejects with when the client it was made from has ended.
 pub fn ended() -> StoreError {
-    let message = "the store is closed, because the client it was made from has ended";
-    StoreError::new(Code::Closed, message)
+    calls::client_ended().error()
 }
 
 /// The client has no settings to connect with right now.
 fn no_answer() -> StoreError {
-    let message = "the node-redis client the store was made from cannot say which database it has selected and what it \
-                   logs in with (see `cause`).";
-    StoreError::new(Code::Connection, message)
+    texts::client_cannot_say().error()
 }
 
 /// The user may not ask the server which database the client has selected.
 fn unknown_database() -> StoreError {
-    let message = "The database that the node-redis client has selected is unknown, because its user may not run CLIENT \
-                   INFO. Allow it (`ACL SETUSER … +client|info`), or use `connection: \"client\"`";
-    StoreError::new(Code::Config, message)
+    texts::database_unknown().error()
 }
 
 /// Settings that wait for a login.

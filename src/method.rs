@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use idioteque_redis_core::error_texts::calls as texts;
 use idioteque_redis_core::store::{Call, Operation, Prefetch};
 use idioteque_redis_core::transport::{Request, SharedConnection};
 use napi::sys;
@@ -176,6 +177,6 @@ fn append_id(engine: Engine, name: &str, value: Value, text: &mut Vec<u8>) -> Re
         Type::BigInt => "bigint",
         Type::Object | Type::Other => "object",
     };
-    let message = format!("The \"{name}\" argument must be a non-empty string. Received {received}");
+    let message = texts::wrong_id(name, received);
     Err(engine.argument_error(false, code, &message).unwrap_or_else(|thrown| thrown.0))
 }

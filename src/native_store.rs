@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use idioteque_redis_core::config::Settings;
 use idioteque_redis_core::config::options::Options;
-use idioteque_redis_core::error::{Code, StoreError};
+use idioteque_redis_core::error::StoreError;
+use idioteque_redis_core::error_texts::calls as texts;
 use idioteque_redis_core::store::prefetch_policy::PrefetchPolicies;
 use idioteque_redis_core::store::{KeyOptions, Operation, Prefetch};
 use idioteque_redis_core::transport::{Member, SharedConnection, Target};
@@ -91,15 +92,15 @@ impl NativeStore {
     /// What a call is made and sent with; connects when this is the first one. A refusal comes with the style too, as
     /// far as it is known, because errors name keys. `moved` is called when the store follows its client into another database.
     pub fn admit(&self, kind: Operation, moved: impl FnOnce()) -> Result<Admitted, (Arc<KeyOptions>, StoreError)> {
-        let refuse = |code, reason: &str| StoreError::new(code, format!("{}: {reason}", kind.name()));
+        let refuse = |error: StoreError| error.in_call(kind.name());
         let connected = match self.connected.get() {
             Some(connected) => connected,
-            None if self.closed.get() => return Err((Arc::default(), refuse(Code::Closed, "the store is closed"))),
+            None if self.closed.get() => return Err((Arc::default(), refuse(texts::closed().error()))),
             None => self.connect().map_err(|error| (Arc::default(), error))?,
         };
         let key_options = connected.key_options.clone();
         if let Err(error) = self.follow(connected, moved) {
-            return Err((key_options, refuse(error.code, &error.message)));
+            return Err((key_options, refuse(error)));
         }
         let connection = connected.connection.borrow().clone();
         match connection {
@@ -107,11 +108,9 @@ impl NativeStore {
                 if self.pending.get() < self.max_pending {
                     return Ok((key_options, connection));
                 }
-                let reason =
-                    format!("{} calls are in flight already (maxPending); await some of them first", self.max_pending);
-                Err((key_options, refuse(Code::Overloaded, &reason)))
+                Err((key_options, refuse(texts::too_many_calls(self.max_pending).error())))
             }
-            _ => Err((key_options, refuse(Code::Closed, "the store is closed"))),
+            _ => Err((key_options, refuse(texts::closed().error()))),
         }
     }
 
@@ -195,13 +194,8 @@ impl NativeStore {
         if pending == 0 || pending + bytes <= MAX_PENDING_BYTES {
             return Ok(());
         }
-        let message = format!(
-            "{}: {} MiB of ids and results are in flight already, and {} MiB are the limit; await some of them first",
-            kind.name(),
-            pending >> 20,
-            MAX_PENDING_BYTES >> 20
-        );
-        Err(StoreError::new(Code::Overloaded, message))
+        let [present, limit] = [pending, MAX_PENDING_BYTES].map(|bytes| format!("{} MiB", bytes >> 20));
+        Err(texts::too_much_data(present, limit).error().in_call(kind.name()))
     }
 
     /// A call of this store is on its way.

@@ -103,7 +103,7 @@ test("docs/troubleshooting.md has every error code", () => {
 
 test("docs/troubleshooting.md has every reply that the store treats in a way of its own", () => {
   const [, decision] = /pub fn retry_decision.*?\{(.*?)^\}/ms.exec(read("core/src/transport/retry_policy.rs"));
-  const [, advice] = /pub fn refused.*?\{(.*?)^\}/ms.exec(read("core/src/transport/retry_policy.rs"));
+  const [, advice] = /^const ADVICE.*?= \[(.*?)^\];/ms.exec(read("core/src/error_texts/replies.rs"));
   const codes = new Set(`${decision}${advice}`.match(/(?<=")[A-Z]{3,}(?=")/g));
   expect(codes.size).toBeGreaterThan(10);
   const text = textOf("docs/troubleshooting.md");

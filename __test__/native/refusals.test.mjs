@@ -334,7 +334,7 @@ describe("a refusal that does not pass", atOnce, () => {
     await eventually(failed, { message: "a save that fails" });
     const error = await rejectionOf(store.commitExecutionTaskResult(id, "task", 1));
     expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "MISCONF", executionId: id });
-    expect(error.message).toContain("cannot persist");
+    expect(error.message).toContain("cannot save its data");
     expect(await store.isExecutionTaskInProgress(id, "task")).toBe(true);
     expect(await store.getExecutionTaskResult(id, "task")).toBe(undefined);
   });

@@ -102,9 +102,9 @@ describe("where the addon cannot be loaded", () => {
     expect(message).toContain("NAPI_RS_NATIVE_LIBRARY_PATH names /nowhere/addon.node, which is not there");
   });
 
-  it("says that a bundler has taken it in", async () => {
+  it("says that a bundler has included it", async () => {
     const { message } = await installCopy({ without: ["index.d.ts"] }).load();
-    expect(message).toContain("a bundler has taken it in");
+    expect(message).toContain("a bundler has included it");
     expect(message).toContain("serverExternalPackages");
   });
 

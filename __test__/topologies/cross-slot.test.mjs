@@ -343,7 +343,7 @@ describe("one of several nodes of a cluster", () => {
     for (const call of calls) {
       const error = await rejectionOf(call());
       expect(error, `${call}`).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "MOVED", executionId: id });
-      expect(error.message).toContain("array of its servers");
+      expect(error.message).toContain("array of its nodes");
     }
   });
 });

@@ -203,7 +203,7 @@ describe("a proxy that the environment names", () => {
       );
     };
     const { address } = await startHttpProxy({ login: "user:other" });
-    expect((await attempt(`http://user:hunter2@${address}`)).message).toContain("wants a login");
+    expect((await attempt(`http://user:hunter2@${address}`)).message).toContain("requires a login");
     const { address: refusing } = await startHttpProxy({ refuse: true });
     expect((await attempt(`http://user:hunter2@${refusing}`)).message).toContain("did not open a tunnel");
     expect((await attempt("http://user:hunter2@127.0.0.1:1")).message).toContain("ECONNREFUSED 127.0.0.1:1");

@@ -39,7 +39,8 @@ impl Code {
     }
 }
 
-/// Why a store call failed. The ids of the call are added where it is turned into a JavaScript error.
+/// Why a store call failed, made from a [`Text`](crate::error_texts::Text). The ids of the call are added where it is turned
+/// into a JavaScript error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreError {
     /// What kind of failure it is.
@@ -53,9 +54,9 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// An error with a code and a sentence.
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), reply: None, cause: None }
+    /// The same, of a call of this method of the store, of which nothing was sent.
+    pub fn in_call(self, method: &str) -> Self {
+        Self { message: format!("{method}: {}", self.message), ..self }
     }
 }
 

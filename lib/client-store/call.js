@@ -1,6 +1,8 @@
 "use strict";
 // One store call over a caller's client: the promise it gave out, the answers it still waits for, and how it fails.
 
+const { CALLS, PHRASES, messageOf } = require("../error-texts.js");
+
 /** Names of the errors that clients give to error replies of the server. */
 const REPLY_ERROR_NAMES = new Set(["ReplyError", "ErrorReply", "SimpleError", "BlobError"]);
 
@@ -124,10 +126,13 @@ class Call {
 
   /** Ends the call at its deadline; what the client still answers is ignored. */
   timeOut() {
-    const limit = this.store.settings.commandTimeout;
-    const outcome = this.method.writes ? "; the write may or may not have happened" : "";
-    const message = `${this.method.name}: the client did not answer within ${limit} ms${outcome}`;
-    this.fail(this.failure ?? this.error("ERR_REDIS_TIMEOUT", message));
+    const values = {
+      method: this.method.name,
+      timeout: this.store.settings.commandTimeout,
+      reason: PHRASES.clientDidNotAnswer,
+    };
+    const outcome = this.method.writes ? `. ${PHRASES.passedToClient}` : "";
+    this.fail(this.failure ?? this.error(CALLS.givenUp.code, messageOf(CALLS.givenUp, values) + outcome));
   }
 
   succeed(reply) {

@@ -6,6 +6,7 @@ use super::input::Input;
 use super::schema::Keys;
 use super::settings::Settings;
 use super::{cluster, ioredis, node_redis, upstash, url, values};
+use crate::error_texts::values as texts;
 
 /// Keys that only an ioredis-style object has at its top level, and where node-redis has the same setting.
 const OF_IOREDIS: &[(&str, &str)] = &[
@@ -30,11 +31,7 @@ pub fn from_input(input: &Input) -> Result<Settings, ConfigError> {
         Input::Number(_) => url::from_url(&values::port("port", input)?.to_string()),
         Input::Map(map) => from_object(map),
         Input::List(_) => cluster::from_nodes(input),
-        other => Err(ConfigError::wrong_type(format!(
-            "Pass a Redis URL, a configuration object such as {{ host, port }}, a client of ioredis, node-redis, Upstash or \
-             valkey-glide, or anything with the methods get, set, del, expire, hget, hset, hdel and hgetall; got {}",
-            values::describe(other)
-        ))),
+        other => Err(ConfigError::wrong_type(texts::not_accepted(values::describe(other)))),
     }
 }
 
@@ -58,10 +55,7 @@ pub fn from_object(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
         (None, Some(_)) if has("sentinelRootNodes") => node_redis::from_sentinel_config(map),
         (None, Some(_)) if has("rootNodes") => cluster::from_config(map),
         (None, Some(_)) => node_redis::from_config(map),
-        (Some((key, instead)), Some(other)) => Err(ConfigError::wrong_type(format!(
-            "`{key}` belongs to an ioredis-style configuration and `{other}` to a node-redis-style one, which has \
-             `{instead}`: use one style"
-        ))),
+        (Some((key, instead)), Some(other)) => Err(ConfigError::wrong_type(texts::two_styles(key, other, instead))),
         (None, None) => Err(no_address(map)),
     }
 }
@@ -76,9 +70,7 @@ fn no_address(map: &[(String, Input)]) -> ConfigError {
             let style = if of_node_redis { node_redis::KEYS } else { ioredis::KEYS };
             Keys { kind: "a Redis configuration", ..style }.unknown(key)
         }
-        None => ConfigError::wrong_type(
-            "The configuration does not say where to connect: give `host`, `port`, `path`, `db`, `url` or `socket`",
-        ),
+        None => ConfigError::wrong_type(texts::no_server()),
     }
 }
 

@@ -8,6 +8,7 @@ use super::error::ConfigError;
 use super::secret::Secret;
 use super::settings::Settings;
 use super::{Tls, Topology};
+use crate::error_texts::values as texts;
 
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 6379;
@@ -104,7 +105,7 @@ pub(super) fn same<T: PartialEq>(
 }
 
 fn contradiction(key: &str, location: &str) -> ConfigError {
-    ConfigError::wrong_type(format!("`{key}` is given twice, with different values: {location}. Give it once"))
+    ConfigError::wrong_type(texts::given_twice(key, location))
 }
 
 #[cfg(test)]

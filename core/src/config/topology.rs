@@ -5,6 +5,7 @@ use super::error::ConfigError;
 use super::input::Input;
 use super::secret::Secret;
 use super::{Tls, values};
+use crate::error_texts::values as texts;
 
 /// The port of a sentinel that is given without one.
 const SENTINEL_PORT: u16 = 26_379;
@@ -87,9 +88,7 @@ pub(super) fn sentinels(key: &str, list: &Input, master: Option<&Input>) -> Resu
         None => String::new(),
     };
     if master.is_empty() {
-        return Err(ConfigError::wrong_type(format!(
-            "`name` is missing beside `{key}`: it says what the sentinels call the primary, such as \"mymaster\""
-        )));
+        return Err(ConfigError::wrong_type(texts::name_missing(key)));
     }
     Ok(Sentinels { addresses, master, username: None, password: None, family: Family::Any, tls: None, epoch: 0 })
 }
@@ -104,9 +103,7 @@ fn addresses(key: &str, list: &Input, default_port: u16) -> Result<Vec<Address>,
 pub(super) fn address(location: &str, item: &Input, default_port: u16) -> Result<Address, ConfigError> {
     let Input::Map(map) = item else {
         let shown = values::kind(item);
-        return Err(ConfigError::wrong_type(format!(
-            "`{location}` must be an object such as {{ host, port }}, got {shown}"
-        )));
+        return Err(ConfigError::wrong_type(texts::must_be_server(location, shown)));
     };
     let (mut host, mut port) = (DEFAULT_HOST.to_owned(), default_port);
     for (name, value) in map.iter().filter(|(_, value)| *value != Input::Null) {
@@ -116,9 +113,7 @@ pub(super) fn address(location: &str, item: &Input, default_port: u16) -> Result
             "port" => port = values::port(&key, value)?,
             "family" => {}
             _ => {
-                return Err(ConfigError::wrong_type(format!(
-                    "`{key}` is not a setting of one server here. Those that count are: host, port"
-                )));
+                return Err(ConfigError::wrong_type(texts::not_a_setting_of_a_server(key)));
             }
         }
     }
@@ -128,11 +123,9 @@ pub(super) fn address(location: &str, item: &Input, default_port: u16) -> Result
 /// An array that is not empty.
 pub(super) fn items<'a>(key: &str, list: &'a Input) -> Result<&'a [Input], ConfigError> {
     match list {
-        Input::List(items) if items.is_empty() => {
-            Err(ConfigError::wrong_type(format!("`{key}` is empty: name at least one server")))
-        }
+        Input::List(items) if items.is_empty() => Err(ConfigError::wrong_type(texts::list_empty(key))),
         Input::List(items) => Ok(items),
-        other => Err(ConfigError::wrong_type(format!("`{key}` must be an array, got {}", values::describe(other)))),
+        other => Err(ConfigError::wrong_type(texts::must_be_array(key, values::describe(other)))),
     }
 }
 

@@ -4,6 +4,7 @@ use redis::Value;
 
 use super::answer::Entry;
 use super::error_reply::ErrorReply;
+use crate::error_texts::replies::unexpected_kind;
 
 /// The error for a reply of a kind that the command never brings.
 pub fn unexpected(reply: &Value) -> ErrorReply {
@@ -15,7 +16,7 @@ pub fn unexpected(reply: &Value) -> ErrorReply {
         Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a string",
         _ => "a reply of another kind",
     };
-    ErrorReply { code: "UNEXPECTED".into(), detail: format!("the server answered with {kind}: is it a Redis server?") }
+    ErrorReply { code: "UNEXPECTED".into(), detail: unexpected_kind(kind) }
 }
 
 /// A string, or nothing.

@@ -7,11 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::error::ConnectError;
 use super::request::{Finished, Redirect, Request};
-use crate::error::{Code, StoreError};
+use crate::error::StoreError;
+use crate::error_texts::{append, calls as texts};
 use crate::store::Reply;
-
-/// What a write that was given up says when nothing of it was sent.
-pub const NOT_APPLIED: &str = " The command had not been sent, so it was not applied.";
 
 /// A request and what has happened to it.
 pub struct PendingCall {
@@ -46,14 +44,12 @@ impl PendingCall {
 
     /// Gives the call up because its time is over.
     pub fn expire(self, timeout: Duration, connect_error: Option<&ConnectError>) -> Finished {
-        let over = format!(
-            "{} was given up after {} ms (commandTimeout)",
-            self.request.call.operation.name(),
-            timeout.as_millis()
-        );
-        let error = match self.error_reply.as_deref().or(connect_error.map(ConnectError::error)) {
-            None => StoreError::new(Code::Timeout, format!("{over}: the server did not answer.")),
-            Some(error) => StoreError { message: format!("{over}: {}", error.message), ..error.clone() },
+        let reported = self.error_reply.as_deref().or(connect_error.map(ConnectError::error));
+        let reason = reported.map_or(texts::SERVER_DID_NOT_ANSWER, |error| &error.message);
+        let text = texts::given_up(self.request.call.operation.name(), timeout.as_millis(), reason);
+        let error = match reported {
+            None => text.error(),
+            Some(error) => StoreError { message: text.into_message(), ..error.clone() },
         };
         self.fail(error)
     }
@@ -62,18 +58,13 @@ impl PendingCall {
     pub fn fail_too_large(self) -> Finished {
         let call = &self.request.call;
         let key = call.key(call.operation.role()).to_bytes();
-        let message = format!(
-            "the answer about \"{}\" is larger than 512 MB or 16 million values, which is more than can be read at once.",
-            String::from_utf8_lossy(&key)
-        );
-        self.fail(StoreError::new(Code::Reply, message))
+        self.fail(texts::reply_too_large(String::from_utf8_lossy(&key)).error())
     }
 
     /// Gives the call up, and says whether a write may have happened all the same.
     pub fn fail(self, mut error: StoreError) -> Finished {
         if self.request.call.operation.writes() {
-            error.message +=
-                if self.sent { " The command had been sent, so it may have been applied." } else { NOT_APPLIED };
+            append(&mut error.message, if self.sent { texts::MAY_BE_APPLIED } else { texts::NOT_APPLIED });
         }
         self.finish(Err(error))
     }

@@ -12,6 +12,7 @@ use tokio::task::coop::unconstrained;
 use tokio::time::timeout;
 
 use crate::config::{Address, Family, Settings, Tls};
+use crate::error_texts::connections::CLOSED_BY_SERVER;
 use crate::store::ErrorReply;
 use crate::transport::error::ConnectError;
 use crate::transport::io::AsyncStream;
@@ -143,7 +144,7 @@ pub async fn drive(
         }
         ended = ended || driver.as_mut().poll(cx).is_ready();
         match replies.as_mut().poll(cx) {
-            Poll::Pending if ended => Poll::Ready(Err(ConnectError::lost("the server closed the connection"))),
+            Poll::Pending if ended => Poll::Ready(Err(ConnectError::lost(CLOSED_BY_SERVER))),
             answer => answer.map_err(&lost),
         }
     })

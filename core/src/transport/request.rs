@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::warning::Warning;
-use crate::error::{Code, StoreError};
+use crate::error::StoreError;
+use crate::error_texts::calls as texts;
 use crate::store::{Call, Position, Reply};
 
 /// Where finished calls go. One per JavaScript environment.
@@ -89,7 +90,7 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         if !self.answered {
-            let error = StoreError::new(Code::Connection, "the connection was shut down before the call was answered");
+            let error = texts::shut_down().error();
             let mut request = Request::new(self.call.clone(), self.token, self.sink.clone());
             request.route = self.route.take();
             self.sink.deliver(vec![request.finish(Err(Box::new(error)))]);

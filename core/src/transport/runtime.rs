@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
-use crate::error::{Code, StoreError};
+use crate::error::StoreError;
+use crate::error_texts::calls as texts;
 
 /// So that a task that panics at once does not do so in a tight loop.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(100);
@@ -47,8 +48,5 @@ fn start() -> std::io::Result<Handle> {
 }
 
 fn cannot_start(error: std::io::Error) -> StoreError {
-    StoreError {
-        cause: Some(error.to_string()),
-        ..StoreError::new(Code::Connection, "the I/O thread could not be started: are threads or memory used up?")
-    }
+    texts::no_thread().caused_by(error.to_string())
 }

@@ -124,7 +124,7 @@ fn database_is_another_name_for_db() {
 fn every_option_of_ioredis_is_known() {
     assert!(from_config(&instance([])).is_ok());
     for (key, value, reason) in [
-        ("tls", Input::Map(vec![("ciphers".into(), text("ALL"))]), "`tls.ciphers` tunes OpenSSL"),
+        ("tls", Input::Map(vec![("ciphers".into(), text("ALL"))]), "`tls.ciphers` is for OpenSSL"),
         ("tls", text("RedisCloudFixed"), "`tls` must be an object"),
         ("sentinels", Input::List(vec![]), "is empty"),
         ("redisOptions", Input::Map(vec![]), "`new Cluster(nodes, { redisOptions })`"),

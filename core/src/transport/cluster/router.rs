@@ -19,7 +19,10 @@ use super::slot_table::SlotTable;
 use super::split_call::{Returns, SplitCall};
 use super::topology::{Map, Owner, Range, fetch, read_redirect};
 use crate::config::Address;
-use crate::error::{Code, StoreError};
+use crate::error::StoreError;
+use crate::error_texts::append;
+use crate::error_texts::calls::{NOT_APPLIED, OTHER_PARTS_APPLIED};
+use crate::error_texts::connections as texts;
 use crate::store::cluster_steps::steps;
 use crate::store::execution_order::Order;
 use crate::store::keys::Role;
@@ -30,7 +33,7 @@ use crate::transport::error::ConnectError;
 use crate::transport::handover::Handover;
 use crate::transport::inbox::Inbox;
 use crate::transport::node_id::NodeId;
-use crate::transport::pending_calls::{NOT_APPLIED, PendingCall, deliver};
+use crate::transport::pending_calls::{PendingCall, deliver};
 use crate::transport::request::{ClusterRoute, Finished, Redirect, Request};
 use crate::transport::retry_policy::poison_pause;
 use crate::transport::target::Target;
@@ -77,9 +80,9 @@ pub async fn route_shards(handover: Handover, inbox: Arc<Inbox>) {
 /// The error of a call of which some parts failed and others did not.
 fn partly_done(mut error: StoreError) -> StoreError {
     if let Some(rest) = error.message.strip_suffix(NOT_APPLIED) {
-        error.message.truncate(rest.len());
+        error.message.truncate(rest.trim_end().len());
     }
-    error.message += " Other parts of the call have been applied.";
+    append(&mut error.message, OTHER_PARTS_APPLIED);
     error
 }
 
@@ -425,8 +428,7 @@ impl Router {
         self.map = None;
         match map {
             Ok(map) if map.is_foreign && now < *self.foreign_since.get_or_insert(now) + STALE_EPOCH_TIMEOUT => {
-                let message = "the only servers that answer are those of another cluster.";
-                self.connect_error = ConnectError::Transient(StoreError::new(Code::Connection, message));
+                self.connect_error = ConnectError::Transient(texts::another_cluster().error());
             }
             Ok(Map { ranges, nodes, settings, .. }) => {
                 self.foreign_since = None;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::Value;
 
 use crate::config::{Address, Settings, Topology};
-use crate::error::{Code, StoreError};
+use crate::error_texts::connections as texts;
 use crate::store::slot::SLOTS;
 use crate::transport::error::ConnectError;
 // Public for the fuzz targets, which compare the ids in a map.
@@ -138,8 +138,7 @@ async fn map_of(
         return Err(ConnectError::handshake(error_reply));
     }
     let Some(ranges) = read_slots(reply, address) else {
-        let message = "the cluster has no slots yet: has it been created (redis-cli --cluster create)?";
-        return Err(ConnectError::Transient(StoreError::new(Code::Connection, message)));
+        return Err(ConnectError::Transient(texts::no_slots().error()));
     };
     let mut nodes = nodes_of(reply);
     if !are_related(&nodes, known) {

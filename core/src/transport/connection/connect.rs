@@ -15,6 +15,7 @@ use tokio::time::timeout_at;
 
 use super::handshake::{Handshake, Identity, Name, Presence};
 use crate::config::{Settings, Topology};
+use crate::error_texts::connections::CLOSED_BY_SERVER;
 use crate::transport::connection_id::next_connection_id;
 use crate::transport::error::ConnectError;
 use crate::transport::io::tcp::{Progress, dial};
@@ -241,7 +242,7 @@ async fn greet(
     // What it says goes before its having hung up.
     let greeted = handshake.read(&replies)?;
     if ended {
-        return Err(ConnectError::lost("the server closed the connection"));
+        return Err(ConnectError::lost(CLOSED_BY_SERVER));
     }
     if greeted.node == Presence::Doubtful {
         let mut pipeline = Pipeline::new();
@@ -249,7 +250,7 @@ async fn greet(
         let (replies, ended) = ready.converse(&pipeline).await?;
         handshake.read_map(replies.first().unwrap_or(&Value::Nil))?;
         if ended {
-            return Err(ConnectError::lost("the server closed the connection"));
+            return Err(ConnectError::lost(CLOSED_BY_SERVER));
         }
     }
     ready.naming = Naming::of(greeted.name, Instant::now());

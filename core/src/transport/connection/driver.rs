@@ -14,6 +14,7 @@ use super::batch::{Batch, Refused};
 use super::connect::{ReadyConnection, connect};
 use super::handshake::Identity;
 use crate::config::{Address, Topology};
+use crate::error_texts::connections::CLOSED_BY_SERVER;
 use crate::store::server_features::ServerFeatures;
 use crate::transport::backoff::Backoff;
 use crate::transport::error::ConnectError;
@@ -288,7 +289,7 @@ impl ConnectionDriver {
                     (Ok(heard), Ok(settled)) => heard || settled || sent,
                 };
                 if peer_closed {
-                    return Poll::Ready(End::Replace(ConnectError::lost("the server closed the connection")));
+                    return Poll::Ready(End::Replace(ConnectError::lost(CLOSED_BY_SERVER)));
                 }
                 if self.is_done() || self.is_recalled() {
                     return Poll::Ready(End::Closed);

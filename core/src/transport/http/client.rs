@@ -18,6 +18,7 @@ use super::encode::Path;
 use super::error::NotConnected;
 use super::proxy::on_the_way;
 use crate::config::{Address, Upstash};
+use crate::error_texts::http as texts;
 use crate::transport::error::{ConnectError, display_address};
 use crate::transport::target::Target;
 
@@ -151,11 +152,5 @@ fn lost(error: &(dyn Error + 'static), address: &Address) -> ConnectError {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    match ConnectError::lost(&innermost.to_string()) {
-        ConnectError::Transient(error) => ConnectError::Transient(crate::error::StoreError {
-            message: format!("the connection to {} was lost and did not come back in time.", display_address(address)),
-            ..error
-        }),
-        refused => refused,
-    }
+    ConnectError::Transient(texts::lost(display_address(address)).caused_by(innermost.to_string()))
 }

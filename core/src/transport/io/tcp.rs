@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::config::{Address, Family};
+use crate::error_texts::connections::NO_ADDRESS_OF_FAMILY;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -60,7 +61,9 @@ pub async fn dial(address: &Address, family: Family) -> io::Result<Stream> {
         #[cfg(unix)]
         Address::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
         #[cfg(not(unix))]
-        Address::Unix(_) => return Err(io::Error::new(io::ErrorKind::Unsupported, "no Unix sockets on this platform")),
+        Address::Unix(_) => {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, crate::error_texts::connections::NO_UNIX_SOCKETS));
+        }
     };
     Ok(Stream { socket, progress: Progress::default(), write_blocked: false })
 }
@@ -76,7 +79,7 @@ async fn dial_tcp(host: &str, port: u16, family: Family) -> io::Result<TcpStream
         Ok(ip) => vec![SocketAddr::new(ip, port)],
         Err(_) => tokio::net::lookup_host((host, port)).await?.filter(wanted).collect(),
     };
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address of the wanted family");
+    let mut last = io::Error::new(io::ErrorKind::NotFound, NO_ADDRESS_OF_FAMILY);
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(stream) => {

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::error_texts::connections as texts;
+
 /// Bytes of one reply: as many as the longest string of JavaScript has characters, and as Redis takes for one value.
 const MAX_BYTES: u64 = 512 * 1024 * 1024;
 /// Values in one reply. Each takes room however short it is.
@@ -28,11 +30,9 @@ pub enum ProtocolViolation {
 impl fmt::Display for ProtocolViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ProtocolViolation::Unsolicited => "the server sent a reply that nothing asked for",
-            ProtocolViolation::TooLarge => "the server sent a reply of more than 512 MB or 16 million values",
-            ProtocolViolation::Malformed => {
-                "what the server sent is not the Redis protocol (RESP2): is it a Redis server?"
-            }
+            ProtocolViolation::Unsolicited => texts::UNSOLICITED_REPLY,
+            ProtocolViolation::TooLarge => texts::REPLY_TOO_LARGE,
+            ProtocolViolation::Malformed => texts::NOT_REDIS,
         })
     }
 }

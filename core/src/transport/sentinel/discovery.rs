@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::config::{Address, Sentinels, Settings, Topology};
 use crate::error::{Code, StoreError};
+use crate::error_texts::connections as texts;
 use crate::transport::error::ConnectError;
 use crate::transport::io::AsyncStream;
 use crate::transport::probe::{Answers, AuthConfig, Open, ask, error_reply, is_primary, next, text};
@@ -165,17 +166,15 @@ fn none_of(sentinels: &Sentinels, connect_errors: Vec<ConnectError>) -> ConnectE
     let count = sentinels.addresses.len();
     let all_refuse = !connect_errors.is_empty()
         && connect_errors.iter().all(|connect_error| matches!(connect_error, ConnectError::Fatal(_)));
-    let reason = connect_errors.last().map_or("they do not answer.", |connect_error| &connect_error.error().message);
-    let message = format!(
-        "none of the {count} sentinels could say where the primary \"{}\" is; the last one: {reason}",
-        sentinels.master
-    );
+    let reason =
+        connect_errors.last().map_or(texts::SENTINELS_DO_NOT_ANSWER, |connect_error| &connect_error.error().message);
+    let text = texts::no_primary_known(count, &sentinels.master, reason);
     let last = connect_errors.last().map(|connect_error| connect_error.error().clone());
     let code = last.as_ref().filter(|_| all_refuse).map_or(Code::Connection, |error| error.code);
     let error = StoreError {
         cause: last.as_ref().and_then(|error| error.cause.clone()),
         reply: last.filter(|_| all_refuse).and_then(|error| error.reply),
-        ..StoreError::new(code, message)
+        ..StoreError { code, ..text.error() }
     };
     if all_refuse { ConnectError::Fatal(error) } else { ConnectError::Transient(error) }
 }
@@ -197,10 +196,9 @@ async fn report_of(
     if let Some(error_reply) = replies.first().and_then(error_reply) {
         return Err(ConnectError::handshake(error_reply));
     }
-    read_report(&replies).map(|report| (report, warning)).ok_or_else(|| {
-        let message = format!("it knows no primary of that name: is `name` right? (asked for \"{master}\")");
-        ConnectError::Transient(StoreError::new(Code::Connection, message))
-    })
+    read_report(&replies)
+        .map(|report| (report, warning))
+        .ok_or_else(|| ConnectError::Transient(texts::no_such_primary(master).error()))
 }
 
 /// Reads the replies of a sentinel.
@@ -273,8 +271,7 @@ async fn moved(
             let now = Instant::now();
             if report.epoch >= known || now >= *stale_since.get_or_insert(now) + STALE_EPOCH_TIMEOUT {
                 if report.primary != *current {
-                    let message = "the primary has changed, and the new one could not be reached in time.";
-                    return ConnectError::Transient(StoreError::new(Code::Connection, message));
+                    return ConnectError::Transient(texts::primary_changed().error());
                 }
                 (known, stale_since) = (report.epoch, None);
             }
