@@ -343,4 +343,3 @@ impl Deadlines {
         self.queue.pop_front().map(|(_, key, _)| key)
     }
 }
-

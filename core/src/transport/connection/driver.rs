@@ -183,7 +183,8 @@ impl Driver {
                     }
                     Err(error) => {
                         let closed = error.is_none();
-                        let error = error.map_or_else(ConnectError::closed, |error| ConnectError::lost(&error.to_string()));
+                        let error =
+                            error.map_or_else(ConnectError::closed, |error| ConnectError::lost(&error.to_string()));
                         // A server that closes a Unix socket has done with it; a closed TCP connection may have had a
                         // proxy in between.
                         let done_with = closed && matches!(self.target.settings.address, Address::Unix(_));
@@ -271,7 +272,9 @@ impl Driver {
         if self.warnings.is_empty() {
             return;
         }
-        let Some(pending) = self.machine.calls().find(|pending| !pending.request.call.key_options.quiet) else { return };
+        let Some(pending) = self.machine.calls().find(|pending| !pending.request.call.key_options.quiet) else {
+            return;
+        };
         for warning in self.warnings.drain(..).filter(Warning::is_first) {
             pending.request.sink.warn(warning);
         }
@@ -382,7 +385,9 @@ impl ServerStream {
                 Poll::Ready(_) => self.write_failed = true,
             }
         }
-        if !self.write_failed && let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(cx) {
+        if !self.write_failed
+            && let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(cx)
+        {
             self.write_failed = true;
         }
         if self.progress.count() != self.seen {

@@ -293,11 +293,7 @@ impl Session {
     ///
     /// # Errors
     /// When the connection must not be used any longer.
-    pub fn read<'a>(
-        &mut self,
-        bytes: &[u8],
-        call: impl Fn(CallKey) -> &'a Call,
-    ) -> Result<Event, ProtocolViolation> {
+    pub fn read<'a>(&mut self, bytes: &[u8], call: impl Fn(CallKey) -> &'a Call) -> Result<Event, ProtocolViolation> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let Some(expected) = self.expected.front_mut() else { return Err(ProtocolViolation::Unsolicited) };
