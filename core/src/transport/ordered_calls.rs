@@ -343,3 +343,6 @@ impl Deadlines {
         self.queue.pop_front().map(|(_, key, _)| key)
     }
 }
+
+#[cfg(test)]
+mod tests;
