@@ -6,21 +6,21 @@
  * Ids are non-empty strings. Values are whatever has a JSON form.
  */
 export interface WorkerStore {
-  /** Records that a run has started. */
+  /** Records that an execution has begun. */
   beginExecution(executionId: string): Promise<void>;
-  /** Whether a run has started and has been neither disposed of nor expired. */
+  /** Whether an execution has begun and has been neither disposed of nor expired. */
   isExecutionInProgress(executionId: string): Promise<boolean>;
-  /** Marks a task as handed out. */
+  /** Records that a task has been dispatched: it is in progress. */
   beginExecutionTask(executionId: string, taskId: string): Promise<void>;
-  /** Whether a task is marked as handed out. */
+  /** Whether a task has been dispatched and has no result yet. */
   isExecutionTaskInProgress(executionId: string, taskId: string): Promise<boolean>;
-  /** Stores the result of a task and removes its mark. */
+  /** Stores the result of a task, which is then no longer in progress. */
   commitExecutionTaskResult(executionId: string, taskId: string, value: unknown): Promise<void>;
   /** The stored result of a task, or `undefined` when there is none. */
   getExecutionTaskResult(executionId: string, taskId: string): Promise<unknown>;
-  /** All stored results of a run by task id; empty when there are none. */
+  /** All stored results of an execution by task id; empty when there are none. */
   getExecutionTaskResults?(executionId: string): Promise<Record<string, unknown>>;
-  /** Forgets a run and everything stored for it. */
+  /** Deletes everything that is stored for an execution. */
   disposeExecution(executionId: string): Promise<void>;
 }
 
@@ -31,19 +31,19 @@ export interface WorkerStore {
  * `TypeError` (`code` `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`) when an id is not a non-empty string.
  */
 export interface RedisStore extends RedisStoreDisposal {
-  /** Records that a run has started: sets `<executionId>` to `true`. */
+  /** Records that an execution has begun: sets `<executionId>` to `true`. */
   beginExecution: (executionId: string) => Promise<void>;
-  /** Whether a run has started and has been neither disposed of nor expired. */
+  /** Whether an execution has begun and has been neither disposed of nor expired. */
   isExecutionInProgress: (executionId: string) => Promise<boolean>;
-  /** Marks a task as handed out, in the hash `<executionId>-transactions`. */
+  /** Records that a task has been dispatched: it is in progress. In the hash `<executionId>-transactions`. */
   beginExecutionTask: (executionId: string, taskId: string) => Promise<void>;
-  /** Whether a task is marked as handed out. */
+  /** Whether a task has been dispatched and has no result yet. */
   isExecutionTaskInProgress: (executionId: string, taskId: string) => Promise<boolean>;
   /**
-   * Stores the result of a task in the hash `<executionId>-results` and removes the task's mark.
+   * Stores the result of a task in the hash `<executionId>-results`; the task is then no longer in progress.
    *
    * The value is turned into JSON first: one that has no JSON form (a BigInt, a cycle, a function, a symbol,
-   * `undefined`, a `toJSON` that throws) rejects with `ERR_REDIS_SERIALIZE`, and the mark stays.
+   * `undefined`, a `toJSON` that throws) rejects with `ERR_REDIS_SERIALIZE`, and the task stays in progress.
    */
   commitExecutionTaskResult: (executionId: string, taskId: string, value: unknown) => Promise<void>;
   /**
@@ -53,12 +53,12 @@ export interface RedisStore extends RedisStoreDisposal {
    */
   getExecutionTaskResult: (executionId: string, taskId: string) => Promise<unknown>;
   /**
-   * All stored results of a run by task id, in an object without prototype; empty when there are none.
+   * All stored results of an execution by task id, in an object without prototype; empty when there are none.
    *
    * Rejects with `ERR_REDIS_PARSE` when one of them is not JSON; the error's `taskId` says which.
    */
   getExecutionTaskResults: (executionId: string) => Promise<Record<string, unknown>>;
-  /** Forgets a run: deletes its three keys. */
+  /** Deletes the three keys of an execution. */
   disposeExecution: (executionId: string) => Promise<void>;
   /**
    * Lets the calls in flight finish, then closes the store's own connection. Calls made afterwards reject with
@@ -73,7 +73,7 @@ export interface RedisStore extends RedisStoreDisposal {
   readonly backend: "redis" | "redis-sentinel" | "redis-cluster" | "upstash" | "client";
 }
 
-/** The symbol of `await using`, if the compiler's `lib` (or `@types/node`) knows it; else no key at all. */
+/** The symbol of `await using`, if the compiler's `lib` (or `@types/node`) has it; else no key at all. */
 type AsyncDisposeKey = SymbolConstructor extends { readonly asyncDispose: infer Key }
   ? Key extends symbol
     ? Key
@@ -356,7 +356,7 @@ export interface RedisNode {
 
 /** A primary that sentinels watch, with the names that `new Redis({ sentinels, name })` of ioredis uses. */
 export interface IoredisSentinelOptions extends Omit<IoredisConnectionOptions, "host" | "port" | "path"> {
-  /** The sentinels. The others that they know of are found by themselves. */
+  /** The sentinels. The others that they name are found by themselves. */
   sentinels: RedisNode[];
   /** What the sentinels call the primary. */
   name: string;
@@ -374,7 +374,7 @@ export interface IoredisSentinelOptions extends Omit<IoredisConnectionOptions, "
 
 /** A primary that sentinels watch, with the names that `createSentinel(…)` of node-redis uses. */
 export interface NodeRedisSentinelOptions {
-  /** The sentinels. The others that they know of are found by themselves. */
+  /** The sentinels. The others that they name are found by themselves. */
   sentinelRootNodes: RedisNode[];
   /** What the sentinels call the primary. */
   name: string;
@@ -505,7 +505,7 @@ export declare class RedisStoreError extends Error {
   readonly taskId?: string;
   /** The Redis key the call was about. */
   readonly key?: string;
-  /** What the layer below said, where there is more to know: the client's, the engine's or the system's error. */
+  /** The error of the layer below, where there is one: the client's, the engine's or the system's. */
   readonly cause?: unknown;
 }
 
@@ -513,7 +513,7 @@ export declare class RedisStoreError extends Error {
 export interface RedisStoreErrorDetails {
   /** Which kind of failure this is. */
   code: RedisStoreErrorCode;
-  /** What the layer below said. */
+  /** The error of the layer below. */
   cause?: unknown;
   /** The server's own error code. */
   reply?: string | undefined;

@@ -12,14 +12,14 @@ import { workflow } from "./workloads/workflow.mjs";
 
 const workloads = { bareSocket, latency, memory, recordable, results, throughput, workflow };
 
-/** Tells the parent that a phase was reached and waits until it says go on. */
+/** Reports to the parent that a phase was reached and waits for its reply. */
 function phase(name) {
   const proceed = new Promise((resolve) => process.once("message", resolve));
   process.send({ phase: name });
   return proceed;
 }
 
-// Nobody is there any more to hear the figures.
+// The parent that would take the figures has ended.
 process.once("disconnect", () => process.exit(1));
 
 process.once("message", async ({ contender, url, options, workload, params }) => {

@@ -24,7 +24,7 @@ import { workflowExperiments } from "./experiments/workflow.mjs";
  *
  * @typedef {object} Case a figure that is reported
  * @property {string} name
- * @property {string} title what it says, for people
+ * @property {string} title its name, for people
  * @property {string} figure key in what `run` yields
  * @property {string} unit
  * @property {"higher" | "lower"} better

@@ -37,7 +37,7 @@ export function formatRatio(ratio) {
 }
 
 /**
- * What a ratio says about the one who is divided by the other.
+ * What a ratio means for the contender that is divided by the other.
  *
  * @param {number} ratio
  * @param {"higher" | "lower"} better

@@ -143,7 +143,7 @@ function restSettings(address) {
   return { url: url.href, token };
 }
 
-/** The same on valkey-glide, which wants lists of keys and fields and answers hashes as a list of pairs. */
+/** The same on valkey-glide, which takes lists of keys and fields and answers hashes as a list of pairs. */
 function glideAdapter(client) {
   return {
     get: (key) => client.get(key),

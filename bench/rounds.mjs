@@ -61,7 +61,7 @@ export async function runRounds(experiments, rounds, bench, onStep) {
   });
 }
 
-/** Another contender begins in every round, so that nobody always runs on a rested or a heated machine. */
+/** Another contender begins in every round, so that none always runs on a cool or a heated machine. */
 function rotated(list, by) {
   const start = by % list.length;
   return [...list.slice(start), ...list.slice(0, start)];

@@ -13,11 +13,17 @@ over, and no committed step runs twice. Shown in both modes of the worker.
 
   npm run demo                               on a Redis server of its own
   npm run demo -- --redis redis://host:6379  on your server; touches only keys it made itself
+  npm run demo -- --no-setup                 with the packages and the addon as they are
 
 It installs the npm packages and builds the addon first where that is needed (Rust: https://rustup.rs). For Redis it
 takes, in this order: a redis-server on this machine, the one of docker-compose.yml, or, as root on Debian and Ubuntu,
 what apt-get installs.`;
 
+const OPTIONS = {
+  redis: { type: "string" },
+  "no-setup": { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+};
 const MODES = ["ISOLATED", "UNTIL_ERROR"];
 const CONNECT_DEADLINE_MS = 5_000;
 
@@ -25,13 +31,13 @@ const terminal = createTerminal();
 const { line, bold, green, red, dim } = terminal;
 
 async function main() {
-  const { values } = parseArgs({ options: { redis: { type: "string" }, help: { type: "boolean", short: "h" } } });
+  const { values } = parseArgs({ options: OPTIONS });
   if (values.help) return line(HELP);
 
   line(bold("An order that survives kill -9"));
   line("A worker runs ten steps, dies in the middle, and another one finishes.");
   line();
-  await setup(terminal);
+  if (!values["no-setup"]) await setup(terminal);
   const server = values.redis ? { url: values.redis, stop() {} } : await openRedis();
   try {
     await runAll(server.url);
@@ -97,7 +103,7 @@ async function connect(Redis, url) {
     commandTimeout: CONNECT_DEADLINE_MS,
     retryStrategy: null,
   });
-  // A failed connect only says that the connection is closed; why is told here.
+  // A failed connect only says that the connection is closed; the reason comes here.
   let reason;
   redis.on("error", (error) => {
     reason ??= error;

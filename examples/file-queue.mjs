@@ -9,9 +9,9 @@ import { join } from "node:path";
 
 /**
  * @typedef {object} Delivery
- * @property {import("./worker.mjs").Message} message
- * @property {(message: import("./worker.mjs").Message) => void} checkpoint what to deliver instead if the taker dies
- * @property {() => void} done forgets the message
+ * @property {import("../tooling/workflow/worker.mjs").Message} message
+ * @property {(message: import("../tooling/workflow/worker.mjs").Message) => void} checkpoint what to deliver instead if the taker dies
+ * @property {() => void} done deletes the message
  */
 
 /**
@@ -31,7 +31,7 @@ export function openFileQueue(dir) {
   }
 
   return {
-    /** @param {import("./worker.mjs").Message} message */
+    /** @param {import("../tooling/workflow/worker.mjs").Message} message */
     dispatch(message) {
       written += 1;
       const order = `${Date.now()}-${String(written).padStart(6, "0")}`;
@@ -66,7 +66,7 @@ export function openFileQueue(dir) {
      * Puts back what a dead taker had not done, as a queue service does when a consumer's connection breaks.
      *
      * @param {string | number} taker
-     * @returns {import("./worker.mjs").Message[]} what will be delivered again
+     * @returns {import("../tooling/workflow/worker.mjs").Message[]} what will be delivered again
      */
     giveBack(taker) {
       const names = readdirSync(taken).filter((name) => name.startsWith(`${taker}@`));

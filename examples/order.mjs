@@ -4,8 +4,8 @@
  * REDIS_URL=redis://localhost:6379 node examples/order.mjs
  */
 import { createRedisStore } from "@idioteque/redis";
-import { registerOrderWorkflow, SAMPLE_ORDER } from "./order-workflow.mjs";
-import { createWorker } from "./worker.mjs";
+import { registerOrderWorkflow, SAMPLE_ORDER } from "../tooling/workflow/order-workflow.mjs";
+import { createWorker } from "../tooling/workflow/worker.mjs";
 
 const TTL_MS = 60_000;
 const STEP_MS = 10;

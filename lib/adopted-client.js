@@ -2,6 +2,8 @@
 // What a native store asks of the live client whose settings it uses: whether it has ended, which database it has
 // selected, and what it would log in with. Asks only: no listener, no property, no option of the client is touched.
 
+const { PHRASES } = require("./error-texts.js");
+
 /** Said by `state` of a client that has ended. */
 const ENDED = -1;
 
@@ -21,7 +23,7 @@ function watchIoredis(client) {
 }
 
 /**
- * A node-redis client, of which only the server can say which database it has selected.
+ * A node-redis client, whose selected database only the server has.
  *
  * @param {object} client the client
  * @returns {{ state: () => number, login: (answer: Function) => void }} `state()` is -1 once the client has been closed or
@@ -37,12 +39,12 @@ function watchNodeRedis(client) {
       opened = true;
       return 0;
     }
-    // Before version 5 a client does not tell whether it was ever open.
+    // Before version 5 a client does not show whether it was ever open.
     return opened || client.socketEpoch > 0 ? ENDED : 0;
   };
 
   const login = (answer) => {
-    // A client that cannot answer now is not asked again and again: whoever comes meanwhile gets the same answer.
+    // A client that cannot answer now is not asked again and again: questions meanwhile get the same answer.
     asked ??= Promise.all([credentials(client.options ?? {}), database(client)]).finally(() => {
       asked = undefined;
     });
@@ -56,7 +58,7 @@ function watchNodeRedis(client) {
 }
 
 /**
- * A node-redis cluster, whose options say all there is to know.
+ * A node-redis cluster, whose options are complete.
  *
  * @param {object} cluster the cluster
  * @returns {{ state: () => number }} -1 once it has been closed or destroyed, else 0
@@ -85,7 +87,7 @@ async function database(client) {
   const commands = client.options?.legacyMode ? client.v4 : client;
   const ask = async (...command) => String(await commands.sendCommand(command, { typeMapping: {} }));
   const found = / db=(\d+)/.exec(await clientInfo(ask));
-  if (found === null) throw new Error("the server does not name the database");
+  if (found === null) throw new Error(PHRASES.databaseNotNamed);
   return Number(found[1]);
 }
 

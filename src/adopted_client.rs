@@ -1,12 +1,13 @@
-//! A live client whose settings a native store uses: how it is asked for them, on its own thread, and how the I/O thread
-//! asks from afar. Nothing of the client is changed, and no listener is added to it.
+//! A live client whose settings a native store uses: how they are read, on its own thread, and how the I/O thread
+//! asks for them. Nothing of the client is changed, and no listener is added to it.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use idioteque_redis_core::config::{Secret, Settings};
-use idioteque_redis_core::error::{Code, StoreError};
+use idioteque_redis_core::error::StoreError;
+use idioteque_redis_core::error_texts::{calls, connections as texts};
 use idioteque_redis_core::transport::{Asked, ConnectError, SettingsProvider};
 use napi::sys;
 use tokio::sync::oneshot;
@@ -16,11 +17,11 @@ use crate::detect::{ClientFamily, ioredis, node_redis};
 use crate::env_vars::trust_extra;
 use crate::node_api::{Engine, EnvHandle, Reference, Thrown, Type, Value};
 
-/// What a live client is doing.
-pub enum State {
+/// The state of a live client.
+pub enum ClientState {
     /// Its next command would go to this database.
     Database(u32),
-    /// Only the server knows which database it has selected.
+    /// Which database it has selected can only be asked of the server.
     Unknown,
     /// It has ended.
     Ended,
@@ -45,7 +46,7 @@ pub struct AdoptedClient {
 pub type AdoptedClients = RefCell<Vec<Weak<AdoptedClient>>>;
 
 /// A question of the I/O thread about a live client.
-pub struct Question {
+pub struct SettingsQuestion {
     source: Arc<RemoteHandle>,
     about: About,
 }
@@ -57,7 +58,7 @@ enum About {
 
 /// A live client as the I/O thread sees it.
 struct RemoteHandle {
-    completions: Arc<CompletionQueue<Question>>,
+    completions: Arc<CompletionQueue<SettingsQuestion>>,
     /// To make questions of it: the trait gives out only `&self`.
     itself: std::sync::Weak<RemoteHandle>,
 }
@@ -69,7 +70,7 @@ impl AdoptedClient {
     pub fn of(
         env: &EnvHandle,
         clients: &AdoptedClients,
-        completions: &Arc<CompletionQueue<Question>>,
+        completions: &Arc<CompletionQueue<SettingsQuestion>>,
         family: ClientFamily,
         client: Value,
         helpers: Value,
@@ -115,23 +116,23 @@ impl AdoptedClient {
         self.env.engine()
     }
 
-    /// What a connection asks for its settings.
+    /// The provider of its settings, for a connection.
     pub fn source(&self) -> Arc<dyn SettingsProvider> {
         self.source.clone()
     }
 
     /// What the client is doing. A client that cannot be asked has been meddled with and counts as before.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> ClientState {
         let engine = self.engine();
         let answer = engine.call(self.state.value(), engine.undefined(), &[]);
         match (answer.ok().and_then(|answer| engine.to_f64(answer)), self.family) {
-            (Some(number), _) if number < 0.0 => State::Ended,
-            (Some(number), ClientFamily::Ioredis) => State::Database(number as u32),
-            _ => State::Unknown,
+            (Some(number), _) if number < 0.0 => ClientState::Ended,
+            (Some(number), ClientFamily::Ioredis) => ClientState::Database(number as u32),
+            _ => ClientState::Unknown,
         }
     }
 
-    /// The settings as far as the client's options say them.
+    /// The settings as far as they are in the client's options.
     pub fn settings(&self) -> Result<Settings, StoreError> {
         let client = self.client.value();
         let settings = match self.family {
@@ -142,9 +143,9 @@ impl AdoptedClient {
         };
         let trusting = settings.and_then(|mut settings| match trust_extra(self.engine(), &mut settings) {
             Ok(()) => Ok(settings),
-            Err(_) => Err("the environment cannot be read".into()),
+            Err(_) => Err(texts::ENVIRONMENT_UNREADABLE.into()),
         });
-        trusting.map_err(|why| StoreError::new(Code::Config, format!("The client's settings cannot be used: {why}")))
+        trusting.map_err(|why| texts::client_settings_unusable(why).error())
     }
 
     fn answer(&self, about: About) {
@@ -152,7 +153,7 @@ impl AdoptedClient {
         if self.watched.get().is_none() {
             return;
         }
-        let ended = matches!(self.state(), State::Ended).then(|| ConnectError::Fatal(ended()));
+        let ended = matches!(self.state(), ClientState::Ended).then(|| ConnectError::Fatal(ended()));
         match (about, ended) {
             // Whoever asked may have stopped waiting.
             (About::End(reply), ended) => drop(reply.send(ended)),
@@ -165,7 +166,7 @@ impl AdoptedClient {
         }
     }
 
-    /// Completes the settings with what only the client knows, which takes a while.
+    /// Completes the settings with what only the client has, asynchronously.
     fn log_in(&self, settings: Settings, login: &Reference, reply: oneshot::Sender<Result<Settings, ConnectError>>) {
         let engine = self.engine();
         let waiting: Rc<Waiting> = Rc::new(RefCell::new(Some((settings, reply))));
@@ -178,22 +179,17 @@ impl AdoptedClient {
 
 /// What a call rejects with when the client it was made from has ended.
 pub fn ended() -> StoreError {
-    let message = "the store is closed, because the client it was made from has ended";
-    StoreError::new(Code::Closed, message)
+    calls::client_ended().error()
 }
 
-/// The client cannot say what to connect with right now.
+/// The client has no settings to connect with right now.
 fn no_answer() -> StoreError {
-    let message = "the node-redis client the store was made from cannot say which database it has selected and what it \
-                   logs in with (see `cause`).";
-    StoreError::new(Code::Connection, message)
+    texts::client_cannot_say().error()
 }
 
-/// The server does not let the client see which database it has selected.
+/// The user may not ask the server which database the client has selected.
 fn unknown_database() -> StoreError {
-    let message = "The database that the node-redis client has selected is unknown, because its user may not run CLIENT \
-                   INFO. Allow it (`ACL SETUSER … +client|info`), or use `connection: \"client\"`";
-    StoreError::new(Code::Config, message)
+    texts::database_unknown().error()
 }
 
 /// Settings that wait for a login.
@@ -222,7 +218,7 @@ unsafe extern "C" fn answered(env: sys::napi_env, info: sys::napi_callback_info)
     }
 }
 
-/// The settings with what only the client knows. A user without a password has an empty one, as node-redis sends it.
+/// The settings with what only the client has. A user without a password has an empty one, as node-redis sends it.
 fn logged_in(engine: Engine, settings: Settings, database: u32, login: Value) -> Result<Settings, Thrown> {
     let username = engine.string(engine.get(login, c"username")?);
     let empty = username.as_ref().map(|_| Secret::new(""));
@@ -230,7 +226,7 @@ fn logged_in(engine: Engine, settings: Settings, database: u32, login: Value) ->
     Ok(Settings { database, username, password, ..settings })
 }
 
-impl Question {
+impl SettingsQuestion {
     /// Answers on the JavaScript thread. About a client that no store has any more, there is no answer.
     pub fn answer(self, clients: &AdoptedClients) {
         let live =
@@ -245,7 +241,7 @@ impl RemoteHandle {
     fn ask<T: Send + 'static>(&self, about: impl FnOnce(oneshot::Sender<T>) -> About) -> Asked<T> {
         let (reply, answer) = oneshot::channel();
         if let Some(source) = self.itself.upgrade() {
-            self.completions.ask(Question { source, about: about(reply) });
+            self.completions.ask(SettingsQuestion { source, about: about(reply) });
         }
         Box::pin(async move { answer.await.ok() })
     }

@@ -11,10 +11,10 @@ use crate::node_api::Engine;
 
 /// The queue of one environment. `Q` is a question of the I/O thread to the JavaScript thread.
 pub struct CompletionQueue<Q> {
-    state: Mutex<State<Q>>,
+    state: Mutex<QueueState<Q>>,
 }
 
-struct State<Q> {
+struct QueueState<Q> {
     finished: Vec<Delivery>,
     questions: Vec<Q>,
     warnings: Vec<Warning>,
@@ -42,29 +42,34 @@ unsafe impl Send for Function {}
 
 impl<Q> Default for CompletionQueue<Q> {
     fn default() -> Self {
-        let state =
-            State { finished: Vec::new(), questions: Vec::new(), warnings: Vec::new(), function: None, called: false };
+        let state = QueueState {
+            finished: Vec::new(),
+            questions: Vec::new(),
+            warnings: Vec::new(),
+            function: None,
+            called: false,
+        };
         Self { state: Mutex::new(state) }
     }
 }
 
 impl<Q> CompletionQueue<Q> {
     /// A plain queue is valid at every step, so a panic elsewhere does not spoil it.
-    fn lock(&self) -> MutexGuard<'_, State<Q>> {
+    fn lock(&self) -> MutexGuard<'_, QueueState<Q>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on, something is delivered: by calling this function.
     ///
     /// # Safety
-    /// The function lives until [`CompletionQueue::close`] releases it, and nobody else does.
+    /// The function exists until [`CompletionQueue::close`] releases it, and nothing else releases it.
     pub unsafe fn open(&self, function: sys::napi_threadsafe_function) {
         self.lock().function = Some(Function(function));
     }
 
     /// Calls the JavaScript thread, unless it is on its way already. The lock is held across the call, so that the
     /// environment cannot end in the middle of it.
-    fn call(state: &mut State<Q>) {
+    fn call(state: &mut QueueState<Q>) {
         if let Some(function) = state.function
             && !state.called
         {
@@ -108,7 +113,7 @@ impl<Q> CompletionQueue<Q> {
     pub fn close(&self) {
         let mut state = self.lock();
         if let Some(function) = state.function.take() {
-            // SAFETY: under the lock that every caller holds, and taken out, so nobody calls it after this.
+            // SAFETY: under the lock that every caller holds, and taken out, so it is not called after this.
             unsafe {
                 let mode = sys::ThreadsafeFunctionReleaseMode::abort;
                 sys::napi_release_threadsafe_function(function.0, mode)

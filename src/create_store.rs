@@ -17,7 +17,7 @@ use crate::native_store::Origin;
 use crate::node_api::{Engine, Thrown, Type, Value};
 use crate::{detect, environment, js_values, settle, store_object};
 
-/// Makes a store. `index.js` adds the last argument, which has what the addon needs of the JavaScript side.
+/// Makes a store. `lib/native.js` adds the last argument, which has what the addon needs of the JavaScript side.
 #[napi(catch_unwind)]
 pub fn create_redis_store<'env>(
     env: &'env Env,
@@ -41,7 +41,7 @@ pub fn create_redis_store<'env>(
     Err(Error::from_status(Status::PendingException))
 }
 
-/// What `index.js` hands over.
+/// What `lib/native.js` passes.
 struct Helpers {
     /// The object that holds them.
     all: Value,

@@ -12,7 +12,7 @@ pub fn of_servers(engine: Engine) -> Result<Vec<(String, String)>, Thrown> {
     variables(engine, &config::ENVIRONMENT_NAMES)
 }
 
-/// Completes settings with what the environment says about every connection: whom to trust, and which proxy to go through.
+/// Completes settings with what the environment variables set for every connection: trusted authorities, and the proxy.
 pub fn complete(engine: Engine, settings: &mut Settings) -> Result<(), Thrown> {
     if let Topology::Upstash(upstash) = &mut settings.topology {
         upstash.use_proxy(&variables(engine, &upstash::PROXY_NAMES)?);
@@ -20,7 +20,7 @@ pub fn complete(engine: Engine, settings: &mut Settings) -> Result<(), Thrown> {
     trust_extra(engine, settings)
 }
 
-/// Trusts the authorities that Node is told to trust: <https://nodejs.org/api/cli.html#node_extra_ca_certsfile>.
+/// Trusts the authorities of `NODE_EXTRA_CA_CERTS`: <https://nodejs.org/api/cli.html#node_extra_ca_certsfile>.
 pub fn trust_extra(engine: Engine, settings: &mut Settings) -> Result<(), Thrown> {
     if settings.is_encrypted()
         && let Some(file) = variable(engine, "NODE_EXTRA_CA_CERTS")?.filter(|file| !file.is_empty())

@@ -13,7 +13,7 @@ use idioteque_redis_core::transport::{Finished, SharedConnection};
 use napi::sys;
 use slab::Slab;
 
-use crate::adopted_client::{AdoptedClients, Question};
+use crate::adopted_client::{AdoptedClients, SettingsQuestion};
 use crate::completion_queue::CompletionQueue;
 use crate::native_store::NativeStore;
 use crate::node_api::{Deferred, Engine, EnvHandle, Thrown, Value};
@@ -26,7 +26,7 @@ pub struct Environment {
     /// What may be kept beyond the environment's end.
     pub handle: EnvHandle,
     /// Where the I/O thread puts finished calls.
-    pub completions: Arc<CompletionQueue<Question>>,
+    pub completions: Arc<CompletionQueue<SettingsQuestion>>,
     /// The calls that are pending; a call's place is its token.
     pub calls: RefCell<Slab<PendingPromise>>,
     /// What is known in this turn of the event loop.
@@ -41,7 +41,7 @@ pub struct Environment {
     pub clients: AdoptedClients,
 }
 
-/// A promise we owe.
+/// A promise that is not settled yet.
 pub struct PendingPromise {
     /// The promise.
     pub deferred: Deferred,
@@ -183,7 +183,7 @@ unsafe extern "C" fn end(data: *mut c_void) {
     let environment = unsafe { Rc::from_raw(data.cast::<Environment>()) };
     environment.handle.end();
     environment.completions.close();
-    // The promises can no longer be settled. Letting go of their stores closes connections that nobody else uses.
+    // The promises can no longer be settled. Dropping their stores closes connections that nothing else uses.
     environment.turn.end();
     environment.outbox.clear();
     let calls = environment.calls.take();

@@ -1,6 +1,7 @@
 //! Rust errors as JavaScript errors: the one converter.
 
-use idioteque_redis_core::error::{Code, StoreError};
+use idioteque_redis_core::error::StoreError;
+use idioteque_redis_core::error_texts::calls as texts;
 use idioteque_redis_core::store::Call;
 use idioteque_redis_core::store::keys::Role;
 
@@ -20,11 +21,10 @@ pub fn store_error(realm: &JsBuiltins, error: &StoreError, call: Option<&Call>) 
 pub fn unserialisable(realm: &JsBuiltins, cause: Option<Thrown>, call: &Call) -> Value {
     let reason = match &cause {
         Some(thrown) => message_of(realm.engine(), thrown.0),
-        None => "undefined, functions and symbols have no JSON form".into(),
+        None => texts::NO_JSON_FORM.into(),
     };
     let task = String::from_utf8_lossy(call.task());
-    let message = format!("The result of task \"{task}\" cannot be stored as JSON: {reason}. Nothing was written.");
-    let error = StoreError::new(Code::Serialize, message);
+    let error = texts::not_json(task, reason).error();
     with_cause(realm, &error, cause.map(|thrown| thrown.0), Some(call))
 }
 
@@ -34,9 +34,7 @@ pub fn unparsable(realm: &JsBuiltins, call: &Call, task: &[u8], json: &[u8], thr
     let field = String::from_utf8_lossy(task);
     let raw: String = String::from_utf8_lossy(json).chars().take(MAX_QUOTED).collect();
     let reason = message_of(realm.engine(), thrown.0);
-    let message =
-        format!("Failed to parse JSON for Redis key \"{key}\" field \"{field}\": {reason}. Raw value: \"{raw}\"");
-    let error = StoreError::new(Code::Parse, message);
+    let error = texts::unparsable(key, field, reason, raw).error();
     build(realm, &error, Some(thrown.0), Some((call, task)))
 }
 
@@ -69,12 +67,12 @@ fn build(realm: &JsBuiltins, error: &StoreError, cause: Option<Value>, about: Op
     make().unwrap_or_else(|_| engine.plain_error(&error.message))
 }
 
-/// What a thrown value says of itself.
+/// A thrown value as text.
 fn message_of(engine: Engine, thrown: Value) -> String {
     let message = match engine.type_of(thrown) {
         Type::Text => engine.string(thrown),
         Type::Object => engine.get(thrown, c"message").ok().and_then(|message| engine.string(message)),
         _ => None,
     };
-    message.unwrap_or_else(|| "something was thrown that is not an Error".into())
+    message.unwrap_or_else(|| texts::NOT_AN_ERROR.into())
 }

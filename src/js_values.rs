@@ -7,7 +7,7 @@ use crate::node_api::{Engine, Thrown, Type, Value};
 /// How deep a configuration object is read; the deepest setting of any client is at three.
 pub const MAX_DEPTH: usize = 6;
 
-/// Reads a value, objects as deep as `depth` says.
+/// Reads a value, objects down to `depth`.
 pub fn read(engine: Engine, value: Value, depth: usize) -> Result<Input, Thrown> {
     Ok(match engine.type_of(value) {
         Type::Null => Input::Null,

@@ -14,7 +14,11 @@
 //!   back to their promises.
 //! - `node_api`: Node-API, wrapped. `js_builtins`, `error`: what is made of the JavaScript side's own classes.
 //!
-//! This crate has the only `unsafe` code; the store itself is in [`idioteque_redis_core`], which knows nothing of Node.js.
+//! This crate has the only `unsafe` code; the store itself is in [`idioteque_redis_core`], which has nothing of Node.js.
+
+// `#[napi]` exports nothing in a test build, so nothing would be used there. The crate has no tests of its own: they are
+// in `__test__`.
+#![cfg_attr(test, allow(dead_code))]
 
 mod adopted_client;
 mod backlog;

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use idioteque_redis_core::error_texts::calls as texts;
 use idioteque_redis_core::store::{Call, Operation, Prefetch};
 use idioteque_redis_core::transport::{Request, SharedConnection};
 use napi::sys;
@@ -17,7 +18,7 @@ const MAX_SCRATCH: usize = 64 * 1024;
 
 /// What the functions of a store share.
 pub struct MethodContext {
-    /// Where the store lives.
+    /// The environment of the store.
     pub environment: Rc<Environment>,
     /// The store.
     pub store: Rc<NativeStore>,
@@ -77,11 +78,11 @@ fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Valu
     match prepare(context, kind, id, task, json) {
         Err(error) => engine.settle(deferred, Err(error)),
         Ok(Prepared::Known(value)) => engine.settle(deferred, Ok(value)),
-        Ok(Prepared::ToSend(call, link)) => {
+        Ok(Prepared::ToSend(call, connection)) => {
             store.call_begun(call.size());
-            let token = environment.begin_call(deferred, store.clone(), &call, &link);
+            let token = environment.begin_call(deferred, store.clone(), &call, &connection);
             let request = Request::new(call, token, environment.completions.clone());
-            environment.outbox.send(link, request, environment.turn.is_watched());
+            environment.outbox.send(connection, request, environment.turn.is_watched());
         }
     }
     Ok(promise)
@@ -113,7 +114,7 @@ fn prepare(
         append_id(engine, "taskId", task, &mut text)?;
     }
     let task_end = text.len();
-    let (key_options, link) = match store.admit(kind, || environment.turn.end()) {
+    let (key_options, connection) = match store.admit(kind, || environment.turn.end()) {
         Ok(admitted) => admitted,
         Err((key_options, error)) => {
             let call = Call::new(kind, key_options, text, id_end, task_end);
@@ -155,7 +156,7 @@ fn prepare(
     let call = Call::new(kind, key_options, own, id_end, task_end);
     let beside = environment.turn.is_beside(kind, call.id());
     let prefetch = if beside { Prefetch::Nothing } else { store.prefetch(kind) };
-    Ok(Prepared::ToSend(call.prefetching(prefetch), link))
+    Ok(Prepared::ToSend(call.prefetching(prefetch), connection))
 }
 
 /// Appends an id, or makes the error for what is none.
@@ -177,6 +178,6 @@ fn append_id(engine: Engine, name: &str, value: Value, text: &mut Vec<u8>) -> Re
         Type::BigInt => "bigint",
         Type::Object | Type::Other => "object",
     };
-    let message = format!("The \"{name}\" argument must be a non-empty string. Received {received}");
+    let message = texts::wrong_id(name, received);
     Err(engine.argument_error(false, code, &message).unwrap_or_else(|thrown| thrown.0))
 }

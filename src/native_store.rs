@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use idioteque_redis_core::config::Settings;
 use idioteque_redis_core::config::options::Options;
-use idioteque_redis_core::error::{Code, StoreError};
+use idioteque_redis_core::error::StoreError;
+use idioteque_redis_core::error_texts::calls as texts;
 use idioteque_redis_core::store::prefetch_policy::PrefetchPolicies;
 use idioteque_redis_core::store::{KeyOptions, Operation, Prefetch};
 use idioteque_redis_core::transport::{Member, SharedConnection, Target};
 
 use crate::adopted_client;
-use crate::adopted_client::{AdoptedClient, State};
+use crate::adopted_client::{AdoptedClient, ClientState};
 use crate::js_builtins::JsBuiltins;
 use crate::node_api::{Deferred, Reference};
 
@@ -30,7 +31,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// What a store says of itself in `backend`.
+    /// The `backend` of a store.
     pub fn backend(&self) -> &'static str {
         match self {
             Origin::Fixed(settings) => settings.topology.backend(),
@@ -57,7 +58,7 @@ pub struct NativeStore {
     closers: RefCell<Vec<Deferred>>,
     origin: Origin,
     options: Options,
-    habits: RefCell<PrefetchPolicies>,
+    prefetch_policies: RefCell<PrefetchPolicies>,
     connected: OnceCell<Connected>,
 }
 
@@ -65,8 +66,8 @@ pub struct NativeStore {
 struct Connected {
     key_options: Arc<KeyOptions>,
     /// `None` once the store is closed.
-    link: RefCell<Option<Arc<SharedConnection>>>,
-    /// The database of the link.
+    connection: RefCell<Option<Arc<SharedConnection>>>,
+    /// The database of the connection.
     database: Cell<u32>,
 }
 
@@ -86,7 +87,7 @@ impl NativeStore {
             closers: RefCell::default(),
             origin,
             options,
-            habits: RefCell::default(),
+            prefetch_policies: RefCell::default(),
             connected: OnceCell::new(),
         }
     }
@@ -94,27 +95,25 @@ impl NativeStore {
     /// What a call is made and sent with; connects when this is the first one. A refusal comes with the style too, as
     /// far as it is known, because errors name keys. `moved` is called when the store follows its client into another database.
     pub fn admit(&self, kind: Operation, moved: impl FnOnce()) -> Result<Admitted, (Arc<KeyOptions>, StoreError)> {
-        let refuse = |code, reason: &str| StoreError::new(code, format!("{}: {reason}", kind.name()));
+        let refuse = |error: StoreError| error.in_call(kind.name());
         let connected = match self.connected.get() {
             Some(connected) => connected,
-            None if self.closed.get() => return Err((Arc::default(), refuse(Code::Closed, "the store is closed"))),
+            None if self.closed.get() => return Err((Arc::default(), refuse(texts::closed().error()))),
             None => self.connect().map_err(|error| (Arc::default(), error))?,
         };
         let key_options = connected.key_options.clone();
         if let Err(error) = self.follow(connected, moved) {
-            return Err((key_options, refuse(error.code, &error.message)));
+            return Err((key_options, refuse(error)));
         }
-        let link = connected.link.borrow().clone();
-        match link {
-            Some(link) if !self.closed.get() => {
+        let connection = connected.connection.borrow().clone();
+        match connection {
+            Some(connection) if !self.closed.get() => {
                 if self.pending.get() < self.max_pending {
-                    return Ok((key_options, link));
+                    return Ok((key_options, connection));
                 }
-                let reason =
-                    format!("{} calls are in flight already (maxPending); await some of them first", self.max_pending);
-                Err((key_options, refuse(Code::Overloaded, &reason)))
+                Err((key_options, refuse(texts::too_many_calls(self.max_pending).error())))
             }
-            _ => Err((key_options, refuse(Code::Closed, "the store is closed"))),
+            _ => Err((key_options, refuse(texts::closed().error()))),
         }
     }
 
@@ -123,19 +122,19 @@ impl NativeStore {
     fn follow(&self, connected: &Connected, moved: impl FnOnce()) -> Result<(), StoreError> {
         let Origin::Live(live) = &self.origin else { return Ok(()) };
         match live.state() {
-            State::Ended => {
+            ClientState::Ended => {
                 self.closed.set(true);
-                connected.link.borrow_mut().take();
+                connected.connection.borrow_mut().take();
                 Err(adopted_client::ended())
             }
-            State::Database(database) if database != connected.database.get() && !self.closed.get() => {
+            ClientState::Database(database) if database != connected.database.get() && !self.closed.get() => {
                 let target = self.target()?;
                 connected.database.set(target.settings.database);
                 moved();
-                connected.link.replace(Some(SharedConnection::open(target)?));
+                connected.connection.replace(Some(SharedConnection::open(target)?));
                 Ok(())
             }
-            State::Database(_) | State::Unknown => Ok(()),
+            ClientState::Database(_) | ClientState::Unknown => Ok(()),
         }
     }
 
@@ -170,25 +169,25 @@ impl NativeStore {
             quiet: !self.options.warnings,
         };
         let database = Cell::new(settings.database);
-        let link = RefCell::new(Some(SharedConnection::open(target)?));
-        Ok(self.connected.get_or_init(|| Connected { key_options: Arc::new(key_options), link, database }))
+        let connection = RefCell::new(Some(SharedConnection::open(target)?));
+        Ok(self.connected.get_or_init(|| Connected { key_options: Arc::new(key_options), connection, database }))
     }
 
     /// What a call should carry along.
     pub fn prefetch(&self, kind: Operation) -> Prefetch {
-        if self.options.read_ahead { self.habits.borrow().prefetch(kind) } else { Prefetch::Nothing }
+        if self.options.read_ahead { self.prefetch_policies.borrow().prefetch(kind) } else { Prefetch::Nothing }
     }
 
     /// Whether what a call carried was asked.
     pub fn was_carried(&self, kind: Operation, used: bool) {
-        let mut habits = self.habits.borrow_mut();
-        if used { habits.used(kind) } else { habits.unused(kind) }
+        let mut prefetch_policies = self.prefetch_policies.borrow_mut();
+        if used { prefetch_policies.used(kind) } else { prefetch_policies.unused(kind) }
     }
 
     /// A question was sent that a call of this kind, in the same turn, could have carried.
     pub fn could_have_carried(&self, kind: Operation, asked: Operation) {
         if Prefetch::of(kind).covers(asked) {
-            self.habits.borrow_mut().missed(kind);
+            self.prefetch_policies.borrow_mut().missed(kind);
         }
     }
 
@@ -198,13 +197,8 @@ impl NativeStore {
         if pending == 0 || pending + bytes <= MAX_PENDING_BYTES {
             return Ok(());
         }
-        let message = format!(
-            "{}: {} MiB of ids and results are in flight already, and {} MiB are the limit; await some of them first",
-            kind.name(),
-            pending >> 20,
-            MAX_PENDING_BYTES >> 20
-        );
-        Err(StoreError::new(Code::Overloaded, message))
+        let [present, limit] = [pending, MAX_PENDING_BYTES].map(|bytes| format!("{} MiB", bytes >> 20));
+        Err(texts::too_much_data(present, limit).error().in_call(kind.name()))
     }
 
     /// A call of this store is on its way.
@@ -238,7 +232,7 @@ impl NativeStore {
             return;
         }
         if let Some(connected) = self.connected.get() {
-            connected.link.borrow_mut().take();
+            connected.connection.borrow_mut().take();
         }
         let engine = self.realm.engine();
         for closer in self.closers.take() {

@@ -2,7 +2,7 @@
 //!
 //! A turn is what runs after a wake-up settled promises, up to the moment the engine hands over to any other callback: the
 //! microtasks of those promises and all that these start. Its end is caught by a microtask, queued before anything is
-//! settled, that calls `process.nextTick` (`afterTurn` in `index.js`): Node.js runs that tick after all chained microtasks
+//! settled, that calls `process.nextTick` (`afterTurn` in `lib/native.js`): Node.js runs that tick after all chained microtasks
 //! and, because it is the first, before any other callback, those of other ticks included. `nextTick` by itself could come
 //! before the microtasks, `setImmediate` after other callbacks. A runtime that orders them otherwise ends the turn
 //! earlier, never later than its own tick.
@@ -34,7 +34,7 @@ pub struct ReadAhead {
     in_flight: RefCell<InFlight>,
     /// Counts wake-ups: two events with the same number may be in the same turn.
     wake_up: Cell<u64>,
-    /// The call that was settled last: what it might have carried is learnt from the question that follows it.
+    /// The call that was settled last: whether it should have carried a read shows in the question that follows it.
     last: Cell<Last>,
     /// The call that was sent last.
     sent: Cell<Last>,
@@ -52,7 +52,7 @@ struct CachedSnapshot {
     snapshot: Box<Snapshot>,
     /// The position of the answer that it came with.
     position: Option<Position>,
-    /// A newer answer about the execution has been settled since: it answers nothing any more, and is only kept to learn
+    /// A newer answer about the execution has been settled since: it answers nothing any more, and is only kept to see
     /// whether it would have.
     outdated: bool,
     /// It has answered a question, or would have.
@@ -64,7 +64,7 @@ struct CachedSnapshot {
 struct Last {
     wake_up: u64,
     kind: Operation,
-    /// The hash of its execution's id. Only habits are learnt from it, which another execution may spoil once in a lifetime.
+    /// The hash of its execution's id. Only the prefetch policy depends on it, so a collision costs no more than a wrong guess.
     execution: u64,
 }
 
@@ -168,7 +168,7 @@ impl ReadAhead {
         sent.wake_up == call.wake_up && sent.execution == call.execution
     }
 
-    /// A question has to be sent: learns from it whether the call before it should have carried it.
+    /// A question has to be sent: notes for the prefetch policy whether the call before it could have carried it.
     pub fn missed(&self, store: &NativeStore, asked: Operation, id: &[u8]) {
         let last = self.last.get();
         if last.wake_up == self.wake_up.get() && last.execution == hash(id) {
@@ -176,7 +176,7 @@ impl ReadAhead {
         }
     }
 
-    /// Something about an execution is known, or has changed, that no call of ours tells: what is known of it, and what calls in
+    /// Something about an execution is known, or has changed, that no call of this store shows: what is known of it, and what calls in
     /// flight bring besides their own answers, no longer holds.
     pub fn forget(&self, id: &[u8]) {
         self.invalidate(hash(id));

@@ -1,6 +1,6 @@
 //! Answers as JavaScript values: stored results are parsed as JSON, in the realm of their store.
 
-use idioteque_redis_core::store::reply::Results;
+use idioteque_redis_core::store::answer::Results;
 use idioteque_redis_core::store::{Answer, Call};
 
 use crate::error;

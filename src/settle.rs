@@ -18,7 +18,7 @@ use crate::{error, results};
 
 /// How long promises may be settled before the event loop gets its turn.
 const SLICE: Duration = Duration::from_millis(4);
-/// Calls settled between two looks at the clock.
+/// Calls settled between two readings of the clock.
 const CALLS_PER_LOOK: usize = 64;
 /// Bytes of results after which the clock is looked at before that: to parse so many takes a fraction of a millisecond.
 const BYTES_PER_LOOK: usize = 32 * 1024;
@@ -28,7 +28,7 @@ const CALLS_AT_ONCE: usize = 256;
 /// What the thread-safe function holds: the environment, and what one wake-up left for the next.
 struct Drainer {
     environment: Rc<Environment>,
-    /// `emitWarning(message, code)` of `index.js`
+    /// `emitWarning(message, code)` of `lib/native.js`
     emit_warning: Option<Kept>,
     backlog: RefCell<Backlog>,
     /// When the first large batch since the event loop's last turn began. While it is set, the turn is going to be noticed.
@@ -41,7 +41,7 @@ struct Drainer {
 /// Gives the completion queue of an environment its thread-safe function, a weak one: it alone keeps no process alive.
 ///
 /// `set_immediate` calls a function in the next turn of the event loop; `undefined` where the runtime cannot. `emit_warning`
-/// passes a warning on to the process; `undefined` where there is nobody to warn.
+/// passes a warning on to the process; `undefined` in runtimes without warnings.
 pub fn connect(environment: &Rc<Environment>, set_immediate: Value, emit_warning: Value) -> Result<(), Thrown> {
     let engine = environment.engine();
     let drainer = Rc::new(Drainer {
@@ -119,7 +119,7 @@ unsafe extern "C" fn on_wakeup(env: sys::napi_env, _: sys::napi_value, drainer: 
     if env.is_null() || drainer.is_null() {
         return;
     }
-    // SAFETY: the drainer lives until `leave`.
+    // SAFETY: the drainer exists until `leave`.
     let drainer = unsafe { &*drainer.cast::<Drainer>() };
     // A panic must not cross into the engine. A promise whose settling panicked stays pending; the others are served.
     let _ = catch_unwind(AssertUnwindSafe(|| {
@@ -210,7 +210,8 @@ impl Drainer {
     }
 }
 
-/// Settles the promise of a call, and notes what its answer says about its execution. Returns the bytes of its result.
+/// Settles the promise of a call, and passes its answer on to the read-ahead of its execution. Returns the bytes of its
+/// result.
 fn settle_call(environment: &Environment, finished: Finished) -> usize {
     let Some(pending) = environment.end_call(finished.request.token) else { return 0 };
     let call = &finished.request.call;

@@ -1,4 +1,4 @@
-//! The store as JavaScript sees it: a plain object of functions, each of which works without the others, so that callers
+//! The store as a JavaScript object: a plain object of functions, each of which works without the others, so that callers
 //! may destructure it, spread it, wrap it and spy on it.
 
 use std::ffi::CStr;

@@ -11,7 +11,7 @@
  * @typedef {object} CodeBlock
  * @property {string} language as written behind the fence, `""` when there is none
  * @property {string} code
- * @property {string | undefined} title what the block's first line says in a comment of its own: a file's name
+ * @property {string | undefined} title the text of a comment in the block's first line: a file's name
  * @property {number} line where its code begins, counted from 1
  *
  * @typedef {object} Link

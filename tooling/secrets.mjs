@@ -1,5 +1,5 @@
 /**
- * Passwords and tokens of the tests, all with one mark in them, and a look at everything that an error shows.
+ * Passwords and tokens of the tests, all with one text in them, and a search of everything that an error shows.
  */
 import { inspect } from "node:util";
 
@@ -7,9 +7,9 @@ import { inspect } from "node:util";
 export const SECRET_MARK = "hunter2";
 
 /**
- * A secret with the mark.
+ * A secret with that text.
  *
- * @param {string} label tells it from other secrets
+ * @param {string} label distinguishes it from other secrets
  */
 export const secret = (label) => `${SECRET_MARK}-${label}`;
 

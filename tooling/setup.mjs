@@ -13,7 +13,7 @@ import { createTerminal } from "./terminal.mjs";
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const SOURCES = ["src", "core", "Cargo.toml", "Cargo.lock", "build.rs"];
-/** Of a program that fails: npm says why at the beginning, Cargo at the end. */
+/** Of a program that fails: npm gives the reason at the beginning, Cargo at the end. */
 const FIRST_LINES = 15;
 const LAST_LINES = 40;
 
@@ -21,7 +21,7 @@ const LAST_LINES = 40;
  * Installs and builds what is missing or out of date.
  *
  * @param {ReturnType<typeof createTerminal>} terminal
- * @throws {Error} that says what to install, or what went wrong
+ * @throws {Error} with what to install, or what failed
  */
 export async function setup(terminal) {
   await installPackages(terminal);
@@ -83,10 +83,10 @@ export async function buildAddon(terminal) {
 }
 
 /**
- * Finds Cargo, also where rustup has just put it and no shell knows it yet.
+ * Finds Cargo, also where rustup has just put it and it is not in PATH yet.
  *
  * @returns {NodeJS.ProcessEnv} the environment in which `cargo` can be called
- * @throws {Error} that says how to install Rust
+ * @throws {Error} with how to install Rust
  */
 export function requireCargo() {
   const home = join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "bin");
@@ -121,7 +121,7 @@ function requireLinker() {
  * @param {string[]} args
  * @param {object} [options]
  * @param {NodeJS.ProcessEnv} [options.env]
- * @param {(line: string) => void} [options.onLine] hears every line it prints
+ * @param {(line: string) => void} [options.onLine] gets every line it prints
  * @throws {Error} with the beginning and the end of its output when it fails
  */
 export function run(command, args, { env = process.env, onLine = () => {} } = {}) {

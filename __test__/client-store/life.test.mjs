@@ -1,4 +1,4 @@
-// What a native store owes the live client whose settings it uses: to follow it, to end with it, and to leave it alone.
+// A native store and the live client whose settings it uses: it follows the client, ends with it, and changes nothing of it.
 import { Redis } from "ioredis";
 import { default as Redis4 } from "ioredis-4";
 import { Redis as Redis5 } from "ioredis-5";
@@ -163,7 +163,7 @@ describe.each(FAMILIES)("a client of %s", (_, family) => {
     expect(await countConnections(looking, "rotating")).toBe(1);
   });
 
-  it("ends the store with it, and releases the connection even where nobody calls", async () => {
+  it("ends the store with it, and releases the connection even without a call", async () => {
     const name = newId("ending");
     const client = await family.make(url, { name });
     await client.connect();

@@ -84,7 +84,7 @@ describe("the calls a client sees", () => {
     expect(expired).toEqual(["run-transactions", "run", "run-results", "run-results", "run", "run-transactions"]);
   });
 
-  it("of a commit start in the same turn, result before mark", () => {
+  it("of a commit start in the same turn, HSET before HDEL", () => {
     const { client, asked } = createSlowClient();
     open(client, { ttl: 1000 }).commitExecutionTaskResult("run", "task", 1);
     expect(names(asked)).toEqual(["hset", "expire", "hdel"]);

@@ -105,7 +105,7 @@ describe.each([
     expect(await client.client("LIST")).toMatch(/name=by-name .*user=worker/);
   });
 
-  it("is told apart by its settings, not by its class", () => {
+  it("is recognised by its settings, not by its class", () => {
     class Custom extends Client {}
     expect(open(Custom).store.backend).toBe("redis");
   });
@@ -149,14 +149,14 @@ describe.each([
     ["Sentinel with TLS for the sentinels alone", { sentinels: [{ port: 1 }], name: "main", tls: {} }],
     ["a connector of its own", { Connector }],
     ["a decision about reconnecting", { reconnectOnError: () => true }],
-  ])("keeps its own methods where it needs %s, or says so when told not to", (_label, options) => {
+  ])("keeps its own methods where it needs %s, or is refused under connection: native", (_label, options) => {
     const client = new Client({ lazyConnect: true, ...options });
     expect(createRedisStore(client).backend).toBe("client");
     expect(() => createRedisStore(client, { connection: "native" })).toThrow(TypeError);
     client.disconnect();
   });
 
-  it("keeps its own methods as a cluster that translates addresses, or says so when told not to", () => {
+  it("keeps its own methods as a cluster that translates addresses, or is refused under connection: native", () => {
     const cluster = new Client.Cluster([{ host: "127.0.0.1", port: 1 }], { lazyConnect: true, natMap: {} });
     expect(createRedisStore(cluster).backend).toBe("client");
     expect(() => createRedisStore(cluster, { connection: "native" })).toThrow(TypeError);

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../../index.js";
 import { startMasters } from "../../tooling/servers/cluster.mjs";
 import { MASTER, replicasOf, startSentinels } from "../../tooling/servers/sentinels.mjs";
+import { everyCall } from "../support/methods.mjs";
 import { eventually, privateRedis } from "../support/redis.mjs";
 import { moveSlots } from "../support/resharding.mjs";
 
@@ -13,7 +14,7 @@ const PASSWORD = "opensesame";
 const page = readFileSync(new URL("../../docs/topologies.md", import.meta.url), "utf8");
 const wireFormat = readFileSync(new URL("../../docs/keys-and-wire-format.md", import.meta.url), "utf8");
 
-/** A list of the page, by the words before it. */
+/** A list of the page, by the text before it. */
 function listed(words) {
   const line = page.split("\n").find((line) => line.startsWith(`- ${words}: \``));
   if (!line) throw new Error(`docs/topologies.md has no list "${words}"`);
@@ -28,7 +29,7 @@ afterAll(async () => {
   for (const end of endings.splice(0).reverse()) await end();
 });
 
-/** Makes the user on a server and lets the server forget what it has refused so far. */
+/** Makes the user on a server and resets the server's ACL log. */
 async function allow(admin, ...rules) {
   await admin.call("ACL", "SETUSER", "worker", "reset", "on", `>${PASSWORD}`, "-@all", ...rules);
   await admin.call("ACL", "LOG", "RESET");
@@ -47,18 +48,8 @@ async function callEverything(input) {
   const refusals = new Set();
   for (const options of STYLES) {
     const store = createRedisStore(input, options);
-    const id = "run-1";
-    const calls = [
-      () => store.beginExecution(id),
-      () => store.isExecutionInProgress(id),
-      () => store.beginExecutionTask(id, "task"),
-      () => store.isExecutionTaskInProgress(id, "task"),
-      () => store.commitExecutionTaskResult(id, "task", 1),
-      () => store.getExecutionTaskResult(id, "task"),
-      () => store.getExecutionTaskResults(id),
-      () => store.disposeExecution(id),
-    ];
-    // Twice: read-ahead learns from the first time what is asked next.
+    const calls = everyCall(store, "run-1");
+    // Twice: whether calls carry reads is decided by the first time.
     for (const call of [...calls, ...calls]) await call().catch((error) => refusals.add(error.reply ?? error.code));
     await store.close();
   }
@@ -86,7 +77,7 @@ describe("on one server", () => {
     expect(await callEverything(input())).toEqual(["NOPERM"]);
   });
 
-  it("with what is wanted besides, nothing is refused, a new connection in the place of a lost one included", async () => {
+  it("with the optional commands nothing is refused, a new connection in the place of a lost one included", async () => {
     await allow(admin, "~*", ...needed, ...wanted);
     expect(await callEverything(input({ db: 1, connectionName: "workers" }))).toEqual([]);
     const store = createRedisStore(input({ db: 1, connectionName: "workers" }));

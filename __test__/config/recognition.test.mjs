@@ -27,7 +27,7 @@ afterEach(async () => {
   for (const end of release.splice(0)) await end();
 });
 
-/** What the door does with a client: "native", or the settings it opens a store over the client's own methods with. */
+/** What createRedisStore does with a client: "native", or the settings it opens a store over the client's own methods with. */
 function recognise(client, options) {
   const open = (called, settings) => ({ ...settings, called });
   const load = () => createRequire(import.meta.url)("../../lib/adopted-client.js");
@@ -85,7 +85,7 @@ function nodeRedis(module, options) {
 const NOWHERE = { host: "127.0.0.1", port: 1 };
 
 describe.each(IOREDIS)("%s", (_, Client) => {
-  it("is connected for natively, or called if told so", () => {
+  it("is connected for natively, or called with connection: client", () => {
     expect(recognise(ioredis(Client, {}))).toBe("native");
     expect(recognise(ioredis(Client, {}), { connection: "native" })).toBe("native");
     const client = ioredis(Client, { commandTimeout: 1234 });
@@ -158,7 +158,7 @@ describe.each(IOREDIS)("%s", (_, Client) => {
 });
 
 describe.each(NODE_REDIS)("%s", (name, module) => {
-  it("is connected for natively before and after connect(), or called if told so", async () => {
+  it("is connected for natively before and after connect(), or called with connection: client", async () => {
     const client = nodeRedis(module);
     expect(recognise(client)).toBe("native");
     await client.connect();
@@ -196,7 +196,7 @@ describe.each(NODE_REDIS)("%s", (name, module) => {
     expect(recognise(new Proxy(nodeRedis(module), {})).adapter).toBe("node-redis");
   });
 
-  it("is connected for natively as a cluster that tells its settings", () => {
+  it("is connected for natively as a cluster with readable settings", () => {
     const cluster = module.createCluster({ rootNodes: [{ url: "redis://127.0.0.1:1" }] });
     if (name !== "node-redis 4") return expect(recognise(cluster)).toBe("native");
     expectCalled(cluster, "node-redis");
@@ -223,7 +223,7 @@ describe.each(NODE_REDIS)("%s", (name, module) => {
     if (client.legacy) expect(refusal(client.legacy()).message).toContain("legacy()");
     await client.connect();
     await client.disconnect();
-    // Before version 5 a client does not tell whether it was ever connected.
+    // Before version 5 a client does not show whether it was ever connected.
     if (client.socketEpoch !== undefined) expect(refusal(client).message).toContain("has been closed");
   });
 });
@@ -252,7 +252,7 @@ describe("clients over HTTP", () => {
     ["Upstash without telemetry", () => upstashWith({ enableTelemetry: false, readYourWrites: false })],
     ["Upstash with its own count of attempts, said again", () => upstashWith({ retry: { retries: 5 } })],
     ["Vercel KV", () => createVercelClient(REST)],
-  ])("%s is requested natively, or called if told so", (_, make) => {
+  ])("%s is requested natively, or called with connection: client", (_, make) => {
     const client = make();
     for (const connection of ["auto", "native"]) {
       const store = recognise(client, { connection });

@@ -31,7 +31,7 @@ function thrownBy(...args) {
   return expect.fail("nothing was thrown");
 }
 
-describe("what is wrong with a configuration is told without its secrets", () => {
+describe("errors about a configuration are without its secrets", () => {
   const login = { username: "user", password: PASSWORD };
   const sentinels = [{ host: "127.0.0.1", port: 1 }];
   const inPem = (text) => `-----BEGIN ENCRYPTED PRIVATE KEY-----\n${text}\n-----END ENCRYPTED PRIVATE KEY-----\n`;
@@ -87,7 +87,7 @@ describe("with a server that refuses the login", () => {
 
   beforeAll(async () => {
     server = await privateRedis({ args: ["--requirepass", secret("right")] });
-    // A server that repeats what it was told.
+    // A server that repeats what it was sent.
     fake = await startFakeRedis(({ command }) => `-WRONGPASS ${command[0]} was refused\r\n`);
     closed = await freePort();
   });

@@ -28,7 +28,7 @@ describe("an exception in a continuation", () => {
     }
   });
 
-  it("that nobody catches is the process's to handle, and the other calls of the store go on", async () => {
+  it("that is not caught is the process's to handle, and the other calls of the store go on", async () => {
     const script = `
       let caught = 0;
       process.on("uncaughtException", () => { caught += 1; });
@@ -44,7 +44,7 @@ describe("an exception in a continuation", () => {
     expect(outcome, outcome.errors).toMatchObject({ code: 0, lines: ["true 300"] });
   });
 
-  it("ends the process when it is a rejection nobody handles, with the error's code in the report", async () => {
+  it("ends the process when it is an unhandled rejection, with the error's code in the report", async () => {
     const script = `createRedisStore("redis://127.0.0.1:1", { commandTimeout: 50 }).beginExecution("execution");`;
     const outcome = await runScript(script);
     expect(outcome.code).toBe(1);

@@ -1,4 +1,4 @@
-// What somebody else left in Redis: results that are not JSON and keys of another type are named, not guessed at.
+// What other programs left in Redis: results that are not JSON and keys of another type are errors that name them.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RedisStoreError } from "../../index.js";
 import { CLIENT_INPUTS, NATIVE_INPUTS, openStore } from "../support/inputs.mjs";
@@ -161,7 +161,7 @@ describe.each([NATIVE_INPUTS[0], CLIENT_INPUTS[0]])("a store over $name", (input
     expect(await admin.type(id + suffix)).toBe("list");
   });
 
-  it("takes any text for the mark of an execution", async () => {
+  it("takes any text as the value of an execution's key", async () => {
     const id = newId();
     await admin.set(id, "1");
     expect(await store.isExecutionInProgress(id)).toBe(true);

@@ -170,23 +170,26 @@ describe.each([NATIVE_INPUTS[0], CLIENT_INPUTS[0]])("results in a store over $na
     for (const [taskId, json] of entries) expect(JSON.stringify(results[taskId])).toBe(json);
   });
 
-  it.each(UNSERIALISABLE)("are refused before anything is sent, and the mark stays: %s", async (_, value) => {
-    const id = newId();
-    await store.commitExecutionTaskResult(id, "task", "earlier");
-    await store.beginExecutionTask(id, "task");
-    const error = await store.commitExecutionTaskResult(id, "task", value).then(
-      () => undefined,
-      (reason) => reason,
-    );
-    expect(error).toMatchObject({
-      name: "RedisStoreError",
-      code: "ERR_REDIS_SERIALIZE",
-      executionId: id,
-      taskId: "task",
-    });
-    expect(await store.isExecutionTaskInProgress(id, "task")).toBe(true);
-    expect(await store.getExecutionTaskResult(id, "task")).toBe("earlier");
-  });
+  it.each(UNSERIALISABLE)(
+    "are refused before anything is sent, and the task stays in progress: %s",
+    async (_, value) => {
+      const id = newId();
+      await store.commitExecutionTaskResult(id, "task", "earlier");
+      await store.beginExecutionTask(id, "task");
+      const error = await store.commitExecutionTaskResult(id, "task", value).then(
+        () => undefined,
+        (reason) => reason,
+      );
+      expect(error).toMatchObject({
+        name: "RedisStoreError",
+        code: "ERR_REDIS_SERIALIZE",
+        executionId: id,
+        taskId: "task",
+      });
+      expect(await store.isExecutionTaskInProgress(id, "task")).toBe(true);
+      expect(await store.getExecutionTaskResult(id, "task")).toBe("earlier");
+    },
+  );
 
   it("keep the reason why they were refused", async () => {
     const commit = (value) => store.commitExecutionTaskResult(newId(), "task", value);

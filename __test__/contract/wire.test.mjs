@@ -121,7 +121,7 @@ describe.each([NATIVE_INPUTS[0], CLIENT_INPUTS[0]])("a store over $name", (input
 
   afterAll(() => release?.());
 
-  it("shares executions with the TypeScript package: both see and write the same, whoever does which call", async () => {
+  it("shares executions with the TypeScript package: both see and write the same, in any mixture of calls", async () => {
     for (let sequence = 0; sequence < SEQUENCES; sequence++) {
       const seed = randomInt(2 ** 32);
       const random = createRandom(seed);

@@ -2,9 +2,9 @@
  * The store as a worker lives on it: whole workflows, in both modes, with messages that come twice and steps that fail.
  */
 import { afterAll, describe, expect, test } from "vitest";
-import { createWorker } from "../../examples/worker.mjs";
 import { createRedisStore } from "../../index.js";
 import { createReferenceStore } from "../../tooling/reference-store.mjs";
+import { createWorker } from "../../tooling/workflow/worker.mjs";
 import { METHODS } from "../support/methods.mjs";
 import { sharedRedis } from "../support/redis.mjs";
 

@@ -1,5 +1,5 @@
 /**
- * The documentation is complete and hangs together: its links lead somewhere, what it names exists, and every option, error
+ * The documentation is complete and consistent: its links lead somewhere, what it names exists, and every option, error
  * code and page stands in it.
  */
 import { existsSync, readdirSync } from "node:fs";
@@ -38,7 +38,7 @@ describe.each(documents)("$path", ({ path, text }) => {
   });
 });
 
-/** The codes in the types, which are those of the addon and of the door before it. */
+/** The codes in the types, which are those of the addon and of lib. */
 function errorCodes() {
   return new Set(read("index.d.ts").match(/ERR_REDIS_[A-Z]+/g));
 }
@@ -103,7 +103,7 @@ test("docs/troubleshooting.md has every error code", () => {
 
 test("docs/troubleshooting.md has every reply that the store treats in a way of its own", () => {
   const [, decision] = /pub fn retry_decision.*?\{(.*?)^\}/ms.exec(read("core/src/transport/retry_policy.rs"));
-  const [, advice] = /pub fn refused.*?\{(.*?)^\}/ms.exec(read("core/src/transport/retry_policy.rs"));
+  const [, advice] = /^const ADVICE.*?= \[(.*?)^\];/ms.exec(read("core/src/error_texts/replies.rs"));
   const codes = new Set(`${decision}${advice}`.match(/(?<=")[A-Z]{3,}(?=")/g));
   expect(codes.size).toBeGreaterThan(10);
   const text = textOf("docs/troubleshooting.md");

@@ -1,4 +1,4 @@
-// Refusals that only a cluster knows, each provoked on real servers: waited out, and at the deadline named.
+// Refusals that only a cluster has, each provoked on real servers: waited out, and at the deadline named.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startMasters } from "../../tooling/servers/cluster.mjs";
 import { countRefusals } from "../support/connections.mjs";
@@ -63,7 +63,7 @@ describe("a refusal of a cluster", () => {
     await moveSlots(cluster.masters, to, from, [slot]);
   });
 
-  it("is waited out: CLUSTERDOWN, while nobody has the slot; at the deadline it is named", async () => {
+  it("is waited out: CLUSTERDOWN, while no node has the slot; at the deadline it is named", async () => {
     const id = "down";
     const { slot, from, to } = await placeOf(id);
     const store = openStore();
@@ -86,7 +86,7 @@ describe("a refusal of a cluster", () => {
     const store = openStore();
     await store.beginExecution(id);
     await from.admin.call("CLUSTER", "SETSLOT", slot, "NODE", await nameOf(to)).catch(() => {});
-    // A server that still has keys of a slot does not give it away: it forgets it first.
+    // A server that still has keys of a slot does not assign it to another: it drops its claim first.
     await from.admin.call("CLUSTER", "DELSLOTS", slot).catch(() => {});
     await from.admin.call("CLUSTER", "SETSLOT", slot, "NODE", await nameOf(to));
     const { pending } = await refusesMore(from, "MOVED", () => store.commitExecutionTaskResult(id, "task", 1));
@@ -98,7 +98,7 @@ describe("a refusal of a cluster", () => {
     expect(await store.getExecutionTaskResult(id, "task")).toBe(1);
   });
 
-  it("is waited out: ASK in a circle, because the other server knows of nothing", async () => {
+  it("is waited out: ASK in a circle, because the other server is not importing the slot", async () => {
     const id = "asked";
     const { slot, from, to } = await placeOf(id);
     const store = openStore();

@@ -17,7 +17,7 @@ it("writes resume within a second of each promotion, and what was acknowledged a
   const resumed = [];
   let replicated = 0;
   let acknowledged = 0;
-  // By how the failover came about: what the old primary has acknowledged and nobody else has.
+  // By how the failover came about: what only the old primary has acknowledged.
   const gone = { asked: 0, killed: 0 };
   try {
     for (let round = 0; round < rounds; round++) {
@@ -54,7 +54,7 @@ it("writes resume within a second of each promotion, and what was acknowledged a
       const kills = round % 2 === 1;
       if (kills) await before.kill();
       else {
-        // A sentinel knows of no good replica until it has heard of them lately.
+        // A sentinel takes no replica as good without a recent reply of it.
         const asked = () => set.sentinels[0].ask("SENTINEL", "FAILOVER", MASTER).catch(() => undefined);
         await eventually(async () => (await asked()) === "OK", { deadline: 60_000, message: "a failover" });
       }
@@ -133,7 +133,7 @@ it("a killed master of a cluster costs the other shards nothing", async () => {
     await victim.server.kill();
     const killed = performance.now();
     const answeredBefore = ownLoad.answered.length;
-    // As long as nobody has taken its place.
+    // As long as no replica has taken its place.
     const during = await rate(times(500, 1500));
     const back = () => ownLoad.answered.length > answeredBefore + 20;
     await eventually(back, { deadline: 30_000, message: "the promotion of its replica" });

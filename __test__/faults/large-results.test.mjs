@@ -10,7 +10,7 @@ const MB = 1024 * 1024;
 /** Of one task. */
 const RESULT_MB = 100;
 /** What a refused answer may take: what came of it before its length was known, up to the limit, and one result. */
-const MOST_MB = 512 + RESULT_MB + 100;
+const MAX_MB = 512 + RESULT_MB + 100;
 
 it("refuses a hash that is larger than the limit, and reads each of its results", async () => {
   const server = await privateRedis();
@@ -40,7 +40,7 @@ it("refuses a hash that is larger than the limit, and reads each of its results"
   expect({ code, key }).toEqual({ code: "ERR_REDIS_REPLY", key: "large-results" });
   expect(message).toContain("larger than 512 MB");
   expect(lengths).toEqual([1, 2, 3].map(() => RESULT_MB * MB - 2));
-  expect(grown).toBeLessThan(MOST_MB);
+  expect(grown).toBeLessThan(MAX_MB);
   note({
     scenario: `results of ${6 * RESULT_MB} MiB in one hash, read at once and one by one`,
     done: "1 hash, 6 results",

@@ -74,7 +74,7 @@ describe("a write that comes back after its connection was replaced", () => {
     expect(await admin.hget(`${id}-results`, "task")).toBe('"new"');
   });
 
-  it("changes nothing when its connection was abandoned before the server had said a word on it", async () => {
+  it("changes nothing when its connection was abandoned before the server had sent anything on it", async () => {
     const proxy = await temporaryProxy(configuration);
     proxy.holdNew("toServer");
     const store = temporaryStore(atProxy(proxy), { commandTimeout: 30_000 });
@@ -104,7 +104,7 @@ describe("a write that comes back after its connection was replaced", () => {
     ];
     let released = 0;
     for (let round = 0; round < rounds; round++) {
-      // One of its own for each round, which has not yet learnt to be slow in coming back.
+      // One of its own for each round, whose pauses between attempts are still short.
       const store = temporaryStore(atProxy(proxy), { commandTimeout: 30_000, ttl: 600_000 });
       const id = newId();
       await store.isExecutionInProgress(id);
@@ -165,7 +165,7 @@ describe("a write that comes back after its connection was replaced", () => {
 });
 
 describe("the fence against a write that comes back", () => {
-  it("ends nobody else's connection, although a server that restarted gives out the same ids again", async () => {
+  it("ends no other connection, although a restarted server assigns the same ids again", async () => {
     const server = await privateRedis();
     const proxy = await temporaryProxy(server);
     const connect = () => temporaryClient(server, { retryStrategy: null });

@@ -22,7 +22,7 @@ it("matches no reply to another call, however many come late or are not waited f
   const resultOf = (index) => `${index}:${"x".repeat((index * 37) % 900)}`;
   const entries = Array.from({ length: count }, (_, index) => [`task-${index}`, JSON.stringify(resultOf(index))]);
   await admin.hset(`${id}-results`, Object.fromEntries(entries));
-  // Every third task has a mark, every fifth execution has begun.
+  // Every third task is in progress, every fifth execution has begun.
   const marked = entries.filter((_, index) => index % 3 === 0).map(([task]) => [task, "true"]);
   await admin.hset(`${id}-transactions`, Object.fromEntries(marked));
   for (let index = 0; index < count; index += 5) await admin.set(`${id}-${index}`, "true");

@@ -1,4 +1,4 @@
-// Commits under observation: whoever looks sees the mark, the result, or in a cluster both for a moment, but never neither.
+// Commits under observation: the task is in progress or done, in a cluster both for a moment, but never neither.
 import { expect, it } from "vitest";
 import { startMasters } from "../../tooling/servers/cluster.mjs";
 import { sharedRedis } from "../support/redis.mjs";
@@ -19,7 +19,7 @@ function sizeOf(index) {
  * Commits `commits` results while an observer looks again and again at each task whose commit is on its way.
  *
  * @param {(lane: number) => string} idOf
- * @param {(id: string, task: string) => Promise<boolean>} sees whether there is a mark or a result
+ * @param {(id: string, task: string) => Promise<boolean>} whether it is in progress or done
  */
 async function observe(store, commits, idOf, sees) {
   const found = { looks: 0, neither: 0, bytes: 0 };
@@ -49,7 +49,7 @@ async function observe(store, commits, idOf, sees) {
   return found;
 }
 
-it("shows neither mark nor result to nobody who looks at both at once", async () => {
+it("is in progress or done for an observer who reads both at once", async () => {
   const commits = times(3000, 100_000);
   const store = temporaryStore(url, { commandTimeout: 60_000 });
   const prefix = newId();
@@ -61,14 +61,15 @@ it("shows neither mark nor result to nobody who looks at both at once", async ()
   const found = await observe(store, commits, (lane) => `${prefix}-${lane}`, sees);
   expect(found.neither).toBe(0);
   note({
-    scenario: "an observer polls mark and result of every commit on its way, in MULTI/EXEC, one server",
+    scenario:
+      "an observer polls whether each task being committed is in progress, and its result, in MULTI/EXEC, one server",
     done: `${commits} commits of 100 B to 8 MB (${Math.round(found.bytes / 1e6)} MB), ${found.looks} looks`,
-    found: `${found.neither} times neither mark nor result`,
+    found: `${found.neither} times neither in progress nor done`,
     promise: "0",
   });
 });
 
-it("shows neither to nobody who asks a store for the mark and then for the result, in a cluster", async () => {
+it("is in progress or done for an observer who asks a store for one and then for the other, in a cluster", async () => {
   const commits = times(500, 10_000);
   const cluster = await startMasters({ replicas: 0 });
   const [store, other] = [1, 2].map(() =>
@@ -80,9 +81,9 @@ it("shows neither to nobody who asks a store for the mark and then for the resul
     const found = await observe(store, commits, (lane) => `observed-${lane}`, sees);
     expect(found.neither).toBe(0);
     note({
-      scenario: "an observer asks for the mark and then for the result of every commit on its way, cluster",
+      scenario: "an observer asks whether each task being committed is in progress, then for its result, cluster",
       done: `${commits} commits of 100 B to 8 MB (${Math.round(found.bytes / 1e6)} MB), ${found.looks} looks`,
-      found: `${found.neither} times neither mark nor result`,
+      found: `${found.neither} times neither in progress nor done`,
       promise: "0",
     });
   } finally {

@@ -48,7 +48,7 @@ const FLOOD = `
     stalls.push([lastTick, now]);
     lastTick = now;
   }, 1);
-  // The engine's own pauses, which calls in this number bring about whoever takes them.
+  // The engine's own pauses, which this number of calls causes in any store.
   const pauses = [];
   new PerformanceObserver((list) => {
     for (const { startTime, duration } of list.getEntries()) pauses.push([startTime, startTime + duration]);

@@ -1,4 +1,4 @@
-// Servers that hang and networks that stall: every call settles by its deadline, and traffic is back soon after healing.
+// Servers that are stopped and networks that stall: every call settles by its deadline, and traffic is back soon after healing.
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { findRedisServer } from "../../tooling/servers/redis-server.mjs";

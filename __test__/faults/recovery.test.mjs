@@ -1,4 +1,4 @@
-// What changes while a store is in use: passwords, names in DNS, room for clients. It recovers without a restart.
+// What changes while a store is in use: passwords, names in DNS, the limit of clients. It recovers without a restart.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ const goesOn = (load, answers = 50) => {
 };
 
 describe("a password that is rotated while the store is in use", () => {
-  it("costs no call when the live client is told the new one", async () => {
+  it("costs no call when the live client has the new one", async () => {
     const rotations = times(3, 20);
     const server = await privateRedis({ args: ["--requirepass", "password-0"] });
     const live = new Redis({ host: server.host, port: server.port, password: "password-0", lazyConnect: true });
@@ -37,7 +37,7 @@ describe("a password that is rotated while the store is in use", () => {
     live.disconnect();
     expect(load.errors).toEqual([]);
     note({
-      scenario: "password rotated under load, the live client told",
+      scenario: "password rotated under load, the live client updated",
       done: `${rotations} rotations, ${load.made} calls`,
       found: "0 errors, no restart",
       promise: "recovered without a restart",
@@ -46,7 +46,7 @@ describe("a password that is rotated while the store is in use", () => {
 });
 
 describe("a server that has as many clients as it takes", () => {
-  it("costs no call when there is room again within the deadline", async () => {
+  it("costs no call when there is a free place again within the deadline", async () => {
     const rounds = times(2, 10);
     const server = await privateRedis({ args: ["--maxclients", "4"] });
     const admin = temporaryClient(server);

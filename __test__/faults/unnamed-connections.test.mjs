@@ -61,7 +61,7 @@ function meddle(proxy, id, words, refusal) {
 
 const firstTimes = (error) => (asked) => (asked < TIMES ? error : undefined);
 
-/** Makes a call again for as long as the server wants a login, which is reported at once. */
+/** Makes a call again for as long as the server requires a login, which is reported at once. */
 async function insist(call) {
   for (;;) {
     const { error } = await outcomeOf(call());
@@ -140,7 +140,7 @@ describe("a write that was stalled on a connection whose name was refused at fir
     await disposeAheadOfStalled(store, id, seen, admin);
   });
 
-  it("does not come back: the server wanted a password for a moment", async () => {
+  it("does not come back: the server required a password for a moment", async () => {
     const locked = await privateRedis();
     const admin = temporaryClient(locked);
     await admin.config("SET", "requirepass", "for a moment");
@@ -194,7 +194,7 @@ describe("a server that has no name for a connection", () => {
 });
 
 describe("a server that refuses everything until the deadline", () => {
-  it("is what a write that waits for the name of its connection is told of", async () => {
+  it("is named in the error of a write that waits for the id of its connection", async () => {
     const busy = await privateRedis({ args: ["--lua-time-limit", "10"] });
     const admin = temporaryClient(busy);
     const script = rejectionOf(temporaryClient(busy).eval("while true do end", 0));

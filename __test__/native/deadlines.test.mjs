@@ -12,7 +12,7 @@ const COMMAND_TIMEOUT_MS = 4000;
 const SLACK_MS = 1000;
 /** Between two bytes of an answer: less than the silence after which a store leaves a connection. */
 const INTERVAL_MS = 1300;
-/** As many bytes come before the first deadline, so that nothing else is heard around the later ones. */
+/** As many bytes come before the first deadline, so that nothing else arrives around the later ones. */
 const BYTES = 3;
 /** When calls are made, in milliseconds after the first ones. */
 const MOMENTS = [0, 100, 200, 400, 600];
@@ -102,7 +102,7 @@ async function outcomeOf(call) {
   return { code, took: performance.now() - made };
 }
 
-/** Makes calls at all moments, and tells what became of each. */
+/** Makes calls at all moments, and returns what became of each. */
 async function callAll(redis) {
   const store = createRedisStore(redis, { commandTimeout: COMMAND_TIMEOUT_MS, readAhead: false });
   endings.push(() => store.close());

@@ -1,4 +1,4 @@
-// What a store promises while its server hangs or is away.
+// What a store promises while its server is stopped or gone.
 import { describe, expect, it } from "vitest";
 import { freePort } from "../../tooling/servers/redis-server.mjs";
 import { privateRedis, sharedRedis } from "../support/redis.mjs";
@@ -6,7 +6,7 @@ import { outcomeOf, temporaryClient, temporaryStore } from "../support/temporary
 
 const { url, newId } = sharedRedis();
 
-describe("a server that hangs for longer than the deadline", () => {
+describe("a server that is stopped for longer than the deadline", () => {
   it("has every call settled with ERR_REDIS_TIMEOUT, and writes say whether they were sent", async () => {
     const server = await privateRedis();
     const store = temporaryStore(server.url, { commandTimeout: 1500 });

@@ -11,7 +11,7 @@ const COMMAND_TIMEOUT_MS = 1000;
 /** What a busy machine may add to a deadline. */
 const SLACK_MS = 10_000;
 /** What a call that fails may leave in memory. The largest of the replies here would take gigabytes. */
-const MOST_GROWTH_MB = 150;
+const MAX_GROWTH_MB = 150;
 
 const fakes = [];
 afterEach(() => Promise.all(fakes.splice(0).map((fake) => fake.stop())));
@@ -25,7 +25,7 @@ async function startHostile(hostile) {
   return fake;
 }
 
-/** Makes every kind of call in a process of its own, and tells how they ended, how long that took, and what it took. */
+/** Makes every kind of call in a process of its own, and returns how they ended, how long that took, and how much memory. */
 const CALL_ALL = `
   const memory = () => process.resourceUsage().maxRSS / 1024;
   const store = createRedisStore(args.redis, { commandTimeout: args.commandTimeout, readAhead: args.readAhead });
@@ -59,7 +59,7 @@ async function callAll(redis, { readAhead = false } = {}) {
   expect({ code, signal }, errors).toEqual({ code: 0, signal: null });
   const report = JSON.parse(lines[0]);
   expect(report.took).toBeLessThan(COMMAND_TIMEOUT_MS + SLACK_MS);
-  expect(report.grown).toBeLessThan(MOST_GROWTH_MB);
+  expect(report.grown).toBeLessThan(MAX_GROWTH_MB);
   return report.endings;
 }
 
@@ -185,7 +185,7 @@ describe("a server that says too much", () => {
     let socketOfFirst;
     const fake = await startHostile(({ command, socket }) => {
       socketOfFirst ??= socket;
-      // Each result is its own task id, so that an answer can be told from the next.
+      // Each result is its own task id, so that an answer can be distinguished from the next.
       return command[0] === "HGET" ? `$${command[2].length + 2}\r\n"${command[2]}"\r\n` : undefined;
     });
     const store = temporaryStore({ host: fake.host, port: fake.port }, { readAhead: false });

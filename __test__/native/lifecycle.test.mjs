@@ -186,7 +186,7 @@ describe("close()", () => {
     expect(await Promise.all([pending, closed])).toEqual([true, undefined]);
   });
 
-  it("resolves by the deadline of what is in flight, even when the server hangs", async () => {
+  it("resolves by the deadline of what is in flight, even when the server is stopped", async () => {
     const server = await privateRedis();
     const store = createRedisStore(server.url, { commandTimeout: 400, readAhead: false });
     await store.beginExecution("execution");

@@ -1,5 +1,5 @@
 // A password for a server that has none: the store works all the same, as ioredis does, and the process is warned once per
-// server, because whoever set the password may believe that it protects something.
+// server, because the password was set to protect something, and does not.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { secret } from "../../tooling/secrets.mjs";
 import { runScript } from "../support/child.mjs";
@@ -101,7 +101,7 @@ describe("a password for a server that has none", () => {
     expectOneWarning(await warningsOf(redis, { sentinel, adminUrl }), port());
   });
 
-  it("is done without in whatever words the server says that it has none", async () => {
+  it("is done without, whatever the text of the server's error", async () => {
     const proxy = await temporaryProxy(server);
     // Before Redis 6.
     const error = "ERR Client sent AUTH, but no password is set";
@@ -110,12 +110,12 @@ describe("a password for a server that has none", () => {
     expectOneWarning(warnings, proxy.port);
   });
 
-  it("is done without in silence, if that is wanted", async () => {
+  it("is done without and without a warning, with warnings: false", async () => {
     const asked = { port: server.port, adminUrl: server.url, options: { warnings: false } };
     expect(await warningsOf("{ host, port, password }", asked)).toEqual([]);
   });
 
-  it("needs no warning where it is the default user's, who is let in with any", async () => {
+  it("needs no warning where it is the default user's, who may log in with any", async () => {
     const asked = { port: server.port, adminUrl: server.url };
     expect(await warningsOf('{ host, port, username: "default", password }', asked)).toEqual([]);
   });
@@ -145,7 +145,7 @@ describe("a server without a password", { timeout: 15_000 }, () => {
     expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "WRONGPASS" });
   });
 
-  it("whose default user is off wants a login, which is reported at once", async () => {
+  it("whose default user is off requires a login, which is reported at once", async () => {
     const closed = await privateRedis();
     const admin = temporaryClient(closed);
     await admin.acl("SETUSER", "default", "off");

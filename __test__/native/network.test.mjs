@@ -27,7 +27,7 @@ describe("a network that fails", () => {
     expect(proxy.connections.length).toBe(2);
   });
 
-  it("has another attempt made when a connection opens and then nobody speaks", async () => {
+  it("has another attempt made when a connection opens and then nothing is received", async () => {
     const proxy = await temporaryProxy(configuration);
     proxy.holdNew("toServer");
     const store = temporaryStore(atProxy(proxy), { commandTimeout: 30_000, connectTimeout: 500 });
@@ -138,7 +138,7 @@ describe("a network that fails", () => {
     expect(await store.isExecutionTaskInProgress(id, "task")).toBe(false);
   });
 
-  it("leaves result and mark alone when a commit is cut in half, and completes it on the next connection", async () => {
+  it("changes neither hash when a commit is cut in half, and completes it on the next connection", async () => {
     const proxy = await temporaryProxy(configuration);
     const store = temporaryStore(atProxy(proxy));
     const id = newId();

@@ -11,13 +11,21 @@ import { outcomeOf } from "../support/temporary.mjs";
 const { url, newId, admin } = sharedRedis();
 const INDEX = fileURLToPath(new URL("../../index.js", import.meta.url));
 
-/** Loads `index.js` in a context of its own, which has the globals of Node.js, but its own built-in objects. */
+/**
+ * Loads the package in a context of its own, which has the globals of Node.js, but its own built-in objects. As with test
+ * runners, its files run there, and the addon and Node.js's own modules are everybody's.
+ */
 function loadInContext() {
   const context = createContext({ process, setTimeout });
-  const module = { exports: {} };
-  const wrapper = `(function (require, module, __filename, __dirname) {${readFileSync(INDEX, "utf8")}\n})`;
-  runInContext(wrapper, context)(createRequire(INDEX), module, INDEX, dirname(INDEX));
-  return { ...module.exports, Object: runInContext("Object", context), TypeError: runInContext("TypeError", context) };
+  const load = (file) => {
+    const module = { exports: {} };
+    const wrapper = `(function (require, module, __filename, __dirname) {${readFileSync(file, "utf8")}\n})`;
+    const outer = createRequire(file);
+    const require = (name) => (/^\..*\.js$/.test(name) ? load(outer.resolve(name)) : outer(name));
+    runInContext(wrapper, context)(require, module, file, dirname(file));
+    return module.exports;
+  };
+  return { ...load(INDEX), Object: runInContext("Object", context), TypeError: runInContext("TypeError", context) };
 }
 
 it.each(["the first context", "the next one"])("results and errors are of the caller's realm: %s", async () => {

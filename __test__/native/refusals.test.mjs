@@ -72,7 +72,7 @@ describe("credentials that the server refuses", atOnce, () => {
 });
 
 describe("an ACL user", atOnce, () => {
-  // What the README tells administrators to allow; the last two only where a database or a name is set.
+  // What the documentation lists as needed; the last two only where a database or a name is set.
   const NEEDED = ["get", "set", "hget", "hset", "hdel", "hgetall", "unlink", "multi", "exec", "pexpire"];
   const FENCE = ["client|info", "client|kill"];
   const OPTIONAL = ["select", "client|setname"];
@@ -96,7 +96,7 @@ describe("an ACL user", atOnce, () => {
     );
   const as = (username, settings) => ({ ...at(server), username, password: secret("of-user"), ...settings });
 
-  /** Every command the store knows. */
+  /** Every command of the store. */
   async function everyCall(store, id) {
     await store.beginExecution(id);
     expect(await store.isExecutionInProgress(id)).toBe(true);
@@ -127,7 +127,7 @@ describe("an ACL user", atOnce, () => {
     await everyCall(store, "run-2");
   });
 
-  it.each(NEEDED)("that may not %s is told so at once", async (command) => {
+  it.each(NEEDED)("that may not %s is refused at once", async (command) => {
     const user = `without-${command}`;
     await allow(
       user,
@@ -139,7 +139,7 @@ describe("an ACL user", atOnce, () => {
     expect(error.message).toContain(`'${command}'`);
   });
 
-  it("that may not touch the keys is told so at once, and nothing is written", async () => {
+  it("that may not touch the keys is refused at once, and nothing is written", async () => {
     await allow("elsewhere", NEEDED);
     const store = openStore(as("elsewhere"));
     for (const call of [store.beginExecution("other"), store.commitExecutionTaskResult("other", "task", 1)]) {
@@ -311,8 +311,8 @@ describe("a refusal that does not pass", atOnce, () => {
     await store.commitExecutionTaskResult(id, "task", 1);
   });
 
-  it("is reported at once: NOAUTH, in whatever words", async () => {
-    // A server that wants a password does not even read what is long.
+  it("is reported at once: NOAUTH, whatever its text", async () => {
+    // A server that requires a password does not even read what is long.
     const server = await privateRedis({ args: ["--requirepass", secret("long")] });
     store = openStore(at(server));
     const calls = [1, "x".repeat(1024 * 1024)].map((value) => store.commitExecutionTaskResult(newId(), "task", value));
@@ -334,7 +334,7 @@ describe("a refusal that does not pass", atOnce, () => {
     await eventually(failed, { message: "a save that fails" });
     const error = await rejectionOf(store.commitExecutionTaskResult(id, "task", 1));
     expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "MISCONF", executionId: id });
-    expect(error.message).toContain("cannot persist");
+    expect(error.message).toContain("cannot save its data");
     expect(await store.isExecutionTaskInProgress(id, "task")).toBe(true);
     expect(await store.getExecutionTaskResult(id, "task")).toBe(undefined);
   });

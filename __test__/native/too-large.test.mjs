@@ -1,4 +1,4 @@
-// Results that are longer than a server, or something before it, takes: it hangs up, with a word or without, and no other call
+// Results that are longer than a server, or something before it, takes: it closes the connection, with an error or without, and no other call
 // may suffer from that.
 import { describe, expect, it, onTestFinished } from "vitest";
 import { startMasters } from "../../tooling/servers/cluster.mjs";
@@ -34,7 +34,7 @@ async function commitAmongOthers(store, size) {
   return error;
 }
 
-describe("a server that says why it hangs up", () => {
+describe("a server that replies with an error before it closes the connection", () => {
   // A call that waits for its deadline runs into that of its test: what settles, was settled long before.
   it.each([
     [2, undefined],
@@ -53,17 +53,17 @@ describe("a server that says why it hangs up", () => {
   );
 });
 
-describe("a server that hangs up without a word", () => {
+describe("a server that closes the connection without an error", () => {
   const args = ["--client-query-buffer-limit", "1mb"];
 
-  it.each([2, 40])("holds up no other call: %i MB where 1 MB is allowed", async (size) => {
+  it.each([2, 40])("delays no other call: %i MB where 1 MB is allowed", async (size) => {
     const { host, port } = await privateRedis({ args });
     const error = await commitAmongOthers(temporaryStore({ host, port }, { commandTimeout: 3000 }), size);
     expect(error.code).toBe("ERR_REDIS_CONNECTION");
     expect(error.message).toMatch(/given up after 3000 ms.*lost \d+ times.*of \d+ bytes.*is it more than/);
   });
 
-  it("holds up no other call in a cluster either", async () => {
+  it("delays no other call in a cluster either", async () => {
     const cluster = await startMasters({ masters: 1, replicas: 0, args });
     onTestFinished(() => cluster.stop());
     const error = await commitAmongOthers(temporaryStore(cluster.startup, { commandTimeout: 3000 }), 2);

@@ -5,15 +5,15 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { namedVersions, versionProblem } from "../../scripts/release/check-version.mjs";
-import { assertContents, mainFiles } from "../../scripts/release/contents.mjs";
-import { bundledCrates } from "../../scripts/release/crates.mjs";
+import { assertContents, mainFiles } from "../../tooling/package/contents.mjs";
+import { bundledCrates } from "../../tooling/package/crates.mjs";
+import { namedVersions, versionProblem } from "../../tooling/package/versions.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
 describe("the package", () => {
-  it("holds what its doors load, their types, README and LICENSE, and nothing else", () => {
+  it("holds what its entry points load, their types, README and LICENSE, and nothing else", () => {
     const output = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts", "--silent"], {
       cwd: root,
       encoding: "utf8",
@@ -22,7 +22,13 @@ describe("the package", () => {
     const [{ files }] = Object.values(JSON.parse(output));
     expect(files.map(({ path }) => path).sort()).toEqual(mainFiles());
     expect(mainFiles()).toEqual(
-      expect.arrayContaining(["index.js", "index.d.ts", "lib/adopted-client.js", "lib/load-error/failure.js"]),
+      expect.arrayContaining([
+        "index.js",
+        "index.d.ts",
+        "lib/native.js",
+        "lib/adopted-client.js",
+        "lib/load-error/failure.js",
+      ]),
     );
   });
 

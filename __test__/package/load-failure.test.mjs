@@ -102,9 +102,9 @@ describe("where the addon cannot be loaded", () => {
     expect(message).toContain("NAPI_RS_NATIVE_LIBRARY_PATH names /nowhere/addon.node, which is not there");
   });
 
-  it("says that a bundler has taken it in", async () => {
+  it("says that a bundler has included it", async () => {
     const { message } = await installCopy({ without: ["index.d.ts"] }).load();
-    expect(message).toContain("a bundler has taken it in");
+    expect(message).toContain("a bundler has included it");
     expect(message).toContain("serverExternalPackages");
   });
 
@@ -155,7 +155,7 @@ describe("where the addon cannot be loaded", () => {
     });
   }
 
-  it("knows the platforms that there are packages for", () => {
+  it("has the platforms that there are packages for", () => {
     const { SUPPORTED } = require("../../lib/load-error/packages.js");
     const built = PACKAGE.napi.targets.map((triple) => parseTriple(triple).platformArchABI);
     expect(built.sort()).toEqual([...SUPPORTED].sort());
@@ -166,7 +166,7 @@ describe("where there is no Node.js", () => {
   it("sends the bundlers of edge runtimes, Workers and browsers elsewhere, and Node.js to the addon", () => {
     const conditions = PACKAGE.exports["."];
     for (const name of ["edge-light", "workerd", "browser"]) expect(conditions[name]).toBe("./lib/unsupported.js");
-    // The first that a bundler knows is taken: what is for Node.js and the browser at once, as Electron is, can load
+    // The first that a bundler has is taken: what is for Node.js and the browser at once, as Electron is, can load
     // it.
     expect(Object.keys(conditions).slice(0, 2)).toEqual(["types", "node"]);
     expect(conditions.default).toBe("./index.js");

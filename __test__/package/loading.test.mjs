@@ -1,4 +1,4 @@
-// The package's door: how it is imported and what it exports.
+// The package's entry: how it is imported and what it exports.
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";

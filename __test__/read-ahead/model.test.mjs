@@ -1,5 +1,5 @@
 /**
- * Random interleavings of stores and a plain client, every command of theirs in one known order, against a model that knows
+ * Random interleavings of stores and a plain client, every command of theirs in one known order, against a model of
  * what Redis held after each: no answer may be one that was not true at some moment between the round trip of its turn and
  * now, nor be older than another one that this thread has had before.
  */
@@ -37,7 +37,7 @@ beforeAll(async () => {
 
 afterAll(() => sequencer?.stop());
 
-/** What Redis holds, as one version per write; what is told to Redis has to be told to the model. */
+/** What Redis holds, as one version per write; what is sent to Redis has to be passed to the model. */
 function createModel() {
   const versions = [new Map()];
   const commands = {
@@ -84,7 +84,7 @@ function createModel() {
   };
 }
 
-/** Lets every command tell the model, and the plain client come in between. */
+/** Passes every command to the model, and lets the plain client come in between. */
 function connectModel(model, random, ids, network = sequencer) {
   let told = sequencer.passed.length;
   let value = 0;
@@ -255,7 +255,7 @@ const sayWith = (seed) => (what) =>
 
 const newSeed = () => Number(process.env.READ_AHEAD_SEED ?? randomInt(2 ** 32));
 
-it("no answer is one that was not true since its turn's round trip, whoever writes in between", async () => {
+it("no answer is one that was not true since its turn's round trip, whichever client writes in between", async () => {
   let hits = 0;
   for (let run = 0; run < RUNS; run += 1) {
     const seed = newSeed();

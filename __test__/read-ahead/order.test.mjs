@@ -1,4 +1,4 @@
-// Read-ahead never answers with something older than what this thread has been told about the execution before: not when two
+// Read-ahead never answers with something older than what this thread was answered about the execution before: not when two
 // answers arrive together, nor over two connections, nor when the other one came through a client of the caller's own.
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -181,7 +181,7 @@ describe.each(Object.entries(TOPOLOGIES))("of two answers that arrive together o
       expect(await newer.answer.then(() => changed.question(store, id))).toEqual(changed.answer);
     });
 
-    it("the older does not hide it from whoever waits for both", async () => {
+    it("the older does not hide it from a caller who awaits both", async () => {
       const { id, store, older, newer } = await overtake(getResults, MARK, order);
       await Promise.all([older.answer, newer.answer]);
       expect(await MARK.question(store, id)).toEqual(MARK.answer);
@@ -276,7 +276,7 @@ describe("an answer that is certainly older than what was read ahead", () => {
   });
 });
 
-describe("what a store over a client's own methods hears and does", () => {
+describe("what a store over a client's own methods is answered and writes", () => {
   const openClientStore = (client) => openStore(client, { connection: "client" });
 
   it.each(CHANGES)("is not hidden by what was on its way before: $change", async (changed) => {

@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 
 const releases = [];
-// Habits are a store's own: what one test does not ask must not keep another's from being carried.
+// A prefetch policy belongs to a store: what one test does not ask must not stop the calls of another from carrying reads.
 beforeEach(() => {
   store = openStore(url);
 });
@@ -40,7 +40,7 @@ function openStore(redis, options) {
   return opened;
 }
 
-/** What Redis was told about an execution since this was last asked. */
+/** What Redis was sent about an execution since this was last asked. */
 async function commandsOf(id) {
   return (await commands.take()).filter((command) => command.some((word) => word.includes(id)));
 }
@@ -207,7 +207,7 @@ describe("results too many or too large to keep", () => {
   });
 });
 
-describe("what was learnt is dropped", () => {
+describe("what was read is dropped", () => {
   // Per write: what there is before it, and what the questions below are answered with after it.
   const WRITES = [
     ["beginExecution", (by, id) => by.beginExecution(id), { execution: null }, [true, true, undefined]],
@@ -344,7 +344,7 @@ describe("what was learnt is dropped", () => {
   });
 });
 
-describe("what was learnt is not used", () => {
+describe("what was read is not used", () => {
   it("for another execution", async () => {
     const [id, other] = [newId(), newId()];
     await prepare(id);

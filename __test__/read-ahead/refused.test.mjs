@@ -83,7 +83,7 @@ describe("a user who may not ask what is carried", () => {
     }
   });
 
-  it("commits and marks without GET", async () => {
+  it("writes without GET", async () => {
     const store = await openStore("~*", "+@all", "-get");
     const id = newId();
     for (let round = 0; round < ROUNDS; round += 1) {

@@ -14,7 +14,7 @@ const HERE = new URL(import.meta.url);
 const SAME_PHASE_ATTEMPTS = 300;
 
 const { url, admin, newId } = sharedRedis();
-// One per test: its habits come from that test alone.
+// One per test: its prefetch policy depends on that test alone.
 let store;
 let otherStore;
 let elsewhere;
@@ -38,7 +38,7 @@ beforeEach(() => {
 afterEach(() => Promise.all([store.close(), otherStore.close()]));
 
 /**
- * Begins a turn that knows an execution as not in progress, while Redis has it in progress since.
+ * Begins a turn with a snapshot of an execution as not in progress, while Redis has it in progress since.
  *
  * @returns {Promise<void>} resolved in that turn
  */
@@ -47,7 +47,7 @@ async function learnAndOutdate(id) {
   elsewhere.change("SET", id, "true");
 }
 
-/** What Redis was told about an execution since this was last asked, of the kind that reads. */
+/** What Redis was sent about an execution since this was last asked, of the kind that reads. */
 async function readsOf(id) {
   return (await commands.take()).filter((command) => command.some((word) => word.includes(id)) && command[0] !== "SET");
 }

@@ -4,9 +4,9 @@
  */
 import { setImmediate as nextIteration } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it, test } from "vitest";
-import { createWorker } from "../../examples/worker.mjs";
 import { createRedisStore } from "../../index.js";
 import { createReferenceStore } from "../../tooling/reference-store.mjs";
+import { createWorker } from "../../tooling/workflow/worker.mjs";
 import { ioredisConfiguration } from "../support/inputs.mjs";
 import { METHODS } from "../support/methods.mjs";
 import { recordCommands } from "../support/monitor.mjs";
@@ -16,7 +16,7 @@ import { startSequencer } from "../support/sequencer.mjs";
 const MODES = ["ISOLATED", "UNTIL_ERROR"];
 const STEPS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
 const WARM_UP = 3;
-const PATIENCE = 16;
+const MAX_UNUSED = 16;
 
 const { url, admin, newId, dump } = sharedRedis();
 let sequencer;
@@ -119,7 +119,7 @@ describe.each(MODES)("a workflow in mode %s", (mode) => {
         const commands = await measure(store);
         sent += commands;
         // From the very first workflow on. Which of several steps side by side is answered first is chance, so there a
-        // habit may be wrong once, and what the other workflows save has to cover it.
+        // policy may be wrong once, and what the other workflows save has to cover it.
         if (inOrder) expect(commands).toBeLessThanOrEqual(allowed);
       }
       expect(sent).toBeLessThanOrEqual(WARM_UP * allowed);
@@ -218,7 +218,7 @@ describe("without read-ahead", () => {
     const id = newId();
     const [tx, results] = [`${id}-transactions`, `${id}-results`];
     const store = openStore({ readAhead: false, ...options });
-    // Twice, because the second time is when habits would show.
+    // Twice, because the second time is when a changed policy would show.
     for (let round = 0; round < 2; round += 1) {
       sequencer.passed.length = 0;
       await store.beginExecution(id);
@@ -264,7 +264,7 @@ describe("the option", () => {
   });
 });
 
-describe("habits", () => {
+describe("prefetching", () => {
   /** The commands that a call sends, its turn left at once. */
   async function sentBy(id, call) {
     await nextIteration();
@@ -315,16 +315,16 @@ describe("habits", () => {
     const store = openStore();
     const carrying = await sentBy(id, () => call(store, id));
     expect(carrying.length).toBeGreaterThan(plain.length);
-    for (let calls = 1; calls < PATIENCE; calls += 1) await sentBy(id, () => call(store, id));
+    for (let calls = 1; calls < MAX_UNUSED; calls += 1) await sentBy(id, () => call(store, id));
     for (let calls = 0; calls < 3; calls += 1) expect(await sentBy(id, () => call(store, id))).toEqual(plain);
-    // Another store of the same process has its own habits.
+    // Another store of the same process has its own policy.
     expect(await sentBy(id, () => call(openStore(), id))).toEqual(carrying);
   });
 
   it("a caller that asks after all is read ahead for again", async () => {
     const id = newId();
     const store = openStore();
-    for (let calls = 0; calls <= PATIENCE; calls += 1) await sentBy(id, () => store.getExecutionTaskResults(id));
+    for (let calls = 0; calls <= MAX_UNUSED; calls += 1) await sentBy(id, () => store.getExecutionTaskResults(id));
     const ask = async () => {
       await store.getExecutionTaskResults(id);
       await store.isExecutionInProgress(id);

@@ -1,5 +1,5 @@
 /**
- * Many calls made at once, whose answers a model knows: calls about one execution take effect in the order in which they were
+ * Many calls made at once, whose answers a model predicts: calls about one execution take effect in the order in which they were
  * made, whatever becomes of the connection.
  */
 
@@ -41,7 +41,7 @@ export function randomCalls(seed, ids, count) {
 /** Makes calls, all at once. */
 export const makeAll = (store, calls) => Promise.all(calls.map(({ name, args }) => store[name](...args)));
 
-/** What a store knows about executions. */
+/** A model of a store's executions. */
 export async function knownOf(store, ids) {
   const known = {};
   for (const id of ids) {

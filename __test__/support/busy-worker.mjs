@@ -1,5 +1,5 @@
 /**
- * The body of a worker thread that keeps a store busy. It tells its parent how many of its calls have been answered, and
+ * The body of a worker thread that keeps a store busy. It reports to its parent how many of its calls have been answered, and
  * goes on until it has made `calls` of them, or for ever.
  */
 import { parentPort, workerData } from "node:worker_threads";

@@ -12,7 +12,7 @@ const HOST = "127.0.0.1";
 /**
  * @typedef {object} Intervention what is done with a command; nothing in particular when there is none
  * @property {string | Buffer} [reply] answered instead of what the server says
- * @property {string[]} [instead] the server is told this, in latin1; without it and with a `reply`, it is told nothing
+ * @property {string[]} [instead] the server is sent this, in latin1; without it and with a `reply`, it is sent nothing
  *
  * @typedef {object} CommandProxy
  * @property {string} host

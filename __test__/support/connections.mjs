@@ -1,5 +1,5 @@
 /**
- * The connections a server has, told apart by the name that their store was given.
+ * The connections a server has, distinguished by the name that their store was given.
  */
 
 /**

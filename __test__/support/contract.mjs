@@ -101,7 +101,7 @@ function checkContract(input, servers, newId) {
     ]);
   });
 
-  it("forgets marks and results with the execution", async () => {
+  it("deletes tasks in progress and results with the execution", async () => {
     const id = newId();
     await store.beginExecution(id);
     await store.commitExecutionTaskResult(id, "done", 1);
@@ -248,7 +248,7 @@ function checkContract(input, servers, newId) {
     }
   });
 
-  it("closes when it is disposed of, where the runtime knows disposal", async () => {
+  it("closes when it is disposed of, where the runtime has Symbol.asyncDispose", async () => {
     if (Symbol.asyncDispose === undefined) {
       expect(Object.getOwnPropertySymbols(store)).toEqual([]);
       return;

@@ -58,8 +58,8 @@ for (const end = Date.now() + 5000; ; await new Promise((resolve) => setTimeout(
   ],
 ];
 
-/** The worker's package, which a test cannot install: the examples' own worker stands in for it. */
-const WORKER = JSON.stringify(join(ROOT, "examples/worker.mjs"));
+/** The worker's package, which a test cannot install: the worker of the examples stands in for it. */
+const WORKER = JSON.stringify(join(ROOT, "tooling/workflow/worker.mjs"));
 
 /** The text of a file of the checkout. */
 export function read(path) {

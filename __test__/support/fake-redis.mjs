@@ -1,5 +1,5 @@
 /**
- * A server that speaks RESP and says whatever a test wants: what no Redis server would say.
+ * A server with RESP that answers as a test needs: also as no Redis server would.
  */
 import { once } from "node:events";
 import { createServer } from "node:net";

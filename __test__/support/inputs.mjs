@@ -21,14 +21,14 @@ import { SENTINEL_MASTER } from "./topologies.mjs";
  * @property {"redis" | "redis-sentinel" | "redis-cluster" | "upstash" | "client"} backend what the store makes of it
  * @property {(servers: Servers) => unknown} make what is passed, or a promise of it
  * @property {(redis: any) => unknown} [end] closes it, where that is not `disconnect()`
- * @property {object} [options] what `createRedisStore` is told besides
+ * @property {object} [options] the options of `createRedisStore`
  * @property {"url" | "clusterUrl" | "sentinelUrl"} [at] which server holds its keys, for a look at them
  * @property {string} [keyPrefix] what it puts before every key there
- * @property {string[]} [cannotCarry] task ids that the client itself loses, whoever calls it
+ * @property {string[]} [cannotCarry] task ids that the client itself loses, with any caller
  * @property {boolean} [unixSocket] whether it needs a server with a Unix socket
  */
 
-/** The parts of a Redis URL, as configuration objects want them. */
+/** The parts of a Redis URL, as configuration objects have them. */
 function parse(url) {
   const { hostname, port, username, password, pathname } = new URL(url);
   return {

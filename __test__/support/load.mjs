@@ -4,7 +4,7 @@
 import { eventually } from "../../tooling/eventually.mjs";
 
 /**
- * Calls a function again and again, `width` calls at a time, until it is told to stop, or its store is closed.
+ * Calls a function again and again, `width` calls at a time, until it is stopped, or its store is closed.
  *
  * @param {number} width
  * @param {(index: number) => Promise<unknown>} call
@@ -51,7 +51,7 @@ export function keepCalling(width, call) {
 }
 
 /**
- * Commits to executions in turn, one task after the other, until it is told to stop.
+ * Commits to executions in turn, one task after the other, until it is stopped.
  *
  * @param {object} store
  * @param {string[]} ids as many calls at a time as there are of them

@@ -6,8 +6,8 @@ const DT_FLAGS_1 = 0x6ffffffbn;
 const DF_1_NODELETE = 8n;
 
 /**
- * The same addon, without the word to the loader that it may never be unloaded, which linkers for glibc are told to
- * put into it. So Linux shows what systems do whose files have no such word. Other than 64-bit ELF files stay as they are.
+ * The same addon, without the flag (`NODELETE`) that it may never be unloaded, which linkers for glibc put into
+ * it. So Linux behaves as systems do whose files have no such flag. Other than 64-bit ELF files stay as they are.
  *
  * @param {Buffer} addon
  * @returns {Buffer}

@@ -1,5 +1,5 @@
 /**
- * The body of a worker thread that loads the package, does with it what it is told, and ends as it is told. It loads
+ * The body of a worker thread that loads the package, uses it as it is asked to, and ends as it is asked to. It loads
  * nothing else.
  */
 "use strict";

@@ -9,3 +9,15 @@ export const METHODS = [
   "getExecutionTaskResults",
   "disposeExecution",
 ];
+
+/**
+ * One call of each method, in their order, to be made later.
+ *
+ * @param {object} store
+ * @param {string} executionId
+ * @returns {(() => Promise<unknown>)[]}
+ */
+export function everyCall(store, executionId) {
+  const [taskId, result] = ["task", 1];
+  return METHODS.map((name) => () => store[name](executionId, taskId, result));
+}

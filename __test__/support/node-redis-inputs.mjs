@@ -14,7 +14,7 @@ const PACKAGES = [
 
 const own = { connection: "client" };
 
-/** Connects a client; errors of the connection are for whoever calls it to see. */
+/** Connects a client; errors of the connection are left to the caller. */
 async function connected(client) {
   client.on("error", () => {});
   await client.connect();
@@ -42,7 +42,7 @@ const plain = ([name, { createClient, createCluster }]) => [
   },
   {
     name: `a cluster of ${name}`,
-    // Before version 5 it does not tell its settings.
+    // Before version 5 it does not show its settings.
     backend: name === "node-redis 4" ? "client" : "redis-cluster",
     at: "clusterUrl",
     make: ({ clusterUrl: url }) => connected(createCluster({ rootNodes: [{ url }] })),

@@ -1,6 +1,6 @@
 /**
  * A TCP proxy in front of a server, to make a network fail on purpose: it turns connections away, holds back bytes in
- * either direction, lets them through later, tells the server something else than the client did, and ends connections on
+ * either direction, lets them through later, sends the server something else than the client did, and ends connections on
  * the client's side, on the server's, or on both.
  */
 import { once } from "node:events";
@@ -18,9 +18,9 @@ const HOST = "127.0.0.1";
  * @property {ProxiedConnection[]} connections all that were ever carried to the server, oldest first
  * @property {(...directions: Direction[]) => void} holdNew new connections hold back these directions from the start
  * @property {(refuse: boolean) => void} refuseNew whether new connections are ended before they reach the server
- * @property {(connection: ProxiedConnection) => void} [onConnection] hears of every new one
+ * @property {(connection: ProxiedConnection) => void} [onConnection] called with every new one
  * @property {(command: string[], connection: ProxiedConnection) => string[] | undefined} [translate] sees each command on its
- *   way, its name in upper case, and may return what the server is told instead. To be set before there are connections
+ *   way, its name in upper case, and may return what the server is sent instead. To be set before there are connections
  * @property {() => Promise<void>} stop ends it and every connection through it
  */
 

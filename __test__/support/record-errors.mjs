@@ -7,7 +7,7 @@ import * as product from "../../index.js";
 import { SECRET_MARK } from "../../tooling/secrets.mjs";
 
 /** Stacks differ only in places, and making the text of one takes long: those of so many errors a test are read. */
-const MOST_STACKS = 100;
+const MAX_STACKS = 100;
 
 const { createRedisStore, RedisStoreError } = product;
 let made = [];
@@ -37,7 +37,7 @@ function check() {
   const errors = made;
   made = [];
   errors.forEach((error, index) => {
-    if (shows(error, index < MOST_STACKS)) throw new Error(`A secret is in the error "${error.message}"`);
+    if (shows(error, index < MAX_STACKS)) throw new Error(`A secret is in the error "${error.message}"`);
   });
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a test file needs to talk to Redis: the server that the run shares, ids of its own there, a look behind the
- * store's back, and waiting for a condition instead of for a time.
+ * What a test file needs to talk to Redis: the server that the run shares, ids of its own there, reading keys beside
+ * the store, and waiting for a condition instead of for a time.
  */
 import { randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
@@ -14,7 +14,7 @@ export { eventually } from "../../tooling/eventually.mjs";
  * ids is deleted after its last test.
  *
  * @returns {{ url: string, admin: Redis, newId: (label?: string) => string, dump: typeof dump }}
- *   `admin` is an ioredis client for looking and meddling, `newId` makes execution ids that no other test uses,
+ *   `admin` is an ioredis client for reading and changing keys, `newId` makes execution ids that no other test uses,
  *   `dump(executionId)` is what Redis holds for an execution
  */
 export function sharedRedis() {

@@ -13,14 +13,14 @@ const KEPT = 2_000;
 const BATCH = 256;
 const MIGRATE_TIMEOUT_MS = 10_000;
 /** Rounds of moving keys away: new ones cannot appear in a slot on its way, so the second finds nothing. */
-const MOST_ROUNDS = 50;
+const MAX_ROUNDS = 50;
 
 /**
  * Moves slots with their keys from their master to another one, as `redis-cli --cluster reshard` does, but all
  * of them at once.
  *
  * @typedef {{ admin: import("ioredis").Redis, server: { port: number } }} Master
- * @param {Master[]} masters all of them: those that are told nothing may, on Redis 6, go on believing an older claim
+ * @param {Master[]} masters all of them: those that are not informed may, on Redis 6, keep an older claim
  * @param {Master} from
  * @param {Master} to
  * @param {number[]} slots
@@ -45,7 +45,7 @@ async function moveKeys(from, to, slots) {
   };
   let full = slots;
   for (let round = 0; full.length > 0; round += 1) {
-    if (round === MOST_ROUNDS) throw new Error(`${full.length} slots do not become empty`);
+    if (round === MAX_ROUNDS) throw new Error(`${full.length} slots do not become empty`);
     const moved = await Promise.all(full.map(moveSome));
     full = full.filter((_, index) => moved[index]);
   }
@@ -94,7 +94,7 @@ export function writeInOrder(store, { ids, depth }) {
 }
 
 /**
- * Reads the executions' values behind the store's back until told to stop, and notes each that is less than one before.
+ * Reads the executions' values beside the store until stopped, and notes each that is less than one before.
  *
  * @param {import("ioredis").Cluster} reader
  * @param {object} options
@@ -160,7 +160,7 @@ export async function reshard({ cluster: { masters }, store, reader, tag, label,
       const end = Math.floor(((index + 1) * SLOTS) / masters.length);
       return Array.from({ length: end - first }, (_, offset) => first + offset).filter((slot) => slot % every === 0);
     });
-    // In turns: a master that has lost all its slots becomes somebody's replica.
+    // In turns: a master that has lost all its slots becomes another one's replica.
     for (let start = 0; parts.some((slots) => start < slots.length); start += BATCH) {
       for (const [index, slots] of parts.entries()) {
         const some = slots.slice(start, start + BATCH);

@@ -4,7 +4,7 @@
 import { RespFramer } from "../../tooling/resp.mjs";
 
 /**
- * Asks a server over a socket that nobody else uses.
+ * Asks a server over a socket of its own.
  *
  * @param {import("node:net").Socket} socket
  * @returns {(bytes: Buffer) => Promise<Buffer>} sends one command and resolves with the bytes of its reply; several may be
@@ -46,7 +46,7 @@ export function onValues(socket, onValue) {
 }
 
 /**
- * The words of a command, an array of bulk strings; its name in capitals.
+ * The parts of a command, an array of bulk strings; its name in capitals.
  *
  * @param {Buffer} bytes
  * @returns {string[]}

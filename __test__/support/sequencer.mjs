@@ -1,5 +1,5 @@
 /**
- * A proxy that puts everything a server is told into one order: commands of all connections go through one at a time, and
+ * A proxy that puts everything a server is sent into one order: commands of all connections go through one at a time, and
  * a test may do something between any two of them, inside a pipeline too. So what Redis held when is known exactly.
  */
 import { once } from "node:events";

@@ -37,7 +37,7 @@ export async function startShardedEndpoint(server) {
       if (transaction === undefined) return { reply: `-${REFUSAL}\r\n` };
       const [original, wrong] = [all[0], stray].map(slotOf);
       const where = `original-slot='${original}', wrong-slot='${wrong}', first-key='${all[0]}', violating-key='${stray}'`;
-      // Told something that it does not know, the server discards the transaction, too.
+      // At an unknown command the server discards the transaction, too.
       return {
         reply: `-${REFUSAL} (context='within MULTI', command='${name}', ${where})\r\n`,
         instead: ["CROSSSLOT"],

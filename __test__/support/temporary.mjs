@@ -41,7 +41,7 @@ export async function temporaryProxy(...serverAndAddress) {
 }
 
 /**
- * An ioredis client, for looking and meddling behind a store's back, that is disconnected after the file's last test. It
+ * An ioredis client, for reading and changing keys beside a store, that is disconnected after the file's last test. It
  * outlives restarts of its server.
  *
  * @param {{ url: string }} server

@@ -15,7 +15,7 @@ import { eventually } from "./redis.mjs";
 const HOST = "127.0.0.1";
 const SLOTS = 16_384;
 
-/** The name under which the sentinel knows the primary. */
+/** The name of the primary in the sentinel's configuration. */
 export const SENTINEL_MASTER = "main";
 
 /**
@@ -24,7 +24,7 @@ export const SENTINEL_MASTER = "main";
  * @returns {Promise<import("../../tooling/servers/redis-server.mjs").RedisServer>}
  */
 export async function startCluster() {
-  // Alone, it would never learn its own address, and some clients need to be told it.
+  // Alone, it would never find its own address, which some clients need.
   const server = await startRedis({ args: ["--cluster-enabled", "yes", "--cluster-announce-ip", HOST] });
   const admin = new Redis(server.url);
   try {
@@ -38,7 +38,7 @@ export async function startCluster() {
 }
 
 /**
- * Starts a primary and a sentinel, and resolves when the sentinel knows where the primary is.
+ * Starts a primary and a sentinel, and resolves when the sentinel has found the primary.
  *
  * @returns {Promise<{ url: string, sentinel: { host: string, port: number }, stop: () => Promise<void> }>} `url` is the
  *   primary's

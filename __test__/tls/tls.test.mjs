@@ -17,7 +17,7 @@ const { newId } = sharedRedis();
 const authority = createAuthority();
 const stranger = createAuthority("stranger");
 const ca = authority.cert;
-/** Longer than a test may take: what rejects all the same has been told at once. */
+/** Longer than a test may take: what rejects all the same was rejected at once. */
 const PATIENT = { commandTimeout: 600_000 };
 
 let server;
@@ -83,7 +83,7 @@ describe("the authorities that are trusted", () => {
     expect(error.message).toMatch(/not from an authority that is trusted/);
   });
 
-  it("are no others, and whoever waits is told at once", async () => {
+  it("are no others, and waiting calls are rejected at once", async () => {
     for (const redis of [server.tlsUrl, at(server.tlsPort, {}), at(server.tlsPort, { ca: stranger.cert })]) {
       const error = await refusal(redis, PATIENT);
       expect(error.message).toContain(`${HOST}:${server.tlsPort} is not from an authority that is trusted: give`);
@@ -160,7 +160,7 @@ describe("the protocol's version", () => {
   it("is named where there is none in common", async () => {
     const { port } = await endpoint({ options: { maxVersion: "TLSv1.2" } });
     const error = await refusal(at(port, { ca, minVersion: "TLSv1.3" }), PATIENT);
-    expect(error.message).toMatch(/has no version .*in common/);
+    expect(error.message).toMatch(/accepts no version of TLS that is supported here/);
   });
 });
 
@@ -175,7 +175,7 @@ describe("what is not TLS", () => {
     expect(error.message).toMatch(/plaintext port/);
   });
 
-  it("is told at once where it answers with something else", async () => {
+  it("is reported at once where it answers with something else", async () => {
     const { createServer } = await import("node:net");
     const smtp = createServer((socket) =>
       socket
@@ -214,12 +214,12 @@ describe.each([
     }
   });
 
-  it("refuses those who have none, which is told at once", async () => {
+  it("refuses those who have none, which is reported at once", async () => {
     const error = await refusal(at(strict.tlsPort, { ca, ...versions }), PATIENT);
-    expect(error.message).toMatch(/does it want a client certificate\? Give it in `cert` and `key`/);
+    expect(error.message).toMatch(/does it require a client certificate\? Give it in `cert` and `key`/);
   });
 
-  it("refuses one of another authority, which is told at once", async () => {
+  it("refuses one of another authority, which is reported at once", async () => {
     const { cert, key } = stranger.issue({ name: "worker" });
     const error = await refusal(at(strict.tlsPort, { ca, cert, key, ...versions }), PATIENT);
     expect(error.message).toMatch(/does not accept the client certificate/);

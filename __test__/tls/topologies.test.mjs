@@ -92,7 +92,7 @@ describe("a cluster", () => {
     }
   });
 
-  it("that is not trusted is told at once", async () => {
+  it("that is not trusted is reported at once", async () => {
     const error = await refusal([{ host: HOST, port: ports[0], tls: { ca: stranger.cert } }]);
     expect(error.message).toContain("not from an authority that is trusted");
   });
@@ -161,7 +161,7 @@ describe("sentinels", () => {
     }
   });
 
-  it("that are not trusted, and a primary that is not, are told at once", async () => {
+  it("that are not trusted, and a primary that is not, are reported at once", async () => {
     for (const distrust of [{ sentinelTLS: { ca: stranger.cert } }, { tls: { ca: stranger.cert } }]) {
       const error = await refusal({ sentinels, name: "main", ...both(), ...distrust });
       expect(error.message).toContain("not from an authority that is trusted");

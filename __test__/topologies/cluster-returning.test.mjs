@@ -1,5 +1,5 @@
 // Nodes of a cluster that come back are used again, whatever has become of their addresses and names, and no call is lost by
-// it. So are servers that do not tell their names.
+// it. So are servers that do not announce their addresses.
 import { rmSync } from "node:fs";
 import { join as joinPath } from "node:path";
 import { Cluster } from "ioredis";
@@ -8,9 +8,9 @@ import { addSlots, connectAdmin, join, NODE_ARGS, slotsOf, startMasters } from "
 import { freePort, startRedis } from "../../tooling/servers/redis-server.mjs";
 import { startCommandProxy } from "../support/command-proxy.mjs";
 import { keepCommitting } from "../support/load.mjs";
+import { agree, takeDown } from "../support/other-servers.mjs";
 import { eventually } from "../support/redis.mjs";
 import { idWithin, keysOf } from "../support/slots.mjs";
-import { agree, takeDown } from "../support/strangers.mjs";
 import { temporaryStore } from "../support/temporary.mjs";
 import { NAMELESS_USER, NAMELESS_USER_ARGS } from "../support/users.mjs";
 
@@ -178,11 +178,11 @@ describe("a server is used, and used again when its connection was lost,", () =>
   });
 });
 
-describe("replicas that a store has never heard of", () => {
+describe("replicas that are new to a store", () => {
   it("are used at once when they have taken over from every node that it knew", async () => {
     const cluster = await startMasters({ masters: MASTERS, replicas: 1 });
     endings.push(cluster.stop);
-    // Less than the time for which a map of strangers is not believed.
+    // Less than the time for which a map of other servers is not used.
     const store = temporaryStore(cluster.startup, { hashTags: true, commandTimeout: 4_000 });
     for (const place of PLACES) await store.beginExecution(idWithin("known", place));
     const replicas = cluster.nodes.slice(MASTERS);

@@ -33,7 +33,7 @@ function openStore(options, redis = cluster.startup) {
   return store;
 }
 
-/** Works on many executions at once until told to stop; what was acknowledged is noted, what failed as well. */
+/** Works on many executions at once until stopped; what was acknowledged is noted, what failed as well. */
 function workUntilStopped(store, label, lanes = 32) {
   const acknowledged = [];
   const errors = [];
@@ -67,7 +67,7 @@ async function more(worker, calls = 500) {
   await eventually(grown, { deadline: 30_000, message: "work going on" });
 }
 
-/** How many of the acknowledged results are missing or wrong, and how many marks are still there. */
+/** How many of the acknowledged results are missing or wrong, and how many tasks are still in progress. */
 async function lost(acknowledged, tag = (id) => id) {
   let results = 0;
   let marks = 0;
@@ -122,7 +122,7 @@ describe.each([
     for (const input of inputs) input.disconnect?.();
   });
 
-  it("keeps the order of calls that nobody waits for", async () => {
+  it("keeps the order of calls that are not awaited", async () => {
     const store = openStore(options);
     const ids = Array.from({ length: 50 }, (_, index) => `${label}-order-${index}`);
     const work = async (id) => {
@@ -207,7 +207,7 @@ describe("while the cluster changes", () => {
       (slot < 16_384 / 3 - 1 ? own : others).push(`kill-${index}`);
     }
     for (const id of [...own, ...others]) await store.beginExecution(id);
-    // A replica that has not heard of the slots that were moved cannot take them over.
+    // A replica that is not informed of the slots that were moved cannot take them over.
     const mapOf = async ({ admin }) =>
       JSON.stringify((await admin.call("CLUSTER", "SLOTS")).map(([from, to, [, port]]) => [from, to, port]).sort());
     const agree = async () => new Set(await Promise.all(cluster.nodes.map(mapOf))).size === 1;

@@ -11,6 +11,7 @@ import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
 import { createModelStore, knownOf, makeAll, randomCalls } from "../support/bursts.mjs";
 import { countRefusals } from "../support/connections.mjs";
 import { ioredisConfiguration } from "../support/inputs.mjs";
+import { everyCall } from "../support/methods.mjs";
 import { recordCommands } from "../support/monitor.mjs";
 import { dump, eventually, privateRedis } from "../support/redis.mjs";
 import { watchOrder, writeInOrder } from "../support/resharding.mjs";
@@ -19,7 +20,7 @@ import { idWithin } from "../support/slots.mjs";
 import { rejectionOf, temporaryClient, temporaryStore } from "../support/temporary.mjs";
 import { startCluster } from "../support/topologies.mjs";
 
-/** What a connection may be refused until it has learnt: not one more for each call. */
+/** What a connection may be refused until its features are known: not one more for each call. */
 const A_HANDFUL = 5;
 
 const STYLES = [
@@ -31,7 +32,7 @@ const STYLES = [
 ];
 const SPREAD_STYLES = STYLES.filter(([, { hashTags }]) => !hashTags);
 
-/** A store with a connection of its own, which has learnt nothing from those before: its deadline differs from theirs. */
+/** A store with a connection of its own, which shares nothing with those before: its deadline differs from theirs. */
 let deadline = 20_000;
 function freshStore(redis, options) {
   deadline += 1;
@@ -225,7 +226,7 @@ describe.each([
     expect(left.map(Number)).toEqual(ids.map((id) => writer.last.get(id)));
   });
 
-  it("is not asked again for what it refuses, once that has been learnt", async () => {
+  it("is not asked again for what it refuses, once that is known", async () => {
     const store = freshStore(target.url, { ttl: 60_000, slidingTtl: true });
     const before = await target.refusals();
     const countSoFar = async () => (await target.refusals()) - before;
@@ -314,7 +315,7 @@ describe("an HTTP endpoint in front of a cluster of one node", () => {
     },
   );
 
-  it("is not asked again for what it refuses, once that has been learnt", async () => {
+  it("is not asked again for what it refuses, once that is known", async () => {
     const store = openStore({ ttl: 60_000, slidingTtl: true });
     const before = await target.refusals();
     for (let index = 0; index < 50; index += 1) {
@@ -338,20 +339,11 @@ describe("one of several nodes of a cluster", () => {
     const [{ server }] = cluster.masters;
     const store = freshStore(server.url);
     const id = idWithin("elsewhere", { first: 8_192, last: 16_383 });
-    const calls = [
-      () => store.beginExecution(id),
-      () => store.isExecutionInProgress(id),
-      () => store.beginExecutionTask(id, "task"),
-      () => store.isExecutionTaskInProgress(id, "task"),
-      () => store.commitExecutionTaskResult(id, "task", 1),
-      () => store.getExecutionTaskResult(id, "task"),
-      () => store.getExecutionTaskResults(id),
-      () => store.disposeExecution(id),
-    ];
+    const calls = everyCall(store, id);
     for (const call of calls) {
       const error = await rejectionOf(call());
       expect(error, `${call}`).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "MOVED", executionId: id });
-      expect(error.message).toContain("array of its servers");
+      expect(error.message).toContain("array of its nodes");
     }
   });
 });

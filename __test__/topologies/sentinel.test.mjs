@@ -1,4 +1,4 @@
-// Sentinel: the store finds the primary, follows it when it changes, and says clearly when nobody knows where it is.
+// Sentinel: the store finds the primary, follows it when it changes, and fails with a clear error when no sentinel has it.
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../../index.js";
@@ -17,7 +17,7 @@ afterAll(() => set?.stop());
 
 const configuration = () => ({ sentinels: set.addresses, name: MASTER, sentinelPassword: secret("of-sentinels") });
 
-/** Commits one result after the other until told to stop; what was acknowledged is noted. */
+/** Commits one result after the other until stopped; what was acknowledged is noted. */
 function commitUntilStopped(store, id) {
   const acknowledged = [];
   const errors = [];
@@ -90,7 +90,7 @@ describe("a store over sentinels", () => {
     await store.close();
   });
 
-  it("says who did not know, within the deadline", async () => {
+  it("names the sentinels without that primary, within the deadline", async () => {
     const nowhere = { sentinels: [{ host: "127.0.0.1", port: await freePort() }], name: MASTER };
     const down = createRedisStore(nowhere, { commandTimeout: 300 });
     const error = await down.beginExecution("x").catch((error) => error);
@@ -142,7 +142,7 @@ describe("a store over sentinels", () => {
     const admin = new Redis(before.url);
     await store.commitExecutionTaskResult("killed", "kept", "yes");
     await admin.hset("killed-results", "fence", "1");
-    // A replica that has just been the primary may have to be told again by the sentinels first.
+    // A replica that has just been the primary may have to be configured again by the sentinels first.
     const both = async () => (await admin.wait(2, 1000)) === 2;
     await eventually(both, { deadline: 30_000, message: "both replicas with everything so far" });
     const replicated = [...writer.acknowledged];

@@ -1,4 +1,4 @@
-// What the store gives: to a worker, to whoever catches its errors, to `await using`.
+// What the store gives: to a worker, to callers that catch its errors, to `await using`.
 import idioteque, {
   createRedisStore,
   type RedisStore,

@@ -55,7 +55,7 @@ function open(endpoint, { host, ...options } = {}) {
 const trusting = () => vi.stubEnv("NODE_EXTRA_CA_CERTS", caFile);
 
 describe("TLS", () => {
-  it("is verified with the authorities that Node is told to trust", async () => {
+  it("is verified with the authorities of NODE_EXTRA_CA_CERTS", async () => {
     trusting();
     expect(await open(tls).isExecutionInProgress(newId())).toBe(false);
     expect(tls.requests.at(-1).httpVersion).toBe("1.1");
@@ -189,7 +189,7 @@ describe("a proxy that the environment names", () => {
     expect(proxy.asked).toEqual([]);
   });
 
-  it("that wants a login, refuses, or cannot be used is reported without its password", async () => {
+  it("that requires a login, refuses, or cannot be used is reported without its password", async () => {
     trusting();
     const attempt = async (proxy) => {
       vi.stubEnv("HTTPS_PROXY", proxy);
@@ -203,7 +203,7 @@ describe("a proxy that the environment names", () => {
       );
     };
     const { address } = await startHttpProxy({ login: "user:other" });
-    expect((await attempt(`http://user:hunter2@${address}`)).message).toContain("wants a login");
+    expect((await attempt(`http://user:hunter2@${address}`)).message).toContain("requires a login");
     const { address: refusing } = await startHttpProxy({ refuse: true });
     expect((await attempt(`http://user:hunter2@${refusing}`)).message).toContain("did not open a tunnel");
     expect((await attempt("http://user:hunter2@127.0.0.1:1")).message).toContain("ECONNREFUSED 127.0.0.1:1");

@@ -186,7 +186,7 @@ describe("what is sent", () => {
     await store.disposeExecution(second);
   });
 
-  it("carries the sync token of the last answer, unless told not to", async () => {
+  it("carries the sync token of the last answer, unless readYourWrites is false", async () => {
     const run = newId();
     const store = openPlain();
     await store.beginExecution(run);
@@ -329,7 +329,7 @@ describe("what does not pass is reported", () => {
     await store.disposeExecution(good);
   });
 
-  it("a request that is refused as a whole is sent again call by call, so that strangers are safe", async () => {
+  it("a request that is refused as a whole is sent again call by call, so that no call fails because of another", async () => {
     const ids = [newId(), newId(), newId()];
     const store = open();
     const refusal = { status: 400, error: "EXECABORT Transaction discarded because of previous errors." };
@@ -355,7 +355,7 @@ describe("what does not pass is reported", () => {
     expect(await rejection(openPlain().beginExecution(newId()))).toMatchObject({ reply: "NOPERM" });
   });
 
-  it("SET … GET that a server does not know, and what was asked next is done again behind it", async () => {
+  it("SET … GET that is unknown to a server, and what was asked next is done again behind it", async () => {
     const store = openPlain();
     const id = newId();
     rest.inject({ status: 200, body: '[{"error":"ERR syntax error"},{"result":0}]' });

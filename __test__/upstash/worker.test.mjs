@@ -5,11 +5,11 @@
 import { setImmediate as nextIteration } from "node:timers/promises";
 import { Redis as Upstash } from "@upstash/redis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { createWorker } from "../../examples/worker.mjs";
 import { createRedisStore } from "../../index.js";
 import { createReferenceStore } from "../../tooling/reference-store.mjs";
 import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
 import { upstashAdapter } from "../../tooling/upstash-adapter.mjs";
+import { createWorker } from "../../tooling/workflow/worker.mjs";
 import { sharedRedis } from "../support/redis.mjs";
 
 const STEPS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];

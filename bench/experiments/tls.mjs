@@ -1,5 +1,5 @@
 /**
- * What encryption costs: our store over TLS against our store in plaintext, on one server that speaks both itself.
+ * What encryption costs: our store over TLS against our store in plaintext, on one server that listens for both.
  */
 import { createAuthority } from "../../tooling/servers/certificates.mjs";
 import { startTlsRedis } from "../../tooling/servers/tls.mjs";

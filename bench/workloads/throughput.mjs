@@ -16,7 +16,7 @@ const MAX_SAMPLES = 1 << 20;
  * @param {{ concurrency: number, warmUp: number, duration: number }} params how many executions run side by side, and
  *   for how many milliseconds they warm up and are measured
  * @returns {Promise<{ callsPerSecond: number, callTime: number, loopTime: number, mainThread?: number, cpu: number }>}
- *   calls per second; wall time, event-loop active time, CPU time of the main thread (where the system tells it) and of
+ *   calls per second; wall time, event-loop active time, CPU time of the main thread (where the system measures it) and of
  *   the whole process, each in microseconds per call
  */
 export async function throughput({ store }, { concurrency, warmUp, duration }) {

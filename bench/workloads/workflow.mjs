@@ -3,7 +3,7 @@
  */
 import { performance } from "node:perf_hooks";
 import { setImmediate as nextIteration } from "node:timers/promises";
-import { createWorker } from "../../examples/worker.mjs";
+import { createWorker } from "../../tooling/workflow/worker.mjs";
 
 const STEPS = 10;
 

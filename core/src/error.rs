@@ -1,4 +1,4 @@
-//! What can go wrong, as data: the codes a caller can act on, and the message that says what to do next.
+//! What can go wrong, as data: the codes a caller can act on, and a message with what to do next.
 
 use std::fmt;
 
@@ -39,7 +39,8 @@ impl Code {
     }
 }
 
-/// Why a store call failed. The ids of the call are added where it is turned into a JavaScript error.
+/// Why a store call failed, made from a [`Text`](crate::error_texts::Text). The ids of the call are added where it is turned
+/// into a JavaScript error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreError {
     /// What kind of failure it is.
@@ -48,14 +49,14 @@ pub struct StoreError {
     pub message: String,
     /// The server's own error code, such as `WRONGTYPE`, when `code` is [`Code::Reply`].
     pub reply: Option<String>,
-    /// What the layer below said, for the error's `cause`.
+    /// The error of the layer below, for the error's `cause`.
     pub cause: Option<String>,
 }
 
 impl StoreError {
-    /// An error with a code and a sentence.
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), reply: None, cause: None }
+    /// The same, of a call of this method of the store, of which nothing was sent.
+    pub fn in_call(self, method: &str) -> Self {
+        Self { message: format!("{method}: {}", self.message), ..self }
     }
 }
 

@@ -5,7 +5,7 @@
 //! - [`store`]: what a store call means: keys, commands, replies. Pure.
 //! - [`transport`]: how commands reach a server: connections, deadlines, retries, on one I/O thread.
 //! - [`config`]: what the caller passed, turned into where and how to connect. Pure, read once when a store is made.
-//! - [`error`]: what can go wrong.
+//! - [`error`]: what can go wrong. [`error_texts`]: what is said of it.
 //!
 //! `cargo test` needs no Node.js and no Redis.
 
@@ -13,5 +13,6 @@
 
 pub mod config;
 pub mod error;
+pub mod error_texts;
 pub mod store;
 pub mod transport;

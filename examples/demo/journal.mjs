@@ -1,17 +1,7 @@
 /**
- * A file in which several processes write down what they do, one JSON line each: the demo's evidence.
+ * A file in which several processes write down what they do, one JSON line each: what the demo's checks are made from.
  */
 import { appendFileSync, readFileSync } from "node:fs";
-
-/**
- * @typedef {object} Entry
- * @property {number} at milliseconds since the epoch
- * @property {number} pid who wrote it
- * @property {"start" | "done" | "commit" | "dispose"} event
- * @property {string} [step] of `start` and `done`
- * @property {string} [taskId] of `commit`
- * @property {unknown} [value] of `commit`
- */
 
 /**
  * @param {string} path of a file; made when missing
@@ -19,12 +9,12 @@ import { appendFileSync, readFileSync } from "node:fs";
 export function openJournal(path) {
   appendFileSync(path, "");
   return {
-    /** @param {Omit<Entry, "at" | "pid">} entry */
+    /** @param {Omit<import("../../tooling/workflow/verify.mjs").Entry, "at" | "pid">} entry */
     write(entry) {
       appendFileSync(path, `${JSON.stringify({ at: Date.now(), pid: process.pid, ...entry })}\n`);
     },
 
-    /** @returns {Entry[]} everything that has been written so far */
+    /** @returns {import("../../tooling/workflow/verify.mjs").Entry[]} everything that has been written so far */
     read() {
       const text = readFileSync(path, "utf8");
       // Another process may be in the middle of a line.

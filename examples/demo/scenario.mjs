@@ -9,10 +9,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { SAMPLE_ORDER, STEPS } from "../../tooling/workflow/order-workflow.mjs";
+import { verify } from "../../tooling/workflow/verify.mjs";
 import { openFileQueue } from "../file-queue.mjs";
-import { SAMPLE_ORDER, STEPS } from "../order-workflow.mjs";
 import { openJournal } from "./journal.mjs";
-import { verify } from "./verify.mjs";
 
 const WORKER = fileURLToPath(new URL("./worker-process.mjs", import.meta.url));
 const DEADLINE_MS = 20_000;
@@ -22,28 +22,12 @@ const POLL_MS = 5;
 const FATAL_STEP = STEPS[STEPS.indexOf("charge-payment") + 1];
 
 /**
- * @typedef {object} State what Redis holds for an execution
- * @property {string | null} execution
- * @property {string[]} marks ids of the tasks that were handed out and have no result
- * @property {Record<string, unknown>} results per task id
- *
- * @typedef {object} Run everything that is known about a run
- * @property {string} fatalStep in which the first worker was killed
- * @property {{ pid: number, signal: string | null, code: number | null }} first how the first worker ended
- * @property {{ pid: number, signal: string | null, code: number | null }} second
- * @property {import("./journal.mjs").Entry[]} journal
- * @property {State} before what Redis held while no worker was alive
- * @property {number} keysLeft how many of the three keys there are in the end
- * @property {number} messagesLeft what is still in the queue in the end
- */
-
-/**
  * @param {object} options
  * @param {"ISOLATED" | "UNTIL_ERROR"} options.mode
  * @param {string} options.url of the Redis server
- * @param {import("ioredis").Redis} options.redis to look behind the store's back
- * @param {ReturnType<import("./timeline.mjs").createTimeline>} options.timeline is told what happens while it happens
- * @returns {Promise<import("./verify.mjs").Check[]>}
+ * @param {import("ioredis").Redis} options.redis reads the keys beside the store
+ * @param {ReturnType<import("./timeline.mjs").createTimeline>} options.timeline gets each event as it happens
+ * @returns {Promise<import("../../tooling/workflow/verify.mjs").Check[]>}
  * @throws {Error} when the run does not get to its end
  */
 export async function runScenario({ mode, url, redis, timeline }) {
@@ -142,11 +126,11 @@ async function waitFor(worker, goal, condition) {
 
 /** @returns {Promise<State>} */
 async function look(redis, [execution, transactions, results]) {
-  const [value, marks, fields] = await Promise.all([
+  const [value, tasksInProgress, fields] = await Promise.all([
     redis.get(execution),
     redis.hkeys(transactions),
     redis.hgetall(results),
   ]);
   const parsed = Object.entries(fields).map(([taskId, json]) => [taskId, JSON.parse(json)]);
-  return { execution: value, marks: marks.sort(), results: Object.fromEntries(parsed) };
+  return { execution: value, tasksInProgress: tasksInProgress.sort(), results: Object.fromEntries(parsed) };
 }

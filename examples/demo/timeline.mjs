@@ -1,7 +1,7 @@
 /**
  * Shows a run while it happens: time downwards, one column per worker process.
  */
-import { STEPS, taskId } from "../order-workflow.mjs";
+import { STEPS, taskId } from "../../tooling/workflow/order-workflow.mjs";
 
 const COLUMN = 30;
 const MODES = {
@@ -38,7 +38,7 @@ export function createTimeline(terminal) {
       row(pid, bold(`worker ${pid} starts`));
     },
 
-    /** @param {import("./journal.mjs").Entry} entry */
+    /** @param {import("../../tooling/workflow/verify.mjs").Entry} entry */
     entry({ event, pid, taskId: id }) {
       if (event === "commit" && stepOf.has(id)) row(pid, `${green("✓")} ${stepOf.get(id)}`);
       else if (event === "commit") row(pid, `${green("✓")} ${bold("the order is complete")}`);
@@ -51,14 +51,14 @@ export function createTimeline(terminal) {
 
     /**
      * @param {string[]} keys
-     * @param {import("./scenario.mjs").State} state
+     * @param {import("../../tooling/workflow/verify.mjs").State} state
      */
     state([execution, transactions, results], state) {
       line();
       line(`    ${bold("In Redis, with no worker alive")}`);
       line(`    ${cyan(execution)}  ${state.execution}`);
-      line(`    ${cyan(transactions)}  handed out, without a result:`);
-      for (const id of state.marks) line(`      ${id}`);
+      line(`    ${cyan(transactions)}  tasks in progress, without a result:`);
+      for (const id of state.tasksInProgress) line(`      ${id}`);
       line(`    ${cyan(results)}  committed:`);
       for (const [id, value] of Object.entries(state.results)) {
         line(`      ${id}  ${dim(shorten(JSON.stringify(value)))}`);

@@ -3,21 +3,21 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { createRedisStore } from "../../index.js";
+import { registerOrderWorkflow } from "../../tooling/workflow/order-workflow.mjs";
+import { createWorker } from "../../tooling/workflow/worker.mjs";
 import { openFileQueue } from "../file-queue.mjs";
-import { registerOrderWorkflow } from "../order-workflow.mjs";
-import { createWorker } from "../worker.mjs";
 import { openJournal } from "./journal.mjs";
 
 /** What the demo leaves in Redis if it is itself killed expires after this time. */
 const TTL_MS = 10 * 60_000;
 const STEP_MS = 60;
-/** Longer than the demo waits: a step that hangs is still running when the process is killed. */
+/** Longer than the demo waits: a step that does not end is still running when the process is killed. */
 const HANGING_STEP_MS = 60_000;
 const DEADLINE_MS = 30_000;
 
 const { DEMO_REDIS_URL, DEMO_MODE, DEMO_QUEUE, DEMO_JOURNAL, DEMO_HANGING_STEP } = process.env;
 
-// Without the demo nobody waits for the result.
+// When the demo has ended, the result is not needed.
 process.once("disconnect", () => process.exit(1));
 process.channel?.unref();
 

@@ -4,7 +4,7 @@
 // seen.
 //
 // Besides its commands a row has
-//   backend       what the store says carries its commands
+//   backend       the `backend` of the store
 //   expiryUnit    milliseconds in one unit of what `expire` and `set` are given
 //   setsExpiry    whether `set` takes the expiry too
 //   open          makes what the commands are given, where that is not the client itself
@@ -49,7 +49,7 @@ const ADAPTERS = {
     del: ({ client, view }, key) => client.del.call(view, key),
   },
 
-  /** valkey-glide: a string where it wants a list would be taken for a list of letters. */
+  /** valkey-glide: a string in place of a list would be taken for a list of letters. */
   glide: {
     backend: "client",
     expiryUnit: MILLISECOND,

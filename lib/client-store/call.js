@@ -1,11 +1,13 @@
 "use strict";
 // One store call over a caller's client: the promise it gave out, the answers it still waits for, and how it fails.
 
-/** Names of the errors by which clients say that the server itself refused a command. */
+const { CALLS, PHRASES, messageOf } = require("../error-texts.js");
+
+/** Names of the errors that clients give to error replies of the server. */
 const REPLY_ERROR_NAMES = new Set(["ReplyError", "ErrorReply", "SimpleError", "BlobError"]);
 
 /**
- * How a server's refusal begins: `WRONGTYPE Operation against …`, in valkey-glide `WRONGTYPE: …`. Other words with E are
+ * How a server's refusal begins: `WRONGTYPE Operation against …`, in valkey-glide `WRONGTYPE: …`. Other words that begin with E are
  * the operating system's.
  */
 const REPLY_CODE = /^(ERR|EXECABORT|[A-DF-Z][A-Z0-9_]{2,}):? /;
@@ -124,10 +126,13 @@ class Call {
 
   /** Ends the call at its deadline; what the client still answers is ignored. */
   timeOut() {
-    const limit = this.store.settings.commandTimeout;
-    const outcome = this.method.writes ? "; the write may or may not have happened" : "";
-    const message = `${this.method.name}: the client did not answer within ${limit} ms${outcome}`;
-    this.fail(this.failure ?? this.error("ERR_REDIS_TIMEOUT", message));
+    const values = {
+      method: this.method.name,
+      timeout: this.store.settings.commandTimeout,
+      reason: PHRASES.clientDidNotAnswer,
+    };
+    const outcome = this.method.writes ? `. ${PHRASES.passedToClient}` : "";
+    this.fail(this.failure ?? this.error(CALLS.givenUp.code, messageOf(CALLS.givenUp, values) + outcome));
   }
 
   succeed(reply) {
@@ -174,7 +179,7 @@ class Call {
     return REPLY_ERROR_NAMES.has(error.name) || (error.code === undefined && REPLY_CODE.test(error.message));
   }
 
-  /** An error of the store that names the execution, the task and the key of this call, unless told otherwise. */
+  /** An error of the store that names the execution, the task and the key of this call, unless `details` has others. */
   error(code, message, details) {
     const { executionId, taskId, key } = this;
     return new this.store.settings.RedisStoreError(message, { code, executionId, taskId, key, ...details });

@@ -1,11 +1,13 @@
 "use strict";
 // The calls of one store that have not settled yet, oldest first, and the one timer that ends those whose time is up.
 
+const { CALLS } = require("../error-texts.js");
+
 /** The longest delay setTimeout takes; a longer one would fire at once. */
 const LONGEST_DELAY = 2 ** 31 - 1;
 
 /** Characters of ids and results that the calls of a store may have in flight; one call alone may have more. */
-const MOST_CHARACTERS = 2 ** 28;
+const MAX_CHARACTERS = 2 ** 28;
 
 /** Calls ended per turn of the event loop, so that a hundred thousand deadlines do not stall it. */
 const EXPIRED_PER_TURN = 500;
@@ -29,18 +31,16 @@ class InFlight {
   }
 
   /**
-   * Why there is no room for another call, or `undefined`.
+   * Why there is no room for another call, as a row of the error texts and what to fill in, or `undefined`.
    *
    * @param {number} characters of its ids and its result
    * @param {number} maxPending calls that there is room for
    */
   refusal(characters, maxPending) {
-    if (this.size >= maxPending) {
-      return `${maxPending} calls are in flight already (maxPending); await some of them first`;
-    }
-    if (this.size === 0 || this.characters + characters <= MOST_CHARACTERS) return undefined;
-    const [present, most] = [this.characters, MOST_CHARACTERS].map((count) => Math.floor(count / 2 ** 20));
-    return `${present} MiB of ids and results are in flight already, and ${most} MiB are the limit; await some of them first`;
+    if (this.size >= maxPending) return { row: CALLS.tooManyCalls, values: { limit: maxPending } };
+    if (this.size === 0 || this.characters + characters <= MAX_CHARACTERS) return undefined;
+    const values = { present: `${this.characters} characters`, limit: `${MAX_CHARACTERS} characters` };
+    return { row: CALLS.tooMuchData, values };
   }
 
   /** Starts the clock of a call. Calls carry their own links, so that leaving the queue costs no search. */

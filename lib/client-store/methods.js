@@ -1,9 +1,10 @@
 "use strict";
 // The eight methods of the store, one row each: the key a call is about, the commands it sends, how it reads the answer.
 
+const { CALLS, messageOf } = require("../error-texts.js");
 const { asText, forEachField } = require("./answers.js");
 
-/** What the execution key and the marks of tasks hold. */
+/** The value of the execution's key, and of the field of a task in progress. */
 const MARK = "true";
 
 /** How much of a stored value an error shows, in characters. */
@@ -51,7 +52,7 @@ const METHODS = [
     hasTask: true,
     writes: true,
     takesValue: true,
-    // Result first, mark second: a commit that is cut in half must not lose the result.
+    // The result first, then the task in progress: a commit that is cut in half must not lose the result.
     send: (call, { hset, hdel }, json) =>
       call.send(hset, call.key, call.taskId, json) &&
       call.expireWritten() &&
@@ -100,8 +101,8 @@ function parseResult(stored, field, call) {
     return JSON.parse(raw);
   } catch (cause) {
     const shown = raw.length > RAW_VALUE_LIMIT ? Array.from(raw).slice(0, RAW_VALUE_LIMIT).join("") : raw;
-    const message = `Failed to parse JSON for Redis key "${call.key}" field "${field}": ${cause.message}. Raw value: "${shown}"`;
-    throw call.error("ERR_REDIS_PARSE", message, { cause, taskId: field });
+    const values = { key: call.key, field, reason: cause.message, raw: shown };
+    throw call.error(CALLS.unparsable.code, messageOf(CALLS.unparsable, values), { cause, taskId: field });
   }
 }
 

@@ -1,5 +1,5 @@
 "use strict";
-// A store call over a client that speaks HTTP: all its commands are in one request, perhaps with those of other calls.
+// A store call over a client over HTTP: all its commands are in one request, perhaps with those of other calls.
 
 const { Call } = require("./call.js");
 

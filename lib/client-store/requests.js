@@ -1,8 +1,8 @@
 "use strict";
-// The requests of one store over a client that speaks HTTP: calls of one turn of the event loop share one.
+// The requests of one store over a client over HTTP: calls of one turn of the event loop share one.
 
 /** Calls in one request. */
-const MOST_CALLS = 512;
+const MAX_CALLS = 512;
 
 /** What the calls of this turn have to send. */
 class Requests {
@@ -18,7 +18,7 @@ class Requests {
     this.calls = [];
     this.flush = () => {
       const calls = this.calls.splice(0);
-      for (let from = 0; from < calls.length; from += MOST_CALLS) this.send(calls.slice(from, from + MOST_CALLS));
+      for (let from = 0; from < calls.length; from += MAX_CALLS) this.send(calls.slice(from, from + MAX_CALLS));
     };
   }
 
@@ -32,13 +32,13 @@ class Requests {
 
   async send(calls) {
     const commands = calls.flatMap((call) => call.commands);
-    // What belongs together must not be torn apart, and strangers beside it lose nothing.
+    // The commands of one call stay in one request; calls beside it are not affected.
     const atomic = calls.some((call) => call.commands.length > 1);
     let answers;
     try {
       answers = await this.adapter.request(this.client, commands, atomic);
     } catch (error) {
-      // Which of them the server did not want is not known: each gets an answer of its own.
+      // Which of them the server refused is not known: each is sent again by itself.
       if (calls.length > 1 && calls[0].isRefusal(error)) for (const call of calls) this.send([call]);
       else for (const call of calls) call.refused(error, call.key);
       return;

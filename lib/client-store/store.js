@@ -1,6 +1,7 @@
 "use strict";
 // The store over a caller's own client: the commands go through the client's methods, on the JavaScript thread.
 
+const { CALLS, PHRASES, fill, messageOf } = require("../error-texts.js");
 const { Call } = require("./call.js");
 const { ADAPTERS } = require("./adapters.js");
 const { InFlight } = require("./in-flight.js");
@@ -21,7 +22,7 @@ const { Requests } = require("./requests.js");
  * @param {boolean} settings.hashTags whether the id stands in braces in every key
  * @param {number} settings.commandTimeout milliseconds after which a call rejects
  * @param {number} settings.maxPending calls in flight before more are refused
- * @param {(executionId: string) => void} settings.forget tells the native stores of this thread that what they have read ahead
+ * @param {(executionId: string) => void} settings.forget reports to the native stores of this thread that what they have read ahead
  *   of an execution may be older than what is known of it now
  * @param {Function} settings.RedisStoreError the class of what calls reject with
  * @param {{ setTimeout: typeof setTimeout, now: () => number, afterTurn?: (callback: () => void) => void }} clock the
@@ -51,12 +52,14 @@ function openClientStore(client, settings, clock) {
     const json = method.takesValue ? serialise(value) : undefined;
     const wrong = wrongId("executionId", executionId) ?? (method.hasTask ? wrongId("taskId", taskId) : undefined);
     if (wrong !== undefined) return Promise.reject(wrong);
-    if (closing !== undefined) return refuse(method, executionId, taskId, "ERR_REDIS_CLOSED", "the store is closed");
+    const ids = [method, executionId, taskId];
+    if (closing !== undefined) return refuse(ids, CALLS.closed.code, inCall(method, CALLS.closed));
     const size = executionId.length + (method.hasTask ? taskId.length : 0) + (json?.length ?? 0);
     const full = inFlight.refusal(size, maxPending);
-    if (full !== undefined) return refuse(method, executionId, taskId, "ERR_REDIS_OVERLOADED", full);
+    if (full !== undefined) return refuse(ids, full.row.code, inCall(method, full.row, full.values));
     if (typeof json === "object") {
-      return refuse(method, executionId, taskId, "ERR_REDIS_SERIALIZE", json.reason, json.cause);
+      const message = messageOf(CALLS.notJson, { task: taskId, reason: json.reason });
+      return refuse(ids, CALLS.notJson.code, message, json.cause);
     }
     if (method.writes) settings.forget(executionId);
     const call = new CallOfAdapter(store, method, size, executionId, taskId);
@@ -66,10 +69,9 @@ function openClientStore(client, settings, clock) {
   }
 
   /** Rejects a call of which nothing was sent. */
-  function refuse(method, executionId, taskId, code, reason, cause) {
+  function refuse([method, executionId, taskId], code, message, cause) {
     const key = store.keyOf(executionId, method.suffix);
-    const details = { code, cause, executionId, taskId, key };
-    return Promise.reject(new RedisStoreError(`${method.name}: ${reason}`, details));
+    return Promise.reject(new RedisStoreError(message, { code, cause, executionId, taskId, key }));
   }
 
   function close() {
@@ -90,15 +92,29 @@ function openClientStore(client, settings, clock) {
   return methods;
 }
 
-/** The value as JSON; an object that says why where it has none. */
+/** The value as JSON; an object with the reason where it has none. */
 function serialise(value) {
   try {
     const json = JSON.stringify(value);
     if (json !== undefined) return json;
-    return { reason: "the result cannot be stored as JSON: undefined, functions and symbols have no JSON form" };
+    return { reason: PHRASES.noJsonForm };
   } catch (cause) {
-    return { reason: `the result cannot be stored as JSON: ${String(cause?.message ?? cause)}`, cause };
+    return { reason: saidBy(cause), cause };
   }
+}
+
+/** What a thrown value says of itself. */
+function saidBy(thrown) {
+  if (typeof thrown === "string") return thrown;
+  try {
+    if (typeof thrown === "object" && typeof thrown.message === "string") return thrown.message;
+  } catch {}
+  return PHRASES.notAnError;
+}
+
+/** The message of a call of which nothing was sent. */
+function inCall(method, row, values) {
+  return `${method.name}: ${messageOf(row, values)}`;
 }
 
 /** What is wrong with an id, or `undefined`. */
@@ -106,7 +122,7 @@ function wrongId(name, id) {
   if (typeof id === "string" && id !== "") return undefined;
   const isText = typeof id === "string";
   const received = isText ? "an empty string" : id === null ? "null" : typeof id;
-  const error = new TypeError(`The "${name}" argument must be a non-empty string. Received ${received}`);
+  const error = new TypeError(fill(PHRASES.wrongId, { name, received }));
   error.code = isText ? "ERR_INVALID_ARG_VALUE" : "ERR_INVALID_ARG_TYPE";
   return error;
 }

@@ -2,6 +2,8 @@
 // Requests through an Upstash client's own `request`, which answers with the stored text: its methods parse every value
 // that looks like JSON, so that results come back changed or as nothing.
 
+const { PHRASES } = require("../error-texts.js");
+
 /**
  * Sends commands in one request: a single one by itself, several as a pipeline or a transaction.
  *
@@ -15,14 +17,14 @@ async function requestOfUpstash({ client }, commands, atomic) {
   const path = [atomic ? "multi-exec" : "pipeline"];
   const response = await client.request(single ? { body: commands[0] } : { path, body: commands });
   // A request that was aborted resolves too, with the reason in the place of the result.
-  if (client.options?.signal?.aborted === true) throw new Error("the request was aborted by the client's signal");
+  if (client.options?.signal?.aborted === true) throw new Error(PHRASES.requestAborted);
   const answers = single ? [response] : response;
   const complete = Array.isArray(answers) && answers.length === commands.length && answers.every(isAnswer);
-  if (!complete) throw new Error("the response does not answer the request");
+  if (!complete) throw new Error(PHRASES.incompleteResponse);
   return answers;
 }
 
-/** A missing result is `null`; without the word, it is no answer, and must not be taken for "there is none". */
+/** A missing result is `null`; without the property, the reply is no answer, and must not be taken for "there is none". */
 function isAnswer(answer) {
   return answer !== null && typeof answer === "object" && (answer.result !== undefined || isText(answer.error));
 }

@@ -1,6 +1,6 @@
 "use strict";
-// Which machine a compiled file is for, read from its first bytes: system loaders say little about a file that is not
-// theirs (glibc says of one for another processor that it does not exist).
+// Which machine a compiled file is for, read from its first bytes: system loaders report little about a file of another
+// system (glibc reports one for another processor as missing).
 
 const { closeSync, openSync, readSync } = require("node:fs");
 

@@ -1,5 +1,5 @@
 "use strict";
-// What is said where the addon cannot be loaded: on which machine, why, and what to do. Loaded only then, so that it
+// The error where the addon cannot be loaded: on which machine, why, and what to do. Loaded only then, so that it
 // costs a start nothing.
 
 const { existsSync } = require("node:fs");
@@ -13,9 +13,9 @@ const { SUPPORTED, installedPackages, packageName } = require("./packages.js");
  * The error that says why the addon cannot be loaded and what to do.
  *
  * @param {Error} cause what the generated loader threw; its own causes are those of each file it tried
- * @param {object} door
- * @param {string} door.home the directory of `index.js`
- * @param {Function} door.RedisStoreError
+ * @param {object} entry
+ * @param {string} entry.home the directory of `index.js`
+ * @param {Function} entry.RedisStoreError
  * @returns {Error} with `code` `ERR_REDIS_LOAD`
  */
 function loadFailure(cause, { home, RedisStoreError }) {
@@ -32,7 +32,7 @@ function loadFailure(cause, { home, RedisStoreError }) {
   return new RedisStoreError(message, { code: "ERR_REDIS_LOAD", cause });
 }
 
-/** A process without permissions may not even look: then what it says about that is all there is. */
+/** A process without permissions may not read files: then its error about that is all there is. */
 function investigate(machine, home, said) {
   try {
     const override = process.env.NAPI_RS_NATIVE_LIBRARY_PATH;
@@ -46,7 +46,7 @@ function investigate(machine, home, said) {
 
 /**
  * @typedef {object} Candidate a place where the addon may be
- * @property {string} name how a person knows it: a path or a package
+ * @property {string} name a path or a package, for people
  * @property {string} [file] the path of what is there
  */
 

@@ -1,7 +1,7 @@
 "use strict";
 // Which machine and runtime this is, in the terms in which prebuilt addons differ.
 
-/** What the name of a target says besides platform and processor. */
+/** The rest of the name of a target, after platform and processor. */
 const ABI = { linux: { glibc: "gnu", musl: "musl" }, win32: "msvc" };
 
 /**
@@ -10,7 +10,7 @@ const ABI = { linux: { glibc: "gnu", musl: "musl" }, win32: "msvc" };
  * @property {string} platform as `process.platform` has it
  * @property {string} arch as `process.arch` has it
  * @property {"glibc" | "musl"} [libc] the C library, on Linux
- * @property {string} [libcVersion] of glibc; musl does not tell
+ * @property {string} [libcVersion] of glibc; musl has no way to ask
  * @property {string} runtime name and version
  * @property {number} [node] the major version, where the runtime is Node.js itself
  */
@@ -48,7 +48,7 @@ function glibcVersion() {
     if (header.glibcVersionRuntime) return header.glibcVersionRuntime;
     return sharedObjects.some((file) => /ld-musl-|libc\.musl-/.test(file)) ? undefined : "";
   } catch {
-    // A runtime without such a report: those are built for glibc unless they say otherwise.
+    // A runtime without such a report: those are taken to be built for glibc.
     return "";
   }
 }

@@ -46,10 +46,12 @@ const ELSEWHERE = [
     promise: "waited out within the deadline, then named",
   },
   {
-    scenario: "a server that hangs up on what is too large for it (proto-max-bulk-len, client-query-buffer-limit)",
+    scenario:
+      "a server that closes the connection at what is too large for it (proto-max-bulk-len, client-query-buffer-limit)",
     file: "native/too-large.test.mjs",
     suites: ["a server that"],
-    promise: "its own call fails, at once if the server says why, else at its deadline; all others succeed",
+    promise:
+      "its own call fails, at once if the server replies with an error, else at its deadline; all others succeed",
   },
   {
     scenario: "NOAUTH, WRONGPASS, NOPERM, WRONGTYPE, OOM, MISCONF",

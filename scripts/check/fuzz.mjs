@@ -20,7 +20,7 @@ const { values: flags, positionals } = parseArgs({
 const CORPORA = join(ROOT, "fuzz", "corpus");
 const targets = positionals.length > 0 ? positionals : readdirSync(CORPORA).sort();
 const secondsEach = Math.max(1, Math.round(Number(flags.seconds) / targets.length));
-// Sanitizers and coverage are switches that only a nightly compiler takes, unless it is told to behave like one.
+// Sanitizers and coverage are switches that only a nightly compiler takes, unless `RUSTC_BOOTSTRAP` is set.
 const env = { ...requireCargo(), RUSTC_BOOTSTRAP: "1" };
 /** Longest input, limit for one input in seconds, and memory in MB. */
 const LIMITS = ["-max_len=4096", "-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1"];

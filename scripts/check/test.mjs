@@ -50,7 +50,7 @@ async function lint(env) {
   heading("Format and lint");
   const checks = [
     ["cargo", ["fmt", "--all", "--check"]],
-    ["cargo", ["clippy", "--lib", "--tests", "--", "-D", "warnings"]],
+    ["cargo", ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]],
     [process.execPath, [binOf("@biomejs/biome", "biome"), "ci", `--colors=${terminal.coloured ? "force" : "off"}`]],
   ];
   for (const [command, args] of checks) {

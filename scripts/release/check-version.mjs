@@ -1,50 +1,11 @@
 /**
- * Whether everything that names a version names the same one. `node scripts/release/check-version.mjs [TAG]` fails when
- * it does not, or when the tag of a release is for another. Plain Node.js, because it runs before anything is
- * installed.
+ * `node scripts/release/check-version.mjs [TAG]` fails when not everything that names a version names the same one, or when
+ * the tag of a release is for another.
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { namedVersions, versionProblem } from "../../tooling/package/versions.mjs";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-
-/**
- * @param {string} [root] the directory of the checkout
- * @returns {Record<string, string | undefined>} the version that each file names
- */
-export function namedVersions(root = ROOT) {
-  const read = (name) => readFileSync(join(root, name), "utf8");
-  return {
-    "package.json": JSON.parse(read("package.json")).version,
-    "package-lock.json": JSON.parse(read("package-lock.json")).packages[""].version,
-    "Cargo.toml": /^version = "(.+)"$/m.exec(read("Cargo.toml"))?.[1],
-    "Cargo.lock": /name = "idioteque-redis"\nversion = "(.+)"/.exec(read("Cargo.lock"))?.[1],
-    "lib/binding.js": /bindingPackageVersion !== '(.+?)'/.exec(read("lib/binding.js"))?.[1],
-    "CHANGELOG.md": /^## (\d\S*)/m.exec(read("CHANGELOG.md"))?.[1],
-  };
-}
-
-/**
- * @param {Record<string, string | undefined>} versions
- * @param {string} [tag] such as `v1.2.3`
- * @returns {string | undefined} what does not match, or nothing
- */
-export function versionProblem(versions, tag) {
-  const expected = versions["package.json"];
-  const different = Object.entries(versions).filter(([, version]) => version !== expected);
-  if (different.length > 0) {
-    const named = different.map(([file, version]) => `${file} names ${version ?? "none"}`);
-    return `package.json has version ${expected}, but ${named.join(", ")}.`;
-  }
-  if (tag && tag !== `v${expected}`) return `The tag is ${tag}, but the version is ${expected}.`;
-  return undefined;
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const problem = versionProblem(namedVersions(), process.argv[2]);
-  if (problem !== undefined) {
-    console.error(problem);
-    process.exitCode = 1;
-  }
+const problem = versionProblem(namedVersions(), process.argv[2]);
+if (problem !== undefined) {
+  console.error(problem);
+  process.exitCode = 1;
 }

@@ -1,5 +1,5 @@
 /**
- * Puts beside each addon what has to be said about the code in it: our licence, the licences of the bundled crates, and
+ * Puts beside each addon the notices about the code in it: the package's licence, the licences of the bundled crates, and
  * a list of them for machines (SBOM, CycloneDX 1.6). `node scripts/release/notices.mjs [NPM_DIR]` does it for every
  * package that `napi create-npm-dirs` has made.
  *
@@ -10,11 +10,9 @@ import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } fr
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseTriple } from "@napi-rs/cli";
+import { NOTICES } from "../../tooling/package/contents.mjs";
+import { bundledCrates } from "../../tooling/package/crates.mjs";
 import { ROOT } from "../../tooling/setup.mjs";
-import { bundledCrates } from "./crates.mjs";
-
-/** What a platform package holds besides `package.json`, `README.md` and its addon. */
-export const NOTICES = ["LICENSE", "THIRD_PARTY_LICENSES", "sbom.cdx.json"];
 
 const LICENCE_FILE = /^(licen[cs]e|copying|copyright|notice|unlicense)/i;
 const RULE = `\n\n${"-".repeat(80)}\n\n`;

@@ -1,8 +1,9 @@
-//! Recognises what was passed to `createRedisStore`: the table of all inputs, in the order in which they are told apart.
+//! Recognises what was passed to `createRedisStore`: the table of all inputs, in the order in which they are distinguished.
 //! What a family of clients looks like is in the file of its name.
 
 use idioteque_redis_core::config;
 use idioteque_redis_core::config::{ConfigError, Connection, Input, Settings};
+use idioteque_redis_core::error_texts::clients as texts;
 
 use super::input_error::InputError;
 use super::shape::has_method;
@@ -21,7 +22,7 @@ pub enum Recognised {
     Client(OwnMethods),
 }
 
-/// Whose conventions a live client follows.
+/// The family of a live client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientFamily {
     /// ioredis and iovalkey.
@@ -65,7 +66,7 @@ pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Val
         return upstash_client(engine, redis, wanted);
     }
     if proxied {
-        return generic(engine, redis, wanted, "it is behind a proxy");
+        return generic(engine, redis, wanted, texts::BEHIND_PROXY);
     }
     if ioredis::is_instance(engine, redis)? {
         ioredis::refuse_ended(engine, redis)?;
@@ -91,12 +92,11 @@ pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Val
     }
     if glide::is_client(engine, redis)? {
         if glide::is_closed(engine, redis)? {
-            let message = "This valkey-glide client has been closed: pass a live one";
-            return Err(ConfigError::wrong_type(message).into());
+            return Err(ConfigError::wrong_type(texts::glide_closed()).into());
         }
-        return own(engine, redis, wanted, GLIDE, "valkey-glide has a native connection of its own");
+        return own(engine, redis, wanted, GLIDE, texts::GLIDE);
     }
-    generic(engine, redis, wanted, "the settings of this client are not known to us")
+    generic(engine, redis, wanted, texts::SETTINGS_UNKNOWN)
 }
 
 /// An Upstash client, whose URL and token we use ourselves, unless its requests are not the usual ones.
@@ -119,7 +119,7 @@ fn node_redis_object(
     use node_redis::Kind;
     let topology = match kind {
         Kind::Legacy => return Err(node_redis::refuse_legacy().into()),
-        Kind::Other => return generic(engine, redis, wanted, "the settings of this client are not known to us"),
+        Kind::Other => return generic(engine, redis, wanted, texts::SETTINGS_UNKNOWN),
         Kind::Cluster => {
             require(engine, redis, &CAMEL_CASE_METHODS)?;
             let own = OwnMethods { client: redis, adapter: NODE_REDIS, command_timeout: None };
@@ -127,10 +127,8 @@ fn node_redis_object(
             let unsupported_reason = node_redis::cluster_unsupported_reason(engine, itself)?;
             return adopt(wanted, unsupported_reason, ClientFamily::NodeRedisCluster, itself, own);
         }
-        Kind::Sentinel => {
-            "a client of createSentinel does not tell its settings; give createRedisStore the same options"
-        }
-        Kind::Pool => "a pool has many connections, and a native store only one",
+        Kind::Sentinel => texts::SENTINEL_CLIENT,
+        Kind::Pool => texts::POOL,
         Kind::Client => {
             node_redis::refuse_closed(engine, redis)?;
             let unsupported_reason = node_redis::unsupported_reason(engine, redis)?;
@@ -148,7 +146,7 @@ fn node_redis_object(
     own(engine, redis, wanted, NODE_REDIS, topology)
 }
 
-/// A client that can be adopted, unless something stands in the way or the caller does not want it to be.
+/// A client that can be adopted, unless an option or the caller excludes it.
 fn adopt(
     wanted: Connection,
     unsupported_reason: Option<String>,
@@ -162,7 +160,7 @@ fn adopt(
     }
 }
 
-/// A client that is called through an adapter we know. `unsupported_reason` is why it cannot be otherwise.
+/// A client that is called through an adapter. `unsupported_reason` is why it cannot be otherwise.
 fn own(
     engine: Engine,
     client: Value,
@@ -179,11 +177,7 @@ fn own(
 fn own_methods(wanted: Connection, own: OwnMethods, unsupported_reason: &str) -> Result<Recognised, InputError> {
     match wanted {
         Connection::Auto | Connection::Client => Ok(Recognised::Client(own)),
-        Connection::Native => Err(ConfigError::wrong_type(format!(
-            "`connection: \"native\"` is impossible with this client: {unsupported_reason}. Use `connection: \"auto\"` to work \
-             through the client's own methods"
-        ))
-        .into()),
+        Connection::Native => Err(ConfigError::wrong_type(texts::native_impossible(unsupported_reason)).into()),
     }
 }
 
@@ -210,19 +204,19 @@ fn require(engine: Engine, client: Value, methods: &[&'static str]) -> Result<()
             missing.push(*method);
         }
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let plural = if missing.len() > 1 { "s" } else { "" };
-    Err(ConfigError::wrong_type(format!("The client lacks the method{plural} {}", missing.join(", "))).into())
+    let text = match missing[..] {
+        [] => return Ok(()),
+        [method] => texts::method_missing(method),
+        _ => texts::methods_missing(missing.join(", ")),
+    };
+    Err(ConfigError::wrong_type(text).into())
 }
 
 fn configuration(engine: Engine, redis: Value, wanted: Connection) -> Result<Recognised, InputError> {
     let mut settings = match engine.type_of(redis) {
         Type::Undefined => config::from_environment(&env_vars::of_servers(engine)?)?,
         Type::Object if has_method(engine, redis, "then")? => {
-            let message = "A promise was passed in place of a client: await it first";
-            return Err(ConfigError::wrong_type(message).into());
+            return Err(ConfigError::wrong_type(texts::promise()).into());
         }
         Type::Object if is_url(engine, redis)? => {
             let href = engine.string(engine.get(redis, c"href")?).unwrap_or_default();
@@ -231,9 +225,7 @@ fn configuration(engine: Engine, redis: Value, wanted: Connection) -> Result<Rec
         _ => config::from_input(&read(engine, redis, MAX_DEPTH)?)?,
     };
     if wanted == Connection::Client {
-        let message =
-            "`connection: \"client\"` needs a client: with a URL or a configuration there is none to work through";
-        return Err(ConfigError::wrong_type(message).into());
+        return Err(ConfigError::wrong_type(texts::client_missing()).into());
     }
     env_vars::complete(engine, &mut settings)?;
     Ok(Recognised::Fixed(Box::new(settings)))
@@ -256,9 +248,7 @@ fn refuse_transaction(engine: Engine, redis: Value, proxied: bool) -> Result<(),
         || glide::is_transaction(engine, redis)
         || (!proxied && node_redis::is_transaction(engine, redis)?)
     {
-        let message = "A pipeline or transaction cannot be used as a client: its commands do nothing until exec(). \
-                       Pass the client it was made from";
-        return Err(ConfigError::wrong_type(message).into());
+        return Err(ConfigError::wrong_type(texts::transaction()).into());
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use idioteque_redis_core::config;
 use idioteque_redis_core::config::{ConfigError, Settings, ioredis};
+use idioteque_redis_core::error_texts::clients as texts;
 
 use super::input_error::InputError;
 use super::shape::{owns_all, replaced, sends_itself};
@@ -46,8 +47,7 @@ pub fn is_transaction(engine: Engine, redis: Value) -> Result<bool, Thrown> {
 /// Refuses an instance or cluster that will never answer again.
 pub fn refuse_ended(engine: Engine, redis: Value) -> Result<(), InputError> {
     if engine.string(engine.get(redis, c"status")?).as_deref() == Some("end") {
-        let message = "This ioredis instance has ended (quit() or disconnect() was called): pass a live one";
-        return Err(ConfigError::wrong_type(message).into());
+        return Err(ConfigError::wrong_type(texts::ioredis_ended()).into());
     }
     Ok(())
 }
@@ -55,7 +55,7 @@ pub fn refuse_ended(engine: Engine, redis: Value) -> Result<(), InputError> {
 /// What stands in the way of a native connection, if anything does.
 pub fn unsupported_reason(engine: Engine, redis: Value) -> Result<Option<String>, Thrown> {
     if !sends_itself(engine, redis, "duplicate")? {
-        return Ok(Some("its method `sendCommand` has been replaced".into()));
+        return Ok(Some(texts::SENDING_REPLACED.into()));
     }
     if let Some(replaced) = replaced(engine, redis, &METHODS, "hgetallBuffer")? {
         return Ok(Some(replaced));
@@ -69,14 +69,14 @@ pub fn settings(engine: Engine, redis: Value) -> Result<Settings, String> {
         let options = read_map(engine, engine.get(redis, c"options")?, OPTIONS_DEPTH)?;
         Ok((options, selected_database(engine, redis)?))
     };
-    let (options, database) = read().map_err(|_| "its options cannot be read".to_owned())?;
+    let (options, database) = read().map_err(|_| texts::OPTIONS_UNREADABLE.to_owned())?;
     ioredis::from_instance(&options, database).map_err(|unsupported| unsupported.to_string())
 }
 
 /// What stands in the way of a native connection to the cluster, if anything does.
 pub fn cluster_unsupported_reason(engine: Engine, cluster: Value) -> Result<Option<String>, Thrown> {
     if !sends_itself(engine, cluster, "refreshSlotsCache")? {
-        return Ok(Some("its method `sendCommand` has been replaced".into()));
+        return Ok(Some(texts::SENDING_REPLACED.into()));
     }
     if let Some(replaced) = replaced(engine, cluster, &METHODS, "hgetallBuffer")? {
         return Ok(Some(replaced));
@@ -90,7 +90,7 @@ pub fn cluster_settings(engine: Engine, cluster: Value) -> Result<Settings, Stri
         let nodes = read(engine, engine.get(cluster, c"startupNodes")?, OPTIONS_DEPTH)?;
         Ok((nodes, read_keys(engine, engine.get(cluster, c"options")?, &CLUSTER_OPTIONS, OPTIONS_DEPTH)?))
     };
-    let (nodes, options) = read_both().map_err(|_| "its options cannot be read".to_owned())?;
+    let (nodes, options) = read_both().map_err(|_| texts::OPTIONS_UNREADABLE.to_owned())?;
     config::cluster::from_ioredis(&nodes, &options).map_err(|unsupported| unsupported.to_string())
 }
 

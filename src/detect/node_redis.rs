@@ -2,6 +2,7 @@
 
 use idioteque_redis_core::config;
 use idioteque_redis_core::config::{ConfigError, Settings, node_redis};
+use idioteque_redis_core::error_texts::clients as texts;
 
 use super::input_error::InputError;
 use super::shape::{has_method, has_object, nearest_owner, replaced, sends_itself};
@@ -41,10 +42,10 @@ const CLUSTER_OPTIONS_DEPTH: usize = 6;
 /// tell its options.
 pub fn cluster_unsupported_reason(engine: Engine, cluster: Value) -> Result<Option<String>, Thrown> {
     if !has_object(engine, cluster, "_options")? {
-        return Ok(Some("a cluster of this version of node-redis does not tell its settings".into()));
+        return Ok(Some(texts::OLD_CLUSTER.into()));
     }
     if !sends_itself(engine, cluster, "isOpen")? {
-        return Ok(Some("its method `sendCommand` has been replaced".into()));
+        return Ok(Some(texts::SENDING_REPLACED.into()));
     }
     if let Some(replaced) = replaced(engine, cluster, &METHODS, "HGETALL")? {
         return Ok(Some(replaced));
@@ -52,12 +53,12 @@ pub fn cluster_unsupported_reason(engine: Engine, cluster: Value) -> Result<Opti
     Ok(cluster_settings(engine, cluster).err())
 }
 
-/// What the cluster's options say now, or the setting that stands in the way.
+/// The settings in the cluster's options now, or the setting that excludes a native connection.
 pub fn cluster_settings(engine: Engine, cluster: Value) -> Result<Settings, String> {
     let options = engine
         .get(cluster, c"_options")
         .and_then(|options| read_keys(engine, options, &CLUSTER_OPTIONS, CLUSTER_OPTIONS_DEPTH))
-        .map_err(|_| "its options cannot be read".to_owned())?;
+        .map_err(|_| texts::OPTIONS_UNREADABLE.to_owned())?;
     config::cluster::from_node_redis(&options).map_err(|unsupported| unsupported.to_string())
 }
 
@@ -87,18 +88,14 @@ pub fn is_transaction(engine: Engine, redis: Value) -> Result<bool, Thrown> {
 
 /// Refuses what cannot answer with promises.
 pub fn refuse_legacy() -> ConfigError {
-    ConfigError::wrong_type(
-        "What `legacy()` of a node-redis client returns takes callbacks: pass the client it was made from",
-    )
+    ConfigError::wrong_type(texts::takes_callbacks())
 }
 
-/// Refuses a client that was connected and has been closed. Before version 5 a client does not tell.
+/// Refuses a client that was connected and has been closed. Before version 5 a client does not show that.
 pub fn refuse_closed(engine: Engine, redis: Value) -> Result<(), InputError> {
     let was_open = engine.to_f64(engine.get(redis, c"socketEpoch")?).is_some_and(|epoch| epoch > 0.0);
     if was_open && engine.to_bool(engine.get(redis, c"isOpen")?) == Some(false) {
-        let message =
-            "This node-redis client has been closed (close(), destroy() or quit() was called): pass a live one";
-        return Err(ConfigError::wrong_type(message).into());
+        return Err(ConfigError::wrong_type(texts::node_redis_closed()).into());
     }
     Ok(())
 }
@@ -123,7 +120,7 @@ pub fn unsupported_reason(engine: Engine, redis: Value) -> Result<Option<String>
     if !is_legacy_mode(engine, redis)? {
         let replaced = match sends_itself(engine, redis, "isOpen")? {
             true => replaced(engine, redis, &METHODS, "HGETALL")?,
-            false => Some("its method `sendCommand` has been replaced".into()),
+            false => Some(texts::SENDING_REPLACED.into()),
         };
         if replaced.is_some() {
             return Ok(replaced);
@@ -135,13 +132,13 @@ pub fn unsupported_reason(engine: Engine, redis: Value) -> Result<Option<String>
         if engine.type_of(provider) == Type::Object
             && engine.string(engine.get(provider, c"type")?).as_deref() != Some("async-credentials-provider")
         {
-            return Ok(Some("`credentialsProvider` is of a type that only node-redis can follow".into()));
+            return Ok(Some(texts::PROVIDER_OF_OTHER_TYPE.into()));
         }
     }
     Ok(settings(engine, redis).err())
 }
 
-/// What the client's options say now, or the setting that stands in the way. What it logs in with and the database it has
+/// The settings in the client's options now, or the setting that excludes a native connection. What it logs in with and the database it has
 /// selected have to be asked of it besides.
 pub fn settings(engine: Engine, redis: Value) -> Result<Settings, String> {
     let read = || -> Result<_, Thrown> {
@@ -151,6 +148,6 @@ pub fn settings(engine: Engine, redis: Value) -> Result<Settings, String> {
             _ => Ok(Vec::new()),
         }
     };
-    let options = read().map_err(|_| "its options cannot be read".to_owned())?;
+    let options = read().map_err(|_| texts::OPTIONS_UNREADABLE.to_owned())?;
     node_redis::from_instance(&options).map_err(|unsupported| unsupported.to_string())
 }

@@ -1,6 +1,7 @@
 //! What an object has: its methods, its own properties, and those of its prototypes.
 
 use crate::node_api::{Engine, Thrown, Type, Value};
+use idioteque_redis_core::error_texts::clients as texts;
 
 /// The longest chain of prototypes that is looked through; those of real clients have five at most.
 pub(super) const MAX_PROTOTYPES: usize = 16;
@@ -38,7 +39,7 @@ pub(super) fn nearest_owner(engine: Engine, object: Value, names: &[&str]) -> Re
 }
 
 /// Which of the methods the store calls have been replaced, by a spy or by a class of the caller's own, so that the
-/// client wants to be called. `witness` is a method that only the client's own class has beside them.
+/// client is to be called. `witness` is a method that only the client's own class has beside them.
 pub(super) fn replaced(
     engine: Engine,
     client: Value,
@@ -46,13 +47,13 @@ pub(super) fn replaced(
     witness: &str,
 ) -> Result<Option<String>, Thrown> {
     if let Some(name) = methods.iter().find(|name| engine.has_own(client, name)) {
-        return Ok(Some(format!("its method `{name}` has been replaced")));
+        return Ok(Some(texts::method_replaced(name)));
     }
     let intact = match nearest_owner(engine, client, methods)? {
         Some(owner) => owns_all(engine, owner, methods) && engine.has_own(owner, witness),
         None => false,
     };
-    Ok((!intact).then(|| "its methods have been replaced".into()))
+    Ok((!intact).then(|| texts::METHODS_REPLACED.into()))
 }
 
 /// Whether `sendCommand` is that of the client's own class, which is the only one that has `witness` beside it.

@@ -1,6 +1,7 @@
-//! Upstash's `Redis` and Vercel KV, which speak to Redis over HTTP. By default they are proxies.
+//! Upstash's `Redis` and Vercel KV, which reach Redis over HTTP. By default they are proxies.
 
 use idioteque_redis_core::config::{Input, Settings, upstash};
+use idioteque_redis_core::error_texts::clients as texts;
 
 use super::shape::{has_method, owns_all};
 use crate::js_values::{read_keys, read_map};
@@ -14,7 +15,7 @@ const HEADERS: [&str; 4] = ["authorization", "content-type", "upstash-encoding",
 const TELEMETRY: &str = "upstash-telemetry-";
 /// Options that change how a request is sent.
 const OPTIONS: [&str; 3] = ["agent", "backend", "signal"];
-/// How often a client tries again unless told otherwise.
+/// How often a client tries again by default.
 const ATTEMPTS: f64 = 5.0;
 /// What is in the text of the function by which it then waits longer each time.
 const BACKOFF: &str = "Math.exp(";
@@ -38,18 +39,18 @@ pub fn is_transaction(engine: Engine, redis: Value) -> bool {
 pub fn settings(engine: Engine, redis: Value) -> Result<Result<Settings, String>, Thrown> {
     let requester = engine.get(redis, c"client")?;
     if !owns_all(engine, requester, &HTTP_CLIENT) {
-        return Ok(Err("it has a requester of its own".into()));
+        return Ok(Err(texts::OWN_REQUESTER.into()));
     }
     if engine.has_own(requester, "request") || !engine.has_own(engine.prototype(requester)?, "request") {
-        return Ok(Err("its requests pass through middleware".into()));
+        return Ok(Err(texts::MIDDLEWARE.into()));
     }
     for (option, value) in read_keys(engine, engine.get(requester, c"options")?, &OPTIONS, 1)? {
         if !matches!(value, Input::Null | Input::Bool(false)) {
-            return Ok(Err(format!("its option `{option}` changes how requests are sent")));
+            return Ok(Err(texts::option_changes_requests(option)));
         }
     }
     if !tries_as_usual(engine, engine.get(requester, c"retry")?)? {
-        return Ok(Err("its option `retry` changes how often requests are sent".into()));
+        return Ok(Err(texts::RETRY_CHANGED.into()));
     }
     let mut token = None;
     for (name, value) in read_map(engine, engine.get(requester, c"headers")?, 1)? {
@@ -57,10 +58,10 @@ pub fn settings(engine: Engine, redis: Value) -> Result<Result<Settings, String>
         match value {
             Input::Text(text) if lower == "authorization" => token = text.strip_prefix("Bearer ").map(str::to_owned),
             _ if HEADERS.contains(&lower.as_str()) || lower.starts_with(TELEMETRY) => {}
-            _ => return Ok(Err(format!("it sends a header of its own, `{name}`"))),
+            _ => return Ok(Err(texts::header_of_its_own(name))),
         }
     }
-    let Some(token) = token else { return Ok(Err("it has no token".into())) };
+    let Some(token) = token else { return Ok(Err(texts::NO_TOKEN.into())) };
     let url = engine.string(engine.get(requester, c"baseUrl")?).unwrap_or_default();
     let read_your_writes = engine.to_bool(engine.get(requester, c"readYourWrites")?) == Some(true);
     let settings = upstash::settings(&url, "its `url`", &token, "its `token`", read_your_writes);

@@ -197,7 +197,7 @@ impl Engine {
         // A cut happens at the end of a character of at most four bytes, before the terminator.
         if written + 4 >= room {
             let mut length = 0;
-            // SAFETY: the module's rules; without a buffer N-API only tells the length.
+            // SAFETY: the module's rules; without a buffer N-API only returns the length.
             unsafe { sys::napi_get_value_string_utf8(self.0, value.0, ptr::null_mut(), 0, &mut length) };
             buffer.reserve(length + 1);
             room = buffer.capacity() - start;

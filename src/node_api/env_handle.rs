@@ -1,4 +1,4 @@
-//! An environment as it is seen by what may outlive it, and values that are kept alive for as long as their owner.
+//! A handle of an environment for what may outlive it, and values that are kept alive for as long as their owner.
 //! The safety rules are those of [`super`].
 
 use std::cell::Cell;
@@ -20,7 +20,7 @@ struct Inner {
 }
 
 impl EnvHandle {
-    /// A handle of the environment that lives now.
+    /// A handle of the environment that is running.
     pub fn new(engine: Engine) -> Self {
         Self(Rc::new(Inner { engine, ended: Cell::new(false) }))
     }

@@ -59,7 +59,7 @@ impl Engine {
     pub fn function_sharing<T>(self, name: &str, callback: Callback, share: Rc<T>) -> Result<Value, Thrown> {
         let share = Rc::into_raw(share).cast_mut().cast::<c_void>();
         let mut function = ptr::null_mut();
-        // SAFETY: the module's rules; the share lives until the finaliser, which runs when nobody can call the function.
+        // SAFETY: the module's rules; the share lives until the finaliser, which runs when the function can no longer be called.
         let status = unsafe {
             let length = name.len() as isize;
             let made =

@@ -1,7 +1,7 @@
 //! The engine's own operations, each wrapped once, so that the rest of the addon reads like JavaScript.
 //!
 //! The rules of N-API (<https://nodejs.org/api/n-api.html>) that every `unsafe` block here relies on: an [`Engine`] exists
-//! only on its environment's own JavaScript thread while that environment lives, and a [`Value`] is used only inside the
+//! only on its environment's own JavaScript thread while that environment exists, and a [`Value`] is used only inside the
 //! callback (handle scope) in which it was obtained.
 
 mod engine;

@@ -117,7 +117,7 @@ impl Engine {
         if data.is_null() {
             return Some(Vec::new());
         }
-        // SAFETY: N-API says that so many bytes are there, and no JavaScript runs while they are copied.
+        // SAFETY: N-API has returned that length, and no JavaScript runs while they are copied.
         Some(unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) }.to_vec())
     }
 

@@ -32,7 +32,7 @@ const OID = {
  */
 
 /**
- * An authority that nobody knows yet.
+ * A new authority, trusted nowhere yet.
  *
  * @param {string} [name]
  * @returns {Authority}

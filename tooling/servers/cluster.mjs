@@ -59,8 +59,8 @@ export async function startMasters({ masters: count = 3, replicas = 1, args = []
 }
 
 /**
- * Makes a cluster of servers that know nothing of each other and have no data: the masters share the slots, the first of them
- * has the first ones. Resolves when each knows all.
+ * Makes a cluster of servers that are not connected to each other and have no data: the masters share the slots, the first of them
+ * has the first ones. Resolves when each has all of them in its map.
  *
  * @typedef {{ server: { port: number }, admin: Redis }} Node
  * @param {Node[]} nodes masters included

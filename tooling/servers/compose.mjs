@@ -26,7 +26,7 @@ export function composeProblem() {
  * Starts the Redis service and returns when it is healthy.
  *
  * @returns {{ stop: () => void }} `stop` ends the service if it was not running before
- * @throws {Error} with Docker's own words
+ * @throws {Error} with Docker's own message
  */
 export function startComposeRedis() {
   const wasRunning = docker(["compose", "ps", "--status", "running", "--quiet", "redis"]).stdout.trim() !== "";

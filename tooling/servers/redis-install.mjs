@@ -1,5 +1,5 @@
 /**
- * Finds the `redis-server` binary, installs it where that is possible, and knows what to advise where it is not. Plain
+ * Finds the `redis-server` binary, installs it where that is possible, and has advice where it is not. Plain
  * Node.js, because it runs before anything is installed.
  */
 import { spawnSync } from "node:child_process";
@@ -24,9 +24,9 @@ export function findRedisServer() {
  * Finds a `redis-server` binary or, as root on Debian and Ubuntu, installs one.
  *
  * @param {object} [options]
- * @param {(line: string) => void} [options.log] hears what is being done
+ * @param {(line: string) => void} [options.log] gets what is being done
  * @returns {string} the path of the binary
- * @throws {Error} that says what to install on this platform
+ * @throws {Error} with what to install on this platform
  */
 export function ensureRedisServer({ log = () => {} } = {}) {
   const found = findRedisServer();

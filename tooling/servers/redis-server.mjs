@@ -155,7 +155,7 @@ async function launchProcess(binary, args, port) {
 
   const deadline = Date.now() + START_DEADLINE_MS;
   for (;;) {
-    // Its own word as well: on a port that is taken, somebody else's server answers.
+    // Its own log as well: on a port that is taken, another server answers.
     const reported = output.includes("Ready to accept connections");
     const outcome = await Promise.race([reported ? answersPing(port) : delay(5), exited]);
     if (outcome === true) return running;

@@ -1,5 +1,5 @@
 /**
- * An HTTP endpoint that speaks Upstash's REST protocol over a real Redis server: single commands, `/pipeline` and
+ * An HTTP endpoint with Upstash's REST protocol over a real Redis server: single commands, `/pipeline` and
  * `/multi-exec`, bearer tokens, base64 answers, sync tokens, errors, and failures on purpose.
  *
  * https://upstash.com/docs/redis/features/restapi
@@ -41,7 +41,7 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
  * @property {string} syncToken the last one that was given out
  * @property {number} connections how many were ever made
  * @property {(...faults: Fault[]) => void} inject the next requests meet these, one each
- * @property {() => void} clearFaults forgets those that no request has met
+ * @property {() => void} clearFaults drops those that no request has met
  * @property {() => Promise<void>} stop
  */
 

@@ -13,17 +13,17 @@ import { startTlsRedis } from "./tls.mjs";
 
 const HOST = "127.0.0.1";
 
-/** The name under which the sentinels know the primary. */
+/** The name of the primary in the sentinels' configuration. */
 export const MASTER = "main";
 
 /**
- * Starts them, and resolves when every sentinel knows all the others and all replicas.
+ * Starts them, and resolves when every sentinel has found all the others and all replicas.
  *
  * @param {object} [options]
  * @param {number} [options.replicas]
  * @param {number} [options.sentinels]
  * @param {string} [options.password] of the sentinels themselves
- * @param {import("./certificates.mjs").Authority} [options.authority] with one, all of them speak TLS to each other, the
+ * @param {import("./certificates.mjs").Authority} [options.authority] with one, all of them use TLS with each other, the
  *   sentinels nothing else
  */
 export async function startSentinels({ replicas = 2, sentinels: count = 3, password, authority } = {}) {
@@ -77,7 +77,7 @@ export async function startSentinels({ replicas = 2, sentinels: count = 3, passw
   };
 }
 
-/** What a sentinel says with the certificate of its primary. */
+/** The configuration of a sentinel with the certificate of its primary. */
 function tlsLines(files) {
   const names = { cert: "cert.pem", key: "key.pem", "ca-cert": "ca.pem" };
   const lines = Object.entries(names).map(([option, name]) => `tls-${option}-file ${join(files, name)}`);
@@ -97,7 +97,7 @@ async function startSentinel(primaryPort, { count, password, tls }) {
     `sentinel failover-timeout ${MASTER} 3000`,
     `sentinel parallel-syncs ${MASTER} 2`,
   ];
-  // What it wants of others it gives to its fellows, too.
+  // The password that it requires it also uses with the other sentinels.
   if (password) lines.push(`requirepass ${password}`);
   writeFileSync(config, `${lines.join("\n")}\n`);
   let child;

@@ -1,5 +1,5 @@
 /**
- * Redis behind TLS: a server that speaks it itself, and an endpoint in front of another server for what Redis cannot be
+ * Redis behind TLS: a server with TLS itself, and an endpoint in front of another server for what Redis cannot be
  * made to do, such as presenting an expired certificate.
  */
 import { once } from "node:events";
@@ -21,7 +21,7 @@ export const NAMES = ["localhost", HOST];
  *
  * @param {import("./certificates.mjs").Authority} authority signs its certificate
  * @param {object} [options]
- * @param {"yes" | "no"} [options.clients] whether it wants client certificates, of the same authority
+ * @param {"yes" | "no"} [options.clients] whether it requires client certificates, of the same authority
  * @param {string[]} [options.args] further arguments of `redis-server`
  * @returns {Promise<import("./redis-server.mjs").RedisServer & { tlsPort: number, tlsUrl: string, caFile: string }>}
  *   `caFile` holds the authority's certificate
@@ -55,10 +55,10 @@ export async function startTlsRedis(authority, { clients = "no", args = [] } = {
 }
 
 /**
- * Starts an endpoint that speaks TLS and hands on to a server in plaintext.
+ * Starts an endpoint that takes TLS and forwards to a server in plaintext.
  *
  * @param {{ host: string, port: number }} server
- * @param {import("node:tls").TlsOptions} options of the endpoint: its `cert`, `key` and what it wants of clients
+ * @param {import("node:tls").TlsOptions} options of the endpoint: its `cert`, `key` and what it requires of clients
  * @returns {Promise<{ port: number, names: (string | false)[], protocols: string[], stop: () => Promise<void> }>} `names` are
  *   those it was called by (SNI), and `protocols` the versions of TLS, one each per connection
  */

@@ -1,4 +1,4 @@
-// The declarations stand alone: without @types/node, without the DOM, without a lib that knows disposal.
+// The declarations stand alone: without @types/node, without the DOM, without a lib that has disposal.
 import { createRedisStore, type RedisStore } from "@idioteque/redis";
 
 const store: RedisStore = createRedisStore("redis://localhost:6379", { ttl: 60_000 });

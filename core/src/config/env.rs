@@ -1,8 +1,9 @@
-//! Where to connect when nothing was passed: what the environment variables of the ecosystem say.
+//! Where to connect when nothing was passed: the environment variables of the ecosystem.
 
 use super::error::ConfigError;
 use super::settings::Settings;
 use super::{upstash, url};
+use crate::error_texts::values as texts;
 
 /// The variables that are looked at, the first that is set first.
 pub const ENVIRONMENT_NAMES: [&str; 5] =
@@ -25,33 +26,23 @@ pub fn from_environment(variables: &[(String, String)]) -> Result<Settings, Conf
     };
     if let Some(text) = set(REDIS_URL) {
         return url::from_url(text).map_err(|error| ConfigError {
-            message: format!(
-                "The environment variable {REDIS_URL}, used because nothing was passed: {}",
-                error.message
-            ),
+            message: texts::environment_wrong(REDIS_URL, &error.message).into_message(),
             ..error
         });
     }
     for (url, token) in OF_UPSTASH {
-        let location = |name: &str| format!("The environment variable {name}, used because nothing was passed,");
         match (set(url), set(token)) {
             (None, None) => {}
             (Some(text), Some(secret)) => {
-                return upstash::settings(text, &location(url), secret, &location(token), true);
+                return upstash::settings(text, &texts::variable(url), secret, &texts::variable(token), true);
             }
             (found, _) => {
                 let (there, missing) = if found.is_some() { (url, token) } else { (token, url) };
-                return Err(ConfigError::wrong_type(format!(
-                    "Nothing was passed, and of the environment variables {url} and {token} only {there} is set: set \
-                     {missing} too"
-                )));
+                return Err(ConfigError::wrong_type(texts::environment_incomplete(url, token, there, missing)));
             }
         }
     }
-    Err(ConfigError::wrong_type(format!(
-        "Nothing was passed, and the environment variable {REDIS_URL} is not set, nor are UPSTASH_REDIS_REST_URL and \
-         UPSTASH_REDIS_REST_TOKEN: pass a Redis URL, a configuration object or a client, or set them"
-    )))
+    Err(ConfigError::wrong_type(texts::environment_empty()))
 }
 
 #[cfg(test)]

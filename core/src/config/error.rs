@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::error_texts::Text;
+
 /// What is wrong with an argument, thrown by `createRedisStore` itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -13,13 +15,13 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// For a value of the wrong type, a string that makes no sense, an unknown key, a contradiction.
-    pub fn wrong_type(message: impl Into<String>) -> Self {
-        Self { range: false, message: message.into() }
+    pub fn wrong_type(text: Text) -> Self {
+        Self { range: false, message: text.into_message() }
     }
 
     /// For a number that is out of range.
-    pub fn out_of_range(message: impl Into<String>) -> Self {
-        Self { range: true, message: message.into() }
+    pub fn out_of_range(text: Text) -> Self {
+        Self { range: true, message: text.into_message() }
     }
 }
 
@@ -38,6 +40,18 @@ pub struct Unsupported {
     pub setting: String,
     /// Why it cannot be honoured, as the end of a sentence that begins with the setting. Never contains a secret.
     pub reason: String,
+}
+
+impl Unsupported {
+    /// A setting that cannot be honoured for one of the reasons in [`crate::error_texts::unsupported`].
+    pub fn new(setting: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { setting: setting.into(), reason: reason.into() }
+    }
+
+    /// A setting whose value a configuration object could not have either.
+    pub(super) fn wrong(setting: &str, error: &ConfigError) -> Self {
+        Self::new(setting, error.message.strip_prefix(&format!("`{setting}` ")).unwrap_or(&error.message))
+    }
 }
 
 impl fmt::Display for Unsupported {

@@ -3,10 +3,12 @@
 use super::error::{ConfigError, Unsupported};
 use super::input::Input;
 use super::partial::{Parts, same};
-use super::schema::{Keys, USE_A_CLIENT};
+use super::schema::Keys;
 use super::settings::Settings;
 use super::values::given;
 use super::{Tls, Topology, tls, topology, values};
+use crate::error_texts::unsupported as reasons;
+use crate::error_texts::values as texts;
 
 const MAPPED: &[&str] = &[
     "host",
@@ -69,19 +71,14 @@ const IGNORED: &[&str] = &[
     "updateSentinels",
 ];
 
-/// Said of what belongs to a cluster, and has to be passed in another place.
-const STARTUP_NODES: &str = "is what ioredis's Cluster calls its nodes: pass them as an array, or `new Cluster(nodes)`";
-const REDIS_OPTIONS: &str =
-    "is an option of ioredis's Cluster: pass an array of nodes, or `new Cluster(nodes, { redisOptions })`";
-
 const REFUSED: &[(&str, &str)] = &[
-    ("startupNodes", STARTUP_NODES),
-    ("redisOptions", REDIS_OPTIONS),
-    ("Connector", "replaces how connections are made, which a native connection cannot use"),
-    ("monitor", "turns the connection into a monitor, which cannot write"),
-    ("readOnly", "asks for a read-only connection, and the store has to write"),
-    ("natMap", "translates addresses, which a native connection does not do"),
-    ("preferredSlaves", "asks for a replica, and the store has to write"),
+    ("startupNodes", reasons::STARTUP_NODES),
+    ("redisOptions", reasons::REDIS_OPTIONS),
+    ("Connector", reasons::REPLACES_CONNECTIONS),
+    ("monitor", reasons::MONITOR),
+    ("readOnly", reasons::READ_ONLY),
+    ("natMap", reasons::TRANSLATES_ADDRESSES),
+    ("preferredSlaves", reasons::REPLICA),
 ];
 
 const ALIASES: &[(&str, &str)] = &[
@@ -110,9 +107,6 @@ pub(super) const KEYS: Keys = Keys {
     aliases: ALIASES,
 };
 
-/// Said of a `tls` that is neither a switch nor an object.
-const NOT_TLS: &str = "must be an object with the settings of TLS, `true` or `false`";
-
 /// Reads a plain ioredis-style configuration object.
 ///
 /// Defaults are those of ioredis: port 6379 on localhost, either IP version, database 0; `path` wins over `host` and
@@ -122,8 +116,8 @@ const NOT_TLS: &str = "must be an object with the settings of TLS, `true` or `fa
 /// For a key that ioredis does not have, a value that makes no sense, and what cannot be honoured, such as `readOnly`.
 pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     for (key, reason) in map.iter().filter_map(|(key, value)| Some((key, KEYS.refusal(key, value)?))) {
-        if matches!(reason, STARTUP_NODES | REDIS_OPTIONS) {
-            return Err(ConfigError::wrong_type(format!("`{key}` {reason}")));
+        if matches!(reason, reasons::STARTUP_NODES | reasons::REDIS_OPTIONS) {
+            return Err(ConfigError::wrong_type(texts::wrong_setting(key, reason)));
         }
     }
     KEYS.refuse(map)?;
@@ -134,7 +128,7 @@ pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
 /// Reads the `options` of a live standalone ioredis instance. `selected_database` is what `select()` last chose, if
 /// that is known; it goes before `options.db`.
 ///
-/// Keys that ioredis itself does not look at are left alone.
+/// Keys that ioredis itself does not read are ignored.
 ///
 /// # Errors
 /// At the first setting that a native connection cannot honour.
@@ -142,59 +136,54 @@ pub fn from_instance(options: &[(String, Input)], selected_database: Option<u32>
     instance_parts(options, selected_database).map(Parts::into_settings)
 }
 
-/// What the options of a live instance say.
+/// The settings in the options of a live instance.
 pub(super) fn instance_parts(
     options: &[(String, Input)],
     selected_database: Option<u32>,
 ) -> Result<Parts, Unsupported> {
-    let unsupported = |key: &str, reason: &str| Unsupported { setting: key.to_owned(), reason: reason.to_owned() };
     let mut parts = Parts::default();
     for (key, value) in options {
         if let Some(reason) = KEYS.refusal(key, value) {
-            return Err(unsupported(key, reason));
+            return Err(Unsupported::new(key, reason));
         }
         let skipped = match (key.as_str(), value) {
             ("reconnectOnError", value) if values::truthy(value) => {
-                return Err(unsupported(key, "decides when to reconnect, which a native connection decides itself"));
+                return Err(Unsupported::new(key, reasons::DECIDES_RECONNECTING));
             }
             ("tls", value) => {
                 parts.tls = match value {
                     Input::Map(map) => Some(tls::read(&tls::OF_IOREDIS, map)?),
                     Input::Bool(true) => Some(Tls::default()),
-                    value if values::truthy(value) => return Err(unsupported(key, NOT_TLS)),
+                    value if values::truthy(value) => return Err(Unsupported::new(key, reasons::TLS_OF_IOREDIS)),
                     _ => None,
                 };
                 true
             }
-            ("port", Input::Null) => return Err(unsupported(key, "is null, with which ioredis cannot connect")),
-            // Not an option of ioredis, which does not look at it.
+            ("port", Input::Null) => return Err(Unsupported::new(key, reasons::NULL_PORT)),
+            // Not an option of ioredis, which ignores it.
             ("database", _) => true,
             ("db", _) => selected_database.is_some(),
             ("host" | "path", Input::Text(text)) => text.is_empty(),
             // ioredis drops the name when the server refuses it.
             ("connectionName", name) => values::client_name(key, name).is_err(),
-            // ioredis looks at numbers only, and 0 lets every command fail at once, which nobody wants of us.
+            // ioredis reads numbers only, and 0 lets every command fail at once, which is of no use here.
             ("commandTimeout", value) => !matches!(value, Input::Number(_)),
             ("connectTimeout", value) => !values::truthy(value),
             _ => false,
         };
         if !skipped && *value != Input::Null {
-            let reason = |error: ConfigError| {
-                let message = error.message.strip_prefix(&format!("`{key}` ")).unwrap_or(&error.message);
-                unsupported(key, message)
-            };
-            set(&mut parts, key, value).map_err(reason)?;
+            set(&mut parts, key, value).map_err(|error| Unsupported::wrong(key, &error))?;
         }
     }
     parts.database = selected_database.or(parts.database);
     let tls_of_sentinels = match given(options, "sentinelTLS").filter(|_| given(options, "sentinels").is_some()) {
         Some(Input::Map(map)) => Some(tls::read(&tls::OF_SENTINELS, map)?),
         Some(Input::Bool(true)) => Some(Tls::default()),
-        Some(value) if values::truthy(value) => return Err(unsupported("sentinelTLS", NOT_TLS)),
+        Some(value) if values::truthy(value) => return Err(Unsupported::new("sentinelTLS", reasons::TLS_OF_IOREDIS)),
         _ => None,
     };
     if let Err(error) = set_sentinels(&mut parts, options, tls_of_sentinels) {
-        return Err(unsupported("sentinels", &format!("cannot be used: {error}")));
+        return Err(Unsupported::new("sentinels", reasons::sentinels_unusable(error)));
     }
     Ok(parts)
 }
@@ -206,16 +195,10 @@ fn set_sentinels(parts: &mut Parts, map: &[(String, Input)], tls: Option<Tls>) -
     sentinels.tls = tls;
     match (parts.tls.is_some(), given(map, "enableTLSForSentinelMode").is_some_and(values::truthy)) {
         (true, false) => {
-            return Err(ConfigError::wrong_type(
-                "`tls` counts beside `sentinels` only with `enableTLSForSentinelMode: true`, without which ioredis \
-                 connects to the primary in plaintext: set that, or leave `tls` out",
-            ));
+            return Err(ConfigError::wrong_type(texts::tls_needs_switch()));
         }
         (false, true) => {
-            return Err(ConfigError::wrong_type(
-                "`enableTLSForSentinelMode` asks for TLS to the primary, whose settings have to be in `tls`: give them, \
-                 if only as `tls: {}`",
-            ));
+            return Err(ConfigError::wrong_type(texts::switch_needs_tls()));
         }
         _ => {}
     }
@@ -230,7 +213,7 @@ fn set_sentinels(parts: &mut Parts, map: &[(String, Input)], tls: Option<Tls>) -
     Ok(())
 }
 
-/// What the mapped keys of an object say.
+/// The settings in the mapped keys of an object.
 pub(super) fn parts(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
     let mut parts = Parts::default();
     for (key, value) in map.iter().filter(|(_, value)| *value != Input::Null) {
@@ -262,7 +245,7 @@ fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
         "connectTimeout" => parts.connect_timeout = values::client_timeout(key, value)?,
         "commandTimeout" => parts.command_timeout = values::client_timeout(key, value)?,
         "role" if *value != Input::Text("master".into()) => {
-            return Err(ConfigError::wrong_type("`role` must be \"master\": the store has to write"));
+            return Err(ConfigError::wrong_type(texts::must_be_master()));
         }
         _ => {}
     }
@@ -275,14 +258,16 @@ fn read_tls(keys: &Keys, key: &str, value: &Input) -> Result<Option<Tls>, Config
         Input::Map(map) => {
             let present: Vec<_> = map.iter().filter(|(_, value)| *value != Input::Null).cloned().collect();
             if let Some(refused) = present.iter().find_map(|(key, value)| tls::refusal(keys, key, value)) {
-                return Err(ConfigError::wrong_type(format!("{refused}. {USE_A_CLIENT}")));
+                return Err(ConfigError::wrong_type(texts::cannot_be_honoured(refused.setting, refused.reason)));
             }
             keys.check(&present)?;
-            tls::read(keys, &present).map(Some).map_err(|wrong| ConfigError::wrong_type(wrong.to_string()))
+            tls::read(keys, &present)
+                .map(Some)
+                .map_err(|wrong| ConfigError::wrong_type(texts::wrong_setting(wrong.setting, wrong.reason)))
         }
         Input::Bool(true) => Ok(Some(Tls::default())),
         Input::Bool(false) => Ok(None),
-        _ => Err(ConfigError::wrong_type(format!("`{key}` {NOT_TLS}"))),
+        _ => Err(ConfigError::wrong_type(texts::wrong_setting(key, reasons::TLS_OF_IOREDIS))),
     }
 }
 

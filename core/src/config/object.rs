@@ -1,4 +1,4 @@
-//! Decides what a value that is not a client says: a URL, a port, or an object in the style of ioredis, node-redis or
+//! Decides what a value that is not a client is: a URL, a port, or an object in the style of ioredis, node-redis or
 //! Upstash.
 
 use super::error::ConfigError;
@@ -6,6 +6,7 @@ use super::input::Input;
 use super::schema::Keys;
 use super::settings::Settings;
 use super::{cluster, ioredis, node_redis, upstash, url, values};
+use crate::error_texts::values as texts;
 
 /// Keys that only an ioredis-style object has at its top level, and where node-redis has the same setting.
 const OF_IOREDIS: &[(&str, &str)] = &[
@@ -30,18 +31,14 @@ pub fn from_input(input: &Input) -> Result<Settings, ConfigError> {
         Input::Number(_) => url::from_url(&values::port("port", input)?.to_string()),
         Input::Map(map) => from_object(map),
         Input::List(_) => cluster::from_nodes(input),
-        other => Err(ConfigError::wrong_type(format!(
-            "Pass a Redis URL, a configuration object such as {{ host, port }}, a client of ioredis, node-redis, Upstash or \
-             valkey-glide, or anything with the methods get, set, del, expire, hget, hset, hdel and hgetall; got {}",
-            values::describe(other)
-        ))),
+        other => Err(ConfigError::wrong_type(texts::not_accepted(values::describe(other)))),
     }
 }
 
 /// Reads a configuration object in the style of ioredis, node-redis or Upstash, whichever its keys belong to.
 ///
 /// # Errors
-/// When it says nothing about where to connect, mixes both styles, or has a key or value that is not understood.
+/// When it does not name a server, mixes both styles, or has a key or value that is not understood.
 pub fn from_object(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     let has = |key: &str| map.iter().any(|(name, value)| name == key && *value != Input::Null);
     let over_http = |(key, value): &(String, Input)| match value {
@@ -58,10 +55,7 @@ pub fn from_object(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
         (None, Some(_)) if has("sentinelRootNodes") => node_redis::from_sentinel_config(map),
         (None, Some(_)) if has("rootNodes") => cluster::from_config(map),
         (None, Some(_)) => node_redis::from_config(map),
-        (Some((key, instead)), Some(other)) => Err(ConfigError::wrong_type(format!(
-            "`{key}` belongs to an ioredis-style configuration and `{other}` to a node-redis-style one, which has \
-             `{instead}`: use one style"
-        ))),
+        (Some((key, instead)), Some(other)) => Err(ConfigError::wrong_type(texts::two_styles(key, other, instead))),
         (None, None) => Err(no_address(map)),
     }
 }
@@ -76,9 +70,7 @@ fn no_address(map: &[(String, Input)]) -> ConfigError {
             let style = if of_node_redis { node_redis::KEYS } else { ioredis::KEYS };
             Keys { kind: "a Redis configuration", ..style }.unknown(key)
         }
-        None => ConfigError::wrong_type(
-            "The configuration does not say where to connect: give `host`, `port`, `path`, `db`, `url` or `socket`",
-        ),
+        None => ConfigError::wrong_type(texts::no_server()),
     }
 }
 
@@ -123,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_that_say_too_little_or_too_much_are_errors() {
+    fn objects_with_too_little_or_too_much_are_errors() {
         const REDIS_OPTIONS: &str = "`redisOptions` is an option of ioredis's Cluster: pass an array of nodes, or `new \
             Cluster(nodes, { redisOptions })`";
         let nothing = || Input::Map(vec![]);
@@ -156,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_told_what_is_accepted() {
+    fn anything_else_is_an_error_with_what_is_accepted() {
         assert_eq!(from_input(&text("h:1")).unwrap().address, Address::Tcp("h".into(), 1));
         assert_eq!(from_input(&number(1)).unwrap().address, Address::Tcp("localhost".into(), 1));
         assert!(from_input(&Input::Map(map([("host", text("h"))]))).is_ok());

@@ -6,6 +6,7 @@ use super::error::ConfigError;
 use super::input::Input;
 use super::schema::Keys;
 use super::values;
+use crate::error_texts::values as texts;
 
 /// The deadline of one store call when neither the options nor the client name one.
 const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -13,7 +14,7 @@ const DEFAULT_COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 /// The limit of one connection attempt when neither the options nor the client name one.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many calls of one store may be pending when the options do not say.
+/// How many calls of one store may be pending when the options do not limit it.
 const DEFAULT_MAX_PENDING: usize = 100_000;
 
 /// The longest expiry in milliseconds: `Number.MAX_SAFE_INTEGER`, some 285 000 years. Redis adds the time of day to
@@ -72,7 +73,7 @@ pub struct Options {
     pub sliding_ttl: bool,
     /// Put before every key; `None` leaves it to the client's own prefix.
     pub key_prefix: Option<String>,
-    /// Whether keys are written as `{<id>}…`, so that an execution lives in one cluster slot.
+    /// Whether keys are written as `{<id>}…`, so that an execution is in one cluster slot.
     pub hash_tags: bool,
     /// Whose connection carries the commands.
     pub connection: Connection,
@@ -120,7 +121,7 @@ impl Options {
             Some(Input::Map(map)) => map,
             Some(other) => {
                 let shown = values::describe(other);
-                return Err(ConfigError::wrong_type(format!("The options must be an object, got {shown}")));
+                return Err(ConfigError::wrong_type(texts::options_must_be_object(shown)));
             }
         };
         let mut options = Options::default();
@@ -168,10 +169,7 @@ fn ttl(key: &str, ms: f64) -> Result<Option<u64>, ConfigError> {
     if ms > 0.0 && ms <= MAX_TTL_MS {
         return Ok(Some(ms.ceil() as u64));
     }
-    Err(ConfigError::out_of_range(format!(
-        "`{key}` must be a positive number of milliseconds, at most {MAX_TTL_MS}, or 0 for no expiry, got {}",
-        values::describe(&Input::Number(ms))
-    )))
+    Err(ConfigError::out_of_range(texts::must_be_ttl(key, MAX_TTL_MS, values::describe(&Input::Number(ms)))))
 }
 
 fn timeout(key: &str, value: &Input) -> Result<Duration, ConfigError> {
@@ -183,7 +181,7 @@ fn number(key: &str, value: &Input, of_what: &str) -> Result<f64, ConfigError> {
         Input::Number(number) => Ok(*number),
         other => {
             let shown = values::describe(other);
-            Err(ConfigError::wrong_type(format!("`{key}` must be a number {of_what}, got {shown}")))
+            Err(ConfigError::wrong_type(texts::must_be_number(key, of_what, shown)))
         }
     }
 }
@@ -193,7 +191,7 @@ fn boolean(key: &str, value: &Input) -> Result<bool, ConfigError> {
         Input::Bool(value) => Ok(*value),
         other => {
             let shown = values::describe(other);
-            Err(ConfigError::wrong_type(format!("`{key}` must be true or false, got {shown}")))
+            Err(ConfigError::wrong_type(texts::must_be_boolean(key, shown)))
         }
     }
 }
@@ -205,7 +203,7 @@ fn connection(key: &str, value: &Input) -> Result<Connection, ConfigError> {
         Input::Text(text) if text == "client" => Ok(Connection::Client),
         other => {
             let shown = values::describe(other);
-            Err(ConfigError::wrong_type(format!("`{key}` must be \"auto\", \"native\" or \"client\", got {shown}")))
+            Err(ConfigError::wrong_type(texts::must_be_connection(key, shown)))
         }
     }
 }

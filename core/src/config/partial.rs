@@ -1,4 +1,4 @@
-//! What a caller has said so far about where and how to connect, before defaults.
+//! What is known so far of where and how to connect, before defaults.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use super::error::ConfigError;
 use super::secret::Secret;
 use super::settings::Settings;
 use super::{Tls, Topology};
+use crate::error_texts::values as texts;
 
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 6379;
@@ -32,10 +33,10 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Adds what another place of the same configuration says. `location` names both in messages.
+    /// Adds the settings from another place of the same configuration. `location` names both in messages.
     ///
     /// # Errors
-    /// When both say something about the same thing and it is not the same.
+    /// When both set the same thing to different values.
     pub fn join(self, other: Parts, location: &str) -> Result<Parts, ConfigError> {
         if self.path.is_some() && (other.host.is_some() || other.port.is_some()) {
             return Err(contradiction("host", location));
@@ -104,7 +105,7 @@ pub(super) fn same<T: PartialEq>(
 }
 
 fn contradiction(key: &str, location: &str) -> ConfigError {
-    ConfigError::wrong_type(format!("`{key}` is given twice, with different values: {location}. Give it once"))
+    ConfigError::wrong_type(texts::given_twice(key, location))
 }
 
 #[cfg(test)]

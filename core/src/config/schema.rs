@@ -1,13 +1,9 @@
-//! Which keys a configuration object may have, and what is said about one that it may not.
+//! Which keys a configuration object may have, and the errors for those that it may not.
 
 use super::error::ConfigError;
 use super::input::Input;
 use super::values::truthy;
-
-/// What to do when a configuration asks for something that no native connection can do.
-pub(super) const USE_A_CLIENT: &str = "Pass a client of ioredis or node-redis that is made with it instead (for a \
-    cluster, `new Cluster(nodes)`; for Sentinel, `new Redis({ sentinels, name })`): its own methods are used for what a \
-    native connection cannot do";
+use crate::error_texts::values as texts;
 
 /// The keys of one kind of object. A key whose value is `null` counts as absent.
 pub(super) struct Keys {
@@ -41,7 +37,8 @@ impl Keys {
     pub fn refuse(&self, map: &[(String, Input)]) -> Result<(), ConfigError> {
         match map.iter().find_map(|(key, value)| Some((key, self.refusal(key, value)?))) {
             Some((key, reason)) => {
-                Err(ConfigError::wrong_type(format!("`{}{key}` {reason}. {USE_A_CLIENT}", self.prefix)))
+                let setting = format!("{}{key}", self.prefix);
+                Err(ConfigError::wrong_type(texts::cannot_be_honoured(setting, reason)))
             }
             None => Ok(()),
         }
@@ -59,12 +56,10 @@ impl Keys {
     pub fn unknown(&self, key: &str) -> ConfigError {
         let Keys { kind, prefix, .. } = self;
         let shown: String = key.chars().take(60).collect();
+        let shown = format!("{prefix}{shown}");
         ConfigError::wrong_type(match self.suggestion(key) {
-            Some(known) => format!("`{prefix}{shown}` is not a setting of {kind}. Did you mean `{known}`?"),
-            None => {
-                let mapped = self.mapped.join(", ");
-                format!("`{prefix}{shown}` is not a setting of {kind}. Those that count are: {mapped}")
-            }
+            Some(known) => texts::misspelt_key(shown, kind, known),
+            None => texts::unknown_key(shown, kind, self.mapped.join(", ")),
         })
     }
 

@@ -28,7 +28,7 @@ pub struct Settings {
     pub database: u32,
     /// Name given with CLIENT SETNAME.
     pub client_name: Option<String>,
-    /// Put before every key, unless the store's own option says otherwise.
+    /// Put before every key, unless the store has the option itself.
     pub key_prefix: String,
     /// The client's own limit for one connection attempt.
     pub connect_timeout: Option<Duration>,
@@ -37,8 +37,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Trusts the authorities in a file besides Mozilla's, as Node does with `NODE_EXTRA_CA_CERTS`: whoever named
-    /// authorities of their own trusts no others.
+    /// Trusts the authorities in a file besides Mozilla's, as Node does with `NODE_EXTRA_CA_CERTS`: a configuration
+    /// that names authorities of its own trusts no others.
     pub fn trust_file(&mut self, file: &Path) {
         let of_sentinels = match &mut self.topology {
             Topology::Sentinel(sentinels) => sentinels.tls.as_mut(),

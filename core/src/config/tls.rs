@@ -16,21 +16,22 @@ use super::error::Unsupported;
 use super::input::Input;
 use super::schema::Keys;
 use super::values;
+use crate::error_texts::unsupported as texts;
 
 /// How a connection is encrypted, and who the server has to be. Its certificate and its name are always verified.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tls {
     /// Who may have signed the server's certificate.
     pub authorities: Authorities,
-    /// Who we are, if the server asks.
-    pub identity: Option<Arc<Identity>>,
+    /// The client certificate, sent if the server asks for one.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
     /// The name the server's certificate has to be for, and of SNI; `None` is the host that is connected to.
     pub server_name: Option<String>,
     /// The protocol versions to offer.
     pub versions: Versions,
 }
 
-/// Whom we trust.
+/// The certificate authorities that are trusted.
 #[derive(Clone, PartialEq)]
 pub enum Authorities {
     /// Mozilla's roots, as Node ships them, and those in a file: what `NODE_EXTRA_CA_CERTS` names.
@@ -59,12 +60,12 @@ impl fmt::Debug for Authorities {
 
 /// A client certificate, the chain below its authority, and its key.
 #[derive(PartialEq)]
-pub struct Identity {
+pub struct ClientCertificate {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for ClientCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[hidden]")
     }
@@ -95,7 +96,7 @@ impl Tls {
                 roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
                 roots.add_parsable_certificates(extra);
             }
-            // Certificates that cannot be an authority help nobody, and stand in the way of no other, as in OpenSSL.
+            // Certificates that cannot be an authority are skipped, as by OpenSSL.
             Authorities::Own(certificates) => drop(roots.add_parsable_certificates(certificates.iter().cloned())),
         }
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
@@ -108,8 +109,10 @@ impl Tls {
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)?
             .with_webpki_verifier(verifier);
-        match &self.identity {
-            Some(identity) => config.with_client_auth_cert(identity.chain.clone(), identity.key.clone_key()),
+        match &self.client_certificate {
+            Some(client_certificate) => {
+                config.with_client_auth_cert(client_certificate.chain.clone(), client_certificate.key.clone_key())
+            }
             None => Ok(config.with_no_client_auth()),
         }
     }
@@ -136,44 +139,36 @@ const IGNORED: &[&str] = &[
     "ticketKeys",
 ];
 
-const PKCS12: &str = "is a PKCS #12 file, which a native connection cannot read: give `cert` and `key` in PEM";
-const ENGINE: &str = "asks for an OpenSSL engine, which a native connection does not have";
-const OPENSSL: &str = "tunes OpenSSL, which a native connection does not use";
-const PLACE: &str = "changes where to connect: give it beside `tls`";
-
 const REFUSED: &[(&str, &str)] = &[
-    ("ALPNProtocols", "chooses a protocol by ALPN, which a native connection does not do"),
-    ("checkServerIdentity", "replaces the verification of the server's name, which a native connection always does"),
-    ("ciphers", OPENSSL),
-    ("clientCertEngine", ENGINE),
-    ("crl", "is a revocation list, which a native connection does not check"),
-    ("ecdhCurve", OPENSSL),
-    ("passphrase", "is for an encrypted key, which a native connection cannot read: give the key unencrypted"),
-    ("pfx", PKCS12),
-    ("privateKeyEngine", ENGINE),
-    ("privateKeyIdentifier", ENGINE),
-    ("pskCallback", "asks for pre-shared keys, which a native connection does not have"),
-    ("secureContext", "is a context of OpenSSL, which a native connection cannot use: give `ca`, `cert` and `key`"),
-    ("secureOptions", OPENSSL),
-    ("secureProtocol", OPENSSL),
-    ("sigalgs", OPENSSL),
-    ("socket", "is a socket, which a native connection cannot use"),
+    ("ALPNProtocols", texts::ALPN),
+    ("checkServerIdentity", texts::REPLACES_VERIFICATION),
+    ("ciphers", texts::OPENSSL),
+    ("clientCertEngine", texts::ENGINE),
+    ("crl", texts::REVOCATION_LIST),
+    ("ecdhCurve", texts::OPENSSL),
+    ("passphrase", texts::PASSPHRASE),
+    ("pfx", texts::PKCS12),
+    ("privateKeyEngine", texts::ENGINE),
+    ("privateKeyIdentifier", texts::ENGINE),
+    ("pskCallback", texts::PRE_SHARED_KEYS),
+    ("secureContext", texts::SECURE_CONTEXT),
+    ("secureOptions", texts::OPENSSL),
+    ("secureProtocol", texts::OPENSSL),
+    ("sigalgs", texts::OPENSSL),
+    ("socket", texts::SOCKET),
 ];
 
 /// What ioredis lets a `tls` object change besides.
 const REFUSED_BY_IOREDIS: &[(&str, &str)] = &[
-    ("host", PLACE),
-    ("port", PLACE),
-    ("path", PLACE),
-    ("family", PLACE),
-    ("profile", "names certificates that only ioredis knows: give them in `ca`"),
-    ("lookup", "replaces name resolution, which a native connection cannot use"),
-    ("localAddress", "chooses a local address, which a native connection does not do"),
-    ("localPort", "chooses a local port, which a native connection does not do"),
+    ("host", texts::PLACE),
+    ("port", texts::PLACE),
+    ("path", texts::PLACE),
+    ("family", texts::PLACE),
+    ("profile", texts::PROFILE),
+    ("lookup", texts::REPLACES_RESOLUTION),
+    ("localAddress", texts::LOCAL_ADDRESS),
+    ("localPort", texts::LOCAL_PORT),
 ];
-
-const UNVERIFIED: &str = "is false, which leaves the server's certificate unverified, and a native connection always \
-    verifies it: give its authority in `ca`";
 
 const fn keys(prefix: &'static str) -> Keys {
     Keys {
@@ -199,7 +194,7 @@ pub(super) const OF_NODE_REDIS: Keys = keys("socket.");
 pub(super) fn refusal(keys: &Keys, key: &str, value: &Input) -> Option<Unsupported> {
     let of_ioredis = || REFUSED_BY_IOREDIS.iter().find(|(name, _)| *name == key && values::truthy(value));
     let reason = match (key, value) {
-        ("rejectUnauthorized", Input::Bool(false)) => UNVERIFIED,
+        ("rejectUnauthorized", Input::Bool(false)) => texts::UNVERIFIED,
         _ => match keys.refusal(key, value) {
             Some(reason) => reason,
             None if keys.prefix != OF_NODE_REDIS.prefix => of_ioredis()?.1,
@@ -225,35 +220,34 @@ pub(super) fn read(keys: &Keys, map: &[(String, Input)]) -> Result<Tls, Unsuppor
     if let Some(value) = find("servername") {
         tls.server_name = match value {
             Input::Text(name) => Some(name.clone()),
-            other => return Err(wrong("servername", format!("must be a string, got {}", values::describe(other)))),
+            other => return Err(wrong("servername", texts::must_be_text(values::describe(other)))),
         };
     }
     if let Some(value) = find("ca") {
         let certificates = certificates(value).map_err(|reason| wrong("ca", reason))?;
         tls.authorities = Authorities::Own(Arc::new(certificates));
-        tls.client_config(Vec::new())
-            .map_err(|_| wrong("ca", "has no certificate that could be an authority".into()))?;
+        tls.client_config(Vec::new()).map_err(|_| wrong("ca", texts::NO_AUTHORITY.into()))?;
     }
-    tls.identity = match (find("cert"), find("key")) {
+    tls.client_certificate = match (find("cert"), find("key")) {
         (Some(cert), Some(key)) => {
             let chain = certificates(cert).map_err(|reason| wrong("cert", reason))?;
             let key = private_key(key).map_err(|reason| wrong("key", reason))?;
-            Some(Arc::new(Identity { chain, key }))
+            Some(Arc::new(ClientCertificate { chain, key }))
         }
         (None, None) => None,
-        (Some(_), None) => return Err(wrong("cert", "needs its private key in `key`".into())),
-        (None, Some(_)) => return Err(wrong("key", "needs its certificate in `cert`".into())),
+        (Some(_), None) => return Err(wrong("cert", texts::KEY_MISSING.into())),
+        (None, Some(_)) => return Err(wrong("key", texts::CERTIFICATE_MISSING.into())),
     };
-    if tls.identity.is_some() {
+    if tls.client_certificate.is_some() {
         let fits = tls.client_config(Vec::new());
-        fits.map_err(|error| wrong("key", format!("cannot be used with the certificate in `cert`: {error}")))?;
+        fits.map_err(|error| wrong("key", texts::key_does_not_fit(error)))?;
     }
     tls.versions = versions(keys, find("minVersion"), find("maxVersion"))?;
     Ok(tls)
 }
 
 fn unsupported(keys: &Keys, key: &str, reason: &str) -> Unsupported {
-    Unsupported { setting: format!("{}{key}", keys.prefix), reason: reason.to_owned() }
+    Unsupported::new(format!("{}{key}", keys.prefix), reason)
 }
 
 /// What rustls calls the oldest and the newest version that are allowed.
@@ -266,14 +260,14 @@ fn versions(keys: &Keys, oldest: Option<&Input>, newest: Option<&Input>) -> Resu
         Some(Input::Text(text)) if key == "minVersion" && (text == "TLSv1.1" || text == "TLSv1") => Ok(2),
         Some(other) => {
             let shown = values::describe(other);
-            Err(unsupported(keys, key, &format!("must be \"TLSv1.2\" or \"TLSv1.3\", got {shown}")))
+            Err(unsupported(keys, key, &texts::must_be_version(shown)))
         }
     };
     match (minor("minVersion", oldest, 2)?, minor("maxVersion", newest, 3)?) {
         (2, 3) => Ok(Versions::Both),
         (2, _) => Ok(Versions::Only12),
         (_, 3) => Ok(Versions::Only13),
-        _ => Err(unsupported(keys, "minVersion", "is newer than `maxVersion`")),
+        _ => Err(unsupported(keys, "minVersion", texts::NEWER_THAN_MAX)),
     }
 }
 
@@ -294,9 +288,9 @@ fn certificates(value: &Input) -> Result<Vec<CertificateDer<'static>>, String> {
 /// The one private key in a PEM text.
 fn private_key(value: &Input) -> Result<PrivateKeyDer<'static>, String> {
     let pems = pems(value)?;
-    let [pem] = pems[..] else { return Err("must be one private key".into()) };
+    let [pem] = pems[..] else { return Err(texts::ONE_KEY.into()) };
     if pem.windows(9).any(|word| word == b"ENCRYPTED") {
-        return Err("is encrypted, which a native connection cannot read: give the key unencrypted".into());
+        return Err(texts::ENCRYPTED_KEY.into());
     }
     PrivateKeyDer::from_pem_slice(pem).map_err(|_| malformed(pem))
 }
@@ -310,18 +304,16 @@ fn pems(value: &Input) -> Result<Vec<&[u8]>, String> {
             let each = items.iter().map(|item| if nested(item) { Err(values::kind(item)) } else { pems(item) });
             Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
         }
-        other => {
-            Err(format!("must be PEM text, as a string or Buffer, or an array of these, got {}", values::kind(other)))
-        }
+        other => Err(texts::must_be_pem(values::kind(other))),
     }
 }
 
 fn malformed(pem: &[u8]) -> String {
     let has = |word: &[u8]| pem.windows(word.len()).any(|part| part == word);
     match has(b"-----BEGIN ") {
-        false => "is not PEM text: give the content of the file, not its path",
-        true if has(b"\\n") => "has its line breaks written as \\n: turn them into real ones",
-        true => "holds no PEM of the kind that belongs there, or a damaged one",
+        false => texts::NOT_PEM,
+        true if has(b"\\n") => texts::ESCAPED_LINES,
+        true => texts::OTHER_PEM,
     }
     .into()
 }

@@ -5,6 +5,7 @@ use super::error::ConfigError;
 use super::input::Input;
 use super::secret::Secret;
 use super::{Tls, values};
+use crate::error_texts::values as texts;
 
 /// The port of a sentinel that is given without one.
 const SENTINEL_PORT: u16 = 26_379;
@@ -16,7 +17,7 @@ pub enum Topology {
     /// There is one server.
     #[default]
     Single,
-    /// Sentinels know which server is the primary.
+    /// Sentinels name the server that is the primary.
     Sentinel(Sentinels),
     /// The keys are spread over a cluster, of which these nodes are asked first.
     Cluster(Vec<Address>),
@@ -25,7 +26,7 @@ pub enum Topology {
 }
 
 impl Topology {
-    /// What a store over it says of itself in `backend`.
+    /// The `backend` of a store over it.
     pub fn backend(&self) -> &'static str {
         match self {
             Topology::Single => "redis",
@@ -60,7 +61,7 @@ pub struct Sentinels {
     pub family: Family,
     /// How the connections to them are encrypted; `None` is plaintext.
     pub tls: Option<Tls>,
-    /// The configuration epoch of what they said last, 0 before they were asked.
+    /// The configuration epoch of their last answer, 0 before the first one.
     pub epoch: u64,
 }
 
@@ -87,9 +88,7 @@ pub(super) fn sentinels(key: &str, list: &Input, master: Option<&Input>) -> Resu
         None => String::new(),
     };
     if master.is_empty() {
-        return Err(ConfigError::wrong_type(format!(
-            "`name` is missing beside `{key}`: it says what the sentinels call the primary, such as \"mymaster\""
-        )));
+        return Err(ConfigError::wrong_type(texts::name_missing(key)));
     }
     Ok(Sentinels { addresses, master, username: None, password: None, family: Family::Any, tls: None, epoch: 0 })
 }
@@ -104,9 +103,7 @@ fn addresses(key: &str, list: &Input, default_port: u16) -> Result<Vec<Address>,
 pub(super) fn address(location: &str, item: &Input, default_port: u16) -> Result<Address, ConfigError> {
     let Input::Map(map) = item else {
         let shown = values::kind(item);
-        return Err(ConfigError::wrong_type(format!(
-            "`{location}` must be an object such as {{ host, port }}, got {shown}"
-        )));
+        return Err(ConfigError::wrong_type(texts::must_be_server(location, shown)));
     };
     let (mut host, mut port) = (DEFAULT_HOST.to_owned(), default_port);
     for (name, value) in map.iter().filter(|(_, value)| *value != Input::Null) {
@@ -116,9 +113,7 @@ pub(super) fn address(location: &str, item: &Input, default_port: u16) -> Result
             "port" => port = values::port(&key, value)?,
             "family" => {}
             _ => {
-                return Err(ConfigError::wrong_type(format!(
-                    "`{key}` is not a setting of one server here. Those that count are: host, port"
-                )));
+                return Err(ConfigError::wrong_type(texts::not_a_setting_of_a_server(key)));
             }
         }
     }
@@ -128,11 +123,9 @@ pub(super) fn address(location: &str, item: &Input, default_port: u16) -> Result
 /// An array that is not empty.
 pub(super) fn items<'a>(key: &str, list: &'a Input) -> Result<&'a [Input], ConfigError> {
     match list {
-        Input::List(items) if items.is_empty() => {
-            Err(ConfigError::wrong_type(format!("`{key}` is empty: name at least one server")))
-        }
+        Input::List(items) if items.is_empty() => Err(ConfigError::wrong_type(texts::list_empty(key))),
         Input::List(items) => Ok(items),
-        other => Err(ConfigError::wrong_type(format!("`{key}` must be an array, got {}", values::describe(other)))),
+        other => Err(ConfigError::wrong_type(texts::must_be_array(key, values::describe(other)))),
     }
 }
 

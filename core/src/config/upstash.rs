@@ -1,4 +1,4 @@
-//! Reads what says where an Upstash database is reached over HTTP: `{ url, token }`, the settings of a live client, and the
+//! Reads where an Upstash database is reached over HTTP: `{ url, token }`, the settings of a live client, and the
 //! proxy that the environment names.
 
 use super::error::ConfigError;
@@ -9,9 +9,8 @@ use super::secret::Secret;
 use super::settings::Settings;
 use super::topology::{Topology, Upstash};
 use super::{Tls, values};
-
-/// Said where a setting changes how requests are sent.
-const USE_A_CLIENT: &str = "changes the requests of @upstash/redis: pass the client that is made with it";
+use crate::error_texts::unsupported::UPSTASH_REQUESTS;
+use crate::error_texts::values as texts;
 
 /// The keys of a configuration object. The ignored ones are the other options of @upstash/redis that change no request.
 const KEYS: Keys = Keys {
@@ -27,7 +26,12 @@ const KEYS: Keys = Keys {
         "latencyLogging",
         "responseEncoding",
     ],
-    refused: &[("agent", USE_A_CLIENT), ("backend", USE_A_CLIENT), ("retry", USE_A_CLIENT), ("signal", USE_A_CLIENT)],
+    refused: &[
+        ("agent", UPSTASH_REQUESTS),
+        ("backend", UPSTASH_REQUESTS),
+        ("retry", UPSTASH_REQUESTS),
+        ("signal", UPSTASH_REQUESTS),
+    ],
     aliases: &[("baseUrl", "url"), ("restUrl", "url"), ("restToken", "token"), ("password", "token")],
 };
 
@@ -43,28 +47,25 @@ pub(super) fn is_http(text: &str) -> bool {
 /// For a key or value that is not understood, and for what only a client of @upstash/redis can do.
 pub(super) fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     if let Some((key, reason)) = map.iter().find_map(|(key, value)| Some((key, KEYS.refusal(key, value)?))) {
-        return Err(ConfigError::wrong_type(format!("`{key}` {reason}")));
+        return Err(ConfigError::wrong_type(texts::wrong_setting(key, reason)));
     }
     KEYS.check(map)?;
     let text = |key: &str| match values::given(map, key) {
         Some(value) => values::text(key, value),
-        None => Err(ConfigError::wrong_type(format!(
-            "`{key}` is missing: Upstash's HTTP interface needs `url` and `token`. Are the environment variables they \
-             come from set?"
-        ))),
+        None => Err(ConfigError::wrong_type(texts::upstash_incomplete(key))),
     };
     let read_your_writes = match values::given(map, "readYourWrites") {
         None => true,
         Some(Input::Bool(flag)) => *flag,
         Some(other) => {
             let shown = values::describe(other);
-            return Err(ConfigError::wrong_type(format!("`readYourWrites` must be true or false, got {shown}")));
+            return Err(ConfigError::wrong_type(texts::must_be_boolean("readYourWrites", shown)));
         }
     };
     settings(text("url")?, "`url`", text("token")?, "`token`", read_your_writes)
 }
 
-/// Settings from a URL and a token. The locations say where they come from, for messages.
+/// Settings from a URL and a token. The locations are named in error messages.
 ///
 /// # Errors
 /// When one of them cannot be what it should be.
@@ -75,33 +76,29 @@ pub fn settings(
     token_location: &str,
     read_your_writes: bool,
 ) -> Result<Settings, ConfigError> {
-    let wrong = |location: &str, what: &str| Err(ConfigError::wrong_type(format!("{location} {what}")));
+    let wrong = |text| Err(ConfigError::wrong_type(text));
     let (url, token) = (url.trim(), token.trim());
     if token.is_empty() {
-        return wrong(token_location, "is empty: is the environment variable it comes from set?");
+        return wrong(texts::upstash_empty(token_location));
     }
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return wrong(token_location, "must consist of printable ASCII characters without spaces");
+        return wrong(texts::token_malformed(token_location));
     }
     if url.is_empty() {
-        return wrong(url_location, "is empty: is the environment variable it comes from set?");
+        return wrong(texts::upstash_empty(url_location));
     }
     if !is_http(url) {
-        return wrong(
-            url_location,
-            "must begin with https:// where a token is given: it is Upstash's REST URL. A redis:// or rediss:// URL is \
-             passed by itself, without a token",
-        );
+        return wrong(texts::url_not_https(url_location));
     }
-    let Ok(parsed) = url::Url::parse(url) else { return wrong(url_location, "cannot be read as a URL") };
+    let Ok(parsed) = url::Url::parse(url) else { return wrong(texts::url_unreadable(url_location)) };
     if !parsed.username().is_empty() || parsed.password().is_some() {
-        return wrong(url_location, "must not have a user name or password: give the token in `token`");
+        return wrong(texts::url_has_login(url_location));
     }
     if parsed.query().is_some() || parsed.fragment().is_some() {
-        return wrong(url_location, "must not have a ? or # part");
+        return wrong(texts::url_has_query(url_location));
     }
     let (Some(host), Some(port)) = (parsed.host(), parsed.port_or_known_default()) else {
-        return wrong(url_location, "has no host");
+        return wrong(texts::url_has_no_host(url_location));
     };
     let host = match host {
         url::Host::Ipv6(address) => address.to_string(),

@@ -11,10 +11,7 @@ use super::schema::Keys;
 use super::secret::Secret;
 use super::settings::Settings;
 use super::{Tls, ioredis, values};
-
-/// What is accepted, for messages.
-const ACCEPTED: &str = "redis://[user[:password]@]host[:port][/database], rediss://… for TLS, valkey://…, unix:///path/to.sock, host:port, \
-    a port, or the absolute path of a socket";
+use crate::error_texts::{Text, urls as texts};
 
 /// The keys of a query: those of an ioredis-style configuration object.
 const QUERY: Keys = Keys { kind: "the query of a Redis URL", ..ioredis::KEYS };
@@ -36,7 +33,7 @@ pub fn from_url(text: &str) -> Result<Settings, ConfigError> {
 pub(super) fn parts(text: &str) -> Result<Parts, ConfigError> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(wrong("is empty: is the environment variable it comes from set?"));
+        return Err(wrong(texts::empty()));
     }
     if values::decimal(text).is_some() {
         let port = values::port("port", &Input::Text(text.to_owned()))?;
@@ -47,10 +44,8 @@ pub(super) fn parts(text: &str) -> Result<Parts, ConfigError> {
             "redis" | "valkey" => tcp(rest, true),
             "unix" | "redis+unix" => unix(rest),
             "rediss" | "valkeys" => Ok(Parts { tls: Some(Tls::default()), ..tcp(rest, true)? }),
-            "http" | "https" => Err(wrong(
-                "is Upstash's REST URL, which needs a token beside it: pass `{ url, token }` in place of the URL",
-            )),
-            other => Err(wrong(&format!("has the unknown scheme `{other}://`. Accepted are {ACCEPTED}"))),
+            "http" | "https" => Err(wrong(texts::of_upstash())),
+            other => Err(wrong(texts::unknown_scheme(other, texts::ACCEPTED))),
         },
         None => match text.strip_prefix("//") {
             Some(rest) => tcp(rest, true),
@@ -64,8 +59,8 @@ pub(super) fn parts(text: &str) -> Result<Parts, ConfigError> {
     }
 }
 
-fn wrong(what: &str) -> ConfigError {
-    ConfigError::wrong_type(format!("The Redis URL {what}"))
+fn wrong(text: Text) -> ConfigError {
+    ConfigError::wrong_type(text)
 }
 
 /// The scheme and what follows its `://`. `host:port` has none.
@@ -78,19 +73,14 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
 
 /// `[user[:password]@]host[:port][/database][?query]`. Without a scheme, a path is not a database but a mistake.
 fn tcp(rest: &str, has_scheme: bool) -> Result<Parts, ConfigError> {
-    const ENCODE: &str =
-        "In a user name or password, percent-encode @ as %40, / as %2F, # as %23, ? as %3F and % as %25";
     // A raw `/`, `?` or `#` in the password makes the rest of it, and the host, look like a path or query.
     if rest.find(['/', '?', '#']).is_some_and(|end| rest[end..].contains('@')) {
-        return Err(wrong(&format!("has an @ after the host, which must be written %40. {ENCODE}")));
+        return Err(wrong(texts::at_behind_host(texts::ENCODE)));
     }
-    let url = url::Url::parse(&format!("redis://{rest}")).map_err(|error| {
-        wrong(&format!(
-            "cannot be read ({error}). Accepted are {ACCEPTED}. {ENCODE}. IPv6 addresses go in brackets: [::1]"
-        ))
-    })?;
+    let url = url::Url::parse(&format!("redis://{rest}"))
+        .map_err(|error| wrong(texts::unreadable(error, texts::ACCEPTED, texts::ENCODE)))?;
     if url.fragment().is_some() {
-        return Err(wrong(&format!("has a # part, which means nothing here. {ENCODE}")));
+        return Err(wrong(texts::has_fragment(texts::ENCODE)));
     }
     let host = match url.host() {
         Some(url::Host::Ipv6(address)) => Some(address.to_string()),
@@ -98,11 +88,11 @@ fn tcp(rest: &str, has_scheme: bool) -> Result<Parts, ConfigError> {
         None => None,
     };
     if host.as_ref().is_some_and(|host| host.contains('%')) {
-        return Err(wrong("has a host that is not plain ASCII: write international names in their xn-- form"));
+        return Err(wrong(texts::host_not_ascii()));
     }
     let database = match url.path().strip_prefix('/').unwrap_or_default() {
         "" => None,
-        _ if !has_scheme => return Err(wrong("has a path but no scheme: write redis://host:port/database")),
+        _ if !has_scheme => return Err(wrong(texts::path_without_scheme())),
         path => Some(values::database("database", &Input::Text(path.to_owned()))?),
     };
     let port = match url.port() {
@@ -121,10 +111,10 @@ fn unix(rest: &str) -> Result<Parts, ConfigError> {
     let user_info = match authority.strip_suffix('@') {
         Some(user_info) => user_info,
         None if authority.is_empty() => "",
-        None => return Err(wrong("of a Unix socket needs an absolute path: unix:///path/to.sock")),
+        None => return Err(wrong(texts::socket_path_relative())),
     };
     if path.contains('#') {
-        return Err(wrong("has a # part, which means nothing here. In a path, write %23"));
+        return Err(wrong(texts::path_has_fragment()));
     }
     refuse_credentials(path)?;
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
@@ -136,18 +126,15 @@ fn unix(rest: &str) -> Result<Parts, ConfigError> {
 /// Paths and unknown parameters are shown in errors, and ones like this have a password in them that belongs elsewhere.
 fn refuse_credentials(path_and_query: &str) -> Result<(), ConfigError> {
     match path_and_query.split_once(':') {
-        Some((_, rest)) if rest.contains('@') => Err(wrong(
-            "has a : and an @ behind the beginning of a socket's path, as if a user and a password were in it: these go in front, \
-             unix://user:password@/path/to.sock. A path that has both can be given as `path` in a configuration object",
-        )),
+        Some((_, rest)) if rest.contains('@') => Err(wrong(texts::login_in_socket_path())),
         _ => Ok(()),
     }
 }
 
-/// A socket path with what else its URL says.
+/// A socket path, and the other settings in its URL.
 fn socket(path: String, credentials: Parts, text: &str) -> Result<Parts, ConfigError> {
     if path.len() < 2 {
-        return Err(wrong("of a Unix socket needs an absolute path: unix:///path/to.sock"));
+        return Err(wrong(texts::socket_path_relative()));
     }
     Parts { path: Some(path.into()), ..credentials }.join(query(text)?, "by the URL and by its query")
 }
@@ -159,7 +146,7 @@ fn credentials(username: String, password: String) -> Parts {
 
 /// Undoes percent-encoding as `decodeURIComponent` does, which refuses what is not well-formed.
 fn decode(text: &str, what: &str) -> Result<String, ConfigError> {
-    let malformed = || wrong(&format!("has a {what} that is not correctly percent-encoded: write % as %25"));
+    let malformed = || wrong(texts::malformed(what));
     let well_formed = |part: &str| part.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
     if !text.split('%').skip(1).all(well_formed) {
         return Err(malformed());
@@ -173,13 +160,13 @@ fn query(text: &str) -> Result<Parts, ConfigError> {
     for (key, value) in form_urlencoded::parse(text.as_bytes()) {
         let key = if key == "name" { "connectionName".into() } else { key };
         if matches!(&*key, "host" | "port" | "path") {
-            return Err(wrong(&format!("has a query parameter `{key}`: write it in the URL itself")));
+            return Err(wrong(texts::address_in_query(key)));
         }
         if key == "tls" {
-            return Err(wrong("has a query parameter `tls`: write rediss:// in place of redis:// to ask for TLS"));
+            return Err(wrong(texts::tls_in_query()));
         }
         if map.iter().any(|(earlier, _)| *earlier == key) {
-            return Err(wrong(&format!("has the query parameter `{key}` more than once")));
+            return Err(wrong(texts::parameter_twice(key)));
         }
         map.push((key.into(), Input::Text(value.into())));
     }

@@ -7,6 +7,7 @@ use super::address::Family;
 use super::error::ConfigError;
 use super::input::Input;
 use super::secret::Secret;
+use crate::error_texts::values as texts;
 
 /// The longest time a JavaScript timer can wait, in milliseconds: about 24.8 days.
 pub(super) const MAX_TIMER_MS: f64 = 2_147_483_647.0;
@@ -65,7 +66,7 @@ pub(super) fn truthy(value: &Input) -> bool {
 pub(super) fn text<'a>(key: &str, value: &'a Input) -> Result<&'a str, ConfigError> {
     match value {
         Input::Text(text) => Ok(text),
-        other => Err(ConfigError::wrong_type(format!("`{key}` must be a string, got {}", kind(other)))),
+        other => Err(ConfigError::wrong_type(texts::must_be_text(key, kind(other)))),
     }
 }
 
@@ -83,9 +84,9 @@ pub(super) fn secret(key: &str, value: &Input) -> Result<Option<Secret>, ConfigE
 pub(super) fn client_name(key: &str, value: &Input) -> Result<Option<String>, ConfigError> {
     let name = optional_text(key, value)?;
     match &name {
-        Some(name) if !name.bytes().all(|byte| byte.is_ascii_graphic()) => Err(ConfigError::wrong_type(format!(
-            "`{key}` must consist of printable ASCII characters without spaces, as Redis demands of client names"
-        ))),
+        Some(name) if !name.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err(ConfigError::wrong_type(texts::must_be_client_name(key)))
+        }
         _ => Ok(name),
     }
 }
@@ -93,19 +94,19 @@ pub(super) fn client_name(key: &str, value: &Input) -> Result<Option<String>, Co
 /// A host name or IP address; brackets around IPv6 are taken off.
 pub(super) fn host(key: &str, value: &Input) -> Result<String, ConfigError> {
     let text = text(key, value)?;
-    let wrong = |what: &str| Err(ConfigError::wrong_type(format!("`{key}` {what}")));
+    let wrong = |text| Err(ConfigError::wrong_type(text));
     if text.is_empty() {
-        return wrong("is empty: is the environment variable it comes from set?");
+        return wrong(texts::host_empty(key));
     }
     if text.contains(['/', '@', '?', '#']) {
-        return wrong("must be a host name or IP address only: pass a URL in place of the whole configuration");
+        return wrong(texts::host_is_url(key));
     }
     if text.chars().any(|char| char.is_whitespace() || char.is_control()) {
-        return wrong("must not contain spaces, line breaks or control characters");
+        return wrong(texts::host_has_spaces(key));
     }
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     if bare.matches(':').count() == 1 || bare.contains(['[', ']']) {
-        return wrong("must not contain a port: give the port in `port`");
+        return wrong(texts::host_has_port(key));
     }
     Ok(bare.to_owned())
 }
@@ -113,7 +114,7 @@ pub(super) fn host(key: &str, value: &Input) -> Result<String, ConfigError> {
 /// The path of a Unix domain socket.
 pub(super) fn path(key: &str, value: &Input) -> Result<PathBuf, ConfigError> {
     match text(key, value)? {
-        "" => Err(ConfigError::wrong_type(format!("`{key}` is empty: it must be the path of a Unix domain socket"))),
+        "" => Err(ConfigError::wrong_type(texts::path_empty(key))),
         text => Ok(PathBuf::from(text)),
     }
 }
@@ -134,10 +135,7 @@ pub(super) fn family(key: &str, value: &Input) -> Result<Family, ConfigError> {
         Some(0.0) => Ok(Family::Any),
         Some(4.0) => Ok(Family::V4),
         Some(6.0) => Ok(Family::V6),
-        _ => Err(ConfigError::wrong_type(format!(
-            "`{key}` must be 4, 6, or 0 for either IP version, got {}",
-            describe(value)
-        ))),
+        _ => Err(ConfigError::wrong_type(texts::must_be_family(key, describe(value)))),
     }
 }
 
@@ -146,9 +144,7 @@ pub(super) fn client_timeout(key: &str, value: &Input) -> Result<Option<Duration
     match number(value) {
         Some(0.0) => Ok(None),
         Some(ms) => timer(key, ms).map(Some),
-        None => {
-            Err(ConfigError::wrong_type(format!("`{key}` must be a number of milliseconds, got {}", describe(value))))
-        }
+        None => Err(ConfigError::wrong_type(texts::must_be_number(key, "of milliseconds", describe(value)))),
     }
 }
 
@@ -157,18 +153,15 @@ pub(super) fn timer(key: &str, ms: f64) -> Result<Duration, ConfigError> {
     if ms > 0.0 && ms <= MAX_TIMER_MS {
         return Ok(Duration::from_millis(ms.ceil() as u64));
     }
-    Err(ConfigError::out_of_range(format!(
-        "`{key}` must be a positive number of milliseconds, at most {MAX_TIMER_MS}, got {}",
-        describe(&Input::Number(ms))
-    )))
+    Err(ConfigError::out_of_range(texts::must_be_time(key, MAX_TIMER_MS, describe(&Input::Number(ms)))))
 }
 
 /// A whole number between two bounds, as a number or in digits.
 pub(super) fn integer(key: &str, value: &Input, min: u32, max: u32) -> Result<u32, ConfigError> {
-    let message = || format!("`{key}` must be an integer from {min} to {max}, got {}", describe(value));
-    let number = number(value).ok_or_else(|| ConfigError::wrong_type(message()))?;
+    let text = || texts::must_be_integer(key, min, max, describe(value));
+    let number = number(value).ok_or_else(|| ConfigError::wrong_type(text()))?;
     if number.fract() != 0.0 || number < f64::from(min) || number > f64::from(max) {
-        return Err(ConfigError::out_of_range(message()));
+        return Err(ConfigError::out_of_range(text()));
     }
     Ok(number as u32)
 }

@@ -19,7 +19,7 @@ pub struct KeyOptions {
     pub ttl: Option<u64>,
     /// Whether progress on any task extends all three keys.
     pub sliding_ttl: bool,
-    /// Whether nobody wants to be warned of anything.
+    /// Whether the store gives no warnings.
     pub quiet: bool,
 }
 
@@ -110,7 +110,7 @@ impl Call {
         Key { prefix: &self.key_options.key_prefix, hash_tag: self.key_options.hash_tags, id: self.id(), role }
     }
 
-    /// What tells its execution from all others, those of stores with other prefixes among them.
+    /// What identifies its execution among all others, those of stores with other prefixes included.
     pub fn execution_key(&self) -> Vec<u8> {
         self.key(Role::Execution).to_bytes()
     }

@@ -1,4 +1,4 @@
-//! A call on keys that live on different servers of a cluster, taken apart into commands on one key each. The result goes
+//! A call on keys that are on different servers of a cluster, taken apart into commands on one key each. The result goes
 //! before the mark: a task may be both marked and done for a moment, but never neither.
 
 use super::call::Call;

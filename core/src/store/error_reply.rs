@@ -1,16 +1,16 @@
-//! What a server says in place of an answer.
+//! Error replies of a server.
 
 use redis::ServerError;
 
 /// The code of the error for a reply of another kind than the command brings. No server sends it.
 pub const UNEXPECTED: &str = "UNEXPECTED";
 
-/// What the server said instead of an answer.
+/// The error reply that came in place of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorReply {
     /// The server's own code, such as `WRONGTYPE`.
     pub code: String,
-    /// The rest of what it said.
+    /// The rest of its text.
     pub detail: String,
 }
 
@@ -20,7 +20,7 @@ impl ErrorReply {
         self.code == UNEXPECTED
     }
 
-    /// What the server said. An aborted transaction is reported as what aborted it, where the server says so.
+    /// The text of the error reply. An aborted transaction is reported as what aborted it, where the reply names that.
     pub fn new(error: &ServerError) -> Self {
         Self::of_parts(error.code(), error.details().unwrap_or_default())
     }
@@ -47,17 +47,17 @@ impl ErrorReply {
         }
     }
 
-    /// Servers quote the arguments of a command that they do not know: results and passwords among them.
+    /// Servers quote the arguments of an unknown command: results and passwords among them.
     fn without_arguments(code: &str, detail: &str) -> Self {
-        let detail = detail.split_once(", with args beginning with").map_or(detail, |(words, _)| words);
+        let detail = detail.split_once(", with args beginning with").map_or(detail, |(text, _)| text);
         Self { code: code.into(), detail: detail.into() }
     }
 
-    /// A server's words as code and detail. Without a code in front, they are a general error's.
-    pub fn of(words: &str) -> Self {
-        let (code, detail) = words.split_once(' ').unwrap_or((words, ""));
+    /// A server's text as code and detail; `ERR` where it begins with no code.
+    pub fn of(text: &str) -> Self {
+        let (code, detail) = text.split_once(' ').unwrap_or((text, ""));
         let is_code = code.len() > 2 && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-        let (code, detail) = if is_code { (code, detail) } else { ("ERR", words) };
+        let (code, detail) = if is_code { (code, detail) } else { ("ERR", text) };
         Self::without_arguments(code, detail)
     }
 }
@@ -74,18 +74,18 @@ mod tests {
 
     #[test]
     fn arguments_that_a_server_quotes_are_left_out() {
-        let words = "ERR unknown command 'HSET', with args beginning with: 'run-results' 'step' '{\"card\":4111}' ";
-        assert_eq!(ErrorReply::of(words).detail, "unknown command 'HSET'");
-        let Value::ServerError(error) = server_error(words) else { panic!() };
+        let text = "ERR unknown command 'HSET', with args beginning with: 'run-results' 'step' '{\"card\":4111}' ";
+        assert_eq!(ErrorReply::of(text).detail, "unknown command 'HSET'");
+        let Value::ServerError(error) = server_error(text) else { panic!() };
         assert_eq!(ErrorReply::new(&error).detail, "unknown command 'HSET'");
     }
 
     #[test]
-    fn words_are_told_from_codes() {
-        for (words, code, detail) in
+    fn texts_without_a_code_are_recognised() {
+        for (text, code, detail) in
             [("ERR max size", "ERR", "max size"), ("Unauthorized", "ERR", "Unauthorized"), ("A b", "ERR", "A b")]
         {
-            assert_eq!(ErrorReply::of(words), ErrorReply { code: code.into(), detail: detail.into() });
+            assert_eq!(ErrorReply::of(text), ErrorReply { code: code.into(), detail: detail.into() });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a store call means: which keys and commands it becomes, and what the replies say. Pure: no I/O, no N-API.
+//! What a store call means: its keys and commands, and the meaning of the replies. Pure: no I/O, no N-API.
 
 pub mod answer;
 pub mod call;

@@ -1,11 +1,11 @@
-//! Whether a store's calls should carry reads: learnt from what its caller asks, so that no caller pays for questions that
-//! it does not ask.
+//! Whether a store's calls should carry reads: decided by the calls that its caller makes, so that no caller pays for reads
+//! that it does not use.
 
 use super::operation::Operation;
 use super::prefetch::Prefetch;
 
 /// How many snapshots in a row may go unused before a call stops carrying. One, where what is carried answers one question
-/// only: it is asked in the turn after the call, or this caller does not ask it.
+/// only: the caller asks it in the turn after the call, or not at all.
 fn max_unused(operation: Operation) -> u8 {
     match operation {
         Operation::BeginTask | Operation::CommitResult | Operation::GetResult => 1,
@@ -13,7 +13,7 @@ fn max_unused(operation: Operation) -> u8 {
     }
 }
 
-/// Snapshots in a row that have to be used before earlier disappointments are forgotten.
+/// Snapshots in a row that have to be used before earlier unused snapshots no longer count.
 const USED_TO_TRUST: u8 = 16;
 /// The most questions that it takes to carry again.
 const MAX_RESERVE: u8 = 64;

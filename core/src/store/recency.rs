@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_one_connection_are_as_old_as_their_numbers_say() {
+    fn answers_of_one_connection_are_ordered_by_their_numbers() {
         assert!(is_older(at(1, 4), at(1, 5)));
         for (answer, other) in [(at(1, 5), at(1, 5)), (at(1, 5), at(1, 4)), (at(1, 4), at(2, 5)), (None, at(1, 5))] {
             assert!(!is_older(answer, other), "{answer:?} {other:?}");

@@ -10,7 +10,7 @@ use super::reply_reader::ReplyReader;
 use super::reply_visitor::ReplyVisitor;
 use super::snapshot::Snapshot;
 
-/// What a call brought: its answer, and what the reads it carried tell.
+/// What a call returned: its answer, and a snapshot from the reads it carried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The answer.

@@ -6,7 +6,7 @@ use super::operation::Operation;
 /// The code of the error for keys of different slots.
 const CROSS_SLOT: &str = "CROSSSLOT";
 
-/// What a server understands; learnt from its answers.
+/// The commands and options that a server has; known from its replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerFeatures {
     /// `SET … GET`, since Redis 6.2: refuses a key of another type instead of overwriting it.
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_call_needed_is_learnt_from_its_error() {
+    fn only_a_feature_that_the_call_needed_is_taken_as_missing() {
         let error = |code: &str, detail: &str| ErrorReply { code: code.into(), detail: detail.into() };
         let syntax = error("ERR", "syntax error");
         let cross_slot = error("CROSSSLOT", "Keys in request don't hash to the same slot");

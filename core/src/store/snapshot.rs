@@ -6,7 +6,7 @@
 //! cannot tell it from a server that answered at that instant. When a snapshot begins and ends is decided by the
 //! JavaScript side; what may be concluded from it is decided here.
 //!
-//! Two rules keep it honest. It must never cost more commands than it saves, so each call carries just what the worker asks
+//! Two rules hold. It must never cost more commands than it saves, so each call carries just what the worker asks
 //! next. And what is carried is read in the one order that is safe when another worker's command comes in between: marks
 //! before results, so that a task being committed is seen as marked, or as both marked and done, but never as neither; and
 //! whether the execution is in progress after its results, as the worker asks it, so that an execution being disposed of
@@ -55,7 +55,7 @@ pub struct Learnt {
 }
 
 impl Snapshot {
-    /// What a successful call about a task and the reads it carried tell.
+    /// The snapshot from a successful call about a task and the reads it carried.
     pub fn new(prefetch: Prefetch, task: &[u8], learnt: Learnt) -> Option<Snapshot> {
         let Learnt { execution, mark, marks, results, own_results } = learnt;
         let marks = marks.map(Marks::All);

@@ -1,6 +1,7 @@
 //! Replies of kinds that the commands sent never bring.
 
 use super::error_reply::{ErrorReply, UNEXPECTED};
+use crate::error_texts::replies::unexpected_kind;
 
 /// The kind of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,5 +27,5 @@ pub fn unexpected(kind: Kind) -> ErrorReply {
         Kind::Text => "a string",
         Kind::Other => "a reply of another kind",
     };
-    ErrorReply { code: UNEXPECTED.into(), detail: format!("the server answered with {kind}: is it a Redis server?") }
+    ErrorReply { code: UNEXPECTED.into(), detail: unexpected_kind(kind) }
 }

@@ -1,6 +1,8 @@
 //! Whether a write was applied: what is known of it from the times it was sent and what was answered, and the one place that
 //! decides what an error says about it.
 
+use crate::error_texts::calls as texts;
+
 /// How much of a write the server may have carried out although the call failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Applied {
@@ -84,18 +86,16 @@ impl Delivery {
     }
 
     /// What the error of a write says about it, behind its own sentence.
-    pub fn sentence(self) -> &'static str {
-        match (self.applied(), self.last) {
-            (Applied::No, Attempt::None) => " The command had not been sent, so it was not applied.",
-            (Applied::No, Attempt::Postponed) => " The command was refused each time, so it was not applied.",
+    pub fn sentence(self) -> Option<&'static str> {
+        Some(match (self.applied(), self.last) {
+            (Applied::No, Attempt::None) => texts::NOT_SENT,
+            (Applied::No, Attempt::Postponed) => texts::REFUSED_EACH_TIME,
             // The error is the refusal.
-            (Applied::No, Attempt::Refused | Attempt::UnderWay) => "",
-            (Applied::Maybe, Attempt::Refused) => {
-                " It had been sent before without an answer, so it may have been applied."
-            }
-            (Applied::Maybe, _) => " The command had been sent, so it may have been applied.",
-            (Applied::InPart, _) => " Other parts of the call have been applied.",
-        }
+            (Applied::No, Attempt::Refused | Attempt::UnderWay) => return None,
+            (Applied::Maybe, Attempt::Refused) => texts::SENT_BEFORE,
+            (Applied::Maybe, _) => texts::MAY_BE_APPLIED,
+            (Applied::InPart, _) => texts::OTHER_PARTS_APPLIED,
+        })
     }
 }
 
@@ -113,21 +113,21 @@ mod tests {
     fn an_attempt_without_an_answer_is_never_forgotten() {
         let (sent, lost) = (Delivery::sent as fn(&mut Delivery), Delivery::lost as fn(&mut Delivery));
         for (steps, applied, says) in [
-            ([].as_slice(), Applied::No, "had not been sent"),
-            (&[sent], Applied::Maybe, "had been sent, so it may have been"),
-            (&[sent, lost], Applied::Maybe, "had been sent, so it may have been"),
-            (&[lost], Applied::No, "had not been sent"),
-            (&[sent, Delivery::postponed], Applied::No, "refused each time, so it was not"),
-            (&[sent, Delivery::postponed, sent], Applied::Maybe, "had been sent, so it may have been"),
-            (&[sent, Delivery::refused], Applied::No, ""),
-            (&[sent, lost, sent, Delivery::refused], Applied::Maybe, "before without an answer, so it may have been"),
-            (&[sent, lost, sent, Delivery::postponed], Applied::Maybe, "had been sent, so it may have been"),
-            (&[sent, Delivery::partly_done, Delivery::refused], Applied::InPart, "Other parts of the call have been"),
-            (&[Delivery::repeated, sent, Delivery::refused], Applied::Maybe, "before without an answer"),
+            ([].as_slice(), Applied::No, Some(texts::NOT_SENT)),
+            (&[sent], Applied::Maybe, Some(texts::MAY_BE_APPLIED)),
+            (&[sent, lost], Applied::Maybe, Some(texts::MAY_BE_APPLIED)),
+            (&[lost], Applied::No, Some(texts::NOT_SENT)),
+            (&[sent, Delivery::postponed], Applied::No, Some(texts::REFUSED_EACH_TIME)),
+            (&[sent, Delivery::postponed, sent], Applied::Maybe, Some(texts::MAY_BE_APPLIED)),
+            (&[sent, Delivery::refused], Applied::No, None),
+            (&[sent, lost, sent, Delivery::refused], Applied::Maybe, Some(texts::SENT_BEFORE)),
+            (&[sent, lost, sent, Delivery::postponed], Applied::Maybe, Some(texts::MAY_BE_APPLIED)),
+            (&[sent, Delivery::partly_done, Delivery::refused], Applied::InPart, Some(texts::OTHER_PARTS_APPLIED)),
+            (&[Delivery::repeated, sent, Delivery::refused], Applied::Maybe, Some(texts::SENT_BEFORE)),
         ] {
             let delivery = delivery(steps);
             assert_eq!(delivery.applied(), applied, "{delivery:?}");
-            assert!(delivery.sentence().contains(says), "{delivery:?}: {}", delivery.sentence());
+            assert_eq!(delivery.sentence(), says, "{delivery:?}");
         }
     }
 

@@ -23,12 +23,13 @@ impl Backoff {
     pub(super) const FIRST: Duration = Duration::from_millis(50);
     pub(super) const LONGEST: Duration = Duration::from_millis(1800);
 
-    /// Where another server may take over at any moment, and somebody tells which: calls go on soon after it has.
+    /// Where another server may take over at any moment, and sentinels or the cluster name it: calls go on soon after it has.
     pub fn impatient() -> Self {
         Self { longest: Duration::from_millis(400), ..Self::default() }
     }
 
     /// The same, with random numbers that follow from a seed.
+    #[cfg(test)]
     pub fn seeded(self, seed: u64) -> Self {
         Self { random: Random(seed), ..self }
     }
@@ -83,5 +84,15 @@ mod tests {
         assert!(pauses[10..].iter().all(|pause| *pause >= Backoff::LONGEST / 2 && *pause <= Backoff::LONGEST));
         backoff.reset();
         assert!(backoff.next() <= Backoff::FIRST);
+    }
+
+    #[test]
+    fn the_pauses_follow_from_the_seed() {
+        let pauses = |seed| {
+            let mut backoff = Backoff::default().seeded(seed);
+            (0..8).map(|_| backoff.next()).collect::<Vec<_>>()
+        };
+        assert_eq!(pauses(1), pauses(1));
+        assert_ne!(pauses(1), pauses(2));
     }
 }

@@ -17,9 +17,9 @@ pub(super) struct Inbox {
 pub(super) struct InboxState {
     pub(super) requests: Vec<Request>,
     pub(super) closed: bool,
-    /// Its driver has ended with the I/O thread: nobody takes what is in it.
+    /// Its driver has ended with the I/O thread: nothing takes what is in it.
     pub(super) abandoned: bool,
-    /// Present while the driver sleeps: whoever takes it wakes it, so that a busy one costs no system call.
+    /// Present while the driver sleeps: the sender that takes it wakes the driver, so that a busy driver costs no system call.
     pub(super) sleeper: Option<Waker>,
 }
 

@@ -1,5 +1,8 @@
-//! How calls reach a server: a queue into the one I/O thread, where a driver per connection sends them and hands the
-//! answers back in batches. Knows nothing of N-API.
+//! How calls reach a server: a queue into the one I/O thread, where a driver per connection sends them and returns the
+//! answers in batches. Nothing here depends on N-API.
+//!
+//! The addon uses what is re-exported below. The modules that are public besides, and `ExpectedNode`, are so for
+//! the fuzz targets, which read replies with them.
 
 mod applied;
 mod backoff;

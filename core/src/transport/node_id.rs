@@ -49,7 +49,7 @@ pub fn read_nodes(reply: &Value) -> Vec<NodeId> {
     lines.lines().filter_map(|line| Some(NodeId(line.split_ascii_whitespace().next()?.into()))).collect()
 }
 
-/// Whether what is named by one map has to do with what was known before. Of what tells no names, nobody knows.
+/// Whether the nodes of one map belong to the cluster known before. Without node ids nothing speaks against it.
 pub fn are_related(named: &[NodeId], known: &[NodeId]) -> bool {
     named.is_empty() || known.is_empty() || named.iter().any(|id| known.contains(id))
 }

@@ -344,3 +344,5 @@ impl Deadlines {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::request::{Finished, Redirect, Request};
-use crate::error::{Code, StoreError};
+use crate::error::StoreError;
+use crate::error_texts::calls as texts;
 use crate::store::Reply;
 
 /// A request and what has happened to it.
@@ -39,14 +40,12 @@ impl PendingCall {
 
     /// Gives the call up because its time is over.
     pub fn expire(self, timeout: Duration, reason: Option<&StoreError>) -> Finished {
-        let over = format!(
-            "{} was given up after {} ms (commandTimeout)",
-            self.request.call.operation.name(),
-            timeout.as_millis()
-        );
-        let error = match self.error_reply.as_deref().or(reason) {
-            None => StoreError::new(Code::Timeout, format!("{over}: the server did not answer.")),
-            Some(error) => StoreError { message: format!("{over}: {}", error.message), ..error.clone() },
+        let reported = self.error_reply.as_deref().or(reason);
+        let reason = reported.map_or(texts::SERVER_DID_NOT_ANSWER, |error| &error.message);
+        let text = texts::given_up(self.request.call.operation.name(), timeout.as_millis(), reason);
+        let error = match reported {
+            None => text.error(),
+            Some(error) => StoreError { message: text.into_message(), ..error.clone() },
         };
         self.fail(error)
     }
@@ -55,11 +54,7 @@ impl PendingCall {
     pub fn fail_too_large(self) -> Finished {
         let call = &self.request.call;
         let key = call.key(call.operation.role()).to_bytes();
-        let message = format!(
-            "the answer about \"{}\" is larger than 512 MB or 16 million values, which is more than can be read at once.",
-            String::from_utf8_lossy(&key)
-        );
-        self.fail(StoreError::new(Code::Reply, message))
+        self.fail(texts::reply_too_large(String::from_utf8_lossy(&key)).error())
     }
 
     /// Gives the call up, and says whether a write may have happened all the same.

@@ -1,4 +1,4 @@
-//! A short connection that asks one server a few questions about where the others are.
+//! A short connection that asks one server where the others are.
 
 use std::future::{Future, poll_fn};
 use std::io;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::applied::Delivery;
 use super::warning::Warning;
-use crate::error::{Code, StoreError};
+use crate::error::StoreError;
+use crate::error_texts::{append, calls as texts};
 use crate::store::{Call, Position, Reply};
 
 /// What is left at least of a call's time when it is queued.
@@ -60,7 +61,7 @@ pub(super) struct ClusterRoute {
     pub(super) sharded: bool,
     /// The server it was last sent to.
     pub(super) node: u32,
-    /// The server that has to be told ASKING first, because the slot is on its way there.
+    /// The server that needs `ASKING` first, because the slot is being migrated to it.
     pub(super) asking: Option<u32>,
     /// How often it was sent on.
     pub(super) moves: u32,
@@ -97,12 +98,11 @@ impl Request {
     /// Fails the call. The error of a write says whether it may have been applied; for part of a call, whoever puts the
     /// parts together says it.
     pub(super) fn fail(self, mut error: StoreError) -> Finished {
-        if self.call.operation.writes() && self.route.is_none() {
-            let sentence = self.delivery.sentence();
-            if !sentence.is_empty() && !error.message.ends_with(['.', '?', '!']) {
-                error.message.push('.');
-            }
-            error.message += sentence;
+        if self.call.operation.writes()
+            && self.route.is_none()
+            && let Some(sentence) = self.delivery.sentence()
+        {
+            append(&mut error.message, sentence);
         }
         self.finish(Err(Box::new(error)))
     }
@@ -116,7 +116,7 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         if !self.answered {
-            let error = StoreError::new(Code::Connection, "the connection was shut down before the call was answered.");
+            let error = texts::shut_down().error();
             let mut request = Request::new(self.call.clone(), self.token, self.sink.clone());
             (request.delivery, request.route) = (self.delivery, self.route.take());
             self.sink.deliver(vec![request.fail(error)]);
@@ -181,6 +181,6 @@ mod tests {
         let messages = sink.0.lock().unwrap();
         assert!(messages[0].ends_with("had not been sent, so it was not applied."), "{messages:?}");
         assert!(messages[1].ends_with("had been sent, so it may have been applied."), "{messages:?}");
-        assert!(messages[2].ends_with("before the call was answered."), "{messages:?}");
+        assert!(messages[2].ends_with("before the call was answered"), "{messages:?}");
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::error::{Code, StoreError};
+use crate::error::StoreError;
+use crate::error_texts::{calls, replies as texts};
 use crate::store::ErrorReply;
 
 /// How the errors of the server's parser begin (`networking.c`). Behind one, the server closes the connection.
@@ -24,7 +25,7 @@ pub enum RetryDecision {
 }
 
 /// Sorts a refusal. The codes are those of <https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors>
-/// and of the server's sources; one that nobody knows is reported.
+/// and of the server's sources; an unknown one is reported.
 pub fn retry_decision(error_reply: &ErrorReply) -> RetryDecision {
     match error_reply.code.as_str() {
         "LOADING" | "TRYAGAIN" | "CLUSTERDOWN" | "NOREPLICAS" | "BUSY" => RetryDecision::Retry,
@@ -37,21 +38,13 @@ pub fn retry_decision(error_reply: &ErrorReply) -> RetryDecision {
 /// The error for a refusal that is reported, with what to do next where that is known.
 pub fn refused(error_reply: ErrorReply) -> StoreError {
     let error_reply = translate_parser_error(error_reply);
-    let advice = match error_reply.code.as_str() {
-        "NOAUTH" if error_reply.detail.starts_with("Authentication") => {
-            ": the server wants a password and none was given"
-        }
-        "WRONGPASS" => ": check username and password",
-        "NOPERM" => ": the ACL user lacks a permission the store needs",
-        "WRONGTYPE" => ": the key is used by something else",
-        "OOM" => ": raise the server's maxmemory or give the store a ttl",
-        "MISCONF" => ": the server cannot persist, see its log",
-        "MOVED" | "ASK" => ": another server of a cluster has the key; a cluster is passed as an array of its servers",
-        _ => "",
+    let ErrorReply { code, detail } = error_reply;
+    let said = detail.trim_end_matches('.');
+    let text = match texts::advice(&code, &detail) {
+        Some(advice) => texts::refused_with_advice(&code, said, advice),
+        None => texts::refused(&code, said),
     };
-    let message =
-        format!("Redis refused the command: {} {}{advice}", error_reply.code, error_reply.detail.trim_end_matches('.'));
-    StoreError { reply: Some(error_reply.code), ..StoreError::new(Code::Reply, message) }
+    StoreError { reply: Some(code), ..text.error() }
 }
 
 /// The error for a call that a server refused with an error behind which it closed the connection. `None` when that is worth
@@ -68,23 +61,16 @@ fn translate_parser_error(error_reply: ErrorReply) -> ErrorReply {
     match error_reply.detail.strip_prefix(PARSER) {
         // Before AUTH, the server refuses long arguments.
         Some(error) if error.starts_with("unauthenticated") => {
-            ErrorReply { code: "NOAUTH".into(), detail: "Authentication required".into() }
+            ErrorReply { code: "NOAUTH".into(), detail: texts::AUTHENTICATION_REQUIRED.into() }
         }
-        Some("invalid bulk length") => {
-            let detail = "an id or a result is longer than the server takes (its proto-max-bulk-len)";
-            ErrorReply { detail: detail.into(), ..error_reply }
-        }
+        Some("invalid bulk length") => ErrorReply { detail: texts::ARGUMENT_TOO_LONG.into(), ..error_reply },
         _ => error_reply,
     }
 }
 
 /// The error for a call that connections keep ending with.
 pub fn ends_connections(losses: u32, bytes: usize) -> StoreError {
-    let message = format!(
-        "the connection was lost {losses} times when the answer to this call of {bytes} bytes was the next to come: is it \
-         more than the server, or a proxy before it, takes?"
-    );
-    StoreError::new(Code::Connection, message)
+    calls::connections_lost(losses, bytes).error()
 }
 
 /// How long a call is kept from the next connection because it may be what ends them: the others have to get through.

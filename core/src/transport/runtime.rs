@@ -16,7 +16,8 @@ use slab::Slab;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
-use crate::error::{Code, StoreError};
+use crate::error::StoreError;
+use crate::error_texts::calls as texts;
 
 /// So that a task that panics at once does not do so in a tight loop.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(100);
@@ -219,10 +220,7 @@ fn catch_panic<F: Future>(mut future: Pin<&mut F>) -> impl Future<Output = Resul
 }
 
 fn cannot_start(error: io::Error) -> StoreError {
-    StoreError {
-        cause: Some(error.to_string()),
-        ..StoreError::new(Code::Connection, "the I/O thread could not be started: are threads or memory used up?")
-    }
+    texts::no_thread().caused_by(error.to_string())
 }
 
 #[cfg(test)]

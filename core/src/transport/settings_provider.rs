@@ -12,13 +12,13 @@ use crate::config::Settings;
 /// How often the live client that the settings are of is asked whether it has ended.
 const LOOK_AT_CLIENT: Duration = Duration::from_secs(2);
 
-/// Where the settings of a live client are asked for, because they may change while it lives. One per client.
+/// Where the settings of a live client are asked for, because they may change while it is open. One per client.
 pub trait SettingsProvider: Send + Sync {
     /// The settings that the next connection should use. `database` is the one that its calls were made for; only a client
     /// of which we do not see when it selects another goes before that.
     ///
     /// Fails with [`ConnectError::Fatal`] when there can be none, because the client has ended or was changed into something
-    /// that a native connection cannot do; with [`ConnectError::Transient`] when the client cannot say right now.
+    /// that a native connection cannot do; with [`ConnectError::Transient`] when the client cannot answer right now.
     fn current(&self, database: u32) -> Asked<Result<Settings, ConnectError>>;
 
     /// Whether the client has ended, in which case its connection is not needed any more.

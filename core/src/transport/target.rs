@@ -25,7 +25,7 @@ pub(super) fn test_target() -> Target {
 /// Everything that makes two stores share one connection.
 #[derive(Clone)]
 pub struct Target {
-    /// The server and how to log in. With a source, what it said last.
+    /// The server and how to log in. With a source, its last answer.
     pub settings: Settings,
     /// The live client the settings are of; without one, they are as they are.
     pub source: Option<Arc<dyn SettingsProvider>>,
@@ -56,7 +56,7 @@ impl Member {
 }
 
 impl Target {
-    /// What to connect with: for a live client what it is set to now, or, where it has no time to say so, what was good last,
+    /// What to connect with: for a live client what it is set to now, or, where it does not answer in time, what worked last,
     /// if anything was: `proven`.
     pub(super) async fn settings_now(&self, proven: bool) -> Result<Settings, ConnectError> {
         let Some(source) = &self.source else { return Ok(self.settings.clone()) };

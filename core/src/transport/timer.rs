@@ -1,4 +1,4 @@
-//! A timer for a task that waits for many things at once and knows the nearest moment anew at every turn.
+//! A timer for a task that waits for many things at once and sets the nearest deadline anew at every poll.
 
 use std::future::Future;
 use std::pin::Pin;

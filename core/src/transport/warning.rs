@@ -1,11 +1,11 @@
-//! What works and is likely wrong: said once for each server, not in the way of any call.
+//! Warnings about settings that work and are likely wrong: given once for each server, without delaying any call.
 
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crate::config::Address;
 
-/// Servers that are remembered as warned about. Beyond them nothing more is said.
+/// Servers that have been warned about. Beyond this number no more warnings are given.
 const MAX_REMEMBERED: usize = 1024;
 
 /// Something for `process.emitWarning`.
@@ -19,8 +19,8 @@ pub struct Warning {
     server: Address,
 }
 
-/// What was said in this process.
-static SAID: LazyLock<Mutex<HashSet<(&'static str, Address)>>> = LazyLock::new(Mutex::default);
+/// The warnings that were given in this process.
+static GIVEN: LazyLock<Mutex<HashSet<(&'static str, Address)>>> = LazyLock::new(Mutex::default);
 
 impl Warning {
     /// A warning about a server.
@@ -28,10 +28,10 @@ impl Warning {
         Self { code, message, server: server.clone() }
     }
 
-    /// Whether nobody has been told yet; from now on somebody has.
+    /// Whether this is the first such warning about its server; later ones are not.
     pub fn is_first(&self) -> bool {
-        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-        said.len() < MAX_REMEMBERED && said.insert((self.code, self.server.clone()))
+        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+        given.len() < MAX_REMEMBERED && given.insert((self.code, self.server.clone()))
     }
 }
 

@@ -13,7 +13,7 @@ export const dispatcher = {
   },
 };
 
-/** At least once: a message whose handling failed is sent again, and the store tells what has been done already. */
+/** At least once: a message whose handling failed is sent again, and the store has what has been done already. */
 async function deliver(message) {
   const { APP_URL = "http://localhost:3000", WORKER_SECRET } = process.env;
   for (let attempt = 1; ; attempt += 1) {

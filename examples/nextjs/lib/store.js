@@ -5,7 +5,7 @@ const ONE_DAY_MS = 24 * 60 * 60 * 1000;
 
 let store;
 
-/** Without a first argument the environment says which Redis: `REDIS_URL`, or the names of Upstash and Vercel KV. */
+/** Without a first argument the environment names the server: `REDIS_URL`, or the names of Upstash and Vercel KV. */
 export function getStore() {
   store ??= createRedisStore(undefined, { ttl: ONE_DAY_MS, slidingTtl: true });
   return store;

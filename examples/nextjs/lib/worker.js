@@ -1,6 +1,6 @@
 // The worker with its workflow. With the package `idioteque` installed, `createWorker` comes from there.
-import { registerOrderWorkflow } from "../../order-workflow.mjs";
-import { createWorker } from "../../worker.mjs";
+import { registerOrderWorkflow } from "../../../tooling/workflow/order-workflow.mjs";
+import { createWorker } from "../../../tooling/workflow/worker.mjs";
 import { dispatcher } from "./dispatcher.js";
 import { getStore } from "./store.js";
 

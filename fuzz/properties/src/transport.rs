@@ -1,10 +1,11 @@
-//! What the fuzzers do with what servers say to `link`.
+//! What the fuzz targets check of the replies that `transport` reads itself: frames, cluster maps, Sentinel, the handshake.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use idioteque_redis_core::config::{Address, Secret, Sentinels, Settings, Topology};
-use idioteque_redis_core::transport::cluster::topology::{NodeId, SLOTS, read_redirect, read_slots, slot_of};
+use idioteque_redis_core::store::slot::{SLOTS, slot_of};
+use idioteque_redis_core::transport::cluster::topology::{NodeId, read_redirect, read_slots};
 use idioteque_redis_core::transport::connection::handshake::Handshake;
 use idioteque_redis_core::transport::protocol::decode::{Decoder, ValueVisitor};
 use idioteque_redis_core::transport::sentinel::discovery;
@@ -38,18 +39,13 @@ pub fn decode(data: &[u8]) {
     for (end, value) in single.0 {
         let reply = &bytes[from..end];
         from = end;
-        assert!(!is_whole(&reply[..reply.len() - 1]), "the parser wants less than {reply:?}");
+        assert!(!is_whole(&reply[..reply.len() - 1]), "the parser needs less than {reply:?}");
         // What is not UTF-8 the parser does not take for a status.
         match redis::parse_redis_value(reply) {
             Ok(expected) => assert_eq!(value, expected),
             Err(_) => assert!(std::str::from_utf8(reply).is_err(), "the parser does not take {reply:?}"),
         }
     }
-}
-
-/// Whether the parser wants more. What is no reply at all it may refuse at any byte.
-fn is_cut_short(reply: &[u8]) -> bool {
-    redis::parse_redis_value(reply).is_err_and(|error| error.kind() != redis::ErrorKind::Parse)
 }
 
 fn is_whole(reply: &[u8]) -> bool {

@@ -1,5 +1,5 @@
 /**
- * `examples/order.mjs` through each bundler, with the configuration that docs/deployment.md says to write.
+ * `examples/order.mjs` through each bundler, with the configuration in docs/deployment.md.
  */
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -82,7 +82,6 @@ export async function bundlerRows({ main, registry, redis, redisUrl }) {
 
 function layOut(home) {
   mkdirSync(join(home, "src"), { recursive: true });
-  for (const name of ["order-workflow.mjs", "worker.mjs"])
-    cpSync(join(ROOT, "examples", name), join(home, "src", name));
+  cpSync(join(ROOT, "tooling/workflow"), join(home, "tooling/workflow"), { recursive: true });
   cpSync(join(ROOT, "examples/order.mjs"), join(home, "src/main.mjs"));
 }

@@ -1,5 +1,5 @@
 /**
- * `examples/nextjs` built with both of its bundlers, served, and an order placed in it; and what its edge runtime says.
+ * `examples/nextjs` built with both of its bundlers, served, and an order placed in it; and the error in its edge runtime.
  */
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { checkJournal, checkNothingLeft, isLastStepDone } from "./order.mjs";
 import { install, readJson } from "./project.mjs";
 import { startServer, waitFor } from "./server.mjs";
 
-const SHARED = ["order-workflow.mjs", "worker.mjs"];
+const EXAMPLE = "examples/nextjs";
 const NEXT = "node_modules/next/dist/bin/next";
 const BUILD_DEADLINE_MS = 8 * 60_000;
 const START_DEADLINE_MS = 60_000;
@@ -21,7 +21,7 @@ const SECRET = "of this run";
 /** Both of its bundlers, and how each is chosen. */
 const FLAGS = { Turbopack: "--turbopack", webpack: "--webpack" };
 
-/** The edge runtime has no addons; the package says so where it is imported there. */
+/** The edge runtime has no addons; a store made there throws an error with that reason. */
 const EDGE_ROUTE = `import { createRedisStore } from "@idioteque/redis";
 
 export const runtime = "edge";
@@ -40,9 +40,9 @@ export function GET() {
  * @returns {Promise<import("./run.mjs").Row[]>}
  */
 export async function nextjsRows({ main, registry, redis, redisUrl }) {
-  const shared = temporary("examples");
-  const home = join(shared, "nextjs");
-  layOut(shared);
+  const checkout = temporary("nextjs");
+  const home = join(checkout, EXAMPLE);
+  layOut(checkout);
   const manifest = readJson(join(home, "package.json"));
   await install(home, { ...manifest, dependencies: { ...manifest.dependencies, [main.name]: main.version } }, registry);
   const { version } = readJson(join(home, "node_modules/next/package.json"));
@@ -79,7 +79,7 @@ export async function nextjsRows({ main, registry, redis, redisUrl }) {
     if (built !== bundler) throw new Error("It was not built");
     const target = temporary(`standalone-${bundler}`);
     cpSync(join(home, ".next", "standalone"), target, { recursive: true, verbatimSymlinks: true });
-    await serve(["server.js"], join(target, "nextjs"));
+    await serve(["server.js"], join(target, EXAMPLE));
   }
 
   /** Serves the app, places an order, and sees it through. */
@@ -100,7 +100,7 @@ export async function nextjsRows({ main, registry, redis, redisUrl }) {
   }
 
   /**
-   * An edge route that imports the package builds, and is told why it cannot make a store. Not with webpack, with which Next.js
+   * An edge route that imports the package builds, and gets an error with the reason when it makes a store. Not with webpack, with which Next.js
    * 16.4.6 builds no edge route whatever it imports.
    */
   async function edge() {
@@ -151,10 +151,11 @@ async function orderThrough(url, server, redis) {
   await checkNothingLeft(redis);
 }
 
-function layOut(shared) {
+/** The example, and beside it what it takes from the checkout. */
+function layOut(checkout) {
   const isSource = (path) => !/[/\\](node_modules|\.next)$/.test(path);
-  cpSync(join(ROOT, "examples/nextjs"), join(shared, "nextjs"), { recursive: true, filter: isSource });
-  for (const name of SHARED) cpSync(join(ROOT, "examples", name), join(shared, name));
+  cpSync(join(ROOT, EXAMPLE), join(checkout, EXAMPLE), { recursive: true, filter: isSource });
+  cpSync(join(ROOT, "tooling/workflow"), join(checkout, "tooling/workflow"), { recursive: true });
 }
 
 /** Every route that uses the store has the addon among the files that Next.js has traced for it. */

@@ -1,7 +1,7 @@
 /**
  * What proves that the store works inside an app: an order that went through all its steps, and left nothing in Redis.
  */
-import { STEPS } from "../../../examples/order-workflow.mjs";
+import { STEPS } from "../../../tooling/workflow/order-workflow.mjs";
 
 /**
  * Checks what an app printed about its order.
@@ -17,7 +17,7 @@ export function checkJournal(output) {
   if (seen !== expected) throw new Error(`The steps should have been\n${expected}\nand were\n${seen}\n${output}`);
 }
 
-/** Whether the journal says that the last step is done. */
+/** Whether the journal has the end of the last step. */
 export function isLastStepDone(output) {
   return output.includes(JSON.stringify({ event: "done", step: STEPS.at(-1) }));
 }
@@ -25,7 +25,7 @@ export function isLastStepDone(output) {
 /**
  * Checks that the order's state is disposed of.
  *
- * @param {import("ioredis").Redis} redis a server that nobody else uses
+ * @param {import("ioredis").Redis} redis a server that nothing else uses
  */
 export async function checkNothingLeft(redis) {
   const keys = await redis.keys("*");

@@ -18,7 +18,7 @@ tried. What npm downloads is kept in node_modules/.cache.`;
  * @property {{ name: string, version: string }} main the package
  * @property {string} registry the URL of a registry that has it, and its binary
  * @property {import("ioredis").Redis} redis for looking into the server
- * @property {string} redisUrl a server that nobody else uses
+ * @property {string} redisUrl a server that nothing else uses
  *
  * @typedef {object} Row something to try
  * @property {string} tool

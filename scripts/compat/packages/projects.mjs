@@ -52,7 +52,7 @@ export async function installWithNpm(name, { registry, release }, flags = []) {
 }
 
 /**
- * Runs one of the checks and fails unless it says that it has checked, and ends.
+ * Runs one of the checks and fails unless it prints that it has checked, and ends.
  *
  * @param {string} home of the project
  * @param {string[]} command a program and its arguments

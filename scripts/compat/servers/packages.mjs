@@ -103,7 +103,7 @@ function writeLauncher(dir, home, program) {
 }
 
 /**
- * The version that a server says it has.
+ * The version that a server reports.
  *
  * @param {string} launcher
  * @returns {string}

@@ -13,11 +13,11 @@ import { SERVER_PACKAGES, unpackServer, versionOf } from "./packages.mjs";
 
 const CACHE = join(ROOT, "node_modules/.cache/servers");
 const DEADLINE_MS = 30 * 60_000;
-const MOST_FAILURES_SHOWN = 20;
+const MAX_FAILURES_SHOWN = 20;
 
 /**
  * Which test files make a column of the table, by the beginnings of their names. The contract over every client is left to
- * `npm test`: how a client speaks to a server is the client's business.
+ * `npm test`: how a client reaches its server is left to the client.
  */
 const COLUMNS = {
   contract: ["contract/contract.", "contract/contract-tls", "contract/contract-topologies"],
@@ -31,15 +31,15 @@ const COLUMNS = {
 
 /** Beginnings of the full names of tests that need more than Redis 6.0. */
 const SINCE_6_2 = [
-  // CLIENT LIST tells the local address.
+  // CLIENT LIST has the local address.
   "instances with TLS of",
   // What is sent is counted, and the first SET … GET of a connection is sent again without GET.
   "one round trip answers",
   "a workflow in mode .* never sends more commands",
   "without read-ahead each call sends",
-  "habits a caller that only ever calls beginExecution",
-  "what was learnt is dropped by a write through another store",
-  "what was learnt is dropped by nothing that concerns another execution",
+  "prefetching a caller that only ever calls beginExecution",
+  "what was read is dropped by a write through another store",
+  "what was read is dropped by nothing that concerns another execution",
   // Sentinels have users.
   "behind sentinels the lists are enough",
   // SET without GET overwrites.
@@ -121,8 +121,8 @@ function count(files) {
     }
     return counts;
   });
-  for (const line of shown.slice(0, MOST_FAILURES_SHOWN)) terminal.line(`    ${terminal.red("✗")} ${line}`);
-  if (shown.length > MOST_FAILURES_SHOWN) terminal.line(`    and ${shown.length - MOST_FAILURES_SHOWN} more`);
+  for (const line of shown.slice(0, MAX_FAILURES_SHOWN)) terminal.line(`    ${terminal.red("✗")} ${line}`);
+  if (shown.length > MAX_FAILURES_SHOWN) terminal.line(`    and ${shown.length - MAX_FAILURES_SHOWN} more`);
   return columns;
 }
 

@@ -1,12 +1,13 @@
 //! Reads a live ioredis cluster.
 
-use super::nodes::{NO_MAP, adopt, unsupported};
+use super::nodes::adopt;
 use crate::config::error::Unsupported;
 use crate::config::input::Input;
 use crate::config::partial::Parts;
 use crate::config::settings::Settings;
 use crate::config::values::given;
 use crate::config::{ioredis, values};
+use crate::error_texts::unsupported as reasons;
 
 /// Reads the `startupNodes` and the `options` of a live ioredis cluster.
 ///
@@ -14,10 +15,10 @@ use crate::config::{ioredis, values};
 /// At the first setting that a native connection cannot honour.
 pub fn from_ioredis(startup: &Input, options: &[(String, Input)]) -> Result<Settings, Unsupported> {
     if given(options, "natMap").is_some_and(values::truthy) {
-        return Err(unsupported("natMap", NO_MAP));
+        return Err(Unsupported::new("natMap", reasons::TRANSLATES_ADDRESSES));
     }
     if given(options, "scaleReads") == Some(&Input::Function) {
-        return Err(unsupported("scaleReads", "chooses who answers, and the store has to read what it wrote"));
+        return Err(Unsupported::new("scaleReads", reasons::CHOOSES_NODE));
     }
     let mut parts = match given(options, "redisOptions") {
         Some(Input::Map(of_nodes)) => ioredis::instance_parts(of_nodes, None)?,

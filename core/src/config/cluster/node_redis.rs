@@ -1,6 +1,6 @@
 //! Reads what node-redis's `createCluster` takes, and a live cluster of it.
 
-use super::nodes::{NO_MAP, adopt, finish, log_in, nodes, unsupported};
+use super::nodes::{adopt, finish, log_in, nodes};
 use crate::config::error::{ConfigError, Unsupported};
 use crate::config::input::Input;
 use crate::config::partial::Parts;
@@ -8,6 +8,7 @@ use crate::config::schema::Keys;
 use crate::config::settings::Settings;
 use crate::config::values::given;
 use crate::config::{node_redis, values};
+use crate::error_texts::unsupported as reasons;
 
 /// The keys of what node-redis's `createCluster` takes.
 const KEYS: Keys = Keys {
@@ -26,7 +27,7 @@ const KEYS: Keys = Keys {
         "topologyRefreshOnReconnectionAttemptStrategy",
         "useReplicas",
     ],
-    refused: &[("nodeAddressMap", NO_MAP)],
+    refused: &[("nodeAddressMap", reasons::TRANSLATES_ADDRESSES)],
     aliases: &[
         ("nodes", "rootNodes"),
         ("startupNodes", "rootNodes"),
@@ -65,12 +66,12 @@ pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
 /// At the first setting that a native connection cannot honour.
 pub fn from_node_redis(options: &[(String, Input)]) -> Result<Settings, Unsupported> {
     if given(options, "nodeAddressMap").is_some_and(values::truthy) {
-        return Err(unsupported("nodeAddressMap", NO_MAP));
+        return Err(Unsupported::new("nodeAddressMap", reasons::TRANSLATES_ADDRESSES));
     }
     let mut parts = match given(options, "defaults") {
         Some(Input::Map(defaults)) => {
             if given(defaults, "credentialsProvider").is_some() {
-                return Err(unsupported("defaults.credentialsProvider", "is called by the client alone"));
+                return Err(Unsupported::new("defaults.credentialsProvider", reasons::PROVIDER_OF_CLUSTER));
             }
             node_redis::instance_parts(defaults)?
         }

@@ -8,11 +8,9 @@ use crate::config::settings::Settings;
 use crate::config::topology::Topology;
 use crate::config::values::given;
 use crate::config::{Tls, ioredis, node_redis, topology, url, values};
+use crate::error_texts::values as texts;
 
 const DEFAULT_PORT: u16 = 6379;
-
-/// Said of a map of addresses.
-pub(super) const NO_MAP: &str = "translates addresses, which a native connection does not do";
 
 /// Reads an array of start-up nodes: objects such as `{ host, port }`, URLs, and ports on this machine. Credentials that
 /// one of them has count for all.
@@ -24,23 +22,16 @@ pub fn from_nodes(list: &Input) -> Result<Settings, ConfigError> {
     finish(parts, nodes)
 }
 
-pub(super) fn unsupported(setting: &str, reason: &str) -> Unsupported {
-    Unsupported { setting: setting.to_owned(), reason: reason.to_owned() }
-}
-
 /// The settings of a live cluster: its nodes, and what counts for all of them.
 pub(super) fn adopt(key: &str, list: &Input, mut parts: Parts) -> Result<Settings, Unsupported> {
-    let reason = |error: ConfigError| Unsupported {
-        setting: key.to_owned(),
-        reason: error.message.strip_prefix(&format!("`{key}` ")).unwrap_or(&error.message).to_owned(),
-    };
+    let reason = |error: ConfigError| Unsupported::wrong(key, &error);
     let (nodes, login) = nodes(key, list).map_err(reason)?;
     log_in(&mut parts, login, key).map_err(reason)?;
     finish(parts, nodes).map_err(reason)
 }
 
-/// What the nodes' own URLs say counts where nothing else is said. One that asks for TLS says nothing of its settings,
-/// but does not stand beside other ones.
+/// The nodes' own URLs count where nothing else is given. A URL that asks for TLS has no settings of
+/// TLS, but does not go with such settings given elsewhere.
 pub(super) fn log_in(parts: &mut Parts, login: Parts, key: &str) -> Result<(), ConfigError> {
     if parts.password.is_none() && parts.username.is_none() {
         (parts.username, parts.password) = (login.username, login.password);
@@ -57,15 +48,13 @@ pub(super) fn log_in(parts: &mut Parts, login: Parts, key: &str) -> Result<(), C
 
 /// The nodes that are found later have no settings of their own, so that they could be spoken to in plaintext.
 fn two_kinds(key: &str) -> ConfigError {
-    ConfigError::wrong_type(format!(
-        "`{key}` has nodes with different settings of TLS, and all nodes of a cluster need the same: give them once for all"
-    ))
+    ConfigError::wrong_type(texts::nodes_differ_in_tls(key))
 }
 
 /// The settings of a cluster that begins at these nodes.
 pub(super) fn finish(mut parts: Parts, nodes: Vec<Address>) -> Result<Settings, ConfigError> {
     if parts.database.is_some_and(|database| database != 0) {
-        return Err(ConfigError::wrong_type("`database` must be 0: a cluster has no other"));
+        return Err(ConfigError::wrong_type(texts::cluster_has_one_database()));
     }
     parts.topology = Some(Topology::Cluster(nodes));
     Ok(parts.into_settings())
@@ -78,9 +67,7 @@ pub(super) fn nodes(key: &str, list: &Input) -> Result<(Vec<Address>, Parts), Co
     for (index, item) in topology::items(key, list)?.iter().enumerate() {
         let parts = node(&format!("{key}[{index}]"), item)?;
         if parts.database.is_some_and(|database| database != 0) {
-            return Err(ConfigError::wrong_type(format!(
-                "`{key}[{index}]` names a database, and a cluster has only 0"
-            )));
+            return Err(ConfigError::wrong_type(texts::node_has_database(format_args!("{key}[{index}]"))));
         }
         let host = parts.host.clone().unwrap_or_else(|| topology::DEFAULT_HOST.to_owned());
         nodes.push(Address::Tcp(host, parts.port.unwrap_or(DEFAULT_PORT)));
@@ -103,10 +90,7 @@ fn node(location: &str, item: &Input) -> Result<Parts, ConfigError> {
         return match item {
             Input::Text(text) => url::parts(text),
             Input::Number(_) => Ok(Parts { port: Some(values::port(location, item)?), ..Parts::default() }),
-            other => Err(ConfigError::wrong_type(format!(
-                "`{location}` must be a URL, a port or an object such as {{ host, port }}, got {}",
-                values::kind(other)
-            ))),
+            other => Err(ConfigError::wrong_type(texts::must_be_node(location, values::kind(other)))),
         };
     };
     if given(map, "url").is_some() || given(map, "socket").is_some() {

@@ -70,7 +70,7 @@ fn instance<const N: usize>(entries: [(&str, Input); N]) -> Vec<(String, Input)>
 }
 
 #[test]
-fn an_object_says_what_it_says_to_ioredis() {
+fn an_object_means_what_it_means_to_ioredis() {
     let settings = from_config(&map([
         ("host", text("h")),
         ("port", text("6380")),
@@ -124,7 +124,7 @@ fn database_is_another_name_for_db() {
 fn every_option_of_ioredis_is_known() {
     assert!(from_config(&instance([])).is_ok());
     for (key, value, reason) in [
-        ("tls", Input::Map(vec![("ciphers".into(), text("ALL"))]), "`tls.ciphers` tunes OpenSSL"),
+        ("tls", Input::Map(vec![("ciphers".into(), text("ALL"))]), "`tls.ciphers` is for OpenSSL"),
         ("tls", text("RedisCloudFixed"), "`tls` must be an object"),
         ("sentinels", Input::List(vec![]), "is empty"),
         ("redisOptions", Input::Map(vec![]), "`new Cluster(nodes, { redisOptions })`"),
@@ -199,7 +199,7 @@ fn what_ioredis_overlooks_in_an_instance_is_overlooked() {
 }
 
 #[test]
-fn an_instance_that_needs_its_own_methods_says_why() {
+fn an_instance_that_needs_its_own_methods_is_refused_with_the_reason() {
     for (key, value) in [
         ("tls", text("RedisCloudFixed")),
         ("sentinels", Input::List(vec![])),

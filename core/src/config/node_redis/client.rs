@@ -3,9 +3,11 @@
 use crate::config::error::{ConfigError, Unsupported};
 use crate::config::input::Input;
 use crate::config::partial::Parts;
-use crate::config::schema::{Keys, USE_A_CLIENT};
+use crate::config::schema::Keys;
 use crate::config::settings::Settings;
 use crate::config::{tls, url, values};
+use crate::error_texts::unsupported as reasons;
+use crate::error_texts::values as texts;
 
 /// The keys of a node-redis-style configuration object. The ignored ones are all other options of redis 4 to 6.
 pub(in crate::config) const KEYS: Keys = Keys {
@@ -33,13 +35,7 @@ pub(in crate::config) const KEYS: Keys = Keys {
         "scripts",
         "unstableResp3",
     ],
-    refused: &[
-        (
-            "credentialsProvider",
-            "is called for live clients only: give `username` and `password`, or pass the node-redis client",
-        ),
-        ("readonly", "asks for a read-only connection, and the store has to write"),
-    ],
+    refused: &[("credentialsProvider", reasons::CREDENTIALS_PROVIDER), ("readonly", reasons::READ_ONLY)],
     aliases: &[
         ("host", "socket.host"),
         ("hostname", "socket.host"),
@@ -85,16 +81,13 @@ const SOCKET: Keys = Keys {
         "writable",
     ],
     refused: &[
-        ("lookup", "replaces name resolution, which a native connection cannot use"),
-        ("localAddress", "chooses a local address, which a native connection does not do"),
-        ("localPort", "chooses a local port, which a native connection does not do"),
-        ("fd", "is an open file, which a native connection cannot use"),
+        ("lookup", reasons::REPLACES_RESOLUTION),
+        ("localAddress", reasons::LOCAL_ADDRESS),
+        ("localPort", reasons::LOCAL_PORT),
+        ("fd", reasons::OPEN_FILE),
     ],
     aliases: &[("hostname", "socket.host"), ("db", "database"), ("username", "username"), ("password", "password")],
 };
-
-/// Said of a `socket.tls` that is no switch: node-redis would connect in plaintext.
-const NOT_TLS: &str = "must be true or false: the settings of TLS stand beside it in `socket`";
 
 /// The keys of `commandOptions`.
 const COMMAND_OPTIONS: Keys = Keys {
@@ -119,7 +112,7 @@ pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
     parts_of(map).map(Parts::into_settings)
 }
 
-/// What one client's options say.
+/// The settings in one client's options.
 pub(in crate::config) fn parts_of(map: &[(String, Input)]) -> Result<Parts, ConfigError> {
     KEYS.refuse(map)?;
     let mut url = match map.iter().find(|(key, value)| key == "url" && *value != Input::Null) {
@@ -140,7 +133,7 @@ pub(in crate::config) fn parts_of(map: &[(String, Input)]) -> Result<Parts, Conf
 
 /// Reads the `options` of a live client, into which node-redis has already parsed its `url`.
 ///
-/// Keys that node-redis itself does not look at are left alone, TLS options without `tls` among them.
+/// Keys that node-redis itself does not read are ignored, TLS options without `tls` among them.
 ///
 /// # Errors
 /// At the first setting that a native connection cannot honour.
@@ -148,25 +141,25 @@ pub fn from_instance(options: &[(String, Input)]) -> Result<Settings, Unsupporte
     instance_parts(options).map(Parts::into_settings)
 }
 
-/// What the options of a live client say.
+/// The settings in the options of a live client.
 pub(in crate::config) fn instance_parts(options: &[(String, Input)]) -> Result<Parts, Unsupported> {
     let mut parts = Parts::default();
     for (key, value) in options.iter().filter(|(_, value)| *value != Input::Null) {
         if key == "readonly"
             && let Some(reason) = KEYS.refusal(key, value)
         {
-            return Err(Unsupported { setting: key.clone(), reason: reason.to_owned() });
+            return Err(Unsupported::new(key, reason));
         }
         let read = match (key.as_str(), value) {
             ("socket", Input::Map(socket)) => {
                 let refused = socket.iter().find_map(|(key, value)| Some((key, SOCKET.refusal(key, value)?)));
                 if let Some((key, reason)) = refused {
-                    return Err(Unsupported { setting: format!("socket.{key}"), reason: reason.to_owned() });
+                    return Err(Unsupported::new(format!("socket.{key}"), reason));
                 }
                 parts.tls = match socket.iter().find(|(key, _)| key == "tls") {
                     Some((_, Input::Bool(true))) => Some(tls::read(&tls::OF_NODE_REDIS, socket)?),
                     Some((_, value)) if values::truthy(value) => {
-                        return Err(Unsupported { setting: "socket.tls".into(), reason: NOT_TLS.into() });
+                        return Err(Unsupported::new("socket.tls", reasons::TLS_OF_NODE_REDIS));
                     }
                     _ => None,
                 };
@@ -179,10 +172,7 @@ pub(in crate::config) fn instance_parts(options: &[(String, Input)]) -> Result<P
             ("name", name) if values::client_name(key, name).is_err() => Ok(()),
             _ => set(&mut parts, key, value),
         };
-        read.map_err(|error| {
-            let reason = error.message.strip_prefix(&format!("`{key}` ")).unwrap_or(&error.message).to_owned();
-            Unsupported { setting: key.clone(), reason }
-        })?;
+        read.map_err(|error| Unsupported::wrong(key, &error))?;
     }
     Ok(parts)
 }
@@ -199,36 +189,33 @@ fn set(parts: &mut Parts, key: &str, value: &Input) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// `socket` of a configuration object; `url` is what the URL beside it says.
+/// `socket` of a configuration object; `url` holds the settings of the URL beside it.
 fn read_socket(parts: &mut Parts, socket: &[(String, Input)], url: &mut Parts) -> Result<(), ConfigError> {
     SOCKET.refuse(socket)?;
     let present = socket.iter().filter(|(_, value)| *value != Input::Null).cloned();
     let (of_tls, socket): (Vec<_>, Vec<_>) = present.partition(|(key, _)| tls::OF_NODE_REDIS.has(key));
     let wanted = match socket.iter().find(|(key, _)| key == "tls") {
         Some((_, Input::Bool(wanted))) => Some(*wanted),
-        Some(_) => return Err(ConfigError::wrong_type(format!("`socket.tls` {NOT_TLS}"))),
+        Some(_) => return Err(ConfigError::wrong_type(texts::wrong_setting("socket.tls", reasons::TLS_OF_NODE_REDIS))),
         None => None,
     };
     match (wanted, url.tls.is_some()) {
         (Some(false), true) => {
-            return Err(ConfigError::wrong_type("`socket.tls` is false, and the scheme of `url` asks for TLS"));
+            return Err(ConfigError::wrong_type(texts::tls_contradicts_url()));
         }
         (Some(true), _) | (None, true) => {
             if let Some(refused) = of_tls.iter().find_map(|(key, value)| tls::refusal(&tls::OF_NODE_REDIS, key, value))
             {
-                return Err(ConfigError::wrong_type(format!("{refused}. {USE_A_CLIENT}")));
+                return Err(ConfigError::wrong_type(texts::cannot_be_honoured(refused.setting, refused.reason)));
             }
             let tls = tls::read(&tls::OF_NODE_REDIS, &of_tls);
-            parts.tls = Some(tls.map_err(|wrong| ConfigError::wrong_type(wrong.to_string()))?);
-            // What stands here says more than the scheme does.
+            parts.tls =
+                Some(tls.map_err(|wrong| ConfigError::wrong_type(texts::wrong_setting(wrong.setting, wrong.reason)))?);
+            // These options are more exact than the scheme.
             url.tls = None;
         }
         (None, false) if !of_tls.is_empty() => {
-            return Err(ConfigError::wrong_type(format!(
-                "`socket.{}` is a setting for TLS, which `socket.tls` has to ask for: set that to true, or to false if the \
-                 connection is to be in plaintext",
-                of_tls[0].0
-            )));
+            return Err(ConfigError::wrong_type(texts::tls_not_asked_for(&of_tls[0].0)));
         }
         _ => {}
     }
@@ -271,7 +258,7 @@ fn set_command_options(parts: &mut Parts, options: &[(String, Input)]) -> Result
 pub(in crate::config) fn object<'a>(key: &str, value: &'a Input) -> Result<&'a [(String, Input)], ConfigError> {
     match value {
         Input::Map(map) => Ok(map),
-        other => Err(ConfigError::wrong_type(format!("`{key}` must be an object, got {}", values::describe(other)))),
+        other => Err(ConfigError::wrong_type(texts::must_be_object(key, values::describe(other)))),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::config::schema::Keys;
 use crate::config::settings::Settings;
 use crate::config::values::given;
 use crate::config::{Topology, topology, values};
+use crate::error_texts::unsupported::TRANSLATES_ADDRESSES;
 
 /// The keys of what `createSentinel` takes.
 const KEYS: Keys = Keys {
@@ -27,7 +28,7 @@ const KEYS: Keys = Keys {
         "scanInterval",
         "scripts",
     ],
-    refused: &[("nodeAddressMap", "translates addresses, which a native connection does not do")],
+    refused: &[("nodeAddressMap", TRANSLATES_ADDRESSES)],
     aliases: &[
         ("sentinels", "sentinelRootNodes"),
         ("username", "nodeClientOptions.username"),

@@ -9,7 +9,7 @@ fn map<const N: usize>(entries: [(&str, Input); N]) -> Vec<(String, Input)> {
 }
 
 #[test]
-fn nothing_said_is_mozillas_roots_and_the_hosts_name() {
+fn the_default_is_mozillas_roots_and_the_hosts_name() {
     let falsy =
         [("ca", Input::Null), ("servername", text("")), ("passphrase", text("")), ("session", Input::Bool(true))];
     for entries in [map([]), map(falsy), map([("rejectUnauthorized", Input::Bool(true))])] {
@@ -20,7 +20,7 @@ fn nothing_said_is_mozillas_roots_and_the_hosts_name() {
 }
 
 #[test]
-fn versions_are_those_that_both_sides_know() {
+fn versions_are_those_that_both_sides_have() {
     for (oldest, newest, expected) in [
         (Input::Null, Input::Null, Versions::Both),
         (text("TLSv1"), text("TLSv1.3"), Versions::Both),
@@ -35,7 +35,7 @@ fn versions_are_those_that_both_sides_know() {
 #[test]
 fn what_cannot_be_honoured_is_named() {
     let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    for (entry, said) in [
+    for (entry, expected) in [
         (("rejectUnauthorized", Input::Bool(false)), "`tls.rejectUnauthorized` is false"),
         (("checkServerIdentity", Input::Function), "`tls.checkServerIdentity` replaces the verification"),
         (("secureContext", Input::Other("an instance of SecureContext".into())), "`tls.secureContext` is a context"),
@@ -55,8 +55,8 @@ fn what_cannot_be_honoured_is_named() {
         (("cert", text(bad)), "`tls.cert` needs its private key"),
         (("key", text("hunter2")), "`tls.key` needs its certificate"),
     ] {
-        let error = read(&OF_IOREDIS, &map([entry])).expect_err(said).to_string();
-        assert!(error.contains(said), "{said}: {error}");
+        let error = read(&OF_IOREDIS, &map([entry])).expect_err(expected).to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
     let encrypted = text("-----BEGIN ENCRYPTED PRIVATE KEY-----\nhunter2\n-----END ENCRYPTED PRIVATE KEY-----\n");
@@ -69,6 +69,6 @@ fn what_cannot_be_honoured_is_named() {
 #[test]
 fn a_key_is_never_shown() {
     let key = PrivateKeyDer::Pkcs8(b"hunter2".to_vec().into());
-    let tls = Tls { identity: Some(Arc::new(Identity { chain: vec![], key })), ..Tls::default() };
-    assert!(format!("{tls:?}").contains("identity: Some([hidden])"), "{tls:?}");
+    let tls = Tls { client_certificate: Some(Arc::new(ClientCertificate { chain: vec![], key })), ..Tls::default() };
+    assert!(format!("{tls:?}").contains("client_certificate: Some([hidden])"), "{tls:?}");
 }

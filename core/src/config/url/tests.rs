@@ -17,7 +17,7 @@ fn with_login(parts: Parts, username: &str, password: &str) -> Parts {
 }
 
 #[test]
-fn urls_say_what_they_say_to_the_clients() {
+fn urls_mean_what_they_mean_to_the_clients() {
     let host = || tcp_parts("host", 6379, 0);
     for (text, expected) in [
         ("redis://host", host()),
@@ -56,7 +56,7 @@ fn urls_say_what_they_say_to_the_clients() {
     }
 }
 
-/// Leaves out the two values that say nothing.
+/// Leaves out the two values that set nothing.
 fn explicit(parts: &Parts) -> Parts {
     let parts = parts.clone();
     Parts { port: parts.port.filter(|port| *port != 6379), database: parts.database.filter(|db| *db != 0), ..parts }
@@ -94,7 +94,7 @@ fn query_parameters_become_settings() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_an_error_that_says_why() {
+fn what_cannot_be_meant_is_an_error_with_the_reason() {
     for (text, reason) in [
         ("", "is empty"),
         ("  ", "is empty"),

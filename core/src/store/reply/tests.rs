@@ -58,7 +58,7 @@ fn the_cause_of_an_aborted_transaction_is_reported() {
 }
 
 #[test]
-fn absence_is_told_from_presence() {
+fn absence_differs_from_presence() {
     assert_eq!(read(Operation::IsTaskInProgress, vec![Value::Nil]), Ok(Answer::Flag(false)));
     assert_eq!(read(Operation::IsExecutionInProgress, vec![bulk("true")]), Ok(Answer::Flag(true)));
     assert_eq!(read(Operation::GetResult, vec![Value::Nil]), Ok(Answer::Value(None)));

@@ -1,7 +1,7 @@
 //! A Redis Cluster: a router that sends each call to the server that has its slot, over one batched connection per server.
 //! And shards behind one address, to which it sends the parts of calls as to a cluster of one server.
 //!
-//! What a server cannot answer comes back and is sent again: where it was redirected to, or to whoever has the slot when
+//! What a server cannot answer comes back and is sent again: where it was redirected to, or to the node that has the slot when
 //! the map has been read anew. Until everything that is under way for a slot has come back, what follows for the same
 //! slot waits, so that the order per key is kept.
 
@@ -16,10 +16,11 @@ use slab::Slab;
 
 use super::nodes::Nodes;
 use super::slot_table::SlotTable;
-use super::split_call::{Entry, Returns};
+use super::split_call::{Returns, SplitCall};
 use super::topology::{Map, Owner, Range, fetch, read_redirect};
 use crate::config::Address;
-use crate::error::{Code, StoreError};
+use crate::error::StoreError;
+use crate::error_texts::connections as texts;
 use crate::store::cluster_steps::steps;
 use crate::store::execution_order::Order;
 use crate::store::keys::Role;
@@ -69,7 +70,7 @@ pub async fn route_shards(handover: Handover, inbox: Arc<Inbox>) {
     router.slots.give(0, (SLOTS - 1) as u16, node);
     let now = Instant::now();
     for PendingCall { request, sequence, deadline, .. } in pending {
-        let index = router.calls.insert(Entry::new(request, sequence, deadline));
+        let index = router.calls.insert(SplitCall::new(request, sequence, deadline));
         router.start(index, now);
     }
     router.run().await;
@@ -78,14 +79,14 @@ pub async fn route_shards(handover: Handover, inbox: Arc<Inbox>) {
 type MapBeingRead = Pin<Box<dyn Future<Output = Result<Map, ConnectError>> + Send>>;
 
 /// What became of a part of a call, the times it was sent, and the position of its answer.
-type Outcome = (Result<Reply, Box<StoreError>>, Delivery, Option<Position>);
+type PartOutcome = (Result<Reply, Box<StoreError>>, Delivery, Option<Position>);
 
 struct Router {
     target: Target,
     inbox: Arc<Inbox>,
     /// What the servers' connections hand back.
     returns: Arc<Returns>,
-    calls: Slab<Entry>,
+    calls: Slab<SplitCall>,
     slots: SlotTable,
     order: Order,
     nodes: Nodes,
@@ -104,7 +105,7 @@ struct Router {
     proven: bool,
     connect_error: ConnectError,
     finished: Vec<Finished>,
-    /// What the servers' connections have to tell, until there is somebody to be told.
+    /// Warnings of the servers' connections, until there is a call whose sink takes them.
     warnings: Vec<Warning>,
     closed: bool,
     next_sequence: u64,
@@ -171,7 +172,7 @@ impl Router {
             let deadline = request.deadline(self.target.command_timeout, now);
             let sequence = self.next_sequence;
             self.next_sequence += 1;
-            let index = self.calls.insert(Entry::new(request, sequence, deadline));
+            let index = self.calls.insert(SplitCall::new(request, sequence, deadline));
             self.start(index, now);
         }
     }
@@ -227,7 +228,7 @@ impl Router {
     fn part(&mut self, index: usize, call: Call, which: usize, slot: u16) -> Request {
         let entry = &mut self.calls[index];
         entry.request.delivery.sent();
-        let Entry { sequence, deadline, before, .. } = *entry;
+        let SplitCall { sequence, deadline, before, .. } = *entry;
         let mut request = Request::new(call, (index << 2 | which) as u32, self.returns.clone());
         request.delivery = before;
         let sharded = self.sharded;
@@ -308,7 +309,7 @@ impl Router {
                 // Done, but before something that was asked earlier for the same execution: it is done again behind that.
                 None if self.slots.waits_before(route.slot, route.sequence, &call) => request.delivery.repeated(),
                 None => {
-                    self.settle(request.token, call, (outcome, request.delivery, position), now);
+                    self.part_done(request.token, call, (outcome, request.delivery, position), now);
                     continue;
                 }
                 Some(Redirect::Elsewhere { ask, detail }) => {
@@ -346,7 +347,7 @@ impl Router {
     }
 
     /// Notes what became of a part; when it was the last one, the call goes on or is over.
-    fn settle(&mut self, token: u32, call: Call, (outcome, delivery, position): Outcome, now: Instant) {
+    fn part_done(&mut self, token: u32, call: Call, (outcome, delivery, position): PartOutcome, now: Instant) {
         let (index, which) = (token as usize >> 2, token as usize & 3);
         let Some(entry) = self.calls.get_mut(index) else { return };
         if which == WHOLE {
@@ -372,7 +373,7 @@ impl Router {
             return;
         }
         self.unstage(index, now);
-        let Entry { mut request, failure, reply, position, applied, .. } = self.calls.remove(index);
+        let SplitCall { mut request, failure, reply, position, applied, .. } = self.calls.remove(index);
         let finished = match (failure, reply) {
             (None, Some(reply)) => request.finish(Ok(reply)).at(position),
             (Some((error, delivery)), _) => {
@@ -405,7 +406,7 @@ impl Router {
             };
             let call = mem::replace(&mut finished.request.call, Call::empty());
             let delivery = finished.request.delivery;
-            self.settle(finished.request.token, call, (finished.outcome, delivery, None), now);
+            self.part_done(finished.request.token, call, (finished.outcome, delivery, None), now);
         }
     }
 
@@ -424,8 +425,7 @@ impl Router {
         self.map = None;
         match map {
             Ok(map) if map.is_foreign && now < *self.foreign_since.get_or_insert(now) + STALE_EPOCH_TIMEOUT => {
-                let message = "the only servers that answer are those of another cluster.";
-                self.connect_error = ConnectError::Transient(StoreError::new(Code::Connection, message));
+                self.connect_error = ConnectError::Transient(texts::another_cluster().error());
             }
             Ok(Map { ranges, nodes, settings, .. }) => {
                 self.foreign_since = None;
@@ -433,7 +433,7 @@ impl Router {
                 (self.target.settings, self.proven) = (settings, true);
                 self.draw(ranges);
                 // While a server that has slots does not answer, somebody may be about to take its place; and somebody has
-                // to get the slots that nobody has.
+                // to get the slots that no node has.
                 self.map_wanted = self.nodes.any_is_down() || self.slots.any_is_unserved();
                 if !self.map_wanted {
                     self.backoff.reset();
@@ -454,7 +454,7 @@ impl Router {
         self.slots.clear();
         let mut owners = Vec::new();
         for (first, last, owner) in ranges {
-            // A node of which the cluster does not know where it is now is looked for where it was.
+            // A node whose address the cluster does not name now is tried at its last one.
             let lost = matches!(owner.address, Address::Tcp(_, 0));
             let node = if lost { owner.id.and_then(|id| self.nodes.find(&id)) } else { Some(self.nodes.at(owner)) };
             let Some(node) = node else { continue };

@@ -10,7 +10,7 @@ use crate::transport::request::{ClusterRoute, Request};
 
 /// The table of all slots.
 pub struct SlotTable {
-    slots: Vec<Slot>,
+    slots: Vec<SlotState>,
     held: BTreeMap<u16, ParkedParts>,
     /// Something held may have become free since it was last looked through. So a server that is away, and thousands of
     /// slots that wait for it, cost the others nothing.
@@ -22,7 +22,7 @@ pub struct SlotTable {
 }
 
 #[derive(Clone, Default)]
-struct Slot {
+struct SlotState {
     node: Option<u32>,
     /// Sent and not come back.
     outstanding: u32,
@@ -37,7 +37,7 @@ impl SlotTable {
     /// Slots without servers.
     pub fn new() -> Self {
         Self {
-            slots: vec![Slot::default(); SLOTS],
+            slots: vec![SlotState::default(); SLOTS],
             held: BTreeMap::new(),
             stirred: false,
             next_pause: None,
@@ -109,7 +109,7 @@ impl SlotTable {
             return Vec::new();
         }
         let slots = &self.slots;
-        let at_rest = |slot: &Slot| slot.outstanding == 0 && slot.node.is_some();
+        let at_rest = |slot: &SlotState| slot.outstanding == 0 && slot.node.is_some();
         let ready = |(slot, held): (&u16, &ParkedParts)| {
             (held.not_before <= now && at_rest(&slots[usize::from(*slot)])).then_some(*slot)
         };

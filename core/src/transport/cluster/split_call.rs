@@ -14,7 +14,7 @@ use crate::transport::runtime;
 use crate::transport::warning::Warning;
 
 /// A call and what has become of its parts.
-pub struct Entry {
+pub struct SplitCall {
     /// The call.
     pub request: Request,
     /// Its place in the order in which the calls came.
@@ -39,7 +39,7 @@ pub struct Entry {
     pub applied: Applied,
 }
 
-impl Entry {
+impl SplitCall {
     /// A call of which nothing has been sent.
     pub fn new(request: Request, sequence: u64, deadline: Instant) -> Self {
         Self {
@@ -67,7 +67,7 @@ pub struct Returns {
 #[derive(Default)]
 struct Returned {
     parts: Vec<Finished>,
-    /// What the servers' connections have to tell besides.
+    /// Warnings of the servers' connections.
     warnings: Vec<Warning>,
     sleeper: Option<Waker>,
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use redis::Value;
 
 use crate::config::{Address, Settings, Topology};
-use crate::error::{Code, StoreError};
-pub use crate::store::slot::{SLOTS, slot_of};
+use crate::error_texts::connections as texts;
+use crate::store::slot::SLOTS;
 use crate::transport::error::ConnectError;
+// Public for the fuzz targets, which compare the ids in a map.
 pub use crate::transport::node_id::NodeId;
 use crate::transport::node_id::{are_related, nodes_of, read_node_id, read_nodes};
 use crate::transport::probe::{AuthConfig, Open, ask, error_reply, next, text};
@@ -24,14 +25,14 @@ const LIMIT: Duration = Duration::from_secs(2);
 pub struct Owner {
     /// Where it is.
     pub address: Address,
-    /// What it is called. Redirects do not tell, nor do maps of servers before Redis 4.
+    /// Its node id. Redirects have none, nor have maps of servers before Redis 4.
     pub id: Option<NodeId>,
 }
 
 /// Slots from the first to the last, and the server that has them.
 pub type Range = (u16, u16, Owner);
 
-/// What one server's map says: the ranges, and all nodes that it names.
+/// One server's map: the ranges, and all nodes that it names.
 type Drawn = (Vec<Range>, Vec<NodeId>);
 
 /// A map of a cluster, and how it was come by.
@@ -42,11 +43,11 @@ pub struct Map {
     pub nodes: Vec<NodeId>,
     /// The settings with which it was read.
     pub settings: Settings,
-    /// It names none of the nodes that were known before, and nobody has one that does.
+    /// It names none of the nodes that were known before, and no other server's map does.
     pub is_foreign: bool,
 }
 
-/// What `CLUSTER SLOTS` tells. A server that does not know its own name is the one that was asked.
+/// Reads a reply to `CLUSTER SLOTS`. A server without an address in it is the one that was asked.
 pub fn read_slots(reply: &Value, asked: &Address) -> Option<Vec<Range>> {
     let Value::Array(ranges) = reply else { return None };
     let bound = |value: &Value| match value {
@@ -137,13 +138,12 @@ async fn map_of(
         return Err(ConnectError::handshake(error_reply));
     }
     let Some(ranges) = read_slots(reply, address) else {
-        let message = "the cluster has no slots yet: has it been created (redis-cli --cluster create)?";
-        return Err(ConnectError::Transient(StoreError::new(Code::Connection, message)));
+        return Err(ConnectError::Transient(texts::no_slots().error()));
     };
     let mut nodes = nodes_of(reply);
     if !are_related(&nodes, known) {
-        // The map of slots leaves out nodes that have failed, and those that we knew may all have; this one does not. Who may not ask
-        // waits until nobody else answers.
+        // The map of slots leaves out failed nodes, and all nodes known before may have failed; `CLUSTER NODES` has them too.
+        // Where the user may not run it, the map is taken only when no other server answers.
         let answers = ask(address, auth_config, &[&["CLUSTER", "NODES"]], limit).await?;
         nodes.extend(answers.replies.first().map(read_nodes).unwrap_or_default());
     }

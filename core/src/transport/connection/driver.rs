@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::attempts::Attempts;
 use super::connect::{Connected, connect};
 use super::machine::{Config, Machine, Need};
+use super::spin::Spin;
 use crate::config::{Address, Topology};
 use crate::transport::backoff::Backoff;
 use crate::transport::connection_id::next_connection_id;
@@ -163,20 +164,19 @@ impl Driver {
         };
         let mut ended = pin!(client_ended(self.target.source.clone()));
         let mut moved = pin!(primary_moved(self.target.settings.clone(), subscriptions));
-        let mut overdue = Overdue::No;
+        let (mut overdue, mut spin) = (Overdue::No, Spin::new());
         poll_fn(|cx| {
             let mut rounds = 0;
             loop {
                 let now = Instant::now();
-                self.drain_inbox(now);
+                let mut any = self.drain_inbox(now);
                 self.warn();
                 if !overdue.is_ready(self.machine.is_overdue(now), cx) {
                     return Poll::Pending;
                 }
-                let mut any = false;
                 match stream.read(cx, &mut self.machine, now) {
                     Ok(bytes) => {
-                        any = bytes > 0;
+                        any |= bytes > 0;
                         if !overdue.counts(bytes) {
                             self.machine.advance(now);
                         }
@@ -204,6 +204,7 @@ impl Driver {
                     _ => return Poll::Ready(()),
                 }
                 if any {
+                    spin.note_event();
                     rounds += 1;
                     if rounds < MAX_ROUNDS {
                         continue;
@@ -221,6 +222,11 @@ impl Driver {
                 if let Poll::Ready(error) = moved.as_mut().poll(cx) {
                     self.machine.replace(error, now);
                     continue;
+                }
+                if spin.looks_again(self.machine.calls_in_flight(), now) {
+                    // Behind the runtime's next look at its sockets.
+                    let _ = pin!(tokio::task::yield_now()).poll(cx);
+                    return Poll::Pending;
                 }
                 if self.sleep(cx) {
                     return Poll::Pending;
@@ -260,8 +266,9 @@ impl Driver {
         deliver(self.machine.finished());
     }
 
-    fn drain_inbox(&mut self, now: Instant) {
-        drain_inbox(&mut self.machine, &self.inbox, &mut self.closed, self.target.command_timeout, now);
+    /// Takes in the calls that have arrived; true when there were any.
+    fn drain_inbox(&mut self, now: Instant) -> bool {
+        drain_inbox(&mut self.machine, &self.inbox, &mut self.closed, self.target.command_timeout, now)
     }
 
     /// Leaves word to be woken; false when something has come in the meantime.
@@ -283,15 +290,18 @@ impl Driver {
     }
 }
 
-/// Passes on the calls that have arrived.
-fn drain_inbox(machine: &mut Machine, inbox: &Inbox, closed: &mut bool, timeout: Duration, now: Instant) {
-    for request in inbox.take(closed) {
+/// Passes on the calls that have arrived; true when there were any.
+fn drain_inbox(machine: &mut Machine, inbox: &Inbox, closed: &mut bool, timeout: Duration, now: Instant) -> bool {
+    let requests = inbox.take(closed);
+    let any = !requests.is_empty();
+    for request in requests {
         let deadline = request.deadline(timeout, now);
         machine.call(request, deadline);
     }
     if *closed {
         machine.close();
     }
+    any
 }
 
 /// Whether something that the server owes is past its time. That is believed only when what its socket held at that moment

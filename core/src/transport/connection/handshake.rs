@@ -4,6 +4,7 @@
 use redis::{Pipeline, Value};
 
 use crate::config::{Address, Settings, Topology};
+use crate::error_texts::replies::IS_A_REPLICA;
 use crate::store::ErrorReply;
 use crate::transport::error::ConnectError;
 use crate::transport::node_id::{ExpectedNode, NodeId, nodes_of, read_node_id};
@@ -217,8 +218,7 @@ fn check_role(reply: &Value, error_reply: Option<ErrorReply>) -> Result<(), Conn
         (_, Some(error_reply)) if error_reply.code == "NOPERM" && error_reply.detail.contains("'role'") => Ok(()),
         (_, Some(error_reply)) => Err(ConnectError::handshake(error_reply)),
         (Value::Array(role), None) if role.first().is_some_and(|role| !is_primary(role)) => {
-            let detail = "the server is a replica, though the sentinels call it the primary";
-            Err(ConnectError::handshake(ErrorReply { code: "READONLY".into(), detail: detail.into() }))
+            Err(ConnectError::handshake(ErrorReply { code: "READONLY".into(), detail: IS_A_REPLICA.into() }))
         }
         _ => Ok(()),
     }

@@ -14,6 +14,7 @@ use super::refusal::{Gate, Refusal, Scope, decide};
 use super::session::{Answered, Event, Opening, Session};
 use crate::config::Address;
 use crate::error::StoreError;
+use crate::error_texts::connections::REPLY_OF_ANOTHER_KIND;
 use crate::store::server_features::ServerFeatures;
 use crate::transport::backoff::Backoff;
 use crate::transport::error::ConnectError;
@@ -248,6 +249,14 @@ impl Machine {
         }
     }
 
+    /// How many calls are in flight.
+    pub fn calls_in_flight(&self) -> usize {
+        match &self.state {
+            State::Serving(serving) => serving.session.calls_in_flight(),
+            _ => 0,
+        }
+    }
+
     /// The bytes that are to be written now.
     pub fn unwritten(&self) -> &[u8] {
         match &self.state {
@@ -278,8 +287,7 @@ impl Machine {
                 Ok(Event::Answered(answered, used)) => {
                     bytes = &bytes[used..];
                     if self.answered(answered, now) == Trust::No {
-                        let error =
-                            ConnectError::lost("the server sent a reply of another kind than the command brings");
+                        let error = ConnectError::lost(REPLY_OF_ANOTHER_KIND);
                         self.lose(error, None, Abandon::Yes, now);
                         return;
                     }

@@ -279,6 +279,11 @@ impl Session {
         self.answered
     }
 
+    /// How many calls were sent and have no answer, those among them that were given up.
+    pub fn calls_in_flight(&self) -> usize {
+        self.calls_in_flight
+    }
+
     /// Whether anything that was sent has no answer.
     pub fn owes(&self) -> bool {
         self.calls_in_flight > 0
@@ -293,11 +298,7 @@ impl Session {
     ///
     /// # Errors
     /// When the connection must not be used any longer.
-    pub fn read<'a>(
-        &mut self,
-        bytes: &[u8],
-        call: impl Fn(CallKey) -> &'a Call,
-    ) -> Result<Event, ProtocolViolation> {
+    pub fn read<'a>(&mut self, bytes: &[u8], call: impl Fn(CallKey) -> &'a Call) -> Result<Event, ProtocolViolation> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let Some(expected) = self.expected.front_mut() else { return Err(ProtocolViolation::Unsolicited) };

@@ -21,6 +21,7 @@ use super::encode::Path;
 use super::error::NotConnected;
 use super::proxy::on_the_way;
 use crate::config::{Address, Upstash};
+use crate::error_texts::http as texts;
 use crate::transport::error::{ConnectError, display_address};
 use crate::transport::runtime::Executor;
 use crate::transport::target::Target;
@@ -47,7 +48,7 @@ pub struct Response {
 pub struct Head {
     /// The status.
     pub status: u16,
-    /// When to ask again, if it says so.
+    /// `Retry-After`: when to ask again.
     pub retry_after: Option<Duration>,
     /// What the next request sends to see what this one wrote.
     pub sync_token: Option<HeaderValue>,
@@ -173,13 +174,7 @@ fn lost(error: &(dyn Error + 'static), address: &Address) -> ConnectError {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    match ConnectError::lost(&innermost.to_string()) {
-        ConnectError::Transient(error) => ConnectError::Transient(crate::error::StoreError {
-            message: format!("the connection to {} was lost and did not come back in time.", display_address(address)),
-            ..error
-        }),
-        refused => refused,
-    }
+    ConnectError::Transient(texts::lost(display_address(address)).caused_by(innermost.to_string()))
 }
 
 #[cfg(test)]

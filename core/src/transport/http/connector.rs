@@ -27,7 +27,7 @@ use crate::transport::io::tcp::dial;
 use crate::transport::io::tls;
 use crate::transport::io::tls::{encrypt, encrypt_for};
 
-/// The protocols we speak, the most wanted first.
+/// The supported protocols, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, NotConnected>> + Send>>;
@@ -141,7 +141,7 @@ impl Service<Uri> for ToProxy {
     }
 }
 
-/// A connection, as the HTTP client wants it.
+/// A connection with the traits that the HTTP client needs.
 pub struct Channel {
     stream: Box<dyn AsyncStream>,
     is_http2: bool,

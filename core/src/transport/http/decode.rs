@@ -161,7 +161,7 @@ impl State {
     }
 }
 
-/// What the body of a refusal says, if it is one.
+/// The error in the body of a refusal, if it is one.
 pub fn read_error_reply(body: &[u8]) -> Option<String> {
     match serde_json::from_slice(body).ok()? {
         Item::Error(error) => Some(error),
@@ -215,7 +215,7 @@ impl<'de> Visitor<'de> for ItemVisitor {
                         found = Some(Item::Error(error));
                     }
                 }
-                ("result", None) => found = Some(Item::Result(map.next_value::<Reply>()?.0)),
+                ("result", None) => found = Some(Item::Result(map.next_value::<DecodedValue>()?.0)),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -224,17 +224,17 @@ impl<'de> Visitor<'de> for ItemVisitor {
 }
 
 /// The value of a result.
-struct Reply(Value);
+struct DecodedValue(Value);
 
-impl<'de> Deserialize<'de> for Reply {
+impl<'de> Deserialize<'de> for DecodedValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ReplyVisitor).map(Reply)
+        deserializer.deserialize_any(ValueVisitor).map(DecodedValue)
     }
 }
 
-struct ReplyVisitor;
+struct ValueVisitor;
 
-impl<'de> Visitor<'de> for ReplyVisitor {
+impl<'de> Visitor<'de> for ValueVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -271,7 +271,7 @@ impl<'de> Visitor<'de> for ReplyVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
         let mut items = Vec::with_capacity(list.size_hint().unwrap_or_default());
-        while let Some(Reply(item)) = list.next_element()? {
+        while let Some(DecodedValue(item)) = list.next_element()? {
             items.push(item);
         }
         Ok(Value::Array(items))
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_from_results() {
+    fn refusals_differ_from_results() {
         let both = replies(r#"[{"result":1},{"error":"WRONGTYPE Operation\r\nagainst a key"}]"#, 2);
         assert_eq!(code(&both[1]), "WRONGTYPE");
         let whole = read(br#"{"error":"EXECABORT x"}"#, 2, true);

@@ -20,6 +20,7 @@ use super::waiting::{WaitingCall, WaitingCalls};
 use super::{decode, error};
 use crate::config::{Topology, Upstash};
 use crate::error::StoreError;
+use crate::error_texts::http::{REQUEST_TOO_LARGE, TOO_MANY_REQUESTS, UNAUTHORIZED, WORDS_WITH_TOKEN};
 use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
 use crate::transport::connection::refusal::{Refusal, decide};
@@ -258,7 +259,7 @@ impl HttpDriver {
         match status {
             429 => {
                 let words = decode::read_error_reply(body);
-                let error_reply = ErrorReply::of(words.as_deref().unwrap_or("ERR too many requests"));
+                let error_reply = ErrorReply::of(words.as_deref().unwrap_or(TOO_MANY_REQUESTS));
                 let error = error::too_many(self.without_token(error_reply));
                 self.retry(batch, Attempt::Postponed, &error, head.retry_after, now);
             }
@@ -268,8 +269,8 @@ impl HttpDriver {
             }
             _ => match decode::read_error_reply(body) {
                 Some(words) => self.on_error_reply(batch, status, &words, now),
-                None if status == 413 => self.on_error_reply(batch, status, "ERR the request is too large", now),
-                None if status == 401 => self.on_error_reply(batch, status, "Unauthorized", now),
+                None if status == 413 => self.on_error_reply(batch, status, REQUEST_TOO_LARGE, now),
+                None if status == 401 => self.on_error_reply(batch, status, UNAUTHORIZED, now),
                 None => self.fail(batch, Attempt::Lost, &error::not_an_answer(status)),
             },
         }
@@ -343,7 +344,7 @@ impl HttpDriver {
 
     /// A refusal that does not repeat the token.
     fn without_token(&self, error_reply: ErrorReply) -> ErrorReply {
-        conceal(error_reply, iter::once(&self.upstash.token), "it refused, in words that repeat the token")
+        conceal(error_reply, iter::once(&self.upstash.token), WORDS_WITH_TOKEN)
     }
 
     /// Trying the same request again would not help. Which of several calls is at fault is not known, so each is tried by

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::fmt;
 
 use crate::config::Address;
-use crate::error::{Code, StoreError};
+use crate::error::StoreError;
+use crate::error_texts::{append_advice, http as texts};
 use crate::store::ErrorReply;
 use crate::transport::error::{ConnectError, display_address};
 use crate::transport::retry_policy;
@@ -21,28 +22,25 @@ impl fmt::Display for NotConnected {
 
 impl Error for NotConnected {}
 
-/// The server took the request and does not answer.
+/// The server accepted the request and does not answer.
 pub fn unresponsive(address: &Address) -> ConnectError {
-    let message = format!("{} took the request but does not answer.", display_address(address));
-    ConnectError::Transient(StoreError::new(Code::Timeout, message))
+    ConnectError::Transient(texts::unresponsive(display_address(address)).error())
 }
 
 /// The token was refused.
 pub fn wrong_token(ErrorReply { code, detail }: ErrorReply) -> StoreError {
     let words = detail.trim_end_matches('.');
-    // Words without a code are nobody's code.
+    // A text without a code.
     let code = Some(code).filter(|code| code != "ERR");
     let said = code.as_ref().map_or(words.to_owned(), |code| format!("{code} {words}"));
-    let message =
-        format!("Upstash refused the token ({said}): is it the REST token of this very database, and still valid?");
-    StoreError { reply: code, ..StoreError::new(Code::Reply, message) }
+    StoreError { reply: code, ..texts::token_refused(said).error() }
 }
 
 /// The request was refused.
 pub fn refused(status: u16, error_reply: ErrorReply) -> StoreError {
     let mut error = retry_policy::refused(error_reply);
     if status == 413 {
-        error.message += ": a request may not be larger than the database's plan allows";
+        append_advice(&mut error.message, texts::PLAN_LIMITS_REQUEST);
     }
     error
 }
@@ -50,29 +48,21 @@ pub fn refused(status: u16, error_reply: ErrorReply) -> StoreError {
 /// The rate limit was reached.
 pub fn too_many(error_reply: ErrorReply) -> StoreError {
     let mut error = retry_policy::refused(error_reply);
-    error.message += ": the rate limit of the database is reached.";
+    append_advice(&mut error.message, texts::RATE_LIMIT);
     error
 }
 
 /// The endpoint, or something before it, does not work.
 pub fn broken(status: u16, address: &Address) -> StoreError {
-    StoreError::new(Code::Connection, format!("{} answered with HTTP status {status}.", display_address(address)))
+    texts::status(display_address(address), status).error()
 }
 
 /// What answered is no such endpoint.
 pub fn not_an_answer(status: u16) -> StoreError {
-    let message = format!(
-        "what was answered, with HTTP status {status}, is no answer of Upstash's REST interface: is the URL right, and does \
-         nothing in between answer in its place?"
-    );
-    StoreError::new(Code::Connection, message)
+    texts::not_an_answer(status).error()
 }
 
 /// The answer is larger than `limit`, the most bytes that are kept.
 pub fn answer_too_large(limit: usize) -> StoreError {
-    let message = format!(
-        "the answer is larger than {} MiB, the most that is read over HTTP: connect with a rediss:// URL to read it",
-        limit >> 20
-    );
-    StoreError::new(Code::Reply, message)
+    texts::answer_too_large(limit >> 20).error()
 }

@@ -9,7 +9,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 
 use super::error::NotConnected;
 use crate::config::{Address, Settings, Tls, Upstash};
-use crate::error::{Code, StoreError};
+use crate::error_texts::{Text, http as texts};
 use crate::transport::error::{ConnectError, display_address};
 
 /// A proxy.
@@ -35,7 +35,7 @@ pub fn on_the_way(upstash: &Upstash, settings: &Settings) -> Result<Option<Proxy
     }
     let matcher = |no: &str| Matcher::builder().all(named.reveal()).no(no).build();
     let Some(proxy) = matcher("").intercept(&endpoint) else {
-        return Err(unusable("cannot be read as the URL of a proxy, such as http://proxy.internal:3128"));
+        return Err(unusable(texts::proxy_unreadable()));
     };
     if matcher(&upstash.no_proxy).intercept(&endpoint).is_none() {
         return Ok(None);
@@ -43,7 +43,7 @@ pub fn on_the_way(upstash: &Upstash, settings: &Settings) -> Result<Option<Proxy
     let encrypted = match proxy.uri().scheme_str() {
         Some("http") => false,
         Some("https") => true,
-        _ => return Err(unusable("is of a kind that cannot be used here: it has to begin with http:// or https://")),
+        _ => return Err(unusable(texts::proxy_of_another_kind())),
     };
     let host = proxy.uri().host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = proxy.uri().port_u16().unwrap_or(if encrypted { 443 } else { 80 });
@@ -51,17 +51,13 @@ pub fn on_the_way(upstash: &Upstash, settings: &Settings) -> Result<Option<Proxy
         login.set_sensitive(true);
         login
     });
-    // Whom we trust does not depend on who is asked.
+    // The trusted authorities are the same for the proxy.
     let tls = encrypted.then(|| settings.tls.clone().unwrap_or_default());
     Ok(Some(Proxy { address: Address::Tcp(host, port), tls, login }))
 }
 
-fn unusable(why: &str) -> ConnectError {
-    let message = format!(
-        "The proxy that the environment names for Upstash (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY) {why}. Correct it, or name \
-         Upstash's host in NO_PROXY"
-    );
-    ConnectError::Fatal(StoreError::new(Code::Config, message))
+fn unusable(text: Text) -> ConnectError {
+    ConnectError::Fatal(text.error())
 }
 
 fn is_this_machine(address: &Address) -> bool {
@@ -75,19 +71,17 @@ pub fn tunnel_failed(error: &dyn Error, address: &Address) -> ConnectError {
         return connect_error.clone();
     }
     let (proxy, cause) = (display_address(address), error.to_string());
-    let refused = |message| StoreError { cause: Some(cause.clone()), ..StoreError::new(Code::Connection, message) };
     if cause.contains("authorization required") {
-        return ConnectError::Fatal(refused(format!(
-            "the proxy {proxy} wants a login: put it into the proxy's URL, as in http://user:password@host:port"
-        )));
+        return ConnectError::Fatal(texts::proxy_requires_login(proxy).caused_by(cause));
     }
-    ConnectError::Transient(refused(format!("the proxy {proxy} did not open a tunnel to Upstash.")))
+    ConnectError::Transient(texts::no_tunnel(proxy).caused_by(cause))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Secret, Topology, upstash};
+    use crate::error::Code;
 
     fn way(url: &str, proxy: &str, no_proxy: &str) -> Result<Option<Proxy>, ConnectError> {
         let settings = upstash::settings(url, "url", "token", "token", true).unwrap();

@@ -8,6 +8,8 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
+use crate::error_texts::connections as texts;
+
 /// Host names that are being looked up at the same time. The system gives each up after some ten seconds.
 const MAX_LOOKUPS: usize = 32;
 
@@ -32,7 +34,7 @@ fn lookups() -> MutexGuard<'static, Vec<Lookup>> {
 pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let mut addresses = join(host)?
         .await
-        .map_err(|_| io::Error::other("the look-up of the host name ended without an answer"))?
+        .map_err(|_| io::Error::other(texts::LOOKUP_ENDED))?
         .map_err(|(kind, message)| io::Error::new(kind, message))?;
     addresses.iter_mut().for_each(|address| address.set_port(port));
     Ok(addresses)
@@ -48,7 +50,7 @@ fn join(host: &str) -> io::Result<oneshot::Receiver<Answer>> {
         return Ok(answer);
     }
     if lookups.len() >= MAX_LOOKUPS {
-        return Err(io::Error::new(io::ErrorKind::WouldBlock, "too many host names are being looked up already"));
+        return Err(io::Error::new(io::ErrorKind::WouldBlock, texts::TOO_MANY_LOOKUPS));
     }
     let entry = Entry(host.to_owned());
     on_thread(move || {
@@ -83,7 +85,7 @@ impl Entry {
 pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let (sender, outcome) = oneshot::channel();
     on_thread(move || drop(sender.send(work())))?;
-    outcome.await.map_err(|_| io::Error::other("the thread ended early"))
+    outcome.await.map_err(|_| io::Error::other(texts::THREAD_ENDED))
 }
 
 fn on_thread(work: impl FnOnce() + Send + 'static) -> io::Result<()> {

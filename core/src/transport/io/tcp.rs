@@ -1,5 +1,5 @@
 //! The byte stream to a server: dialling with the socket options that make a dead peer noticeable, and a count of what
-//! arrives, by which the driver tells a slow server from one that does not answer.
+//! arrives, by which the driver distinguishes a slow server from one that does not answer.
 
 use std::io;
 use std::io::IoSlice;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::resolve::resolve;
 use crate::config::{Address, Family};
+use crate::error_texts::connections as texts;
 use crate::transport::runtime;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -67,7 +68,7 @@ async fn open(address: &Address, family: Family) -> io::Result<Socket> {
         #[cfg(unix)]
         Address::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
         #[cfg(not(unix))]
-        Address::Unix(_) => return Err(io::Error::new(io::ErrorKind::Unsupported, "no Unix sockets on this platform")),
+        Address::Unix(_) => return Err(io::Error::new(io::ErrorKind::Unsupported, texts::NO_UNIX_SOCKETS)),
     })
 }
 
@@ -82,7 +83,7 @@ async fn dial_tcp(host: &str, port: u16, family: Family) -> io::Result<TcpStream
         Ok(ip) => vec![SocketAddr::new(ip, port)],
         Err(_) => resolve(host, port).await?.into_iter().filter(wanted).collect(),
     };
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address of the wanted family");
+    let mut last = io::Error::new(io::ErrorKind::NotFound, texts::NO_ADDRESS_OF_FAMILY);
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(stream) => {

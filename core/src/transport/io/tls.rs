@@ -18,7 +18,7 @@ use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 use super::resolve::off_thread;
 use crate::config::Address;
 use crate::config::tls::{Authorities, Tls};
-use crate::error::{Code, StoreError};
+use crate::error_texts::{Text, append, connections as texts};
 use crate::transport::error::{ConnectError, display_address};
 
 /// An encrypted stream.
@@ -27,7 +27,7 @@ pub struct Encrypted<S> {
     alert: TlsAlert,
 }
 
-/// Why TLS failed behind the handshake, if it did: with TLS 1.3, the server looks at our certificate only then.
+/// Why TLS failed behind the handshake, if it did: with TLS 1.3, the server checks the client certificate only then.
 #[derive(Clone, Default)]
 pub struct TlsAlert(Arc<OnceLock<Error>>);
 
@@ -97,11 +97,11 @@ impl<S> Encrypted<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Encrypted<S> {
-    /// A server that closes the connection has said why before, and that may not have been read yet.
+    /// A server sends an alert with the reason before it closes the connection, and that may not have been read yet.
     fn note_write<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if matches!(result, Poll::Ready(Err(_))) {
-            let mut room = [0; 16];
-            let alert = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut room));
+            let mut buffer = [0; 16];
+            let alert = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut buffer));
             let _ = self.note(alert);
         }
         self.note(result)
@@ -146,11 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<S> {
 
 /// The server accepted the connection and does not answer in the handshake.
 pub fn handshake_timeout(address: &Address) -> ConnectError {
-    let message = format!(
-        "{} took the connection but does not answer in TLS: is this its plaintext port, or is it stopped or overloaded?",
-        display_address(address)
-    );
-    ConnectError::Transient(StoreError::new(Code::Timeout, message))
+    ConnectError::Transient(texts::tls_unresponsive(display_address(address)).error())
 }
 
 fn of_rustls(error: &io::Error) -> Option<&Error> {
@@ -161,17 +157,15 @@ fn of_rustls(error: &io::Error) -> Option<&Error> {
 fn server_name(tls: &Tls, address: &Address) -> Result<ServerName<'static>, ConnectError> {
     let name = match (&tls.server_name, address) {
         (Some(name), _) => name,
-        // A certificate knows nothing of the interface that a link-local address is reached through.
+        // A certificate does not name the interface that a link-local address is reached through.
         (None, Address::Tcp(host, _)) => host.split_once('%').map_or(host.as_str(), |(host, _)| host),
         (None, Address::Unix(_)) => "localhost",
     };
     if let Ok(ip) = name.parse::<IpAddr>() {
         return Ok(ip.into());
     }
-    ServerName::try_from(name.to_owned()).map_err(|_| {
-        let message = format!("{name:?} is no name that a certificate can be for: give the right one in `servername`");
-        ConnectError::Fatal(StoreError::new(Code::Connection, message))
-    })
+    ServerName::try_from(name.to_owned())
+        .map_err(|_| ConnectError::Fatal(texts::server_name_impossible(format_args!("{name:?}")).error()))
 }
 
 /// The certificates in a file, or why there are none.
@@ -186,57 +180,44 @@ async fn read_file(file: PathBuf) -> Result<Vec<CertificateDer<'static>>, String
         Ok(Err(error)) => error.to_string(),
         Err(error) => error.to_string(),
     };
-    Err(format!("NODE_EXTRA_CA_CERTS names {}, which is left out: {why}", file.display()))
+    Err(texts::extra_certificates_left_out(file.display(), why))
 }
 
 /// One side does not accept the other, which no further attempt would change.
 fn refused(error: &Error, address: &Address, unread: Option<&str>) -> ConnectError {
     let server = display_address(address);
-    let mut message = match error {
+    let text = match error {
         Error::InvalidCertificate(why) => certificate(why, &server),
-        Error::InvalidMessage(_) => {
-            format!(
-                "{server} does not speak TLS: is this its plaintext port? Connections in plaintext have to be asked for"
-            )
-        }
+        Error::InvalidMessage(_) => texts::tls_not_spoken(server),
         Error::AlertReceived(alert) => alerted(*alert, &server),
-        Error::PeerIncompatible(_) => {
-            format!("{server} and we have no version or cipher of TLS in common: it has to offer TLS 1.2 or 1.3")
-        }
-        _ => format!("the TLS connection to {server} failed"),
+        Error::PeerIncompatible(_) => texts::tls_nothing_in_common(server),
+        _ => texts::tls_failed(server),
     };
+    let mut refusal = text.caused_by(error.to_string());
     if let (Error::InvalidCertificate(CertificateError::UnknownIssuer), Some(unread)) = (error, unread) {
-        message = format!("{message}. {unread}");
+        append(&mut refusal.message, unread);
     }
-    ConnectError::Fatal(StoreError { cause: Some(error.to_string()), ..StoreError::new(Code::Connection, message) })
+    ConnectError::Fatal(refusal)
 }
 
-fn certificate(why: &CertificateError, server: &str) -> String {
-    let of = format!("the certificate of {server}");
+fn certificate(why: &CertificateError, server: &str) -> Text {
     match why {
-        CertificateError::UnknownIssuer => format!(
-            "{of} is not from an authority that is trusted: give the authority's certificate in `ca`, or the file it is in \
-             to Node in NODE_EXTRA_CA_CERTS"
-        ),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
-            "{of} is for another name (see `cause`): connect by a name in its subjectAltName, or give that in `servername`"
-        ),
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            format!("{of} has expired: renew it, or set this machine's clock")
+        CertificateError::UnknownIssuer => texts::certificate_not_trusted(server),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            texts::certificate_of_another_name(server)
         }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => texts::certificate_expired(server),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            format!("{of} is not valid yet: is this machine's clock right?")
+            texts::certificate_not_yet_valid(server)
         }
-        _ => format!("{of} cannot be accepted (see `cause`)"),
+        _ => texts::certificate_refused(server),
     }
 }
 
-fn alerted(alert: AlertDescription, server: &str) -> String {
+fn alerted(alert: AlertDescription, server: &str) -> Text {
     match alert {
         AlertDescription::CertificateRequired | AlertDescription::HandshakeFailure => {
-            format!(
-                "{server} broke off the TLS handshake: does it want a client certificate? Give it in `cert` and `key`"
-            )
+            texts::tls_handshake_ended(server)
         }
         AlertDescription::BadCertificate
         | AlertDescription::CertificateExpired
@@ -244,24 +225,14 @@ fn alerted(alert: AlertDescription, server: &str) -> String {
         | AlertDescription::CertificateUnknown
         | AlertDescription::DecryptError
         | AlertDescription::UnknownCA
-        | AlertDescription::UnsupportedCertificate => {
-            format!("{server} does not accept the client certificate in `cert` (see `cause`)")
-        }
-        AlertDescription::ProtocolVersion => {
-            format!("{server} has no version of TLS in common with us: it has to offer TLS 1.2 or 1.3")
-        }
-        AlertDescription::UnrecognisedName => {
-            format!("{server} does not know the name it is called by: give the right one in `servername`")
-        }
-        _ => format!("{server} broke off the TLS connection (see `cause`)"),
+        | AlertDescription::UnsupportedCertificate => texts::client_certificate_refused(server),
+        AlertDescription::ProtocolVersion => texts::tls_version_refused(server),
+        AlertDescription::UnrecognisedName => texts::server_name_refused(server),
+        _ => texts::tls_ended(server),
     }
 }
 
 /// The connection ended in the middle of the handshake.
 fn broken(error: &io::Error, address: &Address) -> ConnectError {
-    let message = format!(
-        "{} closed the connection in the TLS handshake: is this its plaintext port, or is it restarting?",
-        display_address(address)
-    );
-    ConnectError::Transient(StoreError { cause: Some(error.to_string()), ..StoreError::new(Code::Connection, message) })
+    ConnectError::Transient(texts::tls_closed(display_address(address)).caused_by(error.to_string()))
 }

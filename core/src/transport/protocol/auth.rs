@@ -3,6 +3,8 @@
 use redis::{Pipeline, Value};
 
 use crate::config::{Address, Secret, Settings};
+use crate::error_texts::connections::password_not_needed;
+use crate::error_texts::replies as texts;
 use crate::store::ErrorReply;
 use crate::transport::error::display_address;
 use crate::transport::warning::Warning;
@@ -58,33 +60,22 @@ impl Credentials {
             return Ok(Login::NotNeeded);
         }
         if error_reply.detail.starts_with("unknown command") {
-            let detail = "unknown command 'AUTH': the server has renamed it or switched it off, so that a password cannot be used";
-            return Err(ErrorReply { detail: detail.into(), ..error_reply });
+            return Err(ErrorReply { detail: texts::NO_AUTH_COMMAND.into(), ..error_reply });
         }
         // The name of every server's first user says nothing.
         let username = self.username.as_ref().filter(|name| *name != "default").map(Secret::new);
         let secrets = [self.password.as_ref(), username.as_ref()];
-        Err(conceal(error_reply, secrets.into_iter().flatten(), "AUTH was refused, in words that repeat the login"))
+        Err(conceal(error_reply, secrets.into_iter().flatten(), texts::WORDS_WITH_LOGIN))
     }
 
     /// Why every command is refused although AUTH said that there is no password.
     pub fn default_user_is_off() -> ErrorReply {
-        let detail = "the server's default user is off, so that a password without a user name logs in nobody: give a user name \
-                      as well";
-        ErrorReply { code: "NOAUTH".into(), detail: detail.into() }
+        ErrorReply { code: "NOAUTH".into(), detail: texts::DEFAULT_USER_IS_OFF.into() }
     }
 
     /// What to say about a login that was not needed.
     pub fn not_needed(address: &Address) -> Warning {
-        Warning::new(
-            "IDIOTEQUE_REDIS_PASSWORD",
-            address,
-            format!(
-                "a password is given for {}, but the server asks for none: anybody who can reach it can use it. Set a \
-                 password on the server (`requirepass`, or an ACL user), or remove it from the configuration.",
-                display_address(address)
-            ),
-        )
+        Warning::new("IDIOTEQUE_REDIS_PASSWORD", address, password_not_needed(display_address(address)))
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use crate::error_texts::connections as texts;
+
 /// Why a server is not listened to any longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolViolation {
-    /// A reply that nothing asked for, by which all later ones would be taken for those of other calls.
+    /// A reply that belongs to no command, by which all later ones would be taken for those of other calls.
     Unsolicited,
     /// A reply larger than any that can be used.
     TooLarge,
@@ -16,11 +18,9 @@ pub enum ProtocolViolation {
 impl fmt::Display for ProtocolViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ProtocolViolation::Unsolicited => "the server sent a reply that nothing asked for",
-            ProtocolViolation::TooLarge => "the server sent a reply of more than 512 MB or 16 million values",
-            ProtocolViolation::Malformed => {
-                "what the server sent is not the Redis protocol (RESP2): is it a Redis server?"
-            }
+            ProtocolViolation::Unsolicited => texts::UNSOLICITED_REPLY,
+            ProtocolViolation::TooLarge => texts::REPLY_TOO_LARGE,
+            ProtocolViolation::Malformed => texts::NOT_REDIS,
         })
     }
 }

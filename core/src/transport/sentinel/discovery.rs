@@ -1,12 +1,12 @@
 //! Which server is the primary: the sentinels are asked at every connect, and in between they are listened to and asked
 //! again now and then, so that a failover is followed at once.
 //!
-//! They may disagree for a while. The one with the highest configuration epoch knows best:
+//! They may disagree for a while. The one with the highest configuration epoch is right:
 //! <https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#configuration-epochs>.
 //!
-//! The one that leads a failover looks at the replica that it has promoted only once a second, and names it as the primary
-//! afterwards. Until then the old primary, if it lives, takes writes that will be lost. So we look ourselves: the leader
-//! tells which replica it has promoted (`SENTINEL REPLICAS`), and once that calls itself the primary (`ROLE`), it is.
+//! The one that leads a failover checks the replica that it has promoted only once a second, and names it as the primary
+//! afterwards. Until then the old primary, if it runs, takes writes that will be lost. So the client checks by itself: the leader
+//! names the replica it has promoted (`SENTINEL REPLICAS`), and once `ROLE` there is `master`, that is the primary.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -19,14 +19,15 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::config::{Address, Sentinels, Settings, Topology};
 use crate::error::{Code, StoreError};
+use crate::error_texts::connections as texts;
 use crate::transport::error::ConnectError;
 use crate::transport::io::AsyncStream;
 use crate::transport::probe::{Answers, AuthConfig, Open, ask, error_reply, is_primary, next, text};
 use crate::transport::protocol::auth::Credentials;
 use crate::transport::warning::Warning;
 
-/// The channels on which a sentinel tells of a new primary: when it knows of it, and, if it leads the failover, already
-/// when it has told the replica to become one, and when it has seen that it is.
+/// The channels on which a sentinel announces a new primary: when it has switched to it, and, if it leads the failover, already
+/// when it has promoted the replica, and when the promotion is done.
 const CHANNELS: [&str; 3] = ["+switch-master", "+promoted-slave", "+failover-state-wait-promotion"];
 /// The time between two rounds of questions while connected, if no sentinel sends a message.
 const POLL: Duration = Duration::from_secs(1);
@@ -36,17 +37,17 @@ const MIN_INTERVAL: Duration = Duration::from_millis(50);
 const RESPONSE_GRACE: Duration = Duration::from_millis(200);
 /// The limit for one sentinel.
 const LIMIT: Duration = Duration::from_secs(2);
-/// How long a replica that was told to become the primary is watched until it is.
+/// How long a replica that is being promoted is watched until it is the primary.
 const PROMOTION_TIMEOUT: Duration = Duration::from_millis(300);
-/// How long sentinels that know less than was known before are not believed. Then nobody knows it any more: the failover was
+/// How long reports with an older epoch than the known one are ignored. Then no sentinel has that epoch any more: the failover was
 /// given up, or the sentinels were set up anew.
 const STALE_EPOCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Sentinels that are listened to.
 const MAX_LISTENED: usize = 5;
-/// Sentinels that are asked; those that only the others know of come last.
+/// Sentinels that are asked; those that only the others name come last.
 const MAX_ASKED: usize = 16;
 
-/// What one sentinel says.
+/// The report of one sentinel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentinelReport {
     primary: Address,
@@ -71,11 +72,11 @@ fn auth_config(sentinels: &Sentinels) -> AuthConfig {
     }
 }
 
-/// Asks the sentinels where the primary is, all at once, and adds those they tell of to the list. `servers` is how to log in
+/// Asks the sentinels where the primary is, all at once, and adds those they name to the list. `servers` is how to log in
 /// to what they name.
 ///
 /// # Errors
-/// When none of them answers, or none knows a primary of that name.
+/// When none of them answers, or none has a primary of that name.
 pub async fn locate(
     sentinels: &mut Sentinels,
     servers: &AuthConfig,
@@ -97,14 +98,14 @@ fn learn(sentinels: &mut Sentinels, others: Vec<Address>) {
     }
 }
 
-/// Keeps the sentinels that an earlier connection learnt of.
+/// Keeps the sentinels that an earlier connection found.
 pub fn remember(sentinels: &mut Sentinels, earlier: &Sentinels) {
     if sentinels.master == earlier.master {
         learn(sentinels, earlier.addresses.clone());
     }
 }
 
-/// The report with the highest rank, and all sentinels that any of them tells of.
+/// The report with the highest rank, and all sentinels that any of them names.
 async fn consult(
     sentinels: &Sentinels,
     servers: &AuthConfig,
@@ -151,7 +152,7 @@ async fn becomes_primary(server: &Address, auth_config: &AuthConfig, deadline: I
             let answers = ask(server, auth_config, &[&["ROLE"]], LIMIT).await;
             match answers.as_ref().map(|answers| answers.replies.as_slice()) {
                 Ok([Value::Array(role), ..]) if role.first().is_some_and(is_primary) => return true,
-                // Who may not ask goes by what the sentinels say.
+                // Where the user may not ask, the sentinels' report counts.
                 Ok([Value::ServerError(_), ..]) | Err(ConnectError::Fatal(_)) => return false,
                 _ => sleep(MIN_INTERVAL).await,
             }
@@ -165,17 +166,15 @@ fn none_of(sentinels: &Sentinels, connect_errors: Vec<ConnectError>) -> ConnectE
     let count = sentinels.addresses.len();
     let all_refuse = !connect_errors.is_empty()
         && connect_errors.iter().all(|connect_error| matches!(connect_error, ConnectError::Fatal(_)));
-    let reason = connect_errors.last().map_or("they do not answer.", |connect_error| &connect_error.error().message);
-    let message = format!(
-        "none of the {count} sentinels could say where the primary \"{}\" is; the last one: {reason}",
-        sentinels.master
-    );
+    let reason =
+        connect_errors.last().map_or(texts::SENTINELS_DO_NOT_ANSWER, |connect_error| &connect_error.error().message);
+    let text = texts::no_primary_known(count, &sentinels.master, reason);
     let last = connect_errors.last().map(|connect_error| connect_error.error().clone());
     let code = last.as_ref().filter(|_| all_refuse).map_or(Code::Connection, |error| error.code);
     let error = StoreError {
         cause: last.as_ref().and_then(|error| error.cause.clone()),
         reply: last.filter(|_| all_refuse).and_then(|error| error.reply),
-        ..StoreError::new(code, message)
+        ..StoreError { code, ..text.error() }
     };
     if all_refuse { ConnectError::Fatal(error) } else { ConnectError::Transient(error) }
 }
@@ -197,10 +196,9 @@ async fn report_of(
     if let Some(error_reply) = replies.first().and_then(error_reply) {
         return Err(ConnectError::handshake(error_reply));
     }
-    read_report(&replies).map(|report| (report, warning)).ok_or_else(|| {
-        let message = format!("it knows no primary of that name: is `name` right? (asked for \"{master}\")");
-        ConnectError::Transient(StoreError::new(Code::Connection, message))
-    })
+    read_report(&replies)
+        .map(|report| (report, warning))
+        .ok_or_else(|| ConnectError::Transient(texts::no_such_primary(master).error()))
 }
 
 /// Reads the replies of a sentinel.
@@ -257,7 +255,7 @@ pub async fn primary_moved(settings: Settings, subscriptions: &mut SentinelSubsc
     }
 }
 
-/// Resolves when `current` is not the primary any more. Sentinels that know less than was known before are not believed.
+/// Resolves when `current` is not the primary any more. Reports with an older epoch than the known one are ignored.
 async fn moved(
     sentinels: &Sentinels,
     servers: &AuthConfig,
@@ -273,8 +271,7 @@ async fn moved(
             let now = Instant::now();
             if report.epoch >= known || now >= *stale_since.get_or_insert(now) + STALE_EPOCH_TIMEOUT {
                 if report.primary != *current {
-                    let message = "the primary has changed, and the new one could not be reached in time.";
-                    return ConnectError::Transient(StoreError::new(Code::Connection, message));
+                    return ConnectError::Transient(texts::primary_changed().error());
                 }
                 (known, stale_since) = (report.epoch, None);
             }
@@ -409,13 +406,13 @@ mod tests {
         assert_eq!(leader.promoted, Some(Address::Tcp("b".into(), 2)));
         assert_eq!(report("master,failover_in_progress", "slave").promoted, None);
         assert_eq!(report("master", "slave,promoted").promoted, None);
-        // Of two that know equally much, the leader knows more; a higher epoch is more than either.
+        // Of two with one epoch, the leader's ranks higher; a higher epoch ranks above both.
         assert!(leader.rank() > report("master", "slave").rank());
         assert!(leader.rank() < SentinelReport { epoch: 8, ..report("master", "slave") }.rank());
     }
 
     #[test]
-    fn a_sentinel_that_knows_no_such_primary_says_nothing() {
+    fn a_sentinel_without_that_primary_gives_no_report() {
         assert_eq!(read_report(&[Value::Nil, Value::Nil, Value::Nil]), None);
         assert_eq!(read_report(&[]), None);
         let refused = redis::parse_redis_value(b"-NOPERM no\r\n").unwrap();

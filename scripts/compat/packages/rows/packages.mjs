@@ -6,14 +6,14 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { execute } from "../../../../tooling/execute.mjs";
-import { ROOT } from "../../../../tooling/setup.mjs";
 import {
   assertContents,
   assertNoInstallScripts,
   mainFiles,
   PLATFORM_LIMIT,
   platformFiles,
-} from "../../../release/contents.mjs";
+} from "../../../../tooling/package/contents.mjs";
+import { ROOT } from "../../../../tooling/setup.mjs";
 import { GLIBC_FLOOR, neededGlibc } from "../../../release/glibc-floor.mjs";
 import { NPM_TOOLS, npmTool, SCHEMA_CHECKERS } from "../../../release/tools.mjs";
 

@@ -23,7 +23,7 @@ fn socket<const N: usize>(entries: [(&str, Input); N]) -> (&'static str, Input) 
 }
 
 #[test]
-fn an_object_says_what_it_says_to_node_redis() {
+fn an_object_means_what_it_means_to_node_redis() {
     let settings = from_config(&map([
         socket([
             ("host", text("h")),
@@ -138,7 +138,7 @@ fn what_is_not_understood_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_live_client_says_what_it_would_do_itself() {
+fn a_live_client_is_read_as_it_would_connect_itself() {
     let settings = from_instance(&map([
         ("username", text("u")),
         ("password", text("p")),
@@ -147,7 +147,7 @@ fn a_live_client_says_what_it_would_do_itself() {
         ("keyPrefix", text("app:")),
         ("readonly", Input::Bool(false)),
         ("commandOptions", Input::Map(map([("timeout", number(2500)), ("asap", Input::Bool(true))]))),
-        // As a `redis://` URL leaves it; what belongs to TLS is ignored without `tls`, and so is what nobody knows.
+        // As a `redis://` URL leaves it; what belongs to TLS is ignored without `tls`, and so are unknown keys.
         socket([
             ("host", text("h")),
             ("port", number(6380)),

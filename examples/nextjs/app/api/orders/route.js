@@ -1,5 +1,5 @@
 // Places an order, which starts the workflow.
-import { SAMPLE_ORDER } from "../../../../order-workflow.mjs";
+import { SAMPLE_ORDER } from "../../../../../tooling/workflow/order-workflow.mjs";
 import { getWorker } from "../../../lib/worker.js";
 
 export async function POST() {

@@ -1,4 +1,4 @@
-// How far an order is. The store knows executions that have begun and are not over; what a shop keeps of an order after
+// How far an order is. The store has executions that have begun and are not over; what a shop keeps of an order after
 // that belongs in its database.
 import { getStore } from "../../../../lib/store.js";
 

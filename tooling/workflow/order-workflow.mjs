@@ -37,7 +37,7 @@ export const SAMPLE_ORDER = {
 };
 
 /**
- * The id of the workflow or of one of its steps, as the store knows it.
+ * The id of the workflow or of one of its steps, in the store.
  *
  * @param {string} [step]
  */
@@ -50,8 +50,8 @@ export function taskId(step) {
  *
  * @param {ReturnType<import("./worker.mjs").createWorker>} worker
  * @param {object} options
- * @param {(entry: { event: "start" | "done", step: string }) => void} options.journal told when a step's body starts and
- *   when it is done; it is not told about the commit
+ * @param {(entry: { event: "start" | "done", step: string }) => void} options.journal called when a step's body starts and
+ *   when it is done, not at the commit
  * @param {(step: string) => number} options.duration milliseconds that the service behind a step takes
  */
 export function registerOrderWorkflow(worker, { journal, duration }) {

@@ -7,7 +7,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { ROOT, requireCargo } from "../../tooling/setup.mjs";
+import { ROOT, requireCargo } from "../setup.mjs";
 
 /**
  * @typedef {object} Crate

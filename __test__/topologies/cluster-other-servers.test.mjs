@@ -1,12 +1,12 @@
-// Another Redis at the address of a cluster's node, or at a start-up node's: it is told nothing and believed nothing. Calls
+// Another Redis at the address of a cluster's node, or at a start-up node's: it is sent nothing and its answers are not used. Calls
 // wait for the node, or say at their deadline who answers there.
 import { Cluster } from "ioredis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { addSlots, slotsOf, startMasters } from "../../tooling/servers/cluster.mjs";
 import { keepCommitting } from "../support/load.mjs";
+import { agree, isRunning, startStranger, takeDown } from "../support/other-servers.mjs";
 import { dump, eventually } from "../support/redis.mjs";
 import { idWithin, keysOf, slotOf } from "../support/slots.mjs";
-import { agree, isRunning, startStranger, takeDown } from "../support/strangers.mjs";
 import { outcomeOf, rejectionOf, temporaryStore } from "../support/temporary.mjs";
 import { NAMELESS_USER, NAMELESS_USER_ARGS } from "../support/users.mjs";
 
@@ -30,7 +30,7 @@ async function takeDownForNow({ server }, { nodes }) {
   await takeDown(server);
 }
 
-/** A stranger that ends with the test at the latest. */
+/** A server of another cluster that ends with the test at the latest. */
 async function temporaryStranger(node, kind) {
   const stranger = await startStranger(node.server, { ...kind, args: NAMELESS_USER_ARGS });
   endings.push(stranger.stop);
@@ -46,7 +46,7 @@ const KINDS = [
   ["the node of another cluster", { ofCluster: true }],
 ];
 
-/** That a call was given up, because somebody else is at the address of the node that it is for. */
+/** That a call was given up, because another server is at the address of the node that it is for. */
 function expectRefusal(error, { host, port }) {
   expect(error).toMatchObject({ name: "RedisStoreError" });
   expect(error.code).toMatch(/^ERR_REDIS_(CONNECTION|TIMEOUT)$/);
@@ -54,7 +54,7 @@ function expectRefusal(error, { host, port }) {
   expect(error.message).toContain(`${host}:${port}`);
 }
 
-describe("in the place of a node that nobody takes over", () => {
+describe("in the place of a node without a successor", () => {
   let cluster;
   let reader;
   let victim;
@@ -77,56 +77,59 @@ describe("in the place of a node that nobody takes over", () => {
   ];
 
   describe.each(KINDS)("%s", (kindName, kind) => {
-    it.each(STYLES)("is told and believed nothing, %s, and calls wait for the node", async (style, options, user) => {
-      const input = cluster.startup.map((node) => ({ ...node, ...user }));
-      const id = (name, where) => idWithin(`${kindName}, ${style}, ${name}`, { ...where, ...options });
-      const [written, kept, elsewhere] = [id("written", FIRST), id("kept", FIRST), id("elsewhere", SECOND)];
-      const patient = temporaryStore(input, { ...options, commandTimeout: PATIENT_MS });
-      const impatient = temporaryStore(input, { ...options, commandTimeout: IMPATIENT_MS });
-      await patient.beginExecution(kept);
-      await patient.commitExecutionTaskResult(kept, "task", "of the cluster");
-      await impatient.isExecutionInProgress(kept);
-      await takeDownForNow(victim, cluster);
-      const stranger = await temporaryStranger(victim, kind);
-      const [tag, marks, results] = keysOf(kept, options.hashTags);
-      await stranger.admin.hset(marks, "task", "true");
-      await stranger.admin.hset(results, "task", '"of the stranger"');
-      const before = await dump(stranger.admin, tag);
+    it.each(STYLES)(
+      "is sent nothing and its answers are not used, %s, and calls wait for the node",
+      async (style, options, user) => {
+        const input = cluster.startup.map((node) => ({ ...node, ...user }));
+        const id = (name, where) => idWithin(`${kindName}, ${style}, ${name}`, { ...where, ...options });
+        const [written, kept, elsewhere] = [id("written", FIRST), id("kept", FIRST), id("elsewhere", SECOND)];
+        const patient = temporaryStore(input, { ...options, commandTimeout: PATIENT_MS });
+        const impatient = temporaryStore(input, { ...options, commandTimeout: IMPATIENT_MS });
+        await patient.beginExecution(kept);
+        await patient.commitExecutionTaskResult(kept, "task", "of the cluster");
+        await impatient.isExecutionInProgress(kept);
+        await takeDownForNow(victim, cluster);
+        const stranger = await temporaryStranger(victim, kind);
+        const [tag, marks, results] = keysOf(kept, options.hashTags);
+        await stranger.admin.hset(marks, "task", "true");
+        await stranger.admin.hset(results, "task", '"of the stranger"');
+        const before = await dump(stranger.admin, tag);
 
-      const callAll = (store) =>
-        Promise.all(
-          [
-            store.beginExecution(written),
-            store.beginExecutionTask(written, "task"),
-            store.commitExecutionTaskResult(written, "task", 1),
-            store.isExecutionInProgress(kept),
-            store.isExecutionTaskInProgress(kept, "task"),
-            store.getExecutionTaskResult(kept, "task"),
-            store.getExecutionTaskResults(kept),
-            store.disposeExecution(kept),
-          ].map(outcomeOf),
-        );
-      const waiting = callAll(patient);
-      const given = callAll(impatient);
-      // The other nodes are asked meanwhile, as ever.
-      await patient.commitExecutionTaskResult(elsewhere, "task", 1);
-      expect(await patient.getExecutionTaskResult(elsewhere, "task")).toBe(1);
-      for (const { value, error } of await given) {
-        expect(error, `fulfilled with ${JSON.stringify(value)}`).toBeDefined();
-        expectRefusal(error, victim.server);
-      }
-      expect(await dump(stranger.admin, tag)).toEqual(before);
-      expect(await stranger.admin.dbsize()).toBe(2);
+        const callAll = (store) =>
+          Promise.all(
+            [
+              store.beginExecution(written),
+              store.beginExecutionTask(written, "task"),
+              store.commitExecutionTaskResult(written, "task", 1),
+              store.isExecutionInProgress(kept),
+              store.isExecutionTaskInProgress(kept, "task"),
+              store.getExecutionTaskResult(kept, "task"),
+              store.getExecutionTaskResults(kept),
+              store.disposeExecution(kept),
+            ].map(outcomeOf),
+          );
+        const waiting = callAll(patient);
+        const given = callAll(impatient);
+        // The other nodes are asked meanwhile, as ever.
+        await patient.commitExecutionTaskResult(elsewhere, "task", 1);
+        expect(await patient.getExecutionTaskResult(elsewhere, "task")).toBe(1);
+        for (const { value, error } of await given) {
+          expect(error, `fulfilled with ${JSON.stringify(value)}`).toBeDefined();
+          expectRefusal(error, victim.server);
+        }
+        expect(await dump(stranger.admin, tag)).toEqual(before);
+        expect(await stranger.admin.dbsize()).toBe(2);
 
-      await stranger.stop();
-      await victim.server.restart();
-      const answers = [undefined, undefined, undefined, true, false, "of the cluster", { task: "of the cluster" }];
-      expect(await waiting).toEqual([...answers, undefined].map((value) => ({ value })));
-      expect(await reader.hgetall(keysOf(written, options.hashTags)[2])).toEqual({ task: "1" });
-      for (const key of keysOf(kept, options.hashTags)) expect(await reader.exists(key)).toBe(0);
-    });
+        await stranger.stop();
+        await victim.server.restart();
+        const answers = [undefined, undefined, undefined, true, false, "of the cluster", { task: "of the cluster" }];
+        expect(await waiting).toEqual([...answers, undefined].map((value) => ({ value })));
+        expect(await reader.hgetall(keysOf(written, options.hashTags)[2])).toEqual({ task: "1" });
+        for (const key of keysOf(kept, options.hashTags)) expect(await reader.exists(key)).toBe(0);
+      },
+    );
 
-    it("is not told what was under way when the connection to the node was lost", async () => {
+    it("is not sent what was in flight when the connection to the node was lost", async () => {
       const options = { hashTags: true };
       const patient = temporaryStore(cluster.startup, { ...options, commandTimeout: PATIENT_MS });
       const impatient = temporaryStore(cluster.startup, { ...options, commandTimeout: IMPATIENT_MS });
@@ -172,7 +175,7 @@ describe("in the place of a node that its replica has taken over", () => {
     return cluster.nodes.find(({ server }) => server.port === port);
   }
 
-  it.each(KINDS)("%s is told and believed nothing, and calls go to the replica", async (kindName, kind) => {
+  it.each(KINDS)("%s is sent nothing, and calls go to the replica", async (kindName, kind) => {
     const [, witness] = cluster.masters;
     const victim = await ownerOf(FIRST.first, witness);
     const follows = async () => (await victim.admin.info("replication")).includes("state=online");
@@ -210,7 +213,7 @@ describe("in the place of the start-up node", () => {
 
   beforeAll(async () => {
     cluster = await startMasters({ masters: MASTERS, replicas: 1 });
-    // A replica, which no call is for: only its word about the others could lead astray.
+    // A replica, which no call is for: only its map of the others could mislead.
     startup = cluster.nodes.at(-1);
     reader = new Cluster(cluster.masters.map(({ server: { host, port } }) => ({ host, port })));
   });
@@ -220,7 +223,7 @@ describe("in the place of the start-up node", () => {
     await cluster?.stop();
   });
 
-  it("the node of another cluster is not believed while nodes of the known one answer, however late", async () => {
+  it("the node of another cluster is not used while nodes of the known one answer, however late", async () => {
     const { host, port } = startup.server;
     const store = temporaryStore([{ host, port }], { hashTags: true, commandTimeout: PATIENT_MS });
     const ids = [FIRST, SECOND, THIRD].map((where, index) =>
@@ -230,7 +233,7 @@ describe("in the place of the start-up node", () => {
     await takeDownForNow(startup, cluster);
     const stranger = await temporaryStranger(startup, { ofCluster: true });
 
-    // While a slot belongs to nobody, the map is read again and again.
+    // While a slot belongs to no node, the map is read again and again.
     const [owner, ...others] = cluster.masters;
     const homeless = idWithin("homeless", { ...FIRST, hashTags: true });
     const slot = slotOf(`{${homeless}}`);
@@ -242,7 +245,7 @@ describe("in the place of the start-up node", () => {
     };
     endings.push(giveBack);
     const waiting = outcomeOf(store.commitExecutionTaskResult(homeless, "task", 1));
-    // The stranger answers first, and at once.
+    // The other server answers first, and at once.
     await Promise.all(cluster.masters.map(({ admin }) => admin.client("PAUSE", 700)));
     await Promise.all(cluster.masters.map(({ admin }) => admin.ping()));
     for (const id of ids) await store.commitExecutionTaskResult(id, "task", id);
@@ -255,7 +258,7 @@ describe("in the place of the start-up node", () => {
     expect(await stranger.admin.dbsize()).toBe(0);
   });
 
-  /** Gives a slot that belongs to nobody to a master. */
+  /** Gives a slot that belongs to no node to a master. */
   async function giveSlot(slot, { admin }, others) {
     await addSlots(admin, slot, slot);
     const name = await admin.call("CLUSTER", "MYID");

@@ -65,7 +65,7 @@ export function createWorker({ store, dispatcher, mode = "ISOLATED" }) {
    *
    * @param {Message} message
    * @param {object} [options]
-   * @param {(message: Message) => unknown} [options.checkpoint] told at every turn of the `UNTIL_ERROR` loop what to deliver
+   * @param {(message: Message) => unknown} [options.checkpoint] called at every turn of the `UNTIL_ERROR` loop with what to deliver
    *   instead of `message` to go on from there
    */
   async function handle(message, { checkpoint = () => {} } = {}) {
@@ -91,7 +91,7 @@ export function createWorker({ store, dispatcher, mode = "ISOLATED" }) {
     }
   }
 
-  /** The event's own turn: hands out its functions, and disposes of the execution when all of them have results. */
+  /** The event's own turn: dispatches its functions, and disposes of the execution when all of them have results. */
   async function handleEvent(execution) {
     let finished = true;
     for (const { id, event } of functions.values()) {
@@ -101,7 +101,7 @@ export function createWorker({ store, dispatcher, mode = "ISOLATED" }) {
     if (finished) await store.disposeExecution(execution.executionId);
   }
 
-  /** A named task's turn: runs its body, unless an earlier delivery has, and hands over to the task that contains it. */
+  /** A named task's turn: runs its body, unless an earlier delivery has, and goes on with the task that contains it. */
   async function handleTask(execution, task) {
     const done = execution.results[idOf(task)] !== undefined || (await replay(execution, task));
     if (done) await execution.enqueue(task.slice(0, -1));
@@ -170,7 +170,7 @@ export function createWorker({ store, dispatcher, mode = "ISOLATED" }) {
     throw new Interrupted();
   }
 
-  /** The result of a task that the message does not name; `undefined` after seeing to it that it has been handed out. */
+  /** The result of a task that the message does not name; `undefined` after it has been dispatched, if it was not in progress already. */
   async function resultOf({ executionId, results, enqueue }, task) {
     const taskId = idOf(task);
     // The table has no prototype, so a step may be called "constructor".
@@ -183,8 +183,9 @@ export function createWorker({ store, dispatcher, mode = "ISOLATED" }) {
     }
     if (await store.isExecutionTaskInProgress(executionId, taskId)) return undefined;
 
-    // Other processes must find the mark when the message arrives. The loop is nobody else's, and its checkpoint comes
-    // first: a mark without a message would stop the execution for good if the process died between the two.
+    // Other processes must find the task in progress when the message arrives. The loop belongs to this process, and its
+    // checkpoint comes first: a task in progress without a message would stop the execution for good if the process died
+    // between the two.
     if (mode === "UNTIL_ERROR") await enqueue(task);
     await store.beginExecutionTask(executionId, taskId);
     if (mode === "ISOLATED") await enqueue(task);

@@ -2,12 +2,36 @@
  * What must be true of a run of the demo, checked against the journal and Redis.
  */
 import { isDeepStrictEqual } from "node:util";
-import { priceOf, SAMPLE_ORDER, STEPS, taskId } from "../order-workflow.mjs";
-
-/** @typedef {{ ok: boolean, claim: string, detail?: string }} Check `detail` says what was found instead */
+import { priceOf, SAMPLE_ORDER, STEPS, taskId } from "./order-workflow.mjs";
 
 /**
- * @param {import("./scenario.mjs").Run} run
+ * @typedef {object} State what Redis holds for an execution
+ * @property {string | null} execution
+ * @property {string[]} tasksInProgress ids of the tasks that are in progress
+ * @property {Record<string, unknown>} results per task id
+ *
+ * @typedef {object} Run everything that is known about a run
+ * @property {string} fatalStep in which the first worker was killed
+ * @property {{ pid: number, signal: string | null, code: number | null }} first how the first worker ended
+ * @property {{ pid: number, signal: string | null, code: number | null }} second
+ * @property {Entry[]} journal
+ * @property {State} before what Redis held while no worker was alive
+ * @property {number} keysLeft how many of the three keys there are in the end
+ * @property {number} messagesLeft what is still in the queue in the end
+ *
+ * @typedef {object} Entry
+ * @property {number} at milliseconds since the epoch
+ * @property {number} pid who wrote it
+ * @property {"start" | "done" | "commit" | "dispose"} event
+ * @property {string} [step] of `start` and `done`
+ * @property {string} [taskId] of `commit`
+ * @property {unknown} [value] of `commit`
+ */
+
+/** @typedef {{ ok: boolean, claim: string, detail?: string }} Check `detail` is what was found instead */
+
+/**
+ * @param {Run} run
  * @returns {Check[]}
  */
 export function verify(run) {
@@ -30,7 +54,7 @@ export function verify(run) {
   check(`worker ${first.pid} died of SIGKILL inside ${fatalStep}`, first.signal, "SIGKILL");
   check(
     "at that moment Redis held the execution, its open tasks and every committed result",
-    [before.execution, before.marks, Object.keys(before.results).sort()],
+    [before.execution, before.tasksInProgress, Object.keys(before.results).sort()],
     ["true", [taskId(), taskId(fatalStep)].sort(), ofFirst.map(taskId).sort()],
   );
   check(`worker ${second.pid} finished`, second.code, 0);

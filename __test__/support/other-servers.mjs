@@ -39,7 +39,7 @@ export function isRunning({ pid }) {
 }
 
 /**
- * Starts a server that knows nothing of the cluster, on a port that one of the cluster's nodes had.
+ * Starts a server outside of the cluster, on a port that one of the cluster's nodes had.
  *
  * @param {{ port: number }} address
  * @param {object} [options]
@@ -68,7 +68,7 @@ export async function startStranger({ port }, { ofCluster = false, args = [] } =
 }
 
 /**
- * Resolves when all nodes of a cluster say that it is well and know the same owners of all slots.
+ * Resolves when all nodes of a cluster report it as ok and have the same owners of all slots.
  *
  * @param {{ admin: Redis }[]} nodes
  */

@@ -1,4 +1,4 @@
-// What sentinels say, and which of it is believed: they are made up here, the servers that they name are real.
+// The reports of sentinels, and which of them counts: they are made up here, the servers that they name are real.
 import { afterEach, expect, it } from "vitest";
 import { eventually } from "../../tooling/eventually.mjs";
 import { startFakeRedis } from "../support/fake-redis.mjs";
@@ -23,30 +23,28 @@ const list = (entries) => `*${entries.length}\r\n${entries.join("")}`;
 const fields = (object) => list(Object.entries(object).flat().map(String).map(bulk));
 
 /**
- * A sentinel that answers as `word` says at the time.
+ * A sentinel that answers with `report` as it is at the time.
  *
- * @param {object} word
- * @param {{ port: number }} word.primary the server that it calls the primary
- * @param {number} word.epoch
- * @param {{ port: number }} [word.promoted] the replica that it has promoted
- * @param {string} [word.replicas] its answer about replicas, if not that
+ * @param {object} report
+ * @param {{ port: number }} report.primary the server that it names as the primary
+ * @param {number} report.epoch
+ * @param {{ port: number }} [report.promoted] the replica that it has promoted
+ * @param {string} [report.replicas] its answer about replicas, if not that
  * @param {object} [options]
  * @param {number} [options.answers] on how many connections it answers
  */
-async function startSentinel(word, { answers: answered = Number.POSITIVE_INFINITY } = {}) {
+async function startSentinel(report, { answers: answered = Number.POSITIVE_INFINITY } = {}) {
   const described = ({ port }, flags) => fields({ ip: "127.0.0.1", port, flags });
   const answers = {
-    "GET-MASTER-ADDR-BY-NAME": () => list(["127.0.0.1", String(word.primary.port)].map(bulk)),
+    "GET-MASTER-ADDR-BY-NAME": () => list(["127.0.0.1", String(report.primary.port)].map(bulk)),
     MASTER: () =>
-      fields({ "config-epoch": word.epoch, flags: word.promoted ? "master,failover_in_progress" : "master" }),
+      fields({ "config-epoch": report.epoch, flags: report.promoted ? "master,failover_in_progress" : "master" }),
     SENTINELS: () => list([]),
-    REPLICAS: () => word.replicas ?? list(word.promoted ? [described(word.promoted, "slave,promoted")] : []),
+    REPLICAS: () => report.replicas ?? list(report.promoted ? [described(report.promoted, "slave,promoted")] : []),
   };
-  const sentinel = await startFake(({ command: [name, ...words] }) => {
+  const sentinel = await startFake(({ command: [name, ...args] }) => {
     if (sentinel.connections > answered) return undefined;
-    return name === "SUBSCRIBE"
-      ? list([bulk("subscribe"), bulk(words[0]), ":1\r\n"])
-      : answers[words[0].toUpperCase()]();
+    return name === "SUBSCRIBE" ? list([bulk("subscribe"), bulk(args[0]), ":1\r\n"]) : answers[args[0].toUpperCase()]();
   });
   return sentinel;
 }
@@ -76,7 +74,7 @@ async function over(sentinels) {
 
 const servers = () => Promise.all([privateRedis(), privateRedis()]);
 
-it("a replica that was promoted is used as soon as it calls itself the primary, and no longer the old one", async () => {
+it("a replica that was promoted is used as soon as its ROLE is master, and no longer the old one", async () => {
   const [before, after] = await servers();
   const replication = temporaryClient(after);
   await replication.replicaof("127.0.0.1", before.port);
@@ -89,11 +87,11 @@ it("a replica that was promoted is used as soon as it calls itself the primary, 
   await arrivesAt(before);
   leader.promoted = after;
   await asked(sentinels[1], 2);
-  // It was told to, but is still a replica.
+  // It is being promoted, but is still a replica.
   await arrivesAt(before);
   await replication.replicaof("NO", "ONE");
   await arrivesAt(after);
-  // The other sentinel says otherwise for the while, and then hears of it.
+  // The other sentinel differs for the while, and then has the same.
   const old = temporaryClient(before);
   const { length } = await old.keys("*");
   for (let call = 0; call < 20; call++) await arrivesAt(after);
@@ -104,7 +102,7 @@ it("a replica that was promoted is used as soon as it calls itself the primary, 
   expect(await old.keys("*")).toHaveLength(length);
 });
 
-it("who leads a failover is believed even when only others can be heard afterwards", async () => {
+it("the report of a failover's leader counts even when only others answer afterwards", async () => {
   const [before, after] = await servers();
   const other = await startSentinel({ primary: before, epoch: 7 });
   const leader = await startSentinel({ primary: before, epoch: 7, promoted: after }, { answers: 1 });
@@ -117,33 +115,33 @@ it("who leads a failover is believed even when only others can be heard afterwar
 
 it("a failover that is given up leads back to the old primary", async () => {
   const [before, after] = await servers();
-  const word = { primary: before, epoch: 7, promoted: after };
-  const { arrivesAt } = await over([await startSentinel(word)]);
+  const report = { primary: before, epoch: 7, promoted: after };
+  const { arrivesAt } = await over([await startSentinel(report)]);
   await arrivesAt(after);
-  word.promoted = undefined;
+  report.promoted = undefined;
   await arrivesAt(before);
 });
 
-it("sentinels that were set up anew, so that their epochs begin again, are believed after some time", async () => {
+it("sentinels that were set up anew, so that their epochs begin again, count after some time", async () => {
   const [before, after] = await servers();
-  const word = { primary: before, epoch: 40 };
-  const { arrivesAt } = await over([await startSentinel(word)]);
+  const report = { primary: before, epoch: 40 };
+  const { arrivesAt } = await over([await startSentinel(report)]);
   await arrivesAt(before);
-  Object.assign(word, { primary: after, epoch: 0 });
+  Object.assign(report, { primary: after, epoch: 0 });
   await arrivesAt(after);
 });
 
-it("who may not ask for the replicas goes by the primary that is named", async () => {
+it("without permission for SENTINEL REPLICAS the primary that is named counts", async () => {
   const [before, after] = await servers();
   const refusal = "-NOPERM User store has no permissions to run the 'sentinel|replicas' command\r\n";
-  const word = { primary: before, epoch: 7, promoted: after, replicas: refusal };
-  const { arrivesAt } = await over([await startSentinel(word)]);
+  const report = { primary: before, epoch: 7, promoted: after, replicas: refusal };
+  const { arrivesAt } = await over([await startSentinel(report)]);
   await arrivesAt(before);
-  Object.assign(word, { primary: after, epoch: 8, promoted: undefined });
+  Object.assign(report, { primary: after, epoch: 8, promoted: undefined });
   await arrivesAt(after);
 });
 
-it("one sentinel that is right is enough among others that talk nonsense, too much, or not at all", async () => {
+it("one sentinel that is right is enough among others that send malformed replies, too many, or none", async () => {
   const [primary, nobody] = await servers();
   const nested = `${"*1\r\n".repeat(200)}:1\r\n`;
   const liars = [
@@ -170,10 +168,10 @@ it("one sentinel that is right is enough among others that talk nonsense, too mu
   expect(await temporaryClient(nobody).dbsize()).toBe(0);
 });
 
-it("a sentinel that goes on talking is asked no more often for it than twenty times a second", async () => {
+it("a sentinel that keeps publishing is asked no more often for it than twenty times a second", async () => {
   const [primary] = await servers();
-  const word = { primary, epoch: 1 };
-  const quiet = await startSentinel(word);
+  const report = { primary, epoch: 1 };
+  const quiet = await startSentinel(report);
   let talking;
   const talker = await startFake(({ command: [name], socket }) => {
     if (name !== "SUBSCRIBE") return "*-1\r\n";

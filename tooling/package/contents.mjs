@@ -1,25 +1,27 @@
 /**
- * What belongs into the packages: what the door needs, its types, and what npm always adds; nothing that nobody loads.
+ * What belongs into the packages: the entry points with what they require, the types, and what npm always adds.
  */
 import { readFileSync } from "node:fs";
 import { join, posix } from "node:path";
-import { ROOT } from "../../tooling/setup.mjs";
-import { NOTICES } from "./notices.mjs";
+import { ROOT } from "../setup.mjs";
 
-/** What the package is entered by. */
-const DOORS = ["index.js", "lib/unsupported.js"];
+/** Where `exports` of package.json leads. */
+const ENTRY_POINTS = ["index.js", "lib/unsupported.js"];
 const ALWAYS = ["LICENSE", "README.md", "package.json"];
+
+/** What a platform package holds besides `package.json`, `README.md` and its addon. */
+export const NOTICES = ["LICENSE", "THIRD_PARTY_LICENSES", "sbom.cdx.json"];
 
 /** Bytes that a platform package may unpack to. */
 export const PLATFORM_LIMIT = 5 * 1024 * 1024;
 
 /**
- * The files of the main package: what its doors require, and what those require.
+ * The files of the main package: what its entry points require, and what those require.
  *
  * @returns {string[]} sorted
  */
 export function mainFiles() {
-  const files = new Set(DOORS);
+  const files = new Set(ENTRY_POINTS);
   for (const file of files) for (const required of requiredBy(file)) files.add(required);
   return [...new Set([...ALWAYS, "index.d.ts", ...files])].sort();
 }

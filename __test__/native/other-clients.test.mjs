@@ -111,7 +111,7 @@ describe("valkey-glide, which takes a string for a list of letters", () => {
     admin.disconnect();
   });
 
-  it("leaves the keys J, o and b alone when it is told to forget Job", async () => {
+  it("leaves the keys J, o and b alone when it has to drop Job", async () => {
     const forget = async (store) => {
       for (const key of ["Job", "J", "o", "b"]) await admin.set(key, "true");
       await store.disposeExecution("Job");

@@ -1,4 +1,4 @@
-// Servers that repeat in an error what they were told: Redis does so with a command that it does not know. No password, user
+// Servers that repeat in an error what they were sent: Redis does so with an unknown command. No password, user
 // name, token or result comes back out of a store that way, and its error still says what was refused.
 import { Redis as Upstash } from "@upstash/redis";
 import { Cluster, Redis } from "ioredis";
@@ -181,7 +181,7 @@ describe("a token that the endpoint repeats when it refuses it", { timeout: 15_0
   });
 });
 
-describe("a result that the server repeats because it does not know the command", { timeout: 30_000 }, () => {
+describe("a result that the server repeats because the command is unknown to it", { timeout: 30_000 }, () => {
   const hidden = ["--rename-command", "HSET", ""];
   const VALUES = [secret("result"), secret("result").repeat(20), { field: secret("result") }];
   const STARTS = {

@@ -1,0 +1,113 @@
+//! Connections: addresses, TLS, Sentinel and clusters. What the server refuses is in [`super::replies`].
+
+use std::fmt::Display;
+
+texts! {
+    // Addresses.
+    connecting(server) => Connection, "no connection to {server} yet", "";
+    refused(server) => Connection, "ECONNREFUSED {server}", "is Redis running?";
+    timed_out(server) => Connection, "ETIMEDOUT {server}", "is the address right, and does a firewall block the connection?";
+    host_unreachable(server) => Connection, "EHOSTUNREACH {server}", "there is no route to it";
+    network_unreachable(server) => Connection, "ENETUNREACH {server}", "there is no route to it";
+    not_permitted(server) => Connection, "EACCES {server}", "this process may not open it";
+    not_found(server) => Connection, "ENOENT {server}", "there is no such socket, or the host name has no such address";
+    cannot_connect(server) => Connection, "cannot connect to {server}", "";
+    unresponsive(server) => Timeout,
+        "{server} accepted the connection but does not answer", "is the server stopped or overloaded?";
+    lost() => Connection, "the connection to Redis was lost and did not come back in time", "";
+
+    // Settings that a live client is asked for.
+    client_does_not_answer() => Connection,
+        "the client the store was made from did not answer when it was asked for its settings", "";
+    client_settings_unusable(reason) => Config, "The client's settings cannot be used: {reason}", "";
+    client_cannot_say() => Connection,
+        "the node-redis client the store was made from cannot say which database it has selected and what it logs in with (see `cause`)",
+        "";
+    database_unknown() => Config,
+        "The database that the node-redis client has selected is unknown, because its user may not run CLIENT INFO",
+        "Allow it (`ACL SETUSER … +client|info`), or use `connection: \"client\"`";
+
+    // TLS.
+    tls_unresponsive(server) => Timeout,
+        "{server} accepted the connection but does not answer in TLS",
+        "is this its plaintext port, or is it stopped or overloaded?";
+    tls_closed(server) => Connection,
+        "{server} closed the connection in the TLS handshake", "is this its plaintext port, or is it restarting?";
+    tls_not_spoken(server) => Connection,
+        "{server} does not speak TLS", "is this its plaintext port? A connection in plaintext has to be configured as one";
+    tls_nothing_in_common(server) => Connection,
+        "{server} offers no version or cipher of TLS that is supported here", "it has to offer TLS 1.2 or 1.3";
+    tls_version_refused(server) => Connection,
+        "{server} accepts no version of TLS that is supported here", "it has to offer TLS 1.2 or 1.3";
+    tls_failed(server) => Connection, "the TLS connection to {server} failed (see `cause`)", "";
+    tls_ended(server) => Connection, "{server} ended the TLS connection with an alert (see `cause`)", "";
+    tls_handshake_ended(server) => Connection,
+        "{server} ended the TLS handshake", "does it require a client certificate? Give it in `cert` and `key`";
+    client_certificate_refused(server) => Connection,
+        "{server} does not accept the client certificate in `cert` (see `cause`)", "";
+    server_name_refused(server) => Connection,
+        "{server} does not know the name in the TLS handshake (SNI)", "give the right one in `servername`";
+    server_name_impossible(name) => Connection,
+        "{name} is no name that a certificate can be for", "give the right one in `servername`";
+    certificate_not_trusted(server) => Connection,
+        "the certificate of {server} is not from an authority that is trusted",
+        "give the authority's certificate in `ca`, or the file it is in to Node in NODE_EXTRA_CA_CERTS";
+    certificate_of_another_name(server) => Connection,
+        "the certificate of {server} is for another name (see `cause`)",
+        "connect by a name in its subjectAltName, or give that in `servername`";
+    certificate_expired(server) => Connection,
+        "the certificate of {server} has expired", "renew it, or set this machine's clock";
+    certificate_not_yet_valid(server) => Connection,
+        "the certificate of {server} is not valid yet", "is this machine's clock right?";
+    certificate_refused(server) => Connection, "the certificate of {server} cannot be accepted (see `cause`)", "";
+
+    // Sentinel.
+    no_primary_known(count, master, reason) => Connection,
+        "none of the {count} sentinels could say where the primary \"{master}\" is; the last one: {reason}", "";
+    no_such_primary(master) => Connection, "it knows no primary of the name \"{master}\"", "is `name` right?";
+    primary_changed() => Connection, "the primary has changed, and the new one could not be reached in time", "";
+
+    // Clusters.
+    another_server(server) => Connection,
+        "another server answers at {server}, and not the cluster's node that the cluster's map names there: nothing was sent to it",
+        "";
+    another_cluster() => Connection, "the only servers that answer are those of another cluster", "";
+    no_slots() => Connection, "the cluster has no slots yet", "has it been created (redis-cli --cluster create)?";
+}
+
+/// Why none of the sentinels said anything.
+pub const SENTINELS_DO_NOT_ANSWER: &str = "they do not answer";
+
+/// The cause where the other end closed the connection.
+pub const CLOSED_BY_SERVER: &str = "the connection was closed by the server";
+
+/// The causes where the server broke the protocol.
+pub const UNSOLICITED_REPLY: &str = "the server sent a reply that belongs to no command";
+pub const REPLY_TOO_LARGE: &str = "the server sent a reply of more than 512 MB or 16 million values";
+pub const NOT_REDIS: &str = "what the server sent is not the Redis protocol (RESP2): is it a Redis server?";
+pub const REPLY_OF_ANOTHER_KIND: &str = "the server sent a reply of another kind than the command brings";
+
+/// The causes where an address cannot be connected to at all.
+pub const NO_UNIX_SOCKETS: &str = "there are no Unix sockets on this platform";
+pub const TOO_MANY_LOOKUPS: &str = "too many host names are being looked up already";
+pub const LOOKUP_ENDED: &str = "the look-up of the host name ended without an answer";
+pub const NO_ADDRESS_OF_FAMILY: &str = "the host name has no address of the IP version in `family`";
+
+/// Why the settings of a live client cannot be read.
+pub const ENVIRONMENT_UNREADABLE: &str = "the environment cannot be read";
+
+/// Why something that would block the I/O thread, such as reading a file of certificates, came to nothing.
+pub const THREAD_ENDED: &str = "the thread ended before it was done";
+
+/// A warning: a file of certificates is not used.
+pub fn extra_certificates_left_out(file: impl Display, reason: impl Display) -> String {
+    format!("NODE_EXTRA_CA_CERTS names {file}, which is left out: {reason}")
+}
+
+/// A warning: a password is given and not asked for.
+pub fn password_not_needed(server: impl Display) -> String {
+    format!(
+        "a password is given for {server}, but the server requires none: anybody who can reach it can use it. Set a password \
+         on the server (`requirepass`, or an ACL user), or remove it from the configuration."
+    )
+}

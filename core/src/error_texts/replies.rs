@@ -1,0 +1,40 @@
+//! Commands that the server refused. What to do about it is known by the server's own code.
+
+texts! {
+    refused(reply, detail) => Reply, "Redis refused the command: {reply} {detail}", "";
+    refused_with_advice(reply, detail, advice) => Reply, "Redis refused the command: {reply} {detail}: {advice}", "";
+}
+
+/// What to do about a refusal, by the server's own code; the second column is how its message begins.
+const ADVICE: [(&str, &str, &str); 8] = [
+    ("NOAUTH", "Authentication", "the server requires a password and none was given"),
+    ("WRONGPASS", "", "check username and password"),
+    ("NOPERM", "", "the ACL user lacks a permission the store needs"),
+    ("WRONGTYPE", "", "the key is used by something else"),
+    ("OOM", "", "raise the server's maxmemory or give the store a ttl"),
+    ("MISCONF", "", "the server cannot save its data, see its log"),
+    ("MOVED", "", ANOTHER_NODE),
+    ("ASK", "", ANOTHER_NODE),
+];
+
+const ANOTHER_NODE: &str = "another node of the cluster has the key; a cluster is passed as an array of its nodes";
+
+/// What to do about a refusal, where that is known.
+pub fn advice(reply: &str, detail: &str) -> Option<&'static str> {
+    ADVICE.iter().find(|(code, start, _)| *code == reply && detail.starts_with(start)).map(|(_, _, advice)| *advice)
+}
+
+/// In place of the server's own words, where these do not say what is wrong.
+pub const AUTHENTICATION_REQUIRED: &str = "Authentication required";
+pub const NO_AUTH_COMMAND: &str =
+    "unknown command 'AUTH': the server has renamed it or switched it off, so that a password cannot be used";
+pub const DEFAULT_USER_IS_OFF: &str =
+    "the server's default user is off, so that a password without a user name logs in nobody: give a user name as well";
+pub const ARGUMENT_TOO_LONG: &str = "an id or a result is longer than the server accepts (its proto-max-bulk-len)";
+pub const IS_A_REPLICA: &str = "the server is a replica, though the sentinels call it the primary";
+pub const WORDS_WITH_LOGIN: &str = "AUTH was refused, with a message that is left out because it repeats the login";
+
+/// Of a reply that no server sends to such a command.
+pub fn unexpected_kind(kind: &str) -> String {
+    format!("the server answered with {kind}: is it a Redis server?")
+}
