@@ -675,3 +675,6 @@ enum Abandon {
     Yes,
     No,
 }
+
+#[cfg(test)]
+mod tests;
