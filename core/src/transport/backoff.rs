@@ -29,6 +29,7 @@ impl Backoff {
     }
 
     /// The same, with random numbers that follow from a seed.
+    #[cfg(test)]
     pub fn seeded(self, seed: u64) -> Self {
         Self { random: Random(seed), ..self }
     }

@@ -8,3 +8,5 @@ pub(super) mod machine;
 mod reconnect;
 pub(super) mod refusal;
 pub(super) mod session;
+#[cfg(test)]
+mod simulation;
