@@ -526,7 +526,9 @@ impl Machine {
                 let named_at = serving.session.asks_name_at().filter(|_| unsent);
                 let probes_at = self.gate.as_ref().and_then(Gate::probes_at);
                 let released_at = self.release_at.filter(|_| self.gate.is_none());
-                [silent_at, named_at, probes_at, released_at].into_iter().flatten().min()
+                // Nothing is sent over a silent connection.
+                let sent_at = [named_at, probes_at, released_at].into_iter().flatten().min();
+                silent_at.into_iter().chain(sent_at.filter(|_| serving.beside == Beside::No)).min()
             }
             State::Connecting | State::Over | State::Sharded => None,
         };
