@@ -445,18 +445,19 @@ impl Machine {
         match (&mut self.gate, self.release_at) {
             (Some(gate), _) => {
                 if gate.probes_at().is_some_and(|at| at <= now) {
-                    let takes = |pending: &PendingCall| {
-                        gate.concerns(pending) && !(names_missing && pending.request.call.operation.writes())
-                    };
-                    match self.calls.take_first(takes) {
+                    let waits = |pending: &PendingCall| names_missing && pending.request.call.operation.writes();
+                    match self.calls.take_first(|pending| gate.concerns(pending), waits) {
                         Some(key) => {
                             gate.probe(key);
                             let number = session.send(key, self.calls.get(key), self.features, now);
                             self.calls.sent(key, number);
                         }
                         // What it refused was given up; so nobody knows whether it still would.
-                        None if !names_missing => self.gate = None,
-                        None => {}
+                        None if !names_missing => {
+                            (self.gate, self.release_at) = (None, None);
+                            self.calls.release();
+                        }
+                        None => gate.wait(now),
                     }
                 }
             }
