@@ -14,6 +14,7 @@ use super::refusal::{Gate, Refusal, Scope, decide};
 use super::session::{Answered, Event, Opening, Session};
 use crate::config::Address;
 use crate::error::StoreError;
+use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
 use crate::transport::backoff::Backoff;
 use crate::transport::error::ConnectError;
@@ -315,13 +316,7 @@ impl Machine {
     /// A call was answered. Returns whether the replies behind it can be those to the calls behind it.
     fn answered(&mut self, Answered { key, position, features }: Answered, now: Instant) -> Trust {
         if self.calls.is_overtaken(key) {
-            // It goes on behind what it overtook.
-            self.calls.get_mut(key).request.delivery.repeated();
-            self.calls.park(key);
-            if let Some(gate) = &mut self.gate {
-                gate.gave_up(key, now);
-            }
-            return Trust::Yes;
+            return self.answered_out_of_turn(key, features, now);
         }
         let State::Serving(serving) = &mut self.state else { return Trust::No };
         let pending = self.calls.get(key);
@@ -360,6 +355,30 @@ impl Machine {
             }
         }
         trust
+    }
+
+    /// A call was answered that goes on behind what it overtook.
+    fn answered_out_of_turn(&mut self, key: CallKey, features: ServerFeatures, now: Instant) -> Trust {
+        let State::Serving(serving) = &mut self.state else { return Trust::No };
+        let pending = self.calls.get(key);
+        let error_reply = serving.session.reply_to(&pending.request.call).err();
+        let is_unexpected = error_reply.as_ref().is_some_and(ErrorReply::is_unexpected);
+        let refusal = error_reply.map(|error_reply| decide(pending, error_reply, features, &mut self.features));
+        let delivery = &mut self.calls.get_mut(key).request.delivery;
+        match &refusal {
+            None | Some(Refusal::Report(_)) => delivery.repeated(),
+            Some(_) => delivery.postponed(),
+        }
+        self.calls.park(key);
+        match (&mut self.gate, refusal) {
+            (_, None) => self.open_gate(key),
+            (Some(gate), Some(Refusal::Retry(error, scope @ (Scope::Writes | Scope::Everything)))) => {
+                gate.refused(key, error, scope, now);
+            }
+            (Some(gate), Some(_)) => gate.gave_up(key, now),
+            (None, Some(_)) => {}
+        }
+        if is_unexpected { Trust::No } else { Trust::Yes }
     }
 
     fn park_until(&mut self, key: CallKey, moment: Instant) {
