@@ -289,7 +289,7 @@ impl Machine {
             }
         }
         if let State::Serving(serving) = &mut self.state
-            && let Some(error) = serving.replace.take()
+            && let Some(error) = serving.replace.clone()
         {
             self.lose(error, None, Abandon::Yes, now);
         }
@@ -580,7 +580,9 @@ impl Machine {
 
     fn lose(&mut self, error: ConnectError, violation: Option<ProtocolViolation>, abandon: Abandon, now: Instant) {
         let State::Serving(serving) = &self.state else { return };
-        let (answered, owes) = (serving.session.has_answered(), serving.session.owes());
+        let owes = serving.session.owes();
+        // A server that refuses what it is there for has not answered.
+        let answered = serving.session.has_answered() && serving.replace.is_none();
         let was_silent = serving.beside != Beside::No;
         let identity = serving.session.identity().filter(|_| owes && abandon == Abandon::Yes);
         self.find_poison_call(violation);
