@@ -7,7 +7,7 @@
 //! - a call that was answered although an earlier one for its execution was not is sent again behind that one;
 //! - a call leaves by [`OrderedCalls::finish`] or [`OrderedCalls::expire`], once.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use slab::Slab;
@@ -185,10 +185,25 @@ impl OrderedCalls {
     }
 
     /// Takes the oldest call that is parked and meant, or else the oldest that waits and is meant, to be sent before the
-    /// others. It has to be told where it is with [`OrderedCalls::sent`].
-    pub fn take_first(&mut self, is_meant: impl Fn(&PendingCall) -> bool) -> Option<CallKey> {
+    /// others. It has to be told where it is with [`OrderedCalls::sent`]. What came for an execution behind a call that has to
+    /// wait is not taken.
+    pub fn take_first(
+        &mut self,
+        is_meant: impl Fn(&PendingCall) -> bool,
+        waits: impl Fn(&PendingCall) -> bool,
+    ) -> Option<CallKey> {
         let calls = &self.calls;
-        let find = |queue: &VecDeque<CallKey>| queue.iter().position(|key| is_meant(&calls[key.0 as usize].pending));
+        let mut held_back = HashSet::new();
+        let mut find = |queue: &VecDeque<CallKey>| {
+            queue.iter().position(|key| {
+                let pending = &calls[key.0 as usize].pending;
+                let id = pending.request.call.id();
+                if waits(pending) {
+                    held_back.insert(id);
+                }
+                is_meant(pending) && !held_back.contains(id)
+            })
+        };
         if let Some(index) = find(&self.parked) {
             let key = self.parked.remove(index)?;
             self.unpark(key);

@@ -30,9 +30,9 @@ impl Reconnect {
     /// The pause after a connection. `answered` is whether a call was answered over it.
     pub fn after_connection(&mut self, answered: bool, now: Instant) -> Duration {
         if answered {
-            self.backoff.reset();
             self.immediate.retain(|at| now.saturating_duration_since(*at) < Self::WHILE);
             if self.immediate.len() < Self::MAX_IMMEDIATE {
+                self.backoff.reset();
                 self.immediate.push_back(now);
                 return self.backoff.jitter(Self::JITTER);
             }
