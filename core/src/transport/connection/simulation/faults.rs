@@ -57,11 +57,12 @@ impl World {
                 }
             }
             Fault::Kill { millis, reset } => {
-                for connection in self.connections.iter_mut().filter(|connection| connection.server_open) {
+                // Nobody is told of what it has forgotten.
+                let reset = reset || self.plan.forgets;
+                for connection in self.connections.iter_mut().filter(|connection| connection.server_open || reset) {
                     connection.server_open = false;
                     connection.to_server.clear();
-                    // Nobody is told of what it has forgotten.
-                    if reset || self.plan.forgets {
+                    if reset {
                         connection.to_client.clear();
                     }
                     connection.to_client.end(now, &self.plan.conditions);
