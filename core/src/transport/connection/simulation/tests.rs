@@ -28,7 +28,7 @@ const REGRESSIONS: [u64; 7] = [341, 18557, 8228, 24979, 2169, 8736, 594_754];
 /// Attempts to connect within ten seconds: ten at once, and the others with pauses that grow.
 const MAX_ATTEMPTS_IN_TEN_SECONDS: usize = 40;
 /// Commands that a server refuses within ten seconds: those that were on their way, and those that find out whether it still does.
-const MAX_REFUSED_IN_TEN_SECONDS: usize = 200;
+const MAX_REFUSED_IN_TEN_SECONDS: usize = 400;
 /// How long a call takes at most when nothing goes wrong.
 const WELL: Duration = Duration::from_secs(2);
 

@@ -233,13 +233,15 @@ impl World {
                     self.returned.push_back(request);
                     continue;
                 }
-                (Err(error), Some(_)) => {
-                    Outcome::Failed { maybe: says_maybe(sentence.unwrap_or_default()), message: error.message + sentence.unwrap_or_default() }
-                }
+                (Err(error), Some(_)) => Outcome::Failed {
+                    maybe: says_maybe(sentence.unwrap_or_default()),
+                    message: error.message + sentence.unwrap_or_default(),
+                },
                 // The router puts together what it says of a call's parts.
-                (Err(error), None) if self.plan.routed => {
-                    Outcome::Failed { maybe: says_maybe(sentence.unwrap_or_default()), message: error.message + sentence.unwrap_or_default() }
-                }
+                (Err(error), None) if self.plan.routed => Outcome::Failed {
+                    maybe: says_maybe(sentence.unwrap_or_default()),
+                    message: error.message + sentence.unwrap_or_default(),
+                },
                 (Err(error), None) => Outcome::Failed { maybe: says_maybe(&error.message), message: error.message },
                 (Ok(reply), _) => Outcome::Done(reply),
             };
