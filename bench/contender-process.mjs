@@ -4,13 +4,26 @@
  */
 import { contenders } from "./rivals.mjs";
 import { bareSocket } from "./workloads/bare-socket.mjs";
-import { memory } from "./workloads/memory.mjs";
+import { besideLarge } from "./workloads/beside-large.mjs";
+import { kills } from "./workloads/kills.mjs";
+import { memory, memoryOfResults } from "./workloads/memory.mjs";
 import { recordable } from "./workloads/recordable.mjs";
 import { results } from "./workloads/results.mjs";
 import { latency, throughput } from "./workloads/throughput.mjs";
 import { workflow } from "./workloads/workflow.mjs";
 
-const workloads = { bareSocket, latency, memory, recordable, results, throughput, workflow };
+const workloads = {
+  bareSocket,
+  besideLarge,
+  kills,
+  latency,
+  memory,
+  memoryOfResults,
+  recordable,
+  results,
+  throughput,
+  workflow,
+};
 
 /** Reports to the parent that a phase was reached and waits for its reply. */
 function phase(name) {
@@ -25,8 +38,9 @@ process.once("disconnect", () => process.exit(1));
 process.once("message", async ({ contender, url, options, workload, params }) => {
   try {
     // A workload without a contender brings its own socket.
-    const opened = contender === undefined ? undefined : await contenders[contender].open(url, options);
-    const figures = await workloads[workload]({ store: opened?.store, url, phase }, params);
+    const open = (server) => contenders[contender].open(server, options);
+    const opened = contender === undefined ? undefined : await open(url);
+    const figures = await workloads[workload]({ store: opened?.store, open, url, phase }, params);
     await opened?.close();
     process.send({ figures }, () => process.exit(0));
   } catch (error) {

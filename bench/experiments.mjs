@@ -2,9 +2,11 @@
  * Everything that is measured. An experiment is one thing that contenders do; what its runs yield becomes one or more
  * of the cases that are reported.
  */
+import { besideLargeExperiments } from "./experiments/beside-large.mjs";
 import { ceilingExperiments } from "./experiments/ceiling.mjs";
 import { clusterExperiments } from "./experiments/cluster.mjs";
 import { coldStartExperiments } from "./experiments/cold-start.mjs";
+import { killsExperiments } from "./experiments/kills.mjs";
 import { memoryExperiments } from "./experiments/memory.mjs";
 import { resultsExperiments } from "./experiments/results.mjs";
 import { scaleExperiments } from "./experiments/scale.mjs";
@@ -56,5 +58,7 @@ export function allExperiments(settings) {
     ...upstashExperiments(settings),
     ...scaleExperiments(settings),
     ...memoryExperiments(settings),
+    ...besideLargeExperiments(settings),
+    ...killsExperiments(settings),
   ];
 }

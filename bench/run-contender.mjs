@@ -18,7 +18,7 @@ const MAX_STDERR = 8_192;
  * @typedef {object} Job
  * @property {string} [contender] key in `contenders`; none for a workload that needs no store
  * @property {string | object} url of the server; for our own store it may be a configuration
- * @property {{ ttl?: number }} [options] of the store
+ * @property {{ ttl?: number, readAhead?: boolean }} [options] of the store
  * @property {string} workload key in the table of `contender-process.mjs`
  * @property {object} [params] of the workload
  */

@@ -18,7 +18,8 @@ export function throughputExperiments({ quick, warmUp, duration }) {
       life.push(lifeOfExecutions(concurrency, ttl, { warmUp, duration }, quick && ttl ? [] : RIVALS));
     }
   }
-  return [...life, singleCaller({ warmUp, duration }), clientMode({ warmUp, duration })];
+  const times = { warmUp, duration };
+  return [...life, singleCaller(times), singleCallerWithoutReadAhead(times), clientMode(times)];
 }
 
 function lifeOfExecutions(concurrency, ttl, times, rivals) {
@@ -79,6 +80,24 @@ function singleCaller(times) {
     contenders: ["ours", BASELINE, ...RIVALS],
     cases,
     run: (contender, { redis }) => runContender({ contender, url: redis.url, workload: "latency", params: times }),
+  };
+}
+
+/** Every call goes to the server, as the baseline's do. */
+function singleCallerWithoutReadAhead(times) {
+  return {
+    contenders: ["ours", BASELINE],
+    cases: [
+      {
+        name: "latency-1-no-read-ahead",
+        title: "Time of one call, one at a time, without read-ahead, p50",
+        figure: "p50",
+        unit: "µs",
+        better: "lower",
+      },
+    ],
+    run: (contender, { redis }) =>
+      runContender({ contender, url: redis.url, options: { readAhead: false }, workload: "latency", params: times }),
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * How much memory a process holds: after a stretch of work, and with very many calls in flight.
+ * How much memory a process holds: after a stretch of work, with very many calls in flight, and with many large results.
  */
 import { randomUUID } from "node:crypto";
 import { runExecution } from "./execution.mjs";
@@ -36,6 +36,21 @@ export async function memory({ store }, { executions, concurrency, inFlight }) {
   let watching = setImmediate(watch);
   await Promise.all(calls).finally(() => clearImmediate(watching));
   return { loaded, worked, inFlight: largest };
+}
+
+/**
+ * @param {{ store: object }} process
+ * @param {{ executionId: string, taskId: string, reads: number }} params the result, and how often it is read in one turn
+ * @returns {Promise<{ peak: number }>} largest resident set size in MB
+ */
+export async function memoryOfResults({ store }, { executionId, taskId, reads }) {
+  let bytes = 0;
+  const read = async () => {
+    bytes += (await store.getExecutionTaskResult(executionId, taskId)).length;
+  };
+  await Promise.all(Array.from({ length: reads }, read));
+  if (bytes === 0) throw new Error("an empty result");
+  return { peak: (process.resourceUsage().maxRSS * 1024) / 1e6 };
 }
 
 function residentSize() {

@@ -5,7 +5,8 @@ use std::io;
 use redis::{Pipeline, Value};
 use tokio::time::timeout_at;
 
-use super::handshake::{Handshake, Identity, Presence};
+use super::attempts::Reached;
+use super::handshake::{Fences, Handshake, Presence};
 use super::session::Opening;
 use crate::config::{Settings, Topology};
 use crate::transport::conversation::Conversation;
@@ -36,7 +37,12 @@ pub struct Connected {
 
 /// Connects and shakes hands, within the time limit. Returns the settings that were right, too. `proven` says whether the
 /// target's have been before.
-pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> Result<Connected, ConnectError> {
+pub async fn connect(
+    target: Target,
+    proven: bool,
+    fences: Fences,
+    reached: Reached,
+) -> Result<Connected, ConnectError> {
     let deadline = tokio::time::Instant::now() + target.connect_timeout;
     let mut settings = target.settings_now(proven).await?;
     if let Member::Node(_) = target.member {
@@ -58,16 +64,18 @@ pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> 
     let stream = dialled
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .map_err(|error| ConnectError::dial(&error, address))?;
+    reached.note();
     let progress = stream.progress();
-    let handshake = Handshake::new(&target, &settings, &abandoned);
+    let (at_once, fences) = if fences.one_is_used { (Vec::new(), Some(fences)) } else { (fences.identities, None) };
+    let handshake = Handshake::new(&target, &settings, &at_once);
     let greeted = match &settings.tls {
-        None => timeout_at(deadline, greet(Box::new(stream), handshake, false)).await,
+        None => timeout_at(deadline, greet(Box::new(stream), handshake, fences, false)).await,
         Some(tls) => {
             let encrypted = timeout_at(deadline, encrypt(stream, tls, address)).await;
             let stream = encrypted.unwrap_or_else(|_| Err(tls::handshake_timeout(address)))?;
             let alert = stream.alert();
             // The server may still have something against our certificate.
-            let greeted = timeout_at(deadline, greet(Box::new(stream), handshake, true)).await;
+            let greeted = timeout_at(deadline, greet(Box::new(stream), handshake, fences, true)).await;
             greeted
                 .map(|greeted| greeted.map_err(|connect_error| alert.connect_error(address).unwrap_or(connect_error)))
         }
@@ -78,13 +86,15 @@ pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> 
 }
 
 /// Logs in over a stream. Where nothing in the handshake has to come first, and not `wait`, that is left to the session, and
-/// reads go out right behind it, one round trip earlier. Returns whether a login was sent for nothing, too.
+/// reads go out right behind it, one round trip earlier. Ends `fences` once the server has answered. Returns whether a login was
+/// sent for nothing, too.
 async fn greet(
     stream: Box<dyn AsyncStream>,
     handshake: Handshake,
+    fences: Option<Fences>,
     wait: bool,
 ) -> Result<(Box<dyn AsyncStream>, Opening, bool), ConnectError> {
-    if !wait && !handshake.comes_first() {
+    if !wait && fences.is_none() && !handshake.comes_first() {
         return Ok((stream, Opening::Pipelined(handshake.pipeline), false));
     }
     let mut conversation = Conversation::new(stream);
@@ -95,6 +105,9 @@ async fn greet(
         pipeline.cmd("CLUSTER").arg("SLOTS");
         let replies = conversation.ask(&pipeline).await?;
         handshake.read_map(replies.first().unwrap_or(&Value::Nil))?;
+    }
+    if let Some(fences) = fences.filter(|fences| !fences.identities.is_empty()) {
+        Fences::read(&conversation.ask(&fences.pipeline()).await?)?;
     }
     // What the server says goes before its having closed the connection.
     let stream = conversation.end().await?;

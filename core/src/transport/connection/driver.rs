@@ -239,7 +239,9 @@ impl Driver {
     /// Goes on with the attempts to connect. Ready when one has ended.
     fn poll_attempts(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
         let (target, proven, machine) = (&self.target, self.proven, &self.machine);
-        let outcome = ready!(self.attempts.poll(cx, now, || connect(target.clone(), proven, machine.to_fence())));
+        let outcome = ready!(self.attempts.poll(cx, now, machine.patience(), |reached| {
+            connect(target.clone(), proven, machine.to_fence(), reached)
+        }));
         match outcome {
             Ok(Connected { stream, progress, opening, settings, warnings }) => {
                 self.attempts.end();

@@ -95,10 +95,8 @@ impl Handshake {
             pipeline.cmd("CLUSTER").arg("MYID");
             steps.push(Step::ClusterId);
         }
-        for Identity { id, address } in abandoned {
-            pipeline.cmd("CLIENT").arg("KILL").arg("ID").arg(id).arg("ADDR").arg(address);
-            steps.push(Step::Fence);
-        }
+        Fences::append_to(&mut pipeline, abandoned);
+        steps.extend(abandoned.iter().map(|_| Step::Fence));
         if let Some(name) = &settings.client_name {
             pipeline.cmd("CLIENT").arg("SETNAME").arg(name);
             steps.push(Step::SetName);
@@ -138,9 +136,7 @@ impl Handshake {
                 (Step::Select, Some(error_reply)) => return Err(ConnectError::handshake(error_reply)),
                 (Step::Role, error_reply) => check_role(reply, error_reply)?,
                 (Step::ClusterId, error_reply) => greeted.node = self.find_node(reply, error_reply)?,
-                (Step::Fence, Some(error_reply)) if is_for_now(&error_reply) => {
-                    return Err(ConnectError::handshake(error_reply));
-                }
+                (Step::Fence, Some(error_reply)) => check_fence(&error_reply)?,
                 (Step::Info, _) => greeted.name = Name::read(reply)?,
                 (Step::Select | Step::Fence | Step::SetName, _) => {}
             }
@@ -182,6 +178,38 @@ impl Handshake {
         let is_known = |id: &NodeId| expected.id.get() == Some(id) || expected.known.contains(id);
         if named.iter().any(is_known) { Ok(()) } else { Err(ConnectError::stranger(&self.address)) }
     }
+}
+
+impl Fences {
+    fn append_to(pipeline: &mut Pipeline, identities: &[Identity]) {
+        for Identity { id, address } in identities {
+            pipeline.cmd("CLIENT").arg("KILL").arg("ID").arg(id).arg("ADDR").arg(address);
+        }
+    }
+
+    /// The commands that end them, without a handshake.
+    pub fn pipeline(&self) -> Pipeline {
+        let mut pipeline = Pipeline::new();
+        Self::append_to(&mut pipeline, &self.identities);
+        pipeline
+    }
+
+    /// Reads the replies to those.
+    ///
+    /// # Errors
+    /// As [`Handshake::read`].
+    pub fn read(replies: &[Value]) -> Result<(), ConnectError> {
+        for reply in replies {
+            if let Value::ServerError(error) = reply {
+                check_fence(&ErrorReply::new(error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_fence(error_reply: &ErrorReply) -> Result<(), ConnectError> {
+    if is_for_now(error_reply) { Err(ConnectError::handshake(error_reply.clone())) } else { Ok(()) }
 }
 
 fn check_role(reply: &Value, error_reply: Option<ErrorReply>) -> Result<(), ConnectError> {
@@ -229,6 +257,15 @@ impl Name {
             RetryDecision::Report => Ok(Name::Never),
         }
     }
+}
+
+/// The connections that a new one has to end before anything is sent over it.
+#[derive(Clone, Debug, Default)]
+pub struct Fences {
+    /// By what the server knows them.
+    pub identities: Vec<Identity>,
+    /// One of them is in use and listened to. It is only ended when the server speaks again, over the new one, and not over it.
+    pub one_is_used: bool,
 }
 
 /// What the server calls a connection. A server that restarts gives out the same ids again, so the id alone could be a

@@ -8,7 +8,7 @@
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-use super::handshake::Identity;
+use super::handshake::{Fences, Identity};
 use super::reconnect::Reconnect;
 use super::refusal::{Gate, Refusal, Scope, decide};
 use super::session::{Answered, Event, Opening, Session};
@@ -70,6 +70,7 @@ enum State {
 
 struct Serving {
     session: Box<Session>,
+    made_at: Instant,
     /// The silence after which another connection is made.
     silence: Duration,
     beside: Beside,
@@ -163,12 +164,20 @@ impl Machine {
     }
 
     /// The connections that the next one has to end before anything is sent over it, the silent one in use included.
-    pub fn to_fence(&self) -> Vec<Identity> {
+    pub fn to_fence(&self) -> Fences {
         let mut identities = self.abandoned.clone();
-        if let State::Serving(serving) = &self.state {
-            identities.extend(serving.session.identity().filter(|_| serving.session.owes()));
+        let State::Serving(serving) = &self.state else { return Fences { identities, one_is_used: false } };
+        identities.extend(serving.session.identity().filter(|_| serving.session.owes()));
+        Fences { identities, one_is_used: true }
+    }
+
+    /// How long an attempt to connect may go without an answer of a server that took the connection, before it is joined by
+    /// another one. Beside a connection in use the server is known to be silent, and has no use for more connections.
+    pub fn patience(&self) -> Option<Duration> {
+        match &self.state {
+            State::Serving(_) => Some(self.config.silence()),
+            _ => None,
         }
-        identities
     }
 
     /// The calls that have no answer.
@@ -191,6 +200,7 @@ impl Machine {
         self.abandoned.clear();
         let serving = Serving {
             session: Box::new(Session::new(id, opening, now)),
+            made_at: now,
             silence: self.config.silence(),
             beside: Beside::No,
             replace: None,
@@ -591,7 +601,7 @@ impl Machine {
         let owes = serving.session.owes();
         // A server that refuses what it is there for has not answered.
         let answered = serving.session.has_answered() && serving.replace.is_none();
-        let was_silent = serving.beside != Beside::No;
+        let (was_silent, made_at) = (serving.beside != Beside::No, serving.made_at);
         let identity = serving.session.identity().filter(|_| owes && abandon == Abandon::Yes);
         self.find_poison_call(violation);
         self.end_session();
@@ -609,7 +619,7 @@ impl Machine {
                 self.finished.extend(self.calls.take_unsent().into_iter().map(|pending| pending.fail(error.clone())));
                 State::Refused(now + self.reconnect.after_failure())
             }
-            ConnectError::Transient(_) => State::Pausing(now + self.reconnect.after_connection(answered, now)),
+            ConnectError::Transient(_) => State::Pausing(now + self.reconnect.after_connection(answered, made_at, now)),
         };
     }
 
@@ -689,3 +699,6 @@ enum Abandon {
     Yes,
     No,
 }
+
+#[cfg(test)]
+mod tests;

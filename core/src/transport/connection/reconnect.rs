@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::transport::backoff::Backoff;
 
 /// When to connect again. After a connection that answered calls at once: the server was there a moment ago, and a proxy or a
-/// restarted server is there again. But only so many times in a while; otherwise, and after attempts that failed, pauses
-/// grow.
+/// restarted server is there again. After so many of those in a while, not sooner than some time after that connection was
+/// made. After one that answered none, and after attempts that failed, pauses grow.
 #[derive(Debug)]
 pub struct Reconnect {
     backoff: Backoff,
@@ -22,22 +22,28 @@ impl Reconnect {
     /// Attempts at once are made within this time, so that a fleet does not connect in step.
     const JITTER: Duration = Duration::from_millis(50);
 
+    /// Beyond those, from one connection being made to the next attempt: five a second. A server that answers and hangs up gets
+    /// no more, and one that does so now and then is not kept waiting.
+    const MIN_INTERVAL: Duration = Duration::from_millis(200);
+
     /// With these pauses between attempts that fail.
     pub fn new(backoff: Backoff) -> Self {
         Self { backoff, immediate: VecDeque::new() }
     }
 
-    /// The pause after a connection. `answered` is whether a call was answered over it.
-    pub fn after_connection(&mut self, answered: bool, now: Instant) -> Duration {
-        if answered {
-            self.immediate.retain(|at| now.saturating_duration_since(*at) < Self::WHILE);
-            if self.immediate.len() < Self::MAX_IMMEDIATE {
-                self.backoff.reset();
-                self.immediate.push_back(now);
-                return self.backoff.jitter(Self::JITTER);
-            }
+    /// The pause after a connection that was made at some time. `answered` is whether a call was answered over it.
+    pub fn after_connection(&mut self, answered: bool, made_at: Instant, now: Instant) -> Duration {
+        if !answered {
+            return self.backoff.next();
         }
-        self.backoff.next()
+        self.backoff.reset();
+        let jitter = self.backoff.jitter(Self::JITTER);
+        self.immediate.retain(|at| now.saturating_duration_since(*at) < Self::WHILE);
+        if self.immediate.len() < Self::MAX_IMMEDIATE {
+            self.immediate.push_back(now);
+            return jitter;
+        }
+        jitter.max(Self::MIN_INTERVAL.saturating_sub(now.saturating_duration_since(made_at)))
     }
 
     /// The pause after an attempt that failed.

@@ -1,0 +1,232 @@
+//! The connection in simulated time: what it does about a path that has forgotten it, a server that is silent, and servers that
+//! refuse or end connections.
+
+use std::sync::{Arc, Mutex};
+
+use redis::Value;
+
+use super::*;
+use crate::store::{Call, Operation};
+use crate::transport::connection::handshake::Name;
+use crate::transport::request::CompletionSink;
+use crate::transport::warning::Warning;
+
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+const REPLY: &[u8] = b"$4\r\ntrue\r\n";
+
+/// Counts the calls that succeeded.
+#[derive(Default)]
+struct Answers(Mutex<usize>);
+
+impl CompletionSink for Answers {
+    fn deliver(&self, batch: Vec<Finished>) {
+        *self.0.lock().unwrap() += batch.iter().filter(|finished| finished.outcome.is_ok()).count();
+    }
+
+    fn warn(&self, _: Warning) {}
+}
+
+/// A machine, and what surrounds it.
+struct World {
+    machine: Machine,
+    now: Instant,
+    connections: u64,
+    answers: Arc<Answers>,
+    calls: u32,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let address = Address::Tcp("localhost".into(), 6379);
+        let config = Config { command_timeout: COMMAND_TIMEOUT, is_routed: false, address };
+        let machine = Machine::new(config, Backoff::default().seeded(seed));
+        Self { machine, now: Instant::now(), connections: 0, answers: Arc::default(), calls: 0 }
+    }
+
+    fn identity(number: u64) -> Identity {
+        let line = format!("id={number} addr=127.0.0.1:{number}");
+        Identity::read(&Value::BulkString(line.into_bytes())).expect("a name")
+    }
+
+    fn connect(&mut self) {
+        self.connections += 1;
+        let number = NonZeroU64::new(self.connections).expect("not zero");
+        let opening = Opening::Greeted(Name::Known(Self::identity(self.connections)));
+        self.machine.connected(number, opening, self.now);
+    }
+
+    fn call(&mut self) {
+        let id = format!("run-{}", self.calls).into_bytes();
+        let end = id.len();
+        let call = Call::new(Operation::IsExecutionInProgress, Arc::default(), id, end, end);
+        self.machine.call(Request::new(call, self.calls, self.answers.clone()), self.now + COMMAND_TIMEOUT);
+        self.calls += 1;
+        self.machine.advance(self.now);
+    }
+
+    /// The server takes all that is to be written. Whether there was any.
+    fn write(&mut self) -> bool {
+        let bytes = self.machine.unwritten().len();
+        self.machine.wrote(bytes);
+        bytes > 0
+    }
+
+    fn answer(&mut self) {
+        self.machine.received(REPLY, self.now);
+        self.machine.advance(self.now);
+    }
+
+    fn answers(&mut self) -> usize {
+        crate::transport::pending_calls::deliver(self.machine.finished());
+        *self.answers.0.lock().unwrap()
+    }
+
+    /// Lets time pass until something is needed, or to an end.
+    fn pass_until(&mut self, need: Need, end: Instant) {
+        while self.machine.need() != need && self.now < end {
+            self.now = self.machine.next_moment().unwrap_or(end).clamp(self.now, end);
+            self.machine.advance(self.now);
+        }
+    }
+
+    /// A connection over which one call was answered, and how long nothing happened then.
+    fn after_idling(idle: Duration) -> Self {
+        let mut world = World::new(1);
+        world.connect();
+        world.call();
+        assert!(world.write());
+        world.answer();
+        assert_eq!(world.answers(), 1);
+        let end = world.now + idle;
+        world.pass_until(Need::Connection, end);
+        world
+    }
+}
+
+#[test]
+fn a_call_over_a_path_that_forgot_the_connection_is_answered_over_another_one_within_a_second() {
+    let mut world = World::after_idling(Duration::from_secs(600));
+    let made = world.now;
+    world.call();
+    // The bytes go nowhere.
+    assert!(world.write());
+    world.pass_until(Need::BytesAndConnection, made + COMMAND_TIMEOUT);
+    assert!(world.now - made <= Duration::from_millis(600), "{:?}", world.now - made);
+    let fences = world.machine.to_fence();
+    assert_eq!(fences.identities, [World::identity(1)], "the old connection's bytes may still arrive");
+    assert!(fences.one_is_used);
+    // A generous round trip.
+    world.now += Duration::from_millis(300);
+    world.connect();
+    assert!(world.write(), "the call is sent again");
+    world.answer();
+    assert_eq!(world.answers(), 2);
+    assert!(world.now - made < Duration::from_secs(1));
+    assert!(world.machine.to_fence().identities.is_empty());
+}
+
+#[test]
+fn a_server_is_waited_for_longer_over_a_connection_with_traffic() {
+    let mut world = World::after_idling(Duration::from_secs(20));
+    let made = world.now;
+    world.call();
+    assert!(world.write());
+    world.pass_until(Need::BytesAndConnection, made + COMMAND_TIMEOUT);
+    assert_eq!(world.now - made, COMMAND_TIMEOUT / 2);
+}
+
+#[test]
+fn an_answer_over_the_silent_connection_ends_the_search_for_another_one() {
+    let mut world = World::after_idling(Duration::from_secs(20));
+    world.call();
+    assert!(world.write());
+    let end = world.now + COMMAND_TIMEOUT;
+    world.pass_until(Need::BytesAndConnection, end);
+    world.call();
+    assert!(!world.write(), "nothing more is sent to a silent server");
+    world.answer();
+    assert_eq!((world.machine.need(), world.answers()), (Need::Bytes, 2));
+    assert!(world.write());
+    world.answer();
+    assert_eq!((world.answers(), world.connections), (3, 1));
+}
+
+/// The moments at which connections were needed within a time, each of which `meet` deals with.
+fn attempts(world: &mut World, time: Duration, mut meet: impl FnMut(&mut World)) -> Vec<Duration> {
+    let (begin, mut at) = (world.now, Vec::new());
+    loop {
+        world.pass_until(Need::Connection, begin + time);
+        if world.now >= begin + time {
+            return at;
+        }
+        at.push(world.now - begin);
+        meet(world);
+    }
+}
+
+fn within(at: &[Duration], from: u64, to: u64) -> usize {
+    at.iter().filter(|at| (from..to).contains(&at.as_secs())).count()
+}
+
+#[test]
+fn a_server_that_refuses_connections_is_asked_at_most_nine_times_in_three_seconds_and_then_about_once_a_second() {
+    for seed in 0..200 {
+        let mut world = World::new(seed);
+        let at = attempts(&mut world, Duration::from_secs(60), |world| {
+            let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+            let error = ConnectError::dial(&refused, &world.machine.config.address.clone());
+            world.machine.not_connected(error, false, world.now);
+        });
+        assert!(within(&at, 0, 3) <= 9, "{at:?}");
+        assert!(within(&at, 10, 60) <= 56, "{at:?}");
+        assert!(at.windows(2).all(|pair| pair[1] - pair[0] <= Backoff::LONGEST), "{at:?}");
+    }
+}
+
+#[test]
+fn a_server_that_takes_the_handshake_and_hangs_up_is_asked_as_seldom() {
+    for seed in 0..200 {
+        let mut world = World::new(seed);
+        world.call();
+        let at = attempts(&mut world, Duration::from_secs(9), |world| {
+            world.connect();
+            world.machine.disconnected(ConnectError::closed(), false, world.now);
+        });
+        assert!(within(&at, 0, 3) <= 9, "{at:?}");
+        assert!(within(&at, 3, 9) <= 8, "{at:?}");
+    }
+}
+
+/// A server that answers a call over each connection, and ends it after a while.
+fn hanging_up_after(life: Duration, seed: u64) -> (Vec<Duration>, Vec<Duration>) {
+    let mut world = World::new(seed);
+    let mut lost: Option<Instant> = None;
+    let mut away = Vec::new();
+    let at = attempts(&mut world, Duration::from_secs(60), |world| {
+        away.extend(lost.map(|lost| world.now - lost));
+        world.connect();
+        world.call();
+        world.write();
+        world.answer();
+        world.now += life;
+        world.machine.disconnected(ConnectError::closed(), false, world.now);
+        lost = Some(world.now);
+    });
+    (at, away)
+}
+
+#[test]
+fn a_server_that_answers_and_hangs_up_is_asked_at_most_five_times_a_second_besides_ten_in_ten_seconds() {
+    for seed in 0..50 {
+        let (at, _) = hanging_up_after(Duration::ZERO, seed);
+        assert!(at.len() <= 60 * 5 + 60 + 1, "{}", at.len());
+    }
+}
+
+#[test]
+fn a_connection_that_worked_for_a_moment_is_replaced_at_once_however_often_it_ends() {
+    for seed in 0..50 {
+        let (_, away) = hanging_up_after(Duration::from_millis(800), seed);
+        assert!(away.len() > 60 && away.iter().all(|pause| *pause <= Duration::from_millis(50)), "{away:?}");
+    }
+}
