@@ -7,7 +7,7 @@
 //! - a call that was answered although an earlier one for its execution was not is sent again behind that one;
 //! - a call leaves by [`OrderedCalls::finish`] or [`OrderedCalls::expire`], once.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use slab::Slab;
@@ -49,6 +49,14 @@ struct Entry {
     serial: u64,
 }
 
+/// A call that is over, and whose commands are still on their way.
+struct Late {
+    id: Vec<u8>,
+    sequence: u64,
+    /// Under which its replies are expected.
+    number: u64,
+}
+
 /// The calls of one connection. See the module.
 #[derive(Default)]
 pub struct OrderedCalls {
@@ -59,6 +67,8 @@ pub struct OrderedCalls {
     parked_executions: HashMap<Vec<u8>, u32>,
     /// What was refused on this connection and is not over.
     redo: Redo,
+    /// Calls that were given up after they had been sent again, and may be carried out behind what came later.
+    late: Vec<Late>,
     deadlines: Deadlines,
     next_sequence: u64,
     next_serial: u64,
@@ -136,8 +146,14 @@ impl OrderedCalls {
     }
 
     /// Whether a call was answered although one for the same execution that came before it was not.
-    pub fn is_overtaken(&self, key: CallKey) -> bool {
-        self.redo.is_overtaken_by(self.get(key))
+    pub fn is_overtaken(&mut self, key: CallKey) -> bool {
+        let Entry { pending, place, .. } = &self.calls[key.0 as usize];
+        if let Place::InFlight(number) = place {
+            // The replies come in the order in which the calls were sent.
+            self.late.retain(|late| late.number > *number);
+        }
+        let is_before = |late: &Late| late.sequence < pending.sequence && late.id == pending.request.call.id();
+        self.redo.is_overtaken_by(pending) || self.late.iter().any(is_before)
     }
 
     /// A call that was in flight is over.
@@ -185,10 +201,25 @@ impl OrderedCalls {
     }
 
     /// Takes the oldest call that is parked and meant, or else the oldest that waits and is meant, to be sent before the
-    /// others. It has to be told where it is with [`OrderedCalls::sent`].
-    pub fn take_first(&mut self, is_meant: impl Fn(&PendingCall) -> bool) -> Option<CallKey> {
+    /// others. It has to be told where it is with [`OrderedCalls::sent`]. What came for an execution behind a call that has to
+    /// wait is not taken.
+    pub fn take_first(
+        &mut self,
+        is_meant: impl Fn(&PendingCall) -> bool,
+        waits: impl Fn(&PendingCall) -> bool,
+    ) -> Option<CallKey> {
         let calls = &self.calls;
-        let find = |queue: &VecDeque<CallKey>| queue.iter().position(|key| is_meant(&calls[key.0 as usize].pending));
+        let mut held_back = HashSet::new();
+        let mut find = |queue: &VecDeque<CallKey>| {
+            queue.iter().position(|key| {
+                let pending = &calls[key.0 as usize].pending;
+                let id = pending.request.call.id();
+                if waits(pending) {
+                    held_back.insert(id);
+                }
+                is_meant(pending) && !held_back.contains(id)
+            })
+        };
         if let Some(index) = find(&self.parked) {
             let key = self.parked.remove(index)?;
             self.unpark(key);
@@ -201,6 +232,7 @@ impl OrderedCalls {
     /// The connection is gone: everything is to be sent again, in its order.
     pub fn requeue(&mut self) {
         self.redo.clear();
+        self.late.clear();
         self.parked_executions.clear();
         self.parked.clear();
         self.waiting = self.calls.iter().map(|(key, _)| CallKey(key as u32)).collect();
@@ -233,8 +265,13 @@ impl OrderedCalls {
     /// Takes out a call that is past its deadline, and where it was.
     pub fn expire(&mut self, now: Instant) -> Option<(CallKey, PendingCall, Place)> {
         let key = self.deadlines.take_past(now, &self.calls)?;
-        let Entry { place, .. } = self.calls[key.0 as usize];
+        let Entry { place, pending, .. } = &self.calls[key.0 as usize];
+        let place = *place;
         match place {
+            Place::InFlight(number) if self.redo.contains(pending) => {
+                let id = pending.request.call.id().to_vec();
+                self.late.push(Late { id, sequence: pending.sequence, number });
+            }
             Place::InFlight(_) => {}
             Place::Waiting => remove_key(&mut self.waiting, &self.calls, key),
             Place::Parked => {

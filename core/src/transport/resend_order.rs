@@ -29,6 +29,11 @@ impl Redo {
         !self.calls.is_empty() && earliest().is_some_and(|(sequence, _)| *sequence < pending.sequence)
     }
 
+    /// Whether a call will be sent again, or was.
+    pub fn contains(&self, pending: &PendingCall) -> bool {
+        !self.calls.is_empty() && self.calls.contains_key(&order_key(pending))
+    }
+
     /// A call is over.
     pub fn end(&mut self, pending: &PendingCall) {
         if !self.calls.is_empty() {

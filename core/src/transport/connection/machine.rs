@@ -15,6 +15,7 @@ use super::session::{Answered, Event, Opening, Session};
 use crate::config::Address;
 use crate::error::StoreError;
 use crate::error_texts::connections::REPLY_OF_ANOTHER_KIND;
+use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
 use crate::transport::backoff::Backoff;
 use crate::transport::error::ConnectError;
@@ -306,7 +307,7 @@ impl Machine {
             }
         }
         if let State::Serving(serving) = &mut self.state
-            && let Some(error) = serving.replace.take()
+            && let Some(error) = serving.replace.clone()
         {
             self.lose(error, None, Abandon::Yes, now);
         }
@@ -333,13 +334,7 @@ impl Machine {
     /// A call was answered. Returns whether the replies behind it can be those to the calls behind it.
     fn answered(&mut self, Answered { key, position, features }: Answered, now: Instant) -> Trust {
         if self.calls.is_overtaken(key) {
-            // It goes on behind what it overtook.
-            self.calls.get_mut(key).request.delivery.repeated();
-            self.calls.park(key);
-            if let Some(gate) = &mut self.gate {
-                gate.gave_up(key, now);
-            }
-            return Trust::Yes;
+            return self.answered_out_of_turn(key, features, now);
         }
         let State::Serving(serving) = &mut self.state else { return Trust::No };
         let pending = self.calls.get(key);
@@ -378,6 +373,30 @@ impl Machine {
             }
         }
         trust
+    }
+
+    /// A call was answered that goes on behind what it overtook.
+    fn answered_out_of_turn(&mut self, key: CallKey, features: ServerFeatures, now: Instant) -> Trust {
+        let State::Serving(serving) = &mut self.state else { return Trust::No };
+        let pending = self.calls.get(key);
+        let error_reply = serving.session.reply_to(&pending.request.call).err();
+        let is_unexpected = error_reply.as_ref().is_some_and(ErrorReply::is_unexpected);
+        let refusal = error_reply.map(|error_reply| decide(pending, error_reply, features, &mut self.features));
+        let delivery = &mut self.calls.get_mut(key).request.delivery;
+        match &refusal {
+            None | Some(Refusal::Report(_)) => delivery.repeated(),
+            Some(_) => delivery.postponed(),
+        }
+        self.calls.park(key);
+        match (&mut self.gate, refusal) {
+            (_, None) => self.open_gate(key),
+            (Some(gate), Some(Refusal::Retry(error, scope @ (Scope::Writes | Scope::Everything)))) => {
+                gate.refused(key, error, scope, now);
+            }
+            (Some(gate), Some(_)) => gate.gave_up(key, now),
+            (None, Some(_)) => {}
+        }
+        if is_unexpected { Trust::No } else { Trust::Yes }
     }
 
     fn park_until(&mut self, key: CallKey, moment: Instant) {
@@ -463,18 +482,19 @@ impl Machine {
         match (&mut self.gate, self.release_at) {
             (Some(gate), _) => {
                 if gate.probes_at().is_some_and(|at| at <= now) {
-                    let takes = |pending: &PendingCall| {
-                        gate.concerns(pending) && !(names_missing && pending.request.call.operation.writes())
-                    };
-                    match self.calls.take_first(takes) {
+                    let waits = |pending: &PendingCall| names_missing && pending.request.call.operation.writes();
+                    match self.calls.take_first(|pending| gate.concerns(pending), waits) {
                         Some(key) => {
                             gate.probe(key);
                             let number = session.send(key, self.calls.get(key), self.features, now);
                             self.calls.sent(key, number);
                         }
                         // What it refused was given up; so nobody knows whether it still would.
-                        None if !names_missing => self.gate = None,
-                        None => {}
+                        None if !names_missing => {
+                            (self.gate, self.release_at) = (None, None);
+                            self.calls.release();
+                        }
+                        None => gate.wait(now),
                     }
                 }
             }
@@ -544,7 +564,9 @@ impl Machine {
                 let named_at = serving.session.asks_name_at().filter(|_| unsent);
                 let probes_at = self.gate.as_ref().and_then(Gate::probes_at);
                 let released_at = self.release_at.filter(|_| self.gate.is_none());
-                [silent_at, named_at, probes_at, released_at].into_iter().flatten().min()
+                // Nothing is sent over a silent connection.
+                let sent_at = [named_at, probes_at, released_at].into_iter().flatten().min();
+                silent_at.into_iter().chain(sent_at.filter(|_| serving.beside == Beside::No)).min()
             }
             State::Connecting | State::Over | State::Sharded => None,
         };
@@ -576,7 +598,9 @@ impl Machine {
 
     fn lose(&mut self, error: ConnectError, violation: Option<ProtocolViolation>, abandon: Abandon, now: Instant) {
         let State::Serving(serving) = &self.state else { return };
-        let (answered, owes) = (serving.session.has_answered(), serving.session.owes());
+        let owes = serving.session.owes();
+        // A server that refuses what it is there for has not answered.
+        let answered = serving.session.has_answered() && serving.replace.is_none();
         let (was_silent, made_at) = (serving.beside != Beside::No, serving.made_at);
         let identity = serving.session.identity().filter(|_| owes && abandon == Abandon::Yes);
         self.find_poison_call(violation);

@@ -8,4 +8,6 @@ pub(super) mod machine;
 mod reconnect;
 pub(super) mod refusal;
 pub(super) mod session;
+#[cfg(test)]
+mod simulation;
 mod spin;

@@ -147,6 +147,11 @@ impl Gate {
         self.state = GateState::Probing(key);
     }
 
+    /// There is no call that could be sent to find out.
+    pub fn wait(&mut self, now: Instant) {
+        self.state = GateState::Pausing(now + Self::FIRST);
+    }
+
     /// The server has refused another call, perhaps the one that was to find out.
     pub fn refused(&mut self, key: CallKey, error: StoreError, scope: Scope, now: Instant) {
         self.error = error;
