@@ -7,7 +7,7 @@ use redis::Value;
 use super::network::Arrival;
 use super::plan::Dial;
 use super::world::World;
-use crate::transport::connection::handshake::Handshake;
+use crate::transport::connection::handshake::{Fences, Handshake, Name};
 use crate::transport::connection::session::Opening;
 use crate::transport::error::ConnectError;
 use crate::transport::protocol::decode::Decoder;
@@ -24,6 +24,10 @@ pub struct Attempt {
     dial: Option<Dial>,
     deadline: Instant,
     handshake: Option<Handshake>,
+    /// What is fenced off once the server has answered, because one of the connections is still listened to.
+    fences: Option<Fences>,
+    /// That is under way; the handshake brought this name.
+    fencing: Option<Name>,
     decoder: Decoder,
     values: ValueVisitor,
     replies: Vec<Value>,
@@ -49,12 +53,16 @@ impl Attempt {
             Some(Dial::Slow) => Some(world.now + latency + world.random.millis(100, 4000)),
             _ => Some(world.now + latency),
         };
+        let fences = world.machine.to_fence();
+        let (at_once, fences) = if fences.one_is_used { (Vec::new(), Some(fences)) } else { (fences.identities, None) };
         Self {
             connection: None,
             dialled_at,
             dial,
             deadline: world.now + world.plan.connect_timeout,
-            handshake: Some(Handshake::new(&world.target, &world.target.settings, &world.machine.to_fence())),
+            handshake: Some(Handshake::new(&world.target, &world.target.settings, &at_once)),
+            fences,
+            fencing: None,
             decoder: Decoder::new(),
             values: ValueVisitor::default(),
             replies: Vec::new(),
@@ -89,15 +97,14 @@ impl Attempt {
                         connection.server_open = false;
                     }
                 }
-                if let Some(handshake) = self.handshake.take_if(|handshake| !handshake.comes_first()) {
+                if let Some(handshake) =
+                    self.handshake.take_if(|handshake| self.fences.is_none() && !handshake.comes_first())
+                {
                     return Progress::Connected(Opening::Pipelined(handshake.pipeline));
                 }
                 let mut encoder = Encoder::default();
                 encoder.pipeline(&self.handshake.as_ref().expect("it is there until it is over").pipeline);
-                let World { connections, random, .. } = world;
-                if let Some(connection) = connections.last_mut().filter(|connection| connection.server_open) {
-                    connection.to_server.push(&encoder.bytes, now, &conditions, random);
-                }
+                world.send(id, &encoder.bytes);
                 any = true;
             }
             _ => {}
@@ -110,9 +117,13 @@ impl Attempt {
             any = true;
             *world.heard.entry(id).or_default() += bytes.len() as u64;
             let handshake = self.handshake.as_ref().expect("it is there until it is over");
+            let expected = match (&self.fencing, &self.fences) {
+                (Some(_), Some(fences)) => fences.identities.len(),
+                _ => handshake.pipeline.len(),
+            };
             let mut rest = bytes.as_slice();
             while !rest.is_empty() {
-                if self.replies.len() == handshake.pipeline.len() {
+                if self.replies.len() == expected {
                     return lost(ProtocolViolation::Unsolicited);
                 }
                 match self.decoder.read(rest, &mut self.values) {
@@ -123,11 +134,25 @@ impl Attempt {
                     }
                 }
             }
-            if self.replies.len() == handshake.pipeline.len() {
-                return match handshake.read(&self.replies) {
-                    Ok(greeted) => Progress::Connected(Opening::Greeted(greeted.name)),
+            if self.replies.len() < expected {
+                continue;
+            }
+            let replies = std::mem::take(&mut self.replies);
+            if let Some(name) = self.fencing.take() {
+                return match Fences::read(&replies) {
+                    Ok(()) => Progress::Connected(Opening::Greeted(name)),
                     Err(error) => Progress::Failed(error),
                 };
+            }
+            match (handshake.read(&replies), &self.fences) {
+                (Err(error), _) => return Progress::Failed(error),
+                (Ok(greeted), Some(fences)) if !fences.identities.is_empty() => {
+                    let mut encoder = Encoder::default();
+                    encoder.pipeline(&fences.pipeline());
+                    world.send(id, &encoder.bytes);
+                    self.fencing = Some(greeted.name);
+                }
+                (Ok(greeted), _) => return Progress::Connected(Opening::Greeted(greeted.name)),
             }
         }
         if self.deadline <= world.now {

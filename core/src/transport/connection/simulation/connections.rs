@@ -41,6 +41,16 @@ impl World {
     }
 
     /// A connection that is not forgotten.
+    /// Sends bytes to the server over a connection that it has not closed.
+    pub fn send(&mut self, id: u64, bytes: &[u8]) {
+        let (now, conditions) = (self.now, self.plan.conditions);
+        let World { connections, random, .. } = self;
+        let open = connections.iter_mut().find(|connection| connection.id == id && connection.server_open);
+        if let Some(connection) = open {
+            connection.to_server.push(bytes, now, &conditions, random);
+        }
+    }
+
     pub fn connection(&mut self, id: u64) -> Option<&mut Connection> {
         self.connections.iter_mut().find(|connection| connection.id == id)
     }

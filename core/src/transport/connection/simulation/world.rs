@@ -179,7 +179,7 @@ impl World {
             assert!(next > self.now, "the machine wants to be woken in the past, {:?} ago", self.now - next);
         }
         assert!(self.machine.unwritten().len() <= MAX_UNWRITTEN, "too many bytes are ready to be written");
-        assert!(self.machine.to_fence().len() <= MAX_TO_FENCE, "too many connections are to be fenced off");
+        assert!(self.machine.to_fence().identities.len() <= MAX_TO_FENCE, "too many connections are to be fenced off");
     }
 
     fn next_moment(&mut self) -> Option<Instant> {
