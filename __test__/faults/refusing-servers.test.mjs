@@ -1,8 +1,8 @@
 // A server that refuses for a while, with thousands of calls waiting: it is asked with one of them, after pauses that grow, and
 // not with all again and again.
 import { setTimeout as delay } from "node:timers/promises";
-import { describe, expect, it } from "vitest";
-import { startFakeRedis } from "../support/fake-redis.mjs";
+import { afterEach, describe, expect, it } from "vitest";
+import { FAKE_TOPOLOGIES } from "../support/fake-topologies.mjs";
 import { eventually, privateRedis } from "../support/redis.mjs";
 import { note, times } from "../support/scale.mjs";
 import { temporaryClient, temporaryStore } from "../support/temporary.mjs";
@@ -15,6 +15,11 @@ const WATCHED_MS = 3000;
 const MOST_PROBES = 12;
 /** Commands of a commit: MULTI, HSET, HDEL, EXEC. */
 const OF_A_COMMIT = 4;
+
+const endings = [];
+afterEach(async () => {
+  for (const end of endings.splice(0).reverse()) await end();
+});
 
 const commitAll = (store) =>
   Promise.all(
@@ -78,35 +83,41 @@ describe("a server that refuses thousands of waiting calls", () => {
     });
   });
 
-  it.each([
+  const FOR_NOW = [
     "LOADING Redis is loading the dataset in memory",
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
-  ])("is asked by one call now and then: %s", async (refusal) => {
-    let [refuses, commands] = [true, 0];
-    const replies = { MULTI: "+OK\r\n", HSET: "+QUEUED\r\n", HDEL: "+QUEUED\r\n", EXEC: "*2\r\n:1\r\n:1\r\n" };
-    const fake = await startFakeRedis(({ command: [name] }) => {
-      if (name === "CLIENT") return "+OK\r\n";
-      commands += 1;
-      if (!refuses) return replies[name];
-      return name === "EXEC" ? "-EXECABORT Transaction discarded because of previous errors.\r\n" : `-${refusal}\r\n`;
-    });
-    const store = temporaryStore({ host: fake.host, port: fake.port }, OPTIONS);
-    const commits = commitAll(store);
-    commits.catch(() => {});
-    await untilQuiet(() => commands);
-    const before = commands;
-    await delay(WATCHED_MS);
-    const asked = commands - before;
-    expect(asked).toBeLessThanOrEqual(MOST_PROBES * OF_A_COMMIT);
-    refuses = false;
-    await commits;
-    expect(fake.connections).toBe(1);
-    await fake.stop();
-    note({
-      scenario: `${refusal.split(" ")[0]}, with calls waiting`,
-      done: `${CALLS} commits, the server watched for ${WATCHED_MS} ms`,
-      found: `${asked} commands in that time, all commits done when it took them`,
-      promise: `at most ${MOST_PROBES * OF_A_COMMIT} commands`,
+    "CLUSTERDOWN The cluster is down",
+    "READONLY You can't write against a read only replica.",
+  ];
+  const replies = { MULTI: "+OK\r\n", HSET: "+QUEUED\r\n", HDEL: "+QUEUED\r\n", EXEC: "*2\r\n:1\r\n:1\r\n" };
+
+  describe.each(Object.keys(FAKE_TOPOLOGIES))("%s", (topology) => {
+    it.each(FOR_NOW)("is asked by one call now and then: %s", async (refusal) => {
+      const code = refusal.split(" ")[0];
+      let [refuses, commands] = [true, 0];
+      const { redis, servers, stop } = await FAKE_TOPOLOGIES[topology](({ command: [name] }) => {
+        commands += 1;
+        if (!refuses) return replies[name];
+        return name === "EXEC" ? "-EXECABORT Transaction discarded because of previous errors.\r\n" : `-${refusal}\r\n`;
+      });
+      endings.push(stop);
+      const store = temporaryStore(redis, { ...OPTIONS, hashTags: true });
+      const commits = commitAll(store);
+      commits.catch(() => {});
+      await untilQuiet(() => commands);
+      const before = commands;
+      await delay(WATCHED_MS);
+      const asked = commands - before;
+      refuses = false;
+      await commits;
+      const most = servers.length * MOST_PROBES * OF_A_COMMIT;
+      expect(asked).toBeLessThanOrEqual(most);
+      note({
+        scenario: `${code}, with calls waiting: ${topology}`,
+        done: `${CALLS} commits, watched for ${WATCHED_MS} ms`,
+        found: `${asked} commands in that time, all commits done when they were taken`,
+        promise: `at most ${most} commands`,
+      });
     });
   });
 });

@@ -349,8 +349,9 @@ impl Machine {
         };
         let trust = if error_reply.is_unexpected() { Trust::No } else { Trust::Yes };
         let refusal = decide(pending, error_reply, features, &mut self.features);
-        if !matches!(refusal, Refusal::Retry(_, Scope::Writes | Scope::Everything)) {
-            self.open_gate(key);
+        match refusal.concerns_others() {
+            Some((error, scope)) => self.close_gate(key, error, scope, now),
+            None => self.open_gate(key),
         }
         let State::Serving(serving) = &mut self.state else { return Trust::No };
         match refusal {
@@ -361,15 +362,20 @@ impl Machine {
                 }
                 self.finished.push(pending.refuse(error));
             }
-            Refusal::HandBack(redirect, error) => {
+            Refusal::HandBack(redirect, error, scope) => {
                 let pending = self.calls.finish(key);
-                self.finished.push(pending.hand_back(redirect, error));
+                self.finished.push(pending.hand_back(redirect, error.clone()));
+                if scope.is_some() {
+                    // So that they all go on together, in their order, wherever that is.
+                    let others = self.calls.take_unsent().into_iter();
+                    self.finished.extend(others.map(|pending| pending.hand_back(Redirect::Later, error.clone())));
+                }
             }
             Refusal::Reshape => self.park_until(key, now),
             Refusal::Retry(error, scope) => self.retry(key, error, scope, now),
-            Refusal::Reconnect(error) => {
+            Refusal::Reconnect(error, scope) => {
                 serving.replace = Some(ConnectError::Transient(error.clone()));
-                self.retry(key, error, Scope::Execution, now);
+                self.retry(key, error, scope, now);
             }
         }
         trust
@@ -390,10 +396,10 @@ impl Machine {
         self.calls.park(key);
         match (&mut self.gate, refusal) {
             (_, None) => self.open_gate(key),
-            (Some(gate), Some(Refusal::Retry(error, scope @ (Scope::Writes | Scope::Everything)))) => {
-                gate.refused(key, error, scope, now);
-            }
-            (Some(gate), Some(_)) => gate.gave_up(key, now),
+            (Some(gate), Some(refusal)) => match refusal.concerns_others() {
+                Some((error, scope)) => gate.refused(key, error.clone(), scope, now),
+                None => gate.gave_up(key, now),
+            },
             (None, Some(_)) => {}
         }
         if is_unexpected { Trust::No } else { Trust::Yes }
@@ -407,14 +413,20 @@ impl Machine {
 
     /// A call was refused for now.
     fn retry(&mut self, key: CallKey, error: StoreError, scope: Scope, now: Instant) {
-        self.calls.get_mut(key).error_reply = Some(Box::new(error.clone()));
-        match (&mut self.gate, scope) {
-            (_, Scope::Execution) => return self.park_until(key, now + REFUSED_PAUSE),
-            (Some(gate), _) => gate.refused(key, error, scope, now),
-            (None, _) => self.gate = Some(Gate::new(error, scope, now)),
+        self.calls.get_mut(key).error_reply = Some(Box::new(error));
+        if scope == Scope::Execution {
+            return self.park_until(key, now + REFUSED_PAUSE);
         }
         self.calls.get_mut(key).request.delivery.postponed();
         self.calls.park(key);
+    }
+
+    /// The server refuses more than one call.
+    fn close_gate(&mut self, key: CallKey, error: &StoreError, scope: Scope, now: Instant) {
+        match &mut self.gate {
+            Some(gate) => gate.refused(key, error.clone(), scope, now),
+            None => self.gate = Some(Gate::new(error.clone(), scope, now)),
+        }
     }
 
     /// The server has carried out a call, or refused it for good.
@@ -481,7 +493,9 @@ impl Machine {
         let names_missing = !session.takes_writes();
         match (&mut self.gate, self.release_at) {
             (Some(gate), _) => {
-                if gate.probes_at().is_some_and(|at| at <= now) {
+                // A router that holds what was refused sends it again after a while.
+                let may_probe = !self.config.is_routed || self.calls.has_unsent();
+                if may_probe && gate.probes_at().is_some_and(|at| at <= now) {
                     let waits = |pending: &PendingCall| names_missing && pending.request.call.operation.writes();
                     match self.calls.take_first(|pending| gate.concerns(pending), waits) {
                         Some(key) => {
@@ -562,7 +576,8 @@ impl Machine {
                     Beside::Pausing(at) => Some(at),
                 };
                 let named_at = serving.session.asks_name_at().filter(|_| unsent);
-                let probes_at = self.gate.as_ref().and_then(Gate::probes_at);
+                let probes_at =
+                    self.gate.as_ref().and_then(Gate::probes_at).filter(|_| unsent || !self.config.is_routed);
                 let released_at = self.release_at.filter(|_| self.gate.is_none());
                 // Nothing is sent over a silent connection.
                 let sent_at = [named_at, probes_at, released_at].into_iter().flatten().min();
@@ -600,11 +615,14 @@ impl Machine {
         let State::Serving(serving) = &self.state else { return };
         let owes = serving.session.owes();
         // A server that refuses what it is there for has not answered.
-        let answered = serving.session.has_answered() && serving.replace.is_none();
+        let refused_us = serving.replace.is_some();
+        let answered = serving.session.has_answered() && !refused_us;
         let (was_silent, made_at) = (serving.beside != Beside::No, serving.made_at);
         let identity = serving.session.identity().filter(|_| owes && abandon == Abandon::Yes);
         self.find_poison_call(violation);
+        let gate = self.gate.take().filter(|_| refused_us);
         self.end_session();
+        self.gate = gate.map(|gate| gate.of_next_connection(now));
         self.abandoned.extend(identity);
         let surplus = self.abandoned.len().saturating_sub(MAX_ABANDONED);
         self.abandoned.drain(..surplus);

@@ -17,14 +17,26 @@ use crate::transport::retry_policy::{RetryDecision, refused, retry_decision};
 pub enum Refusal {
     /// It is over.
     Report(StoreError),
-    /// It goes back to whoever routes it.
-    HandBack(Redirect, StoreError),
+    /// It goes back to whoever routes it. With a scope, the server will refuse others as well.
+    HandBack(Redirect, StoreError, Option<Scope>),
     /// It is sent again in another form, which the server takes.
     Reshape,
     /// It is sent again later over this connection.
     Retry(StoreError, Scope),
     /// It is sent again over a new connection.
-    Reconnect(StoreError),
+    Reconnect(StoreError, Scope),
+}
+
+impl Refusal {
+    /// What the server said, and which calls that concerns, if it refuses more than the one.
+    pub fn concerns_others(&self) -> Option<(&StoreError, Scope)> {
+        let (error, scope) = match self {
+            Refusal::Retry(error, scope) | Refusal::Reconnect(error, scope) => (error, *scope),
+            Refusal::HandBack(_, error, Some(scope)) => (error, *scope),
+            Refusal::HandBack(_, _, None) | Refusal::Report(_) | Refusal::Reshape => return None,
+        };
+        (scope != Scope::Execution).then_some((error, scope))
+    }
 }
 
 /// Which calls a refusal concerns besides the refused one.
@@ -41,7 +53,7 @@ pub enum Scope {
 impl Scope {
     fn of(code: &str) -> Self {
         match code {
-            "NOREPLICAS" => Scope::Writes,
+            "NOREPLICAS" | "READONLY" => Scope::Writes,
             "TRYAGAIN" => Scope::Execution,
             _ => Scope::Everything,
         }
@@ -75,14 +87,20 @@ pub fn decide(
             _ => None,
         };
         if let Some(redirect) = redirect {
-            return Refusal::HandBack(redirect, refused(error_reply));
+            // That no node serves a slot says nothing about the other slots.
+            let all = match code {
+                "CLUSTERDOWN" => error_reply.detail.starts_with("The cluster is down"),
+                "READONLY" | "MASTERDOWN" => true,
+                _ => false,
+            };
+            return Refusal::HandBack(redirect, refused(error_reply), all.then_some(Scope::Everything));
         }
     }
     let scope = Scope::of(code);
     match retry_decision(&error_reply) {
         RetryDecision::Report => Refusal::Report(refused(error_reply)),
         RetryDecision::Retry => Refusal::Retry(refused(error_reply), scope),
-        RetryDecision::Reconnect => Refusal::Reconnect(refused(error_reply)),
+        RetryDecision::Reconnect => Refusal::Reconnect(refused(error_reply), scope),
     }
 }
 
@@ -163,6 +181,14 @@ impl Gate {
             let pause = Self::FIRST.saturating_mul(1 << (self.refusals - 1).min(8)).min(Self::LONGEST);
             self.state = GateState::Pausing(now + pause);
         }
+    }
+
+    /// The connection ended because of the refusal: the next one begins as this one ended.
+    pub fn of_next_connection(mut self, now: Instant) -> Self {
+        if let GateState::Probing(_) = self.state {
+            self.state = GateState::Pausing(now);
+        }
+        self
     }
 
     /// The call that was to find out was given up.

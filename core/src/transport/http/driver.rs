@@ -302,13 +302,13 @@ impl HttpDriver {
                     self.finished.push(pending.refuse(error));
                     continue;
                 }
-                Refusal::HandBack(redirect, error) => {
+                Refusal::HandBack(redirect, error, _) => {
                     self.pace.answered();
                     self.finished.push(pending.hand_back(redirect, error));
                     continue;
                 }
                 Refusal::Reshape => {}
-                Refusal::Retry(error, _) | Refusal::Reconnect(error) => {
+                Refusal::Retry(error, _) | Refusal::Reconnect(error, _) => {
                     pending.error_reply = Some(Box::new(error));
                     self.pace.pause(None, now);
                 }
