@@ -1,5 +1,5 @@
 /**
- * Commits that go on while the server is killed and comes back, again and again.
+ * Commits that go on while the server, or the connection to it, ends and comes back, again and again.
  */
 import { performance } from "node:perf_hooks";
 import { percentile } from "../statistics.mjs";
@@ -14,7 +14,7 @@ const TASKS = 50;
 /**
  * @param {{ store: object, phase: (name: string) => Promise<unknown> }} process
  * @param {{ concurrency: number }} params callers, each of which awaits its calls, until the phase
- *   `kills` is over, in which the parent kills the server
+ *   `kills` is over, in which the parent does the harm
  * @returns {Promise<{ p99: number, longest: number }>} milliseconds
  */
 export async function kills({ store, phase }, { concurrency }) {
