@@ -16,7 +16,7 @@ it("matches no reply to another call, however many come late or are not waited f
   const { chance, pick } = createRandom(seed);
   const wanted = times(2000, 30_000);
   const proxy = await temporaryProxy(configuration);
-  const store = temporaryStore({ ...configuration, host: proxy.host, port: proxy.port }, { commandTimeout: 300 });
+  const store = temporaryStore({ ...configuration, host: proxy.host, port: proxy.port }, { commandTimeout: 240 });
   const id = newId();
   const count = 1000;
   const resultOf = (index) => `${index}:${"x".repeat((index * 37) % 900)}`;
@@ -56,7 +56,7 @@ it("matches no reply to another call, however many come late or are not waited f
   await load.stop();
   expect(wrong, `seed ${seed}`).toEqual([]);
   // Past its deadline all of it; some with no connection at that moment.
-  for (const { message } of load.errors) expect(message).toContain("was given up after 300 ms");
+  for (const { message } of load.errors) expect(message).toContain("was given up after 240 ms");
   expect(load.errors.length).toBeGreaterThanOrEqual(wanted);
   note({
     scenario: "replies held back, cut and released after their calls were given up",
