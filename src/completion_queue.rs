@@ -1,10 +1,10 @@
 //! What the I/O thread has for the JavaScript thread of one environment: finished calls, questions and warnings, and the
 //! thread-safe function that calls that thread for all that has come since it was called last.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{mem, ptr, vec};
 
-use idioteque_redis_core::transport::{CompletionSink, Finished, Warning};
+use idioteque_redis_core::transport::{CompletionSink, Finished, ResultBudget, Warning};
 use napi::sys;
 
 use crate::node_api::Engine;
@@ -12,6 +12,8 @@ use crate::node_api::Engine;
 /// The queue of one environment. `Q` is a question of the I/O thread to the JavaScript thread.
 pub struct CompletionQueue<Q> {
     state: Mutex<State<Q>>,
+    /// What finished calls may bring before they are settled.
+    results: Arc<ResultBudget>,
 }
 
 struct State<Q> {
@@ -44,7 +46,7 @@ impl<Q> Default for CompletionQueue<Q> {
     fn default() -> Self {
         let state =
             State { finished: Vec::new(), questions: Vec::new(), warnings: Vec::new(), function: None, called: false };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), results: Arc::default() }
     }
 }
 
@@ -146,5 +148,9 @@ impl<Q: Send> CompletionSink for CompletionQueue<Q> {
             state.warnings.push(warning);
             Self::call(&mut state);
         }
+    }
+
+    fn result_budget(&self) -> Option<&Arc<ResultBudget>> {
+        Some(&self.results)
     }
 }

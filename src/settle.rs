@@ -227,7 +227,7 @@ fn settle_call(environment: &Environment, finished: Finished) -> usize {
                 pending.store.was_carried(call.operation, false);
             }
             turn.settled(&pending.store, call, position, reply.snapshot.filter(|_| holds));
-            bytes = results::size(&reply.answer);
+            bytes = reply.answer.size();
             results::value_of(&pending.store.realm, call, reply.answer)
         }
     };

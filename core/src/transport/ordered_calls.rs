@@ -1,13 +1,15 @@
 //! The calls of one connection that have no answer yet: the one owner of their order, their places and their deadlines.
 //!
-//! Each call is in exactly one place: it waits to be sent, is in flight, or is parked. What the types and methods here keep:
+//! Each call is in exactly one place: it waits to be sent, is in flight, is parked, or is held. What the types and methods here keep:
 //!
 //! - calls are sent in the order in which they came, and after a lost connection are sent again in that order;
 //! - while a call is parked, what came later for its execution is parked behind it;
+//! - while a call is held, what came later for its execution from the same environment is held behind it;
 //! - a call that was answered although an earlier one for its execution was not is sent again behind that one;
 //! - a call leaves by [`OrderedCalls::finish`] or [`OrderedCalls::expire`], once.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use slab::Slab;
@@ -29,6 +31,8 @@ pub enum Place {
     InFlight(u64),
     /// To be sent later.
     Parked,
+    /// To be sent when its environment has taken more of its results.
+    Held,
 }
 
 /// What is to be done with the next call.
@@ -38,8 +42,17 @@ pub enum Admission {
     Send,
     /// It is parked; calls for other executions go on.
     Park,
+    /// It is held; calls for other executions, and those of other environments, go on.
+    Hold,
     /// Nothing is sent.
     Stop,
+}
+
+/// Tells the environments apart.
+type Environment = usize;
+
+fn environment_of(pending: &PendingCall) -> Environment {
+    pending.request.budget().map_or(0, |budget| Arc::as_ptr(budget).addr())
 }
 
 struct Entry {
@@ -57,6 +70,11 @@ pub struct OrderedCalls {
     parked: VecDeque<CallKey>,
     /// How many calls of each execution are parked.
     parked_executions: HashMap<Vec<u8>, u32>,
+    held: VecDeque<CallKey>,
+    /// How many calls of each environment and execution are held.
+    held_executions: HashMap<Environment, HashMap<Vec<u8>, u32>>,
+    /// How many calls there are of each environment.
+    environments: Vec<(Environment, usize)>,
     /// What was refused on this connection and is not over.
     redo: Redo,
     deadlines: Deadlines,
@@ -77,6 +95,11 @@ impl OrderedCalls {
         };
         self.next_sequence += 1;
         let (sequence, deadline, serial) = (pending.sequence, pending.deadline, self.next_serial);
+        let environment = environment_of(&pending);
+        match self.environments.iter_mut().find(|(other, _)| *other == environment) {
+            Some((_, count)) => *count += 1,
+            None => self.environments.push((environment, 1)),
+        }
         self.next_serial += 1;
         let key = CallKey(self.calls.insert(Entry { pending, place: Place::Waiting, serial }) as u32);
         insert_by_sequence(&mut self.waiting, &self.calls, key, sequence);
@@ -100,7 +123,12 @@ impl OrderedCalls {
 
     /// Whether something waits to be sent or is parked.
     pub fn has_unsent(&self) -> bool {
-        !self.waiting.is_empty() || !self.parked.is_empty()
+        !self.waiting.is_empty() || !self.parked.is_empty() || !self.held.is_empty()
+    }
+
+    /// Whether all calls are of one environment.
+    pub fn has_one_environment(&self) -> bool {
+        self.environments.len() == 1
     }
 
     /// All calls, in no particular order.
@@ -109,12 +137,13 @@ impl OrderedCalls {
     }
 
     /// Takes the next call to be sent. It has to be told where it is with [`OrderedCalls::sent`].
-    pub fn next(&mut self, admit: impl Fn(&PendingCall) -> Admission) -> Option<CallKey> {
+    pub fn next(&mut self, mut admit: impl FnMut(&PendingCall) -> Admission) -> Option<CallKey> {
         while let Some(&key) = self.waiting.front() {
             let pending = &self.calls[key.0 as usize].pending;
-            let admission = match self.is_held_back(pending) {
-                true => Admission::Park,
-                false => admit(pending),
+            let admission = match () {
+                () if self.waits_for_parked(pending) => Admission::Park,
+                () if self.waits_for_held(pending) => Admission::Hold,
+                () => admit(pending),
             };
             match admission {
                 Admission::Stop => return None,
@@ -122,6 +151,10 @@ impl OrderedCalls {
                 Admission::Park => {
                     self.waiting.pop_front();
                     self.put_aside(key);
+                }
+                Admission::Hold => {
+                    self.waiting.pop_front();
+                    self.hold(key);
                 }
             }
         }
@@ -144,7 +177,51 @@ impl OrderedCalls {
     pub fn finish(&mut self, key: CallKey) -> PendingCall {
         let Entry { pending, .. } = self.calls.remove(key.0 as usize);
         self.redo.end(&pending);
+        let environment = environment_of(&pending);
+        if let Some(index) = self.environments.iter().position(|(other, _)| *other == environment) {
+            self.environments[index].1 -= 1;
+            if self.environments[index].1 == 0 {
+                self.environments.swap_remove(index);
+            }
+        }
         pending
+    }
+
+    /// Holds a call that is to be sent, perhaps again, when its environment has taken more of its results.
+    pub fn hold(&mut self, key: CallKey) {
+        let entry = &mut self.calls[key.0 as usize];
+        entry.place = Place::Held;
+        let (id, sequence) = (entry.pending.request.call.id(), entry.pending.sequence);
+        let executions = self.held_executions.entry(environment_of(&entry.pending)).or_default();
+        *executions.entry(id.to_vec()).or_default() += 1;
+        insert_by_sequence(&mut self.held, &self.calls, key, sequence);
+    }
+
+    /// Puts what is held back among what waits.
+    pub fn release_held(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        for key in &self.held {
+            self.calls[key.0 as usize].place = Place::Waiting;
+        }
+        self.held_executions.clear();
+        self.waiting.append(&mut self.held);
+        self.sort_waiting();
+    }
+
+    /// Whether a write of the same environment for the same execution has been sent behind a call: that would see what the
+    /// write did if it were sent again.
+    pub fn is_followed_by_write(&self, key: CallKey) -> bool {
+        let pending = self.get(key);
+        let (id, environment) = (pending.request.call.id(), environment_of(pending));
+        self.calls.iter().any(|(_, Entry { pending: other, place, .. })| {
+            matches!(place, Place::InFlight(_))
+                && other.sequence > pending.sequence
+                && other.request.call.operation.writes()
+                && other.request.call.id() == id
+                && environment_of(other) == environment
+        })
     }
 
     /// Parks a call that was in flight and has to be sent again on this connection.
@@ -203,10 +280,16 @@ impl OrderedCalls {
         self.redo.clear();
         self.parked_executions.clear();
         self.parked.clear();
+        self.held_executions.clear();
+        self.held.clear();
         self.waiting = self.calls.iter().map(|(key, _)| CallKey(key as u32)).collect();
         for (_, entry) in &mut self.calls {
             if let Place::InFlight(_) = entry.place {
                 entry.pending.request.delivery.lost();
+                // What had come of its result is gone.
+                if let Some(charge) = &mut entry.pending.request.charge {
+                    charge.give_back();
+                }
             }
             entry.place = Place::Waiting;
         }
@@ -216,6 +299,7 @@ impl OrderedCalls {
     /// Takes out all that is not in flight, in its order.
     pub fn take_unsent(&mut self) -> Vec<PendingCall> {
         self.release();
+        self.release_held();
         let keys = std::mem::take(&mut self.waiting);
         keys.into_iter().map(|key| self.finish(key)).collect()
     }
@@ -241,12 +325,24 @@ impl OrderedCalls {
                 remove_key(&mut self.parked, &self.calls, key);
                 self.unpark(key);
             }
+            Place::Held => {
+                remove_key(&mut self.held, &self.calls, key);
+                self.unhold(key);
+            }
         }
         Some((key, self.finish(key), place))
     }
 
-    fn is_held_back(&self, pending: &PendingCall) -> bool {
+    fn waits_for_parked(&self, pending: &PendingCall) -> bool {
         !self.parked_executions.is_empty() && self.parked_executions.contains_key(pending.request.call.id())
+    }
+
+    fn waits_for_held(&self, pending: &PendingCall) -> bool {
+        !self.held_executions.is_empty()
+            && self
+                .held_executions
+                .get(&environment_of(pending))
+                .is_some_and(|executions| executions.contains_key(pending.request.call.id()))
     }
 
     fn put_aside(&mut self, key: CallKey) {
@@ -270,6 +366,22 @@ impl OrderedCalls {
             if *count == 0 {
                 self.parked_executions.remove(id);
             }
+        }
+    }
+
+    /// A call that was taken from what is held does not hold back others any more by being there.
+    fn unhold(&mut self, key: CallKey) {
+        let pending = &self.calls[key.0 as usize].pending;
+        let environment = environment_of(pending);
+        let Some(executions) = self.held_executions.get_mut(&environment) else { return };
+        if let Some(count) = executions.get_mut(pending.request.call.id()) {
+            *count -= 1;
+            if *count == 0 {
+                executions.remove(pending.request.call.id());
+            }
+        }
+        if executions.is_empty() {
+            self.held_executions.remove(&environment);
         }
     }
 
@@ -343,4 +455,3 @@ impl Deadlines {
         self.queue.pop_front().map(|(_, key, _)| key)
     }
 }
-

@@ -228,10 +228,12 @@ impl Router {
         let entry = &mut self.calls[index];
         entry.request.delivery.sent();
         let Entry { sequence, deadline, before, .. } = *entry;
+        let environment = entry.request.sink.clone();
         let mut request = Request::new(call, (index << 2 | which) as u32, self.returns.clone());
         request.delivery = before;
         let sharded = self.sharded;
         request.route = Some(ClusterRoute {
+            environment,
             sequence,
             deadline,
             slot,
@@ -308,6 +310,7 @@ impl Router {
                 // Done, but before something that was asked earlier for the same execution: it is done again behind that.
                 None if self.slots.waits_before(route.slot, route.sequence, &call) => request.delivery.repeated(),
                 None => {
+                    self.take_charge(&mut request);
                     self.settle(request.token, call, (outcome, request.delivery, position), now);
                     continue;
                 }
@@ -342,6 +345,13 @@ impl Router {
             }
             (part.delivery, part.route) = (request.delivery, Some(route));
             self.slots.hold(part, not_before);
+        }
+    }
+
+    /// The result of a part is the call's.
+    fn take_charge(&mut self, part: &mut Request) {
+        if let Some(entry) = self.calls.get_mut(part.token as usize >> 2) {
+            entry.request.charge = part.charge.take().or(entry.request.charge.take());
         }
     }
 

@@ -36,11 +36,7 @@ pub struct Connected {
 
 /// Connects and shakes hands, within the time limit. Returns the settings that were right, too. `proven` says whether the
 /// target's have been before.
-pub async fn connect(
-    target: Target,
-    proven: bool,
-    abandoned: Vec<Identity>,
-) -> Result<Connected, ConnectError> {
+pub async fn connect(target: Target, proven: bool, abandoned: Vec<Identity>) -> Result<Connected, ConnectError> {
     let deadline = tokio::time::Instant::now() + target.connect_timeout;
     let mut settings = target.settings_now(proven).await?;
     if let Member::Node(_) = target.member {
@@ -72,7 +68,8 @@ pub async fn connect(
             let alert = stream.alert();
             // The server may still have something against our certificate.
             let greeted = timeout_at(deadline, greet(Box::new(stream), handshake, true)).await;
-            greeted.map(|greeted| greeted.map_err(|connect_error| alert.connect_error(address).unwrap_or(connect_error)))
+            greeted
+                .map(|greeted| greeted.map_err(|connect_error| alert.connect_error(address).unwrap_or(connect_error)))
         }
     };
     let (stream, opening, login_not_needed) = greeted.unwrap_or_else(|_| Err(ConnectError::unresponsive(address)))?;

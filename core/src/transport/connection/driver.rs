@@ -174,7 +174,8 @@ impl Driver {
                     return Poll::Pending;
                 }
                 let mut any = false;
-                match stream.read(cx, &mut self.machine, now) {
+                let read = if self.machine.reads(now) { stream.read(cx, &mut self.machine, now) } else { Ok(0) };
+                match read {
                     Ok(bytes) => {
                         any = bytes > 0;
                         if !overdue.counts(bytes) {
@@ -183,7 +184,8 @@ impl Driver {
                     }
                     Err(error) => {
                         let closed = error.is_none();
-                        let error = error.map_or_else(ConnectError::closed, |error| ConnectError::lost(&error.to_string()));
+                        let error =
+                            error.map_or_else(ConnectError::closed, |error| ConnectError::lost(&error.to_string()));
                         // A server that closes a Unix socket has done with it; a closed TCP connection may have had a
                         // proxy in between.
                         let done_with = closed && matches!(self.target.settings.address, Address::Unix(_));
@@ -263,7 +265,9 @@ impl Driver {
 
     /// Leaves word to be woken; false when something has come in the meantime.
     fn sleep(&mut self, cx: &mut Context<'_>) -> bool {
-        self.alarm.sleep_until(cx, self.machine.next_moment()) && self.inbox.register_waker(self.closed, cx)
+        self.alarm.sleep_until(cx, self.machine.next_moment())
+            && self.inbox.register_waker(self.closed, cx)
+            && self.machine.register_waker(cx)
     }
 
     /// Passes warnings on to whoever made a call, if nobody has been told yet.
@@ -271,7 +275,9 @@ impl Driver {
         if self.warnings.is_empty() {
             return;
         }
-        let Some(pending) = self.machine.calls().find(|pending| !pending.request.call.key_options.quiet) else { return };
+        let Some(pending) = self.machine.calls().find(|pending| !pending.request.call.key_options.quiet) else {
+            return;
+        };
         for warning in self.warnings.drain(..).filter(Warning::is_first) {
             pending.request.sink.warn(warning);
         }
@@ -382,7 +388,9 @@ impl ServerStream {
                 Poll::Ready(_) => self.write_failed = true,
             }
         }
-        if !self.write_failed && let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(cx) {
+        if !self.write_failed
+            && let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(cx)
+        {
             self.write_failed = true;
         }
         if self.progress.count() != self.seen {

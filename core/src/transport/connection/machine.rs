@@ -6,6 +6,7 @@
 //! flight, in its old order, once the old connection is fenced off.
 
 use std::num::NonZeroU64;
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use super::handshake::Identity;
@@ -21,6 +22,7 @@ use crate::transport::ordered_calls::{Admission, CallKey, OrderedCalls, Place};
 use crate::transport::pending_calls::PendingCall;
 use crate::transport::protocol::violation::ProtocolViolation;
 use crate::transport::request::{Finished, Redirect, Request};
+use crate::transport::result_budget::{Blocked, SMALL};
 use crate::transport::retry_policy::{closing_error, ends_connections, poison_pause};
 
 /// The pause before a call is sent again that was refused for its execution alone.
@@ -74,6 +76,8 @@ struct Serving {
     /// Why the connection is given up as soon as what came over it has been read.
     replace: Option<ConnectError>,
     idle_since: Instant,
+    /// Nothing is read while what comes is too much for the only environment that uses the connection.
+    paused: Option<Blocked>,
 }
 
 /// Whether another connection is made because this one is silent. It is listened to meanwhile: a server that was busy for a
@@ -118,6 +122,8 @@ pub struct Machine {
     finished: Vec<Finished>,
     /// The last handle of the connection was dropped.
     closed: bool,
+    /// What calls wait for besides.
+    blocked: Vec<Blocked>,
 }
 
 impl Machine {
@@ -135,6 +141,7 @@ impl Machine {
             reconnect: Reconnect::new(backoff),
             finished: Vec::new(),
             closed: false,
+            blocked: Vec::new(),
         }
     }
 
@@ -193,6 +200,7 @@ impl Machine {
             beside: Beside::No,
             replace: None,
             idle_since: now,
+            paused: None,
         };
         self.state = State::Serving(serving);
         if !self.config.is_routed {
@@ -268,7 +276,8 @@ impl Machine {
                 Ok(Event::Answered(answered, used)) => {
                     bytes = &bytes[used..];
                     if self.answered(answered, now) == Trust::No {
-                        let error = ConnectError::lost("the server sent a reply of another kind than the command brings");
+                        let error =
+                            ConnectError::lost("the server sent a reply of another kind than the command brings");
                         self.lose(error, None, Abandon::Yes, now);
                         return;
                     }
@@ -286,6 +295,7 @@ impl Machine {
                 }
             }
         }
+        self.count_coming(now);
         if let State::Serving(serving) = &mut self.state
             && let Some(error) = serving.replace.take()
         {
@@ -312,14 +322,21 @@ impl Machine {
     }
 
     /// A call was answered. Returns whether the replies behind it can be those to the calls behind it.
-    fn answered(&mut self, Answered { key, position, features }: Answered, now: Instant) -> Trust {
+    fn answered(&mut self, answered: Answered, now: Instant) -> Trust {
+        let Answered { key, position, features, bytes, .. } = answered;
         if self.calls.is_overtaken(key) {
             // It goes on behind what it overtook.
-            self.calls.get_mut(key).request.delivery.repeated();
+            let request = &mut self.calls.get_mut(key).request;
+            request.delivery.repeated();
+            request.charge = None;
             self.calls.park(key);
             if let Some(gate) = &mut self.gate {
                 gate.gave_up(key, now);
             }
+            return Trust::Yes;
+        }
+        if answered.dropped || bytes > SMALL && !self.charge(key, bytes, now) {
+            self.put_back(key, bytes, answered.dropped);
             return Trust::Yes;
         }
         let State::Serving(serving) = &mut self.state else { return Trust::No };
@@ -359,6 +376,104 @@ impl Machine {
             }
         }
         trust
+    }
+
+    /// Counts the bytes of a call's answer, which has come as a whole. Returns whether it may be handed over: what is too
+    /// much for its environment is thrown away, so that others are not kept waiting for theirs.
+    fn charge(&mut self, key: CallKey, bytes: usize, now: Instant) -> bool {
+        let Some(charge) = self.calls.get_mut(key).request.charge() else { return true };
+        if !charge.coming(bytes) && self.throws_away(key, now) {
+            return false;
+        }
+        if let Some(charge) = self.calls.get_mut(key).request.charge() {
+            charge.complete(bytes);
+        }
+        true
+    }
+
+    /// Counts what has come of the answer that is coming, and throws it away if it is too much.
+    fn count_coming(&mut self, now: Instant) {
+        let State::Serving(serving) = &self.state else { return };
+        let Some((key, bytes)) = serving.session.coming().filter(|(_, bytes)| *bytes > SMALL) else { return };
+        let is_too_much = self.calls.get_mut(key).request.charge().is_some_and(|charge| !charge.coming(bytes));
+        if is_too_much && self.throws_away(key, now) {
+            if let Some(charge) = &mut self.calls.get_mut(key).request.charge {
+                charge.give_back();
+            }
+            if let State::Serving(serving) = &mut self.state {
+                serving.session.drop_coming();
+            }
+        }
+    }
+
+    /// Whether a call's answer is thrown away when it is too much, and asked for again. Otherwise it is left in the socket.
+    fn throws_away(&mut self, key: CallKey, now: Instant) -> bool {
+        let is_left = self.calls.has_one_environment() && !self.is_past_deadline(now);
+        !is_left && !self.calls.is_followed_by_write(key)
+    }
+
+    fn is_past_deadline(&mut self, now: Instant) -> bool {
+        self.calls.earliest_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// A call's answer was too much, and is asked for again later.
+    fn put_back(&mut self, key: CallKey, bytes: usize, dropped: bool) {
+        if let State::Serving(serving) = &mut self.state
+            && !dropped
+        {
+            serving.session.drop_answer();
+        }
+        // The server answers.
+        self.open_gate(key);
+        let pending = self.calls.get_mut(key);
+        pending.request.delivery.repeated();
+        if let Some(charge) = pending.request.charge() {
+            charge.put_back(bytes);
+        }
+        let budget = pending.request.counted_by();
+        pending.error_reply = budget.map(|budget| Box::new(budget.why_waiting()));
+        if let Some(budget) = self.calls.get(key).request.counted_by() {
+            Blocked::note(&mut self.blocked, budget);
+            if self.calls.get(key).request.is_within_budget() {
+                // There is room since.
+                self.blocked.iter_mut().for_each(Blocked::look_again);
+            }
+        }
+        self.calls.hold(key);
+    }
+
+    /// Whether what comes is to be read. It is left in the socket while its environment, which alone uses the connection,
+    /// has no time to take it, unless a deadline has passed: then what is there is read.
+    pub fn reads(&mut self, now: Instant) -> bool {
+        let paused = self.too_much_coming(now);
+        let State::Serving(serving) = &mut self.state else { return true };
+        if paused.is_some() || serving.paused.is_some() {
+            // It is we who are silent.
+            serving.session.heard(now);
+        }
+        serving.paused = paused;
+        serving.paused.is_none()
+    }
+
+    fn too_much_coming(&mut self, now: Instant) -> Option<Blocked> {
+        let State::Serving(serving) = &self.state else { return None };
+        let (key, bytes) = serving.session.coming()?;
+        let budget = self.calls.get(key).request.counted_by().filter(|budget| budget.is_over())?;
+        let blocked = Blocked::new(budget);
+        if !self.calls.has_one_environment() || self.is_past_deadline(now) {
+            return None;
+        }
+        let goes_on = self.calls.get_mut(key).request.charge()?.coming(bytes);
+        (!goes_on).then_some(blocked)
+    }
+
+    /// Leaves word to be woken when environments have taken what they have to take first; false when one has.
+    pub fn register_waker(&mut self, cx: &Context<'_>) -> bool {
+        let paused = match &self.state {
+            State::Serving(serving) => serving.paused.as_ref(),
+            _ => None,
+        };
+        self.blocked.iter().chain(paused).all(|blocked| blocked.register(cx))
     }
 
     fn park_until(&mut self, key: CallKey, moment: Instant) {
@@ -413,11 +528,15 @@ impl Machine {
     }
 
     fn serve(&mut self, now: Instant) {
+        if self.blocked.iter().any(Blocked::has_changed) {
+            self.blocked.clear();
+            self.calls.release_held();
+        }
         let State::Serving(serving) = &mut self.state else { return };
         let session = &mut serving.session;
         if let Some(since) = session.silent_since() {
             match serving.beside {
-                Beside::No if since + serving.silence <= now => {
+                Beside::No if since + serving.silence <= now && serving.paused.is_none() => {
                     serving.beside = Beside::Connecting;
                     self.connect_error = ConnectError::unresponsive(&self.config.address);
                 }
@@ -467,20 +586,27 @@ impl Machine {
             (None, None) if !names_missing => self.calls.release(),
             (None, None) => {}
         }
-        let gate = &self.gate;
-        let admit = |pending: &PendingCall| {
+        let (gate, blocked) = (&self.gate, &mut self.blocked);
+        let mut admit = |pending: &PendingCall| {
             if names_missing && pending.request.call.operation.writes() {
                 return Admission::Park;
             }
-            gate.as_ref().map_or(Admission::Send, |gate| gate.admits(pending))
+            match gate.as_ref().map_or(Admission::Send, |gate| gate.admits(pending)) {
+                Admission::Send if Blocked::admits(blocked, &pending.request) => Admission::Send,
+                Admission::Send => Admission::Hold,
+                other => other,
+            }
         };
         while session.has_room()
-            && let Some(key) = self.calls.next(admit)
+            && let Some(key) = self.calls.next(&mut admit)
         {
             if !session.owes() && now.saturating_duration_since(serving.idle_since) >= IDLE {
                 serving.silence = IDLE_SILENCE.min(serving.silence);
             }
             serving.idle_since = now;
+            if let Some(charge) = &mut self.calls.get_mut(key).request.charge {
+                charge.reserve();
+            }
             let number = session.send(key, self.calls.get(key), self.features, now);
             self.calls.sent(key, number);
         }
@@ -493,6 +619,7 @@ impl Machine {
                 gate.gave_up(key, now);
             }
             let (mut reason, mut in_flight) = (None, false);
+            let waiting = pending.request.budget().filter(|budget| budget.is_over()).map(|budget| budget.why_waiting());
             match (&mut self.state, place) {
                 (State::Serving(serving), Place::InFlight(number)) => {
                     serving.session.give_up(number);
@@ -501,6 +628,7 @@ impl Machine {
                 (State::Serving(serving), _) => reason = serving.session.why_nameless().map(ConnectError::error),
                 _ => reason = Some(self.connect_error.error()),
             }
+            reason = reason.or(waiting.as_ref());
             if !in_flight && let Some(gate) = &self.gate {
                 reason = Some(gate.error());
             }
@@ -518,6 +646,7 @@ impl Machine {
             State::Refused(at) => Some(*at).filter(|_| unsent),
             State::Serving(serving) => {
                 let silent_at = match serving.beside {
+                    Beside::No if serving.paused.is_some() => None,
                     Beside::No => serving.session.silent_since().map(|since| since + serving.silence),
                     Beside::Connecting => None,
                     Beside::Pausing(at) => Some(at),
@@ -540,7 +669,9 @@ impl Machine {
         if !session.owes() {
             return false;
         }
-        let silent = serving.beside == Beside::No && session.silent_since().is_some_and(|at| at + serving.silence <= now);
+        let silent = serving.beside == Beside::No
+            && serving.paused.is_none()
+            && session.silent_since().is_some_and(|at| at + serving.silence <= now);
         silent || self.calls.earliest_deadline().is_some_and(|deadline| deadline <= now)
     }
 
@@ -583,6 +714,7 @@ impl Machine {
     fn end_session(&mut self) {
         self.state = State::Connecting;
         (self.gate, self.release_at) = (None, None);
+        self.blocked.clear();
         self.calls.requeue();
     }
 

@@ -70,9 +70,7 @@ pub fn decide(
     let code = error_reply.code.as_str();
     if route.as_ref().is_some_and(|route| !route.sharded) {
         let redirect = match code {
-            "MOVED" | "ASK" => {
-                Some(Redirect::Elsewhere { ask: code == "ASK", detail: error_reply.detail.clone() })
-            }
+            "MOVED" | "ASK" => Some(Redirect::Elsewhere { ask: code == "ASK", detail: error_reply.detail.clone() }),
             "TRYAGAIN" | "CLUSTERDOWN" | "READONLY" | "MASTERDOWN" => Some(Redirect::Later),
             _ => None,
         };

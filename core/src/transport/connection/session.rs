@@ -83,6 +83,8 @@ struct SentCall {
     bytes: usize,
     /// What the server was taken to understand.
     features: ServerFeatures,
+    /// Its replies are thrown away, because they are too much for now.
+    dropped: bool,
 }
 
 /// A call whose replies have come.
@@ -93,6 +95,10 @@ pub struct Answered {
     pub position: Position,
     /// What the server was taken to understand.
     pub features: ServerFeatures,
+    /// The bytes of its replies.
+    pub bytes: usize,
+    /// They were thrown away.
+    pub dropped: bool,
 }
 
 /// What came of some bytes.
@@ -126,6 +132,8 @@ pub struct Session {
     bytes_in_flight: usize,
     /// Calls that were given up among those in flight.
     given_up: usize,
+    /// Bytes that have come of the replies that are coming.
+    coming: usize,
     last_error: LastError,
     heard_at: Instant,
     answered: bool,
@@ -158,6 +166,7 @@ impl Session {
             calls_in_flight: 0,
             bytes_in_flight: 0,
             given_up: 0,
+            coming: 0,
             last_error: LastError::default(),
             heard_at: now,
             answered: false,
@@ -195,7 +204,7 @@ impl Session {
         let bytes = call.size();
         self.calls_in_flight += 1;
         self.bytes_in_flight += bytes;
-        self.expect(Owner::Call(SentCall { key, replies, asking, bytes, features }), replies, now)
+        self.expect(Owner::Call(SentCall { key, replies, asking, bytes, features, dropped: false }), replies, now)
     }
 
     fn expect(&mut self, owner: Owner, replies: u32, now: Instant) -> u64 {
@@ -293,11 +302,7 @@ impl Session {
     ///
     /// # Errors
     /// When the connection must not be used any longer.
-    pub fn read<'a>(
-        &mut self,
-        bytes: &[u8],
-        call: impl Fn(CallKey) -> &'a Call,
-    ) -> Result<Event, ProtocolViolation> {
+    pub fn read<'a>(&mut self, bytes: &[u8], call: impl Fn(CallKey) -> &'a Call) -> Result<Event, ProtocolViolation> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let Some(expected) = self.expected.front_mut() else { return Err(ProtocolViolation::Unsolicited) };
@@ -307,7 +312,7 @@ impl Session {
             }
             let error = &mut self.last_error;
             let progress = match &expected.owner {
-                Owner::Call(sent) if sent.asking && expected.left == sent.replies => {
+                Owner::Call(sent) if sent.dropped || sent.asking && expected.left == sent.replies => {
                     self.decoder.read(rest, &mut Noting { visitor: &mut Ignored, error })?
                 }
                 Owner::Call(sent) => {
@@ -320,12 +325,15 @@ impl Session {
                 Owner::Question => self.decoder.read(rest, &mut Noting { visitor: &mut self.values, error })?,
             };
             rest = &rest[progress.used..];
+            self.coming += progress.used;
             if !progress.complete {
                 continue;
             }
             self.next_reply += 1;
             match &expected.owner {
-                Owner::Call(sent) if !(sent.asking && expected.left == sent.replies) => self.reader.end_of_reply(),
+                Owner::Call(sent) if !(sent.dropped || sent.asking && expected.left == sent.replies) => {
+                    self.reader.end_of_reply();
+                }
                 _ => {}
             }
             expected.left -= 1;
@@ -336,13 +344,15 @@ impl Session {
             }
             let Some(Expected { owner, first_reply, .. }) = self.expected.pop_front() else { continue };
             self.ended += 1;
+            let bytes_come = std::mem::take(&mut self.coming);
             match owner {
-                Owner::Call(SentCall { key, bytes: size, features, .. }) => {
+                Owner::Call(SentCall { key, bytes: size, features, dropped, .. }) => {
                     self.calls_in_flight -= 1;
                     self.bytes_in_flight -= size;
                     self.answered = true;
                     let position = Position { connection: self.id, number: first_reply };
-                    return Ok(Event::Answered(Answered { key, position, features }, bytes.len() - rest.len()));
+                    let answered = Answered { key, position, features, bytes: bytes_come, dropped };
+                    return Ok(Event::Answered(answered, bytes.len() - rest.len()));
                 }
                 Owner::GivenUp { bytes } => {
                     self.calls_in_flight -= 1;
@@ -354,6 +364,27 @@ impl Session {
             }
         }
         Ok(Event::Nothing)
+    }
+
+    /// The call of which replies are coming, unless they are thrown away, and the bytes that have come of them.
+    pub fn coming(&self) -> Option<(CallKey, usize)> {
+        match self.expected.front()?.owner {
+            Owner::Call(SentCall { key, dropped: false, .. }) => Some((key, self.coming)),
+            _ => None,
+        }
+    }
+
+    /// Throws away what has come of that call's replies, and what is still to come.
+    pub fn drop_coming(&mut self) {
+        if let Some(Expected { owner: Owner::Call(sent), .. }) = self.expected.front_mut() {
+            sent.dropped = true;
+            self.reader.forget();
+        }
+    }
+
+    /// Throws away the replies to the call that was just answered.
+    pub fn drop_answer(&mut self) {
+        self.reader.forget();
     }
 
     /// What the replies to the call that was just answered mean.
