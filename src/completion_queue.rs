@@ -20,10 +20,24 @@ struct State<Q> {
     finished: Vec<Delivery>,
     questions: Vec<Q>,
     warnings: Vec<Warning>,
+    /// The tokens of connections that have ended.
+    closed: Vec<u32>,
     /// `None` before the environment is set up and after it has ended.
     function: Option<Function>,
     /// The JavaScript thread has been called and has not come yet.
     called: bool,
+}
+
+/// What has come since it was taken last.
+pub struct Arrived<Q> {
+    /// Calls that are over.
+    pub finished: Vec<Delivery>,
+    /// What the I/O thread wants to know.
+    pub questions: Vec<Q>,
+    /// What works and is likely wrong.
+    pub warnings: Vec<Warning>,
+    /// The tokens of connections that have ended.
+    pub closed: Vec<u32>,
 }
 
 /// Calls that finished together. They stay together until they are settled: there may be a hundred thousand of them, which
@@ -44,8 +58,14 @@ unsafe impl Send for Function {}
 
 impl<Q> Default for CompletionQueue<Q> {
     fn default() -> Self {
-        let state =
-            State { finished: Vec::new(), questions: Vec::new(), warnings: Vec::new(), function: None, called: false };
+        let state = State {
+            finished: Vec::new(),
+            questions: Vec::new(),
+            warnings: Vec::new(),
+            closed: Vec::new(),
+            function: None,
+            called: false,
+        };
         Self { state: Mutex::new(state), results: Arc::default() }
     }
 }
@@ -85,10 +105,15 @@ impl<Q> CompletionQueue<Q> {
     }
 
     /// The JavaScript thread has come: takes what there is.
-    pub fn take(&self) -> (Vec<Delivery>, Vec<Q>, Vec<Warning>) {
+    pub fn take(&self) -> Arrived<Q> {
         let mut state = self.lock();
         state.called = false;
-        (mem::take(&mut state.finished), mem::take(&mut state.questions), mem::take(&mut state.warnings))
+        Arrived {
+            finished: mem::take(&mut state.finished),
+            questions: mem::take(&mut state.questions),
+            warnings: mem::take(&mut state.warnings),
+            closed: mem::take(&mut state.closed),
+        }
     }
 
     /// Whether the environment has to wait for us before it may end.
@@ -119,6 +144,7 @@ impl<Q> CompletionQueue<Q> {
         state.finished.clear();
         state.questions.clear();
         state.warnings.clear();
+        state.closed.clear();
     }
 
     /// Asks something of the JavaScript thread. When its environment has ended, the question is dropped.
@@ -146,6 +172,14 @@ impl<Q: Send> CompletionSink for CompletionQueue<Q> {
         let mut state = self.lock();
         if state.function.is_some() {
             state.warnings.push(warning);
+            Self::call(&mut state);
+        }
+    }
+
+    fn closed(&self, token: u32) {
+        let mut state = self.lock();
+        if state.function.is_some() {
+            state.closed.push(token);
             Self::call(&mut state);
         }
     }

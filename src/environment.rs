@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use idioteque_redis_core::store::Call;
 use idioteque_redis_core::store::recency::Begun;
-use idioteque_redis_core::transport::{Finished, SharedConnection};
+use idioteque_redis_core::transport::{Closer, Finished, SharedConnection};
 use napi::sys;
 use slab::Slab;
 
@@ -29,6 +29,8 @@ pub struct Environment {
     pub completions: Arc<CompletionQueue<Question>>,
     /// The calls that are pending; a call's place is its token.
     pub calls: RefCell<Slab<PendingPromise>>,
+    /// The stores whose connections are being closed; a store's place is the token.
+    closing: RefCell<Slab<Rc<NativeStore>>>,
     /// What is known in this turn of the event loop.
     pub turn: Rc<ReadAhead>,
     /// What is sent when that is over.
@@ -93,6 +95,7 @@ impl Environment {
         let environment = Rc::new(Environment {
             completions: Arc::new(CompletionQueue::default()),
             calls: RefCell::default(),
+            closing: RefCell::default(),
             turn: ReadAhead::new(&handle, after_turn, outbox.clone())?,
             outbox,
             ownership: Ownership::new(&handle)?,
@@ -126,10 +129,8 @@ impl Environment {
         connection: &Arc<SharedConnection>,
     ) -> u32 {
         let connection = Arc::as_ptr(connection).addr();
+        self.begin_waiting();
         let mut calls = self.calls.borrow_mut();
-        if calls.is_empty() {
-            self.completions.keep_alive(self.engine(), true);
-        }
         // `maxPending` keeps a store far below 2³² calls.
         let (database, begun, bytes) = (store.database(), self.turn.begin_call(call.id()), call.size());
         calls.insert(PendingPromise { deferred, store, database, begun, bytes, connection }) as u32
@@ -142,12 +143,44 @@ impl Environment {
 
     /// Takes a pending call, and lets the process end if it was the last.
     pub fn end_call(&self, token: u32) -> Option<PendingPromise> {
-        let mut calls = self.calls.borrow_mut();
-        let call = calls.try_remove(token as usize);
-        if calls.is_empty() {
+        let call = self.calls.borrow_mut().try_remove(token as usize);
+        self.end_waiting();
+        call
+    }
+
+    /// The last call of a store that was closed is over: lets go of its connection, and keeps the process alive until that has
+    /// ended.
+    pub fn begin_closing(&self, store: Rc<NativeStore>, connection: Arc<SharedConnection>, quiet: bool) {
+        self.begin_waiting();
+        let token = self.closing.borrow_mut().insert(store) as u32;
+        connection.close(Closer::new(self.completions.clone(), token, quiet));
+    }
+
+    /// The connection of a store that was closed has ended.
+    pub fn end_closing(&self, token: u32) {
+        let store = self.closing.borrow_mut().try_remove(token as usize);
+        self.end_waiting();
+        if let Some(store) = store {
+            store.closed();
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.calls.borrow().is_empty() || !self.closing.borrow().is_empty()
+    }
+
+    /// To be called before there is something to wait for.
+    fn begin_waiting(&self) {
+        if !self.is_waiting() {
+            self.completions.keep_alive(self.engine(), true);
+        }
+    }
+
+    /// To be called when something is over that was waited for.
+    fn end_waiting(&self) {
+        if !self.is_waiting() {
             self.completions.keep_alive(self.engine(), false);
         }
-        call
     }
 }
 
@@ -186,8 +219,8 @@ unsafe extern "C" fn end(data: *mut c_void) {
     // The promises can no longer be settled. Letting go of their stores closes connections that nobody else uses.
     environment.turn.end();
     environment.outbox.clear();
-    let calls = environment.calls.take();
-    drop(calls);
+    let (calls, closing) = (environment.calls.take(), environment.closing.take());
+    drop((calls, closing));
 }
 
 /// # Safety

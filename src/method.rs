@@ -61,7 +61,7 @@ pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info
     unsafe {
         Engine::enter(env, info, |engine, context: &Rc<MethodContext>, _| {
             let (deferred, promise) = engine.promise()?;
-            context.store.close(deferred);
+            context.store.close(deferred, &context.environment);
             Ok(promise)
         })
     }

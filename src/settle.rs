@@ -11,6 +11,7 @@ use idioteque_redis_core::transport::{Finished, Warning};
 use napi::sys;
 
 use crate::backlog::Backlog;
+use crate::completion_queue::Arrived;
 use crate::environment::Environment;
 use crate::node_api::{Engine, Kept, Thrown, Type, Value};
 use crate::scheduled::Scheduled;
@@ -138,14 +139,17 @@ impl Drainer {
         if environment.handle.has_ended() {
             return;
         }
-        let (deliveries, questions, warnings) = environment.completions.take();
+        let Arrived { finished, questions, warnings, closed } = environment.completions.take();
         for warning in warnings {
             environment.engine().scope(|| self.emit(&warning));
         }
         for question in questions {
             environment.engine().scope(|| question.answer(&environment.clients));
         }
-        for delivery in deliveries {
+        for token in closed {
+            environment.engine().scope(|| environment.end_closing(token));
+        }
+        for delivery in finished {
             let connection = delivery.calls.as_slice().first().map_or(0, |first| environment.connection_of(first));
             self.backlog.borrow_mut().push(connection, delivery);
         }
@@ -232,6 +236,6 @@ fn settle_call(environment: &Environment, finished: Finished) -> usize {
         }
     };
     environment.engine().settle(pending.deferred, outcome);
-    pending.store.call_ended(pending.bytes);
+    pending.store.call_ended(pending.bytes, environment);
     bytes
 }

@@ -3,6 +3,7 @@
 
 mod applied;
 mod backoff;
+mod closer;
 pub mod cluster;
 pub mod connection;
 mod connection_id;
@@ -29,6 +30,7 @@ mod target;
 mod timer;
 mod warning;
 
+pub use closer::Closer;
 pub use error::ConnectError;
 pub use node_id::ExpectedNode;
 pub use request::{CompletionSink, Finished, Request};

@@ -20,6 +20,9 @@ pub trait CompletionSink: Send + Sync {
     /// Tells of something that works and is likely wrong. Called on the I/O thread; must not block.
     fn warn(&self, warning: Warning);
 
+    /// A connection that was closed under this token has ended.
+    fn closed(&self, token: u32);
+
     /// How much its calls may bring before it takes it; `None` where that is not counted.
     fn result_budget(&self) -> Option<&Arc<ResultBudget>>;
 }
@@ -33,6 +36,8 @@ impl CompletionSink for Nowhere {
     fn deliver(&self, _: Vec<Finished>) {}
 
     fn warn(&self, _: Warning) {}
+
+    fn closed(&self, _: u32) {}
 
     fn result_budget(&self) -> Option<&Arc<ResultBudget>> {
         None
@@ -204,6 +209,8 @@ mod tests {
         }
 
         fn warn(&self, _: Warning) {}
+
+        fn closed(&self, _: u32) {}
 
         fn result_budget(&self) -> Option<&Arc<ResultBudget>> {
             None

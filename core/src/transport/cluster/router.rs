@@ -153,6 +153,7 @@ impl Router {
                 self.nodes.flush();
                 deliver(&mut self.finished);
                 if self.closed && self.calls.is_empty() {
+                    self.nodes.closer = self.inbox.closer();
                     return Poll::Ready(());
                 }
                 let map_at = (self.map_wanted && self.map.is_none()).then_some(self.map_not_before);

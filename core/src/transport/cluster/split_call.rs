@@ -114,6 +114,9 @@ impl CompletionSink for Returns {
         self.change(|state| state.warnings.push(warning));
     }
 
+    /// Whoever closes a cluster's connections waits for them itself.
+    fn closed(&self, _: u32) {}
+
     /// Each part counts against the budget of the environment that made its call.
     fn result_budget(&self) -> Option<&Arc<ResultBudget>> {
         None

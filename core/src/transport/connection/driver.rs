@@ -71,6 +71,11 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
             Need::Bytes | Need::BytesAndConnection => driver.use_connection(&mut subscriptions).await,
             Need::Over => {
                 deliver(driver.machine.finished());
+                if driver.machine.is_unfenced()
+                    && let Some(closer) = driver.inbox.closer()
+                {
+                    closer.warn_unfenced(&driver.target.settings.address);
+                }
                 return None;
             }
             Need::Sharded => {
@@ -291,7 +296,7 @@ fn drain_inbox(machine: &mut Machine, inbox: &Inbox, closed: &mut bool, timeout:
         machine.call(request, deadline);
     }
     if *closed {
-        machine.close();
+        machine.close(inbox.closer().is_some(), now);
     }
 }
 

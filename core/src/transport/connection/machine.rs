@@ -122,6 +122,10 @@ pub struct Machine {
     finished: Vec<Finished>,
     /// The last handle of the connection was dropped.
     closed: bool,
+    /// When it is to be over, if somebody waits for that: until then, what may be on its way is fenced off.
+    fence_until: Option<Instant>,
+    /// That could not be done.
+    unfenced: bool,
     /// What calls wait for besides.
     blocked: Vec<Blocked>,
 }
@@ -141,6 +145,8 @@ impl Machine {
             reconnect: Reconnect::new(backoff),
             finished: Vec::new(),
             closed: false,
+            fence_until: None,
+            unfenced: false,
             blocked: Vec::new(),
         }
     }
@@ -150,9 +156,19 @@ impl Machine {
         self.calls.insert(request, deadline);
     }
 
-    /// The last handle was dropped, or not: no calls come any more.
-    pub fn close(&mut self) {
-        self.closed = true;
+    /// The last handle was dropped: no calls come any more. `fence` is whether somebody waits until nothing that was given up
+    /// can arrive any more.
+    pub fn close(&mut self, fence: bool, now: Instant) {
+        if !self.closed {
+            self.closed = true;
+            self.fence_until = fence.then(|| now + self.config.command_timeout);
+            self.connect_now();
+        }
+    }
+
+    /// Whether something that was given up may still arrive, now that it is over.
+    pub fn is_unfenced(&self) -> bool {
+        self.unfenced
     }
 
     /// What is needed from outside.
@@ -516,15 +532,40 @@ impl Machine {
         if self.closed {
             match &self.state {
                 // A router that closes a connection wants back what it has.
-                State::Serving(_) if self.config.is_routed => self.end_session(),
+                State::Serving(_) if self.config.is_routed && !self.calls.is_empty() => self.abandon_session(),
                 State::Serving(serving) if self.calls.has_unsent() || !serving.session.is_settled() => return,
                 State::Over | State::Sharded => return,
                 _ if !self.config.is_routed && !self.calls.is_empty() => return,
                 _ => {}
             }
             self.hand_back_if_routed();
-            self.state = State::Over;
+            if !self.fences(now) {
+                self.state = State::Over;
+            }
         }
+    }
+
+    /// Whether something is on its way that was given up, and there is time to make a connection that ends the one it was sent
+    /// over.
+    fn fences(&mut self, now: Instant) -> bool {
+        let Some(until) = self.fence_until else { return false };
+        match &self.state {
+            State::Serving(serving) if serving.session.owes_given_up_write() => self.abandon_session(),
+            State::Serving(_) => return false,
+            _ => {}
+        }
+        // A server that refuses the login will not do so for others' sake.
+        let is_over = until <= now || matches!(self.state, State::Refused(_));
+        self.unfenced = is_over && !self.abandoned.is_empty();
+        !is_over && !self.abandoned.is_empty()
+    }
+
+    /// Ends the use of a connection over which something may be on its way.
+    fn abandon_session(&mut self) {
+        if let State::Serving(serving) = &self.state {
+            self.abandoned.extend(serving.session.identity().filter(|_| serving.session.owes()));
+        }
+        self.end_session();
     }
 
     fn serve(&mut self, now: Instant) {
@@ -658,7 +699,7 @@ impl Machine {
             }
             State::Connecting | State::Over | State::Sharded => None,
         };
-        deadline.into_iter().chain(other).min()
+        deadline.into_iter().chain(other).chain(self.fence_until.filter(|_| self.calls.is_empty())).min()
     }
 
     /// Whether a call in flight is past its deadline, or the server silent for too long: before that is believed, what its

@@ -69,7 +69,7 @@ enum Owner {
     /// A call's.
     Call(SentCall),
     /// Nobody's any more: the call was given up.
-    GivenUp { bytes: usize },
+    GivenUp { bytes: usize, writes: bool },
     /// The session's own. The last one tells its name.
     Question,
 }
@@ -81,6 +81,7 @@ struct SentCall {
     asking: bool,
     /// Bytes of arguments.
     bytes: usize,
+    writes: bool,
     /// What the server was taken to understand.
     features: ServerFeatures,
     /// Its replies are thrown away, because they are too much for now.
@@ -201,10 +202,14 @@ impl Session {
             self.encoder.command(&[b"ASKING"]);
         }
         let replies = call.append(features, &mut self.encoder) as u32 + u32::from(asking);
-        let bytes = call.size();
+        let (bytes, writes) = (call.size(), call.operation.writes());
         self.calls_in_flight += 1;
         self.bytes_in_flight += bytes;
-        self.expect(Owner::Call(SentCall { key, replies, asking, bytes, features, dropped: false }), replies, now)
+        self.expect(
+            Owner::Call(SentCall { key, replies, asking, bytes, writes, features, dropped: false }),
+            replies,
+            now,
+        )
     }
 
     fn expect(&mut self, owner: Owner, replies: u32, now: Instant) -> u64 {
@@ -293,6 +298,12 @@ impl Session {
         self.calls_in_flight > 0
     }
 
+    /// Whether a write that was sent and given up has no answer.
+    pub fn owes_given_up_write(&self) -> bool {
+        self.given_up > 0
+            && self.expected.iter().any(|expected| matches!(expected.owner, Owner::GivenUp { writes: true, .. }))
+    }
+
     /// Whether all calls that have no answer were given up.
     pub fn is_settled(&self) -> bool {
         self.calls_in_flight == self.given_up
@@ -354,7 +365,7 @@ impl Session {
                     let answered = Answered { key, position, features, bytes: bytes_come, dropped };
                     return Ok(Event::Answered(answered, bytes.len() - rest.len()));
                 }
-                Owner::GivenUp { bytes } => {
+                Owner::GivenUp { bytes, .. } => {
                     self.calls_in_flight -= 1;
                     self.given_up -= 1;
                     self.bytes_in_flight -= bytes;
@@ -425,7 +436,7 @@ impl Session {
         if let Some(expected) = self.expected.get_mut(index as usize)
             && let Owner::Call(sent) = &expected.owner
         {
-            expected.owner = Owner::GivenUp { bytes: sent.bytes };
+            expected.owner = Owner::GivenUp { bytes: sent.bytes, writes: sent.writes };
             self.given_up += 1;
         }
     }
