@@ -55,8 +55,6 @@ pub struct PendingPromise {
     pub begun: Begun,
     /// Bytes of its arguments.
     pub bytes: usize,
-    /// What tells the connection that it was sent over from others.
-    pub connection: usize,
 }
 
 impl Environment {
@@ -121,24 +119,17 @@ impl Environment {
     }
 
     /// Notes a pending call, and keeps the process alive for it. Returns its token.
-    pub fn begin_call(
-        &self,
-        deferred: Deferred,
-        store: Rc<NativeStore>,
-        call: &Call,
-        connection: &Arc<SharedConnection>,
-    ) -> u32 {
-        let connection = Arc::as_ptr(connection).addr();
+    pub fn begin_call(&self, deferred: Deferred, store: Rc<NativeStore>, call: &Call) -> u32 {
         self.begin_waiting();
         let mut calls = self.calls.borrow_mut();
         // `maxPending` keeps a store far below 2³² calls.
         let (database, begun, bytes) = (store.database(), self.turn.begin_call(call.id()), call.size());
-        calls.insert(PendingPromise { deferred, store, database, begun, bytes, connection }) as u32
+        calls.insert(PendingPromise { deferred, store, database, begun, bytes }) as u32
     }
 
-    /// What tells the connection over which a call came back from others.
-    pub fn connection_of(&self, finished: &Finished) -> usize {
-        self.calls.borrow().get(finished.request.token as usize).map_or(0, |pending| pending.connection)
+    /// What tells the store of a call from others.
+    pub fn store_of(&self, finished: &Finished) -> usize {
+        self.calls.borrow().get(finished.request.token as usize).map_or(0, |pending| Rc::as_ptr(&pending.store).addr())
     }
 
     /// Takes a pending call, and lets the process end if it was the last.

@@ -79,7 +79,7 @@ fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Valu
         Ok(Prepared::Known(value)) => engine.settle(deferred, Ok(value)),
         Ok(Prepared::ToSend(call, link)) => {
             store.call_begun(call.size());
-            let token = environment.begin_call(deferred, store.clone(), &call, &link);
+            let token = environment.begin_call(deferred, store.clone(), &call);
             let request = Request::new(call, token, environment.completions.clone());
             environment.outbox.send(link, request, environment.turn.is_watched());
         }

@@ -150,8 +150,8 @@ impl Drainer {
             environment.engine().scope(|| environment.end_closing(token));
         }
         for delivery in finished {
-            let connection = delivery.calls.as_slice().first().map_or(0, |first| environment.connection_of(first));
-            self.backlog.borrow_mut().push(connection, delivery);
+            let store = delivery.calls.as_slice().first().map_or(0, |first| environment.store_of(first));
+            self.backlog.borrow_mut().push(store, delivery);
         }
         let has_snapshot = self.backlog.borrow().has_snapshot(CALLS_AT_ONCE);
         environment.turn.begin(has_snapshot);

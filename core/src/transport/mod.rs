@@ -18,6 +18,7 @@ mod ordered_calls;
 mod pending_calls;
 mod probe;
 pub mod protocol;
+mod ranks;
 mod request;
 mod resend_order;
 mod result_budget;

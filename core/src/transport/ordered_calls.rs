@@ -2,7 +2,8 @@
 //!
 //! Each call is in exactly one place: it waits to be sent, is in flight, is parked, or is held. What the types and methods here keep:
 //!
-//! - calls are sent in the order in which they came, and after a lost connection are sent again in that order;
+//! - calls for one execution are sent in the order in which they came, and so are those of one store; stores take turns;
+//! - after a lost connection calls are sent again in the order in which they were sent;
 //! - while a call is parked, what came later for its execution is parked behind it;
 //! - while a call is held, what came later for its execution from the same environment is held behind it;
 //! - a call that was answered although an earlier one for its execution was not is sent again behind that one;
@@ -15,6 +16,7 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::pending_calls::PendingCall;
+use super::ranks::{Rank, Ranks};
 use super::request::Request;
 use super::resend_order::Redo;
 
@@ -58,6 +60,8 @@ fn environment_of(pending: &PendingCall) -> Environment {
 struct Entry {
     pending: PendingCall,
     place: Place,
+    /// Its place in the order in which calls are sent.
+    rank: Rank,
     /// Never used twice, unlike the key.
     serial: u64,
 }
@@ -80,6 +84,7 @@ pub struct OrderedCalls {
     deadlines: Deadlines,
     next_sequence: u64,
     next_serial: u64,
+    ranks: Ranks,
 }
 
 impl OrderedCalls {
@@ -94,15 +99,20 @@ impl OrderedCalls {
             }
         };
         self.next_sequence += 1;
-        let (sequence, deadline, serial) = (pending.sequence, pending.deadline, self.next_serial);
+        let (deadline, serial) = (pending.deadline, self.next_serial);
+        let rank = match &pending.request.route {
+            None => self.ranks.add(&pending, self.calls.iter().map(|(_, entry)| (&entry.pending, entry.rank))),
+            // The router's order.
+            Some(_) => (0, pending.sequence),
+        };
         let environment = environment_of(&pending);
         match self.environments.iter_mut().find(|(other, _)| *other == environment) {
             Some((_, count)) => *count += 1,
             None => self.environments.push((environment, 1)),
         }
         self.next_serial += 1;
-        let key = CallKey(self.calls.insert(Entry { pending, place: Place::Waiting, serial }) as u32);
-        insert_by_sequence(&mut self.waiting, &self.calls, key, sequence);
+        let key = CallKey(self.calls.insert(Entry { pending, place: Place::Waiting, rank, serial }) as u32);
+        insert_by_rank(&mut self.waiting, &self.calls, key);
         self.deadlines.push(deadline, key, serial);
     }
 
@@ -126,6 +136,11 @@ impl OrderedCalls {
         !self.waiting.is_empty() || !self.parked.is_empty() || !self.held.is_empty()
     }
 
+    /// Whether several stores have calls.
+    pub fn has_several_stores(&self) -> bool {
+        self.ranks.has_several_stores()
+    }
+
     /// Whether all calls are of one environment.
     pub fn has_one_environment(&self) -> bool {
         self.environments.len() == 1
@@ -147,7 +162,10 @@ impl OrderedCalls {
             };
             match admission {
                 Admission::Stop => return None,
-                Admission::Send => return self.waiting.pop_front(),
+                Admission::Send => {
+                    self.ranks.sent(self.calls[key.0 as usize].rank);
+                    return self.waiting.pop_front();
+                }
                 Admission::Park => {
                     self.waiting.pop_front();
                     self.put_aside(key);
@@ -177,6 +195,9 @@ impl OrderedCalls {
     pub fn finish(&mut self, key: CallKey) -> PendingCall {
         let Entry { pending, .. } = self.calls.remove(key.0 as usize);
         self.redo.end(&pending);
+        if pending.request.route.is_none() {
+            self.ranks.remove(&pending);
+        }
         let environment = environment_of(&pending);
         if let Some(index) = self.environments.iter().position(|(other, _)| *other == environment) {
             self.environments[index].1 -= 1;
@@ -191,10 +212,10 @@ impl OrderedCalls {
     pub fn hold(&mut self, key: CallKey) {
         let entry = &mut self.calls[key.0 as usize];
         entry.place = Place::Held;
-        let (id, sequence) = (entry.pending.request.call.id(), entry.pending.sequence);
+        let id = entry.pending.request.call.id();
         let executions = self.held_executions.entry(environment_of(&entry.pending)).or_default();
         *executions.entry(id.to_vec()).or_default() += 1;
-        insert_by_sequence(&mut self.held, &self.calls, key, sequence);
+        insert_by_rank(&mut self.held, &self.calls, key);
     }
 
     /// Puts what is held back among what waits.
@@ -348,14 +369,14 @@ impl OrderedCalls {
     fn put_aside(&mut self, key: CallKey) {
         let entry = &mut self.calls[key.0 as usize];
         entry.place = Place::Parked;
-        let (id, sequence) = (entry.pending.request.call.id(), entry.pending.sequence);
+        let id = entry.pending.request.call.id();
         match self.parked_executions.get_mut(id) {
             Some(count) => *count += 1,
             None => {
                 self.parked_executions.insert(id.to_vec(), 1);
             }
         }
-        insert_by_sequence(&mut self.parked, &self.calls, key, sequence);
+        insert_by_rank(&mut self.parked, &self.calls, key);
     }
 
     /// A call that was taken from what is parked does not hold back others any more by being there.
@@ -387,26 +408,27 @@ impl OrderedCalls {
 
     fn sort_waiting(&mut self) {
         let calls = &self.calls;
-        let sequence = |key: &CallKey| calls[key.0 as usize].pending.sequence;
-        if !self.waiting.iter().is_sorted_by_key(sequence) {
-            self.waiting.make_contiguous().sort_by_key(sequence);
+        let rank = |key: &CallKey| calls[key.0 as usize].rank;
+        if !self.waiting.iter().is_sorted_by_key(rank) {
+            self.waiting.make_contiguous().sort_by_key(rank);
         }
     }
 }
 
-/// Queues are in the order of the sequence numbers.
-fn insert_by_sequence(queue: &mut VecDeque<CallKey>, calls: &Slab<Entry>, key: CallKey, sequence: u64) {
-    let of = |key: &CallKey| calls[key.0 as usize].pending.sequence;
+/// Queues are in the order of the ranks.
+fn insert_by_rank(queue: &mut VecDeque<CallKey>, calls: &Slab<Entry>, key: CallKey) {
+    let of = |key: &CallKey| calls[key.0 as usize].rank;
+    let rank = of(&key);
     match queue.back() {
-        Some(last) if of(last) > sequence => queue.insert(queue.partition_point(|other| of(other) <= sequence), key),
+        Some(last) if of(last) > rank => queue.insert(queue.partition_point(|other| of(other) <= rank), key),
         _ => queue.push_back(key),
     }
 }
 
 fn remove_key(queue: &mut VecDeque<CallKey>, calls: &Slab<Entry>, key: CallKey) {
-    let of = |key: &CallKey| calls[key.0 as usize].pending.sequence;
-    let sequence = of(&key);
-    let first = queue.partition_point(|other| of(other) < sequence);
+    let of = |key: &CallKey| calls[key.0 as usize].rank;
+    let rank = of(&key);
+    let first = queue.partition_point(|other| of(other) < rank);
     if let Some(offset) = queue.range(first..).position(|other| *other == key) {
         queue.remove(first + offset);
     }
@@ -453,5 +475,76 @@ impl Deadlines {
     fn take_past(&mut self, now: Instant, calls: &Slab<Entry>) -> Option<CallKey> {
         self.earliest(calls).filter(|deadline| *deadline <= now)?;
         self.queue.pop_front().map(|(_, key, _)| key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::{Call, KeyOptions, Operation};
+    use crate::transport::request::Nowhere;
+
+    struct Stores {
+        calls: OrderedCalls,
+        stores: [Arc<KeyOptions>; 2],
+        next: u32,
+    }
+
+    impl Stores {
+        fn new() -> Self {
+            Self { calls: OrderedCalls::default(), stores: [Arc::default(), Arc::default()], next: 0 }
+        }
+
+        fn call(&mut self, store: usize, id: &str) {
+            let call = Call::new(Operation::BeginExecution, self.stores[store].clone(), id.into(), id.len(), id.len());
+            let request = Request::new(call, self.next, Arc::new(Nowhere));
+            self.next += 1;
+            self.calls.insert(request, Instant::now() + Duration::from_secs(60));
+        }
+
+        /// Sends so many, and says which.
+        fn send(&mut self, count: usize) -> Vec<String> {
+            let mut sent = Vec::new();
+            while sent.len() < count
+                && let Some(key) = self.calls.next(|_| Admission::Send)
+            {
+                self.calls.sent(key, 0);
+                let call = &self.calls.get(key).request.call;
+                sent.push(
+                    String::from_utf8_lossy(call.id()).into_owned() + &self.calls.get(key).request.token.to_string(),
+                );
+            }
+            sent
+        }
+    }
+
+    #[test]
+    fn stores_take_turns() {
+        let mut stores = Stores::new();
+        (0..1000).for_each(|index| stores.call(0, &format!("a{index}-")));
+        assert_eq!(stores.send(1), ["a0-0"]);
+        stores.call(1, "b");
+        stores.call(1, "c");
+        let sent = stores.send(4);
+        assert!(["b1000", "c1001"].iter().all(|call| sent.iter().any(|sent| sent == call)), "{sent:?}");
+        assert_eq!(sent.iter().filter(|sent| sent.starts_with('a')).count(), 2);
+    }
+
+    #[test]
+    fn one_execution_keeps_its_order_across_stores() {
+        let mut stores = Stores::new();
+        (0..10).for_each(|index| stores.call(0, &format!("a{index}-")));
+        stores.call(1, "a7-");
+        stores.call(1, "b");
+        stores.call(0, "a7-");
+        let sent = stores.send(usize::MAX);
+        let of = |id: &str| sent.iter().filter(|sent| sent.starts_with(id)).cloned().collect::<Vec<_>>();
+        assert_eq!(of("a7-"), ["a7-7", "a7-10", "a7-12"]);
+        assert!(sent.iter().position(|sent| sent == "b11") < Some(4), "{sent:?}");
+        // The same when all of it is sent again.
+        stores.calls.requeue();
+        assert_eq!(stores.send(usize::MAX), sent);
     }
 }

@@ -27,6 +27,9 @@ use crate::transport::retry_policy::{closing_error, ends_connections, poison_pau
 
 /// The pause before a call is sent again that was refused for its execution alone.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
+/// How long a connection is taken to be used by several stores that once was: one that asks one question after the other
+/// mostly has none in flight.
+const SHARED: Duration = Duration::from_secs(1);
 /// Abandoned connections to remember. Older ones have had their time to be reset by the peer.
 const MAX_ABANDONED: usize = 16;
 /// A connection without traffic for so long may have been forgotten by something on the way.
@@ -126,6 +129,8 @@ pub struct Machine {
     fence_until: Option<Instant>,
     /// That could not be done.
     unfenced: bool,
+    /// Until when the connection is taken to be used by several stores.
+    shared_until: Option<Instant>,
     /// What calls wait for besides.
     blocked: Vec<Blocked>,
 }
@@ -147,6 +152,7 @@ impl Machine {
             closed: false,
             fence_until: None,
             unfenced: false,
+            shared_until: None,
             blocked: Vec::new(),
         }
     }
@@ -627,6 +633,10 @@ impl Machine {
             (None, None) if !names_missing => self.calls.release(),
             (None, None) => {}
         }
+        if self.calls.has_several_stores() {
+            self.shared_until = Some(now + SHARED);
+        }
+        let is_shared = self.shared_until.is_some_and(|until| now < until);
         let (gate, blocked) = (&self.gate, &mut self.blocked);
         let mut admit = |pending: &PendingCall| {
             if names_missing && pending.request.call.operation.writes() {
@@ -638,7 +648,7 @@ impl Machine {
                 other => other,
             }
         };
-        while session.has_room()
+        while session.has_room(is_shared)
             && let Some(key) = self.calls.next(&mut admit)
         {
             if !session.owes() && now.saturating_duration_since(serving.idle_since) >= IDLE {

@@ -8,3 +8,4 @@ pub(super) mod machine;
 mod reconnect;
 pub(super) mod refusal;
 pub(super) mod session;
+mod shared_window;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use redis::{Pipeline, Value};
 
 use super::handshake::{Identity, Name};
+use super::shared_window::SharedWindow;
 use crate::store::ErrorReply;
 use crate::store::reply_reader::ReplyReader;
 use crate::store::reply_visitor::ReplyVisitor;
@@ -22,7 +23,7 @@ use crate::transport::protocol::value_visitor::ValueVisitor;
 use crate::transport::protocol::violation::ProtocolViolation;
 
 /// Calls in flight on one connection; the rest waits, where a deadline means that nothing was applied.
-const WINDOW_CALLS: usize = 16_384;
+pub(super) const WINDOW_CALLS: usize = 16_384;
 /// Bytes of arguments in flight on one connection, unless a single call is larger.
 const WINDOW_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes that are kept ready to be written, unless a single call is larger.
@@ -135,6 +136,7 @@ pub struct Session {
     given_up: usize,
     /// Bytes that have come of the replies that are coming.
     coming: usize,
+    shared_window: SharedWindow,
     last_error: LastError,
     heard_at: Instant,
     answered: bool,
@@ -168,6 +170,7 @@ impl Session {
             bytes_in_flight: 0,
             given_up: 0,
             coming: 0,
+            shared_window: SharedWindow::default(),
             last_error: LastError::default(),
             heard_at: now,
             answered: false,
@@ -187,11 +190,10 @@ impl Session {
         matches!(self.naming, Naming::Known(_))
     }
 
-    /// Whether another call may be sent now.
-    pub fn has_room(&self) -> bool {
-        self.unwritten().len() < READY_BYTES
-            && self.calls_in_flight < WINDOW_CALLS
-            && self.bytes_in_flight < WINDOW_BYTES
+    /// Whether another call may be sent now. `is_shared` is whether several stores use the connection.
+    pub fn has_room(&self, is_shared: bool) -> bool {
+        let window = if is_shared { self.shared_window.calls } else { WINDOW_CALLS };
+        self.unwritten().len() < READY_BYTES && self.calls_in_flight < window && self.bytes_in_flight < WINDOW_BYTES
     }
 
     /// Writes a call's commands. Returns the number under which its replies are expected.
@@ -353,7 +355,7 @@ impl Session {
                 self.values.take();
                 continue;
             }
-            let Some(Expected { owner, first_reply, .. }) = self.expected.pop_front() else { continue };
+            let Some(Expected { owner, first_reply, sent_at, .. }) = self.expected.pop_front() else { continue };
             self.ended += 1;
             let bytes_come = std::mem::take(&mut self.coming);
             match owner {
@@ -361,6 +363,7 @@ impl Session {
                     self.calls_in_flight -= 1;
                     self.bytes_in_flight -= size;
                     self.answered = true;
+                    self.shared_window.answered_after(self.heard_at.saturating_duration_since(sent_at));
                     let position = Position { connection: self.id, number: first_reply };
                     let answered = Answered { key, position, features, bytes: bytes_come, dropped };
                     return Ok(Event::Answered(answered, bytes.len() - rest.len()));
