@@ -3,6 +3,7 @@
 
 mod applied;
 mod backoff;
+mod checker;
 mod closer;
 pub mod cluster;
 pub mod connection;

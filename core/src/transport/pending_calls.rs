@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::checker::take_unchecked;
 use super::request::{Finished, Redirect, Request};
 use crate::error::{Code, StoreError};
 use crate::store::Reply;
@@ -87,6 +88,7 @@ pub fn enqueue(queue: &mut VecDeque<PendingCall>, request: Request, sequence: u6
 
 /// Hands finished calls to their sinks, one delivery for the calls of each store.
 pub fn deliver(finished: &mut Vec<Finished>) {
+    take_unchecked(finished);
     let all = std::mem::take(finished);
     let Some(first) = all.first() else { return };
     let (sink, first) = (first.request.sink.clone(), lane_of(first));
