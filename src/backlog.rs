@@ -1,4 +1,4 @@
-//! Finished calls that wait to be settled: in their order for each connection, and connections in turn, so that one with many
+//! Finished calls that wait to be settled: in their order for each store, and stores in turn, so that one with many
 //! answers does not keep the others waiting.
 
 use std::collections::VecDeque;
@@ -7,7 +7,7 @@ use idioteque_redis_core::transport::Finished;
 
 use crate::completion_queue::Delivery;
 
-/// Calls of one connection that are settled before it is the next one's turn.
+/// Calls of one store that are settled before it is the next one's turn.
 const CALLS_PER_TURN: usize = 32;
 
 /// What one environment has to settle.
@@ -19,18 +19,18 @@ pub struct Backlog {
     taken: usize,
 }
 
-/// What came over one connection.
+/// What came for one store.
 struct Lane {
-    connection: usize,
+    store: usize,
     deliveries: VecDeque<Delivery>,
 }
 
 impl Backlog {
-    /// Adds what came over a connection. `connection` is any number that it has alone.
-    pub fn push(&mut self, connection: usize, delivery: Delivery) {
-        match self.lanes.iter_mut().find(|lane| lane.connection == connection) {
+    /// Adds what came for a store. `store` is any number that it has alone.
+    pub fn push(&mut self, store: usize, delivery: Delivery) {
+        match self.lanes.iter_mut().find(|lane| lane.store == store) {
             Some(lane) => lane.deliveries.push_back(delivery),
-            None => self.lanes.push_back(Lane { connection, deliveries: VecDeque::from([delivery]) }),
+            None => self.lanes.push_back(Lane { store, deliveries: VecDeque::from([delivery]) }),
         }
     }
 

@@ -1,10 +1,10 @@
 //! What the I/O thread has for the JavaScript thread of one environment: finished calls, questions and warnings, and the
 //! thread-safe function that calls that thread for all that has come since it was called last.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{mem, ptr, vec};
 
-use idioteque_redis_core::transport::{CompletionSink, Finished, Warning};
+use idioteque_redis_core::transport::{CompletionSink, Finished, ResultBudget, Warning};
 use napi::sys;
 
 use crate::node_api::Engine;
@@ -12,16 +12,32 @@ use crate::node_api::Engine;
 /// The queue of one environment. `Q` is a question of the I/O thread to the JavaScript thread.
 pub struct CompletionQueue<Q> {
     state: Mutex<QueueState<Q>>,
+    /// What finished calls may bring before they are settled.
+    results: Arc<ResultBudget>,
 }
 
 struct QueueState<Q> {
     finished: Vec<Delivery>,
     questions: Vec<Q>,
     warnings: Vec<Warning>,
+    /// The tokens of connections that have ended.
+    closed: Vec<u32>,
     /// `None` before the environment is set up and after it has ended.
     function: Option<Function>,
     /// The JavaScript thread has been called and has not come yet.
     called: bool,
+}
+
+/// What has come since it was taken last.
+pub struct Arrived<Q> {
+    /// Calls that are over.
+    pub finished: Vec<Delivery>,
+    /// What the I/O thread wants to know.
+    pub questions: Vec<Q>,
+    /// What works and is likely wrong.
+    pub warnings: Vec<Warning>,
+    /// The tokens of connections that have ended.
+    pub closed: Vec<u32>,
 }
 
 /// Calls that finished together. They stay together until they are settled: there may be a hundred thousand of them, which
@@ -46,10 +62,11 @@ impl<Q> Default for CompletionQueue<Q> {
             finished: Vec::new(),
             questions: Vec::new(),
             warnings: Vec::new(),
+            closed: Vec::new(),
             function: None,
             called: false,
         };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), results: Arc::default() }
     }
 }
 
@@ -88,10 +105,15 @@ impl<Q> CompletionQueue<Q> {
     }
 
     /// The JavaScript thread has come: takes what there is.
-    pub fn take(&self) -> (Vec<Delivery>, Vec<Q>, Vec<Warning>) {
+    pub fn take(&self) -> Arrived<Q> {
         let mut state = self.lock();
         state.called = false;
-        (mem::take(&mut state.finished), mem::take(&mut state.questions), mem::take(&mut state.warnings))
+        Arrived {
+            finished: mem::take(&mut state.finished),
+            questions: mem::take(&mut state.questions),
+            warnings: mem::take(&mut state.warnings),
+            closed: mem::take(&mut state.closed),
+        }
     }
 
     /// Whether the environment has to wait for us before it may end.
@@ -122,6 +144,7 @@ impl<Q> CompletionQueue<Q> {
         state.finished.clear();
         state.questions.clear();
         state.warnings.clear();
+        state.closed.clear();
     }
 
     /// Asks something of the JavaScript thread. When its environment has ended, the question is dropped.
@@ -151,5 +174,17 @@ impl<Q: Send> CompletionSink for CompletionQueue<Q> {
             state.warnings.push(warning);
             Self::call(&mut state);
         }
+    }
+
+    fn closed(&self, token: u32) {
+        let mut state = self.lock();
+        if state.function.is_some() {
+            state.closed.push(token);
+            Self::call(&mut state);
+        }
+    }
+
+    fn result_budget(&self) -> Option<&Arc<ResultBudget>> {
+        Some(&self.results)
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use idioteque_redis_core::store::Call;
 use idioteque_redis_core::store::recency::Begun;
-use idioteque_redis_core::transport::{Finished, SharedConnection};
+use idioteque_redis_core::transport::{Closer, Finished, SharedConnection};
 use napi::sys;
 use slab::Slab;
 
@@ -29,6 +29,8 @@ pub struct Environment {
     pub completions: Arc<CompletionQueue<SettingsQuestion>>,
     /// The calls that are pending; a call's place is its token.
     pub calls: RefCell<Slab<PendingPromise>>,
+    /// The stores whose connections are being closed; a store's place is the token.
+    closing: RefCell<Slab<Rc<NativeStore>>>,
     /// What is known in this turn of the event loop.
     pub turn: Rc<ReadAhead>,
     /// What is sent when that is over.
@@ -53,8 +55,6 @@ pub struct PendingPromise {
     pub begun: Begun,
     /// Bytes of its arguments.
     pub bytes: usize,
-    /// What tells the connection that it was sent over from others.
-    pub connection: usize,
 }
 
 impl Environment {
@@ -93,6 +93,7 @@ impl Environment {
         let environment = Rc::new(Environment {
             completions: Arc::new(CompletionQueue::default()),
             calls: RefCell::default(),
+            closing: RefCell::default(),
             turn: ReadAhead::new(&handle, after_turn, outbox.clone())?,
             outbox,
             ownership: Ownership::new(&handle)?,
@@ -118,36 +119,59 @@ impl Environment {
     }
 
     /// Notes a pending call, and keeps the process alive for it. Returns its token.
-    pub fn begin_call(
-        &self,
-        deferred: Deferred,
-        store: Rc<NativeStore>,
-        call: &Call,
-        connection: &Arc<SharedConnection>,
-    ) -> u32 {
-        let connection = Arc::as_ptr(connection).addr();
+    pub fn begin_call(&self, deferred: Deferred, store: Rc<NativeStore>, call: &Call) -> u32 {
+        self.begin_waiting();
         let mut calls = self.calls.borrow_mut();
-        if calls.is_empty() {
-            self.completions.keep_alive(self.engine(), true);
-        }
         // `maxPending` keeps a store far below 2³² calls.
         let (database, begun, bytes) = (store.database(), self.turn.begin_call(call.id()), call.size());
-        calls.insert(PendingPromise { deferred, store, database, begun, bytes, connection }) as u32
+        calls.insert(PendingPromise { deferred, store, database, begun, bytes }) as u32
     }
 
-    /// What tells the connection over which a call came back from others.
-    pub fn connection_of(&self, finished: &Finished) -> usize {
-        self.calls.borrow().get(finished.request.token as usize).map_or(0, |pending| pending.connection)
+    /// What tells the store of a call from others.
+    pub fn store_of(&self, finished: &Finished) -> usize {
+        self.calls.borrow().get(finished.request.token as usize).map_or(0, |pending| Rc::as_ptr(&pending.store).addr())
     }
 
     /// Takes a pending call, and lets the process end if it was the last.
     pub fn end_call(&self, token: u32) -> Option<PendingPromise> {
-        let mut calls = self.calls.borrow_mut();
-        let call = calls.try_remove(token as usize);
-        if calls.is_empty() {
+        let call = self.calls.borrow_mut().try_remove(token as usize);
+        self.end_waiting();
+        call
+    }
+
+    /// The last call of a store that was closed is over: lets go of its connection, and keeps the process alive until that has
+    /// ended.
+    pub fn begin_closing(&self, store: Rc<NativeStore>, connection: Arc<SharedConnection>, quiet: bool) {
+        self.begin_waiting();
+        let token = self.closing.borrow_mut().insert(store) as u32;
+        connection.close(Closer::new(self.completions.clone(), token, quiet));
+    }
+
+    /// The connection of a store that was closed has ended.
+    pub fn end_closing(&self, token: u32) {
+        let store = self.closing.borrow_mut().try_remove(token as usize);
+        self.end_waiting();
+        if let Some(store) = store {
+            store.closed();
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.calls.borrow().is_empty() || !self.closing.borrow().is_empty()
+    }
+
+    /// To be called before there is something to wait for.
+    fn begin_waiting(&self) {
+        if !self.is_waiting() {
+            self.completions.keep_alive(self.engine(), true);
+        }
+    }
+
+    /// To be called when something is over that was waited for.
+    fn end_waiting(&self) {
+        if !self.is_waiting() {
             self.completions.keep_alive(self.engine(), false);
         }
-        call
     }
 }
 
@@ -186,8 +210,8 @@ unsafe extern "C" fn end(data: *mut c_void) {
     // The promises can no longer be settled. Dropping their stores closes connections that nothing else uses.
     environment.turn.end();
     environment.outbox.clear();
-    let calls = environment.calls.take();
-    drop(calls);
+    let (calls, closing) = (environment.calls.take(), environment.closing.take());
+    drop((calls, closing));
 }
 
 /// # Safety

@@ -62,7 +62,7 @@ pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info
     unsafe {
         Engine::enter(env, info, |engine, context: &Rc<MethodContext>, _| {
             let (deferred, promise) = engine.promise()?;
-            context.store.close(deferred);
+            context.store.close(deferred, &context.environment);
             Ok(promise)
         })
     }
@@ -80,7 +80,7 @@ fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Valu
         Ok(Prepared::Known(value)) => engine.settle(deferred, Ok(value)),
         Ok(Prepared::ToSend(call, connection)) => {
             store.call_begun(call.size());
-            let token = environment.begin_call(deferred, store.clone(), &call, &connection);
+            let token = environment.begin_call(deferred, store.clone(), &call);
             let request = Request::new(call, token, environment.completions.clone());
             environment.outbox.send(connection, request, environment.turn.is_watched());
         }

@@ -15,6 +15,7 @@ use idioteque_redis_core::transport::{Member, SharedConnection, Target};
 
 use crate::adopted_client;
 use crate::adopted_client::{AdoptedClient, ClientState};
+use crate::environment::Environment;
 use crate::js_builtins::JsBuiltins;
 use crate::node_api::{Deferred, Reference};
 
@@ -56,6 +57,8 @@ pub struct NativeStore {
     /// `close()` was called.
     closed: Cell<bool>,
     closers: RefCell<Vec<Deferred>>,
+    /// Its connection is being closed.
+    closing: Cell<bool>,
     origin: Origin,
     options: Options,
     prefetch_policies: RefCell<PrefetchPolicies>,
@@ -85,6 +88,7 @@ impl NativeStore {
             pending_bytes: Cell::new(0),
             closed: Cell::new(false),
             closers: RefCell::default(),
+            closing: Cell::new(false),
             origin,
             options,
             prefetch_policies: RefCell::default(),
@@ -211,29 +215,40 @@ impl NativeStore {
     }
 
     /// A call of this store has been settled.
-    pub fn call_ended(&self, bytes: usize) {
+    pub fn call_ended(self: &Rc<Self>, bytes: usize, environment: &Environment) {
         self.pending.set(self.pending.get() - 1);
         self.pending_bytes.set(self.pending_bytes.get() - bytes);
         if self.pending.get() == 0 {
             self.owned.release();
         }
-        self.finish_closing();
+        self.finish_closing(environment);
     }
 
-    /// Refuses further calls; the promise resolves when those in flight are settled.
-    pub fn close(&self, deferred: Deferred) {
+    /// Refuses further calls; the promise resolves when those in flight are settled and nothing that was given up can arrive
+    /// any more, or the time of a call is over.
+    pub fn close(self: &Rc<Self>, deferred: Deferred, environment: &Environment) {
         self.closed.set(true);
         self.closers.borrow_mut().push(deferred);
-        self.finish_closing();
+        self.finish_closing(environment);
     }
 
-    fn finish_closing(&self) {
-        if !self.closed.get() || self.pending.get() > 0 {
+    fn finish_closing(self: &Rc<Self>, environment: &Environment) {
+        if !self.closed.get() || self.pending.get() > 0 || self.closing.get() {
             return;
         }
-        if let Some(connected) = self.connected.get() {
-            connected.connection.borrow_mut().take();
+        let connection = self.connected.get().and_then(|connected| connected.connection.borrow_mut().take());
+        match connection {
+            Some(connection) => {
+                self.closing.set(true);
+                environment.begin_closing(self.clone(), connection, !self.options.warnings);
+            }
+            None => self.closed(),
         }
+    }
+
+    /// Its connection has ended, if it had one.
+    pub fn closed(&self) {
+        self.closing.set(false);
         let engine = self.realm.engine();
         for closer in self.closers.take() {
             engine.settle(closer, Ok(engine.undefined()));

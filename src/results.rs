@@ -20,16 +20,6 @@ pub fn value_of(realm: &JsBuiltins, call: &Call, answer: Answer) -> Result<Value
     }
 }
 
-/// The bytes to be parsed for an answer.
-pub fn size(answer: &Answer) -> usize {
-    match answer {
-        Answer::Nothing | Answer::Flag(_) | Answer::Value(None) => 0,
-        Answer::Value(Some(json)) | Answer::Results(Results::Spliced(json)) => json.len(),
-        Answer::Results(Results::Unchecked(unchecked)) => unchecked.size(),
-        Answer::Results(Results::Entries(entries)) => entries.iter().map(|(task, json)| task.len() + json.len()).sum(),
-    }
-}
-
 /// The answer as it is, if it needs no parsing.
 pub fn plain(engine: Engine, answer: &Answer) -> Option<Value> {
     match answer {

@@ -11,6 +11,7 @@ use idioteque_redis_core::transport::{Finished, Warning};
 use napi::sys;
 
 use crate::backlog::Backlog;
+use crate::completion_queue::Arrived;
 use crate::environment::Environment;
 use crate::node_api::{Engine, Kept, Thrown, Type, Value};
 use crate::scheduled::Scheduled;
@@ -138,16 +139,19 @@ impl Drainer {
         if environment.handle.has_ended() {
             return;
         }
-        let (deliveries, questions, warnings) = environment.completions.take();
+        let Arrived { finished, questions, warnings, closed } = environment.completions.take();
         for warning in warnings {
             environment.engine().scope(|| self.emit(&warning));
         }
         for question in questions {
             environment.engine().scope(|| question.answer(&environment.clients));
         }
-        for delivery in deliveries {
-            let connection = delivery.calls.as_slice().first().map_or(0, |first| environment.connection_of(first));
-            self.backlog.borrow_mut().push(connection, delivery);
+        for token in closed {
+            environment.engine().scope(|| environment.end_closing(token));
+        }
+        for delivery in finished {
+            let store = delivery.calls.as_slice().first().map_or(0, |first| environment.store_of(first));
+            self.backlog.borrow_mut().push(store, delivery);
         }
         let has_snapshot = self.backlog.borrow().has_snapshot(CALLS_AT_ONCE);
         environment.turn.begin(has_snapshot);
@@ -228,11 +232,11 @@ fn settle_call(environment: &Environment, finished: Finished) -> usize {
                 pending.store.was_carried(call.operation, false);
             }
             turn.settled(&pending.store, call, position, reply.snapshot.filter(|_| holds));
-            bytes = results::size(&reply.answer);
+            bytes = reply.answer.size();
             results::value_of(&pending.store.realm, call, reply.answer)
         }
     };
     environment.engine().settle(pending.deferred, outcome);
-    pending.store.call_ended(pending.bytes);
+    pending.store.call_ended(pending.bytes, environment);
     bytes
 }

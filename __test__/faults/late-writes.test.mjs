@@ -1,6 +1,7 @@
 // Bytes that arrive late: an abandoned connection was held back on its way and is let through when everything has been sent
 // again on another one. Nothing that was acknowledged may be undone by them.
 import { describe, expect, it } from "vitest";
+import { createRedisStore } from "../../index.js";
 import { ioredisConfiguration } from "../support/inputs.mjs";
 import { createRandom } from "../support/random.mjs";
 import { eventually, privateRedis, sharedRedis } from "../support/redis.mjs";
@@ -191,5 +192,72 @@ describe("the fence against a write that comes back", () => {
     proxy.refuseNew(false);
     await commit;
     expect(await stranger.ping()).toBe("PONG");
+  });
+});
+
+describe("close() after a write that was given up", () => {
+  /** A store that has given up a write, which a proxy holds back. */
+  async function givenUp(options) {
+    const proxy = await temporaryProxy(configuration);
+    const store = createRedisStore(atProxy(proxy), options);
+    const id = newId();
+    await store.isExecutionInProgress(id);
+    const [old] = proxy.connections;
+    old.hold("toServer", "toClient");
+    proxy.refuseNew(true);
+    const { error } = await outcomeOf(store.commitExecutionTaskResult(id, "task", "late"));
+    expect(error).toMatchObject({ code: "ERR_REDIS_TIMEOUT" });
+    expect(old.held("toServer")).toContain(id);
+    proxy.refuseNew(false);
+    return { proxy, store, id, old };
+  }
+
+  const arriveLate = async (old, id) => {
+    old.release("toServer");
+    await old.endServer();
+    return await admin.hgetall(`${id}-results`);
+  };
+
+  it("resolves when the write cannot arrive any more", async () => {
+    const { store, id, old } = await givenUp({ commandTimeout: 1000 });
+    await store.close();
+    expect(await arriveLate(old, id)).toEqual({});
+  });
+
+  it("leaves that to another store that uses the connection", async () => {
+    const { proxy, store, id, old } = await givenUp({ commandTimeout: 1000 });
+    const other = temporaryStore(atProxy(proxy), { commandTimeout: 1000 });
+    const answer = outcomeOf(other.isExecutionInProgress(id));
+    await store.close();
+    await answer;
+    expect(await other.isExecutionInProgress(id)).toBe(false);
+    expect(await arriveLate(old, id)).toEqual({});
+  });
+
+  it("resolves and warns once when the server cannot be reached within commandTimeout", async () => {
+    const { proxy, store, old } = await givenUp({ commandTimeout: 1000 });
+    const warnings = [];
+    const listen = (warning) => warnings.push(warning);
+    process.on("warning", listen);
+    proxy.refuseNew(true);
+    const started = performance.now();
+    await Promise.all([store.close(), store.close()]);
+    await new Promise(setImmediate);
+    process.off("warning", listen);
+    expect(performance.now() - started).toBeLessThan(3000);
+    expect(warnings).toEqual([expect.objectContaining({ code: "IDIOTEQUE_REDIS_UNFENCED" })]);
+    expect(warnings[0].message).toContain(`${proxy.host}:${proxy.port}`);
+    old.cut();
+  });
+
+  it("resolves at once when the write that was held back has been answered", async () => {
+    const { proxy, store, old, id } = await givenUp({ commandTimeout: 1000 });
+    old.release("toServer");
+    old.release("toClient");
+    await eventually(() => admin.hget(`${id}-results`, "task"), { message: "the write" });
+    await store.isExecutionInProgress(id);
+    const { length } = proxy.connections;
+    await store.close();
+    expect(proxy.connections).toHaveLength(length);
   });
 });

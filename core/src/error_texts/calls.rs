@@ -20,6 +20,8 @@ texts! {
     given_up(method, timeout, reason) => Timeout, "{method} was given up after {timeout} ms (commandTimeout): {reason}", "";
     reply_too_large(key) => Reply,
         "the reply about \"{key}\" is larger than 512 MB or 16 million values, which is more than can be read at once", "";
+    results_wait(limit) => Timeout,
+        "{limit} MiB of results that arrived before wait to be taken by their thread, which is busy", "";
     connections_lost(losses, bytes) => Connection,
         "the connection was lost {losses} times while the reply to this call of {bytes} bytes was the next to come",
         "is it more than the server, or a proxy before it, accepts?";

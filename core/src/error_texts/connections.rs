@@ -111,3 +111,11 @@ pub fn password_not_needed(server: impl Display) -> String {
          on the server (`requirepass`, or an ACL user), or remove it from the configuration."
     )
 }
+
+/// A store was closed, and what may still be on its way could not be fenced off.
+pub fn closed_unfenced(server: impl Display) -> String {
+    format!(
+        "the store was closed while a call to {server} had no answer, and the server could not be reached within \
+         commandTimeout to end its connection: a write that was given up may still be applied when the network delivers it."
+    )
+}

@@ -18,6 +18,20 @@ pub enum Answer {
     Results(Results),
 }
 
+impl Answer {
+    /// The bytes to be parsed for it.
+    pub fn size(&self) -> usize {
+        match self {
+            Answer::Nothing | Answer::Flag(_) | Answer::Value(None) => 0,
+            Answer::Value(Some(json)) | Answer::Results(Results::Spliced(json)) => json.len(),
+            Answer::Results(Results::Unchecked(unchecked)) => unchecked.text.len(),
+            Answer::Results(Results::Entries(entries)) => {
+                entries.iter().map(|(task, json)| task.len() + json.len()).sum()
+            }
+        }
+    }
+}
+
 /// All results of an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Results {
@@ -45,11 +59,6 @@ impl UncheckedResults {
             true => Results::Spliced(self.text),
             false => Results::Entries(entries_of(&self.text, &self.unchecked)),
         }
-    }
-
-    /// The bytes of the object.
-    pub fn size(&self) -> usize {
-        self.text.len()
     }
 }
 

@@ -63,6 +63,11 @@ impl Operation {
         matches!(self, Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose)
     }
 
+    /// Whether the call is answered with results, which may be large.
+    pub fn reads_results(self) -> bool {
+        matches!(self, Operation::GetResult | Operation::GetResults)
+    }
+
     /// The key the call is about, for error messages.
     pub fn role(self) -> Role {
         match self {

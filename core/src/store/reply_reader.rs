@@ -147,6 +147,13 @@ impl ReplyReader {
         Ok(Reply { answer, snapshot })
     }
 
+    /// Throws away what has come for this call.
+    pub fn forget(&mut self) {
+        self.outcome = Outcome::Answer(Answer::Nothing);
+        self.refusal = None;
+        self.release();
+    }
+
     /// About as many bytes as what has been decoded for this call takes: those of its strings, and a few for each value.
     pub fn bytes(&self) -> usize {
         self.bytes

@@ -1,9 +1,10 @@
 //! The queue between the JavaScript threads and the I/O thread.
 
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
+use super::closer::Closer;
 use super::request::Request;
 use super::runtime;
 
@@ -17,6 +18,8 @@ pub(super) struct Inbox {
 pub(super) struct InboxState {
     pub(super) requests: Vec<Request>,
     pub(super) closed: bool,
+    /// Who waits for the connection to have ended. Told when the last handle of this inbox is dropped.
+    pub(super) closer: Option<Arc<Closer>>,
     /// Its driver has ended with the I/O thread: nothing takes what is in it.
     pub(super) abandoned: bool,
     /// Present while the driver sleeps: the sender that takes it wakes the driver, so that a busy driver costs no system call.
@@ -34,6 +37,11 @@ impl Inbox {
         let mut state = self.lock();
         *closed = state.closed;
         mem::take(&mut state.requests)
+    }
+
+    /// Who waits for the connection to have ended, if anybody does.
+    pub(super) fn closer(&self) -> Option<Arc<Closer>> {
+        self.lock().closer.clone()
     }
 
     /// Leaves word to be woken when something arrives; false when something has, which must be taken in first. `closed` is

@@ -6,6 +6,8 @@
 
 mod applied;
 mod backoff;
+mod checker;
+mod closer;
 pub mod cluster;
 pub mod connection;
 mod connection_id;
@@ -20,8 +22,10 @@ mod ordered_calls;
 mod pending_calls;
 mod probe;
 pub mod protocol;
+mod ranks;
 mod request;
 mod resend_order;
+mod result_budget;
 mod retry_policy;
 mod runtime;
 pub mod sentinel;
@@ -31,9 +35,11 @@ mod target;
 mod timer;
 mod warning;
 
+pub use closer::Closer;
 pub use error::ConnectError;
 pub use node_id::ExpectedNode;
 pub use request::{CompletionSink, Finished, Request};
+pub use result_budget::ResultBudget;
 pub use settings_provider::{Asked, SettingsProvider};
 pub use shared_connections::SharedConnection;
 pub use target::{Member, Target};

@@ -1,18 +1,22 @@
 //! The calls of one connection that have no answer yet: the one owner of their order, their places and their deadlines.
 //!
-//! Each call is in exactly one place: it waits to be sent, is in flight, or is parked. What the types and methods here keep:
+//! Each call is in exactly one place: it waits to be sent, is in flight, is parked, or is held. What the types and methods here keep:
 //!
-//! - calls are sent in the order in which they came, and after a lost connection are sent again in that order;
+//! - calls for one execution are sent in the order in which they came, and so are those of one store; stores take turns;
+//! - after a lost connection calls are sent again in the order in which they were sent;
 //! - while a call is parked, what came later for its execution is parked behind it;
+//! - while a call is held, what came later for its execution from the same environment is held behind it;
 //! - a call that was answered although an earlier one for its execution was not is sent again behind that one;
 //! - a call leaves by [`OrderedCalls::finish`] or [`OrderedCalls::expire`], once.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use slab::Slab;
 
 use super::pending_calls::PendingCall;
+use super::ranks::{Rank, Ranks};
 use super::request::Request;
 use super::resend_order::Redo;
 
@@ -29,6 +33,8 @@ pub enum Place {
     InFlight(u64),
     /// To be sent later.
     Parked,
+    /// To be sent when its environment has taken more of its results.
+    Held,
 }
 
 /// What is to be done with the next call.
@@ -38,13 +44,24 @@ pub enum Admission {
     Send,
     /// It is parked; calls for other executions go on.
     Park,
+    /// It is held; calls for other executions, and those of other environments, go on.
+    Hold,
     /// Nothing is sent.
     Stop,
+}
+
+/// Tells the environments apart.
+type Environment = usize;
+
+fn environment_of(pending: &PendingCall) -> Environment {
+    pending.request.budget().map_or(0, |budget| Arc::as_ptr(budget).addr())
 }
 
 struct Entry {
     pending: PendingCall,
     place: Place,
+    /// Its place in the order in which calls are sent.
+    rank: Rank,
     /// Never used twice, unlike the key.
     serial: u64,
 }
@@ -65,6 +82,11 @@ pub struct OrderedCalls {
     parked: VecDeque<CallKey>,
     /// How many calls of each execution are parked.
     parked_executions: HashMap<Vec<u8>, u32>,
+    held: VecDeque<CallKey>,
+    /// How many calls of each environment and execution are held.
+    held_executions: HashMap<Environment, HashMap<Vec<u8>, u32>>,
+    /// How many calls there are of each environment.
+    environments: Vec<(Environment, usize)>,
     /// What was refused on this connection and is not over.
     redo: Redo,
     /// Calls that were given up after they had been sent again, and may be carried out behind what came later.
@@ -72,6 +94,7 @@ pub struct OrderedCalls {
     deadlines: Deadlines,
     next_sequence: u64,
     next_serial: u64,
+    ranks: Ranks,
 }
 
 impl OrderedCalls {
@@ -86,10 +109,20 @@ impl OrderedCalls {
             }
         };
         self.next_sequence += 1;
-        let (sequence, deadline, serial) = (pending.sequence, pending.deadline, self.next_serial);
+        let (deadline, serial) = (pending.deadline, self.next_serial);
+        let rank = match &pending.request.route {
+            None => self.ranks.add(&pending, self.calls.iter().map(|(_, entry)| (&entry.pending, entry.rank))),
+            // The router's order.
+            Some(_) => (0, pending.sequence),
+        };
+        let environment = environment_of(&pending);
+        match self.environments.iter_mut().find(|(other, _)| *other == environment) {
+            Some((_, count)) => *count += 1,
+            None => self.environments.push((environment, 1)),
+        }
         self.next_serial += 1;
-        let key = CallKey(self.calls.insert(Entry { pending, place: Place::Waiting, serial }) as u32);
-        insert_by_sequence(&mut self.waiting, &self.calls, key, sequence);
+        let key = CallKey(self.calls.insert(Entry { pending, place: Place::Waiting, rank, serial }) as u32);
+        insert_by_rank(&mut self.waiting, &self.calls, key);
         self.deadlines.push(deadline, key, serial);
     }
 
@@ -110,7 +143,17 @@ impl OrderedCalls {
 
     /// Whether something waits to be sent or is parked.
     pub fn has_unsent(&self) -> bool {
-        !self.waiting.is_empty() || !self.parked.is_empty()
+        !self.waiting.is_empty() || !self.parked.is_empty() || !self.held.is_empty()
+    }
+
+    /// Whether several stores have calls.
+    pub fn has_several_stores(&self) -> bool {
+        self.ranks.has_several_stores()
+    }
+
+    /// Whether all calls are of one environment.
+    pub fn has_one_environment(&self) -> bool {
+        self.environments.len() == 1
     }
 
     /// All calls, in no particular order.
@@ -119,19 +162,27 @@ impl OrderedCalls {
     }
 
     /// Takes the next call to be sent. It has to be told where it is with [`OrderedCalls::sent`].
-    pub fn next(&mut self, admit: impl Fn(&PendingCall) -> Admission) -> Option<CallKey> {
+    pub fn next(&mut self, mut admit: impl FnMut(&PendingCall) -> Admission) -> Option<CallKey> {
         while let Some(&key) = self.waiting.front() {
             let pending = &self.calls[key.0 as usize].pending;
-            let admission = match self.is_held_back(pending) {
-                true => Admission::Park,
-                false => admit(pending),
+            let admission = match () {
+                () if self.waits_for_parked(pending) => Admission::Park,
+                () if self.waits_for_held(pending) => Admission::Hold,
+                () => admit(pending),
             };
             match admission {
                 Admission::Stop => return None,
-                Admission::Send => return self.waiting.pop_front(),
+                Admission::Send => {
+                    self.ranks.sent(self.calls[key.0 as usize].rank);
+                    return self.waiting.pop_front();
+                }
                 Admission::Park => {
                     self.waiting.pop_front();
                     self.put_aside(key);
+                }
+                Admission::Hold => {
+                    self.waiting.pop_front();
+                    self.hold(key);
                 }
             }
         }
@@ -160,7 +211,54 @@ impl OrderedCalls {
     pub fn finish(&mut self, key: CallKey) -> PendingCall {
         let Entry { pending, .. } = self.calls.remove(key.0 as usize);
         self.redo.end(&pending);
+        if pending.request.route.is_none() {
+            self.ranks.remove(&pending);
+        }
+        let environment = environment_of(&pending);
+        if let Some(index) = self.environments.iter().position(|(other, _)| *other == environment) {
+            self.environments[index].1 -= 1;
+            if self.environments[index].1 == 0 {
+                self.environments.swap_remove(index);
+            }
+        }
         pending
+    }
+
+    /// Holds a call that is to be sent, perhaps again, when its environment has taken more of its results.
+    pub fn hold(&mut self, key: CallKey) {
+        let entry = &mut self.calls[key.0 as usize];
+        entry.place = Place::Held;
+        let id = entry.pending.request.call.id();
+        let executions = self.held_executions.entry(environment_of(&entry.pending)).or_default();
+        *executions.entry(id.to_vec()).or_default() += 1;
+        insert_by_rank(&mut self.held, &self.calls, key);
+    }
+
+    /// Puts what is held back among what waits.
+    pub fn release_held(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        for key in &self.held {
+            self.calls[key.0 as usize].place = Place::Waiting;
+        }
+        self.held_executions.clear();
+        self.waiting.append(&mut self.held);
+        self.sort_waiting();
+    }
+
+    /// Whether a write of the same environment for the same execution has been sent behind a call: that would see what the
+    /// write did if it were sent again.
+    pub fn is_followed_by_write(&self, key: CallKey) -> bool {
+        let pending = self.get(key);
+        let (id, environment) = (pending.request.call.id(), environment_of(pending));
+        self.calls.iter().any(|(_, Entry { pending: other, place, .. })| {
+            matches!(place, Place::InFlight(_))
+                && other.sequence > pending.sequence
+                && other.request.call.operation.writes()
+                && other.request.call.id() == id
+                && environment_of(other) == environment
+        })
     }
 
     /// Parks a call that was in flight and has to be sent again on this connection.
@@ -235,10 +333,16 @@ impl OrderedCalls {
         self.late.clear();
         self.parked_executions.clear();
         self.parked.clear();
+        self.held_executions.clear();
+        self.held.clear();
         self.waiting = self.calls.iter().map(|(key, _)| CallKey(key as u32)).collect();
         for (_, entry) in &mut self.calls {
             if let Place::InFlight(_) = entry.place {
                 entry.pending.request.delivery.lost();
+                // What had come of its result is gone.
+                if let Some(charge) = &mut entry.pending.request.charge {
+                    charge.give_back();
+                }
             }
             entry.place = Place::Waiting;
         }
@@ -248,6 +352,7 @@ impl OrderedCalls {
     /// Takes out all that is not in flight, in its order.
     pub fn take_unsent(&mut self) -> Vec<PendingCall> {
         self.release();
+        self.release_held();
         let keys = std::mem::take(&mut self.waiting);
         keys.into_iter().map(|key| self.finish(key)).collect()
     }
@@ -278,25 +383,37 @@ impl OrderedCalls {
                 remove_key(&mut self.parked, &self.calls, key);
                 self.unpark(key);
             }
+            Place::Held => {
+                remove_key(&mut self.held, &self.calls, key);
+                self.unhold(key);
+            }
         }
         Some((key, self.finish(key), place))
     }
 
-    fn is_held_back(&self, pending: &PendingCall) -> bool {
+    fn waits_for_parked(&self, pending: &PendingCall) -> bool {
         !self.parked_executions.is_empty() && self.parked_executions.contains_key(pending.request.call.id())
+    }
+
+    fn waits_for_held(&self, pending: &PendingCall) -> bool {
+        !self.held_executions.is_empty()
+            && self
+                .held_executions
+                .get(&environment_of(pending))
+                .is_some_and(|executions| executions.contains_key(pending.request.call.id()))
     }
 
     fn put_aside(&mut self, key: CallKey) {
         let entry = &mut self.calls[key.0 as usize];
         entry.place = Place::Parked;
-        let (id, sequence) = (entry.pending.request.call.id(), entry.pending.sequence);
+        let id = entry.pending.request.call.id();
         match self.parked_executions.get_mut(id) {
             Some(count) => *count += 1,
             None => {
                 self.parked_executions.insert(id.to_vec(), 1);
             }
         }
-        insert_by_sequence(&mut self.parked, &self.calls, key, sequence);
+        insert_by_rank(&mut self.parked, &self.calls, key);
     }
 
     /// A call that was taken from what is parked does not hold back others any more by being there.
@@ -310,28 +427,45 @@ impl OrderedCalls {
         }
     }
 
+    /// A call that was taken from what is held does not hold back others any more by being there.
+    fn unhold(&mut self, key: CallKey) {
+        let pending = &self.calls[key.0 as usize].pending;
+        let environment = environment_of(pending);
+        let Some(executions) = self.held_executions.get_mut(&environment) else { return };
+        if let Some(count) = executions.get_mut(pending.request.call.id()) {
+            *count -= 1;
+            if *count == 0 {
+                executions.remove(pending.request.call.id());
+            }
+        }
+        if executions.is_empty() {
+            self.held_executions.remove(&environment);
+        }
+    }
+
     fn sort_waiting(&mut self) {
         let calls = &self.calls;
-        let sequence = |key: &CallKey| calls[key.0 as usize].pending.sequence;
-        if !self.waiting.iter().is_sorted_by_key(sequence) {
-            self.waiting.make_contiguous().sort_by_key(sequence);
+        let rank = |key: &CallKey| calls[key.0 as usize].rank;
+        if !self.waiting.iter().is_sorted_by_key(rank) {
+            self.waiting.make_contiguous().sort_by_key(rank);
         }
     }
 }
 
-/// Queues are in the order of the sequence numbers.
-fn insert_by_sequence(queue: &mut VecDeque<CallKey>, calls: &Slab<Entry>, key: CallKey, sequence: u64) {
-    let of = |key: &CallKey| calls[key.0 as usize].pending.sequence;
+/// Queues are in the order of the ranks.
+fn insert_by_rank(queue: &mut VecDeque<CallKey>, calls: &Slab<Entry>, key: CallKey) {
+    let of = |key: &CallKey| calls[key.0 as usize].rank;
+    let rank = of(&key);
     match queue.back() {
-        Some(last) if of(last) > sequence => queue.insert(queue.partition_point(|other| of(other) <= sequence), key),
+        Some(last) if of(last) > rank => queue.insert(queue.partition_point(|other| of(other) <= rank), key),
         _ => queue.push_back(key),
     }
 }
 
 fn remove_key(queue: &mut VecDeque<CallKey>, calls: &Slab<Entry>, key: CallKey) {
-    let of = |key: &CallKey| calls[key.0 as usize].pending.sequence;
-    let sequence = of(&key);
-    let first = queue.partition_point(|other| of(other) < sequence);
+    let of = |key: &CallKey| calls[key.0 as usize].rank;
+    let rank = of(&key);
+    let first = queue.partition_point(|other| of(other) < rank);
     if let Some(offset) = queue.range(first..).position(|other| *other == key) {
         queue.remove(first + offset);
     }

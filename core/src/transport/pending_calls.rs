@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::checker::take_unchecked;
 use super::request::{Finished, Redirect, Request};
 use crate::error::StoreError;
 use crate::error_texts::calls as texts;
@@ -80,21 +81,36 @@ pub fn enqueue(queue: &mut VecDeque<PendingCall>, request: Request, sequence: u6
     queue.insert(index, PendingCall { request, sequence, deadline, error_reply: None, losses });
 }
 
-/// Hands finished calls to their sinks, one delivery for each run of calls that share one.
+/// Hands finished calls to their sinks, one delivery for the calls of each store.
 pub fn deliver(finished: &mut Vec<Finished>) {
+    take_unchecked(finished);
     let all = std::mem::take(finished);
-    let Some(mut sink) = all.first().map(|first| first.request.sink.clone()) else { return };
+    let Some(first) = all.first() else { return };
+    let (sink, first) = (first.request.sink.clone(), lane_of(first));
     // Nearly always: nothing has to be moved.
-    if all.iter().all(|one| Arc::ptr_eq(&one.request.sink, &sink)) {
+    if all.iter().all(|one| lane_of(one) == first) {
         return sink.deliver(all);
     }
-    let mut run = Vec::new();
+    let mut lanes: Vec<(Lane, Vec<Finished>)> = Vec::new();
     for next in all {
-        if !Arc::ptr_eq(&next.request.sink, &sink) {
-            let earlier = std::mem::replace(&mut sink, next.request.sink.clone());
-            earlier.deliver(std::mem::take(&mut run));
+        let lane = lane_of(&next);
+        match lanes.iter_mut().find(|(other, _)| *other == lane) {
+            Some((_, calls)) => calls.push(next),
+            None => lanes.push((lane, vec![next])),
         }
-        run.push(next);
     }
-    sink.deliver(run);
+    for (_, calls) in lanes {
+        if let Some(sink) = calls.first().map(|first| first.request.sink.clone()) {
+            sink.deliver(calls);
+        }
+    }
+}
+
+/// What tells the sink of a call from others, and its store, unless it goes back to a router.
+type Lane = (*const (), usize);
+
+fn lane_of(finished: &Finished) -> Lane {
+    let Request { sink, call, route, .. } = &finished.request;
+    let store = if route.is_some() { 0 } else { Arc::as_ptr(&call.key_options).addr() };
+    (Arc::as_ptr(sink).cast(), store)
 }

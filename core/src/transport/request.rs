@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::applied::Delivery;
+use super::result_budget::{Charge, ResultBudget};
 use super::warning::Warning;
 use crate::error::StoreError;
 use crate::error_texts::{append, calls as texts};
@@ -19,6 +20,12 @@ pub trait CompletionSink: Send + Sync {
 
     /// Tells of something that works and is likely wrong. Called on the I/O thread; must not block.
     fn warn(&self, warning: Warning);
+
+    /// A connection that was closed under this token has ended.
+    fn closed(&self, token: u32);
+
+    /// How much its calls may bring before it takes it; `None` where that is not counted.
+    fn result_budget(&self) -> Option<&Arc<ResultBudget>>;
 }
 
 /// Takes what tests have no use for.
@@ -30,6 +37,12 @@ impl CompletionSink for Nowhere {
     fn deliver(&self, _: Vec<Finished>) {}
 
     fn warn(&self, _: Warning) {}
+
+    fn closed(&self, _: u32) {}
+
+    fn result_budget(&self) -> Option<&Arc<ResultBudget>> {
+        None
+    }
 }
 
 /// A call on its way, with what is needed to hand its answer back. Dropping it unanswered answers it with an error.
@@ -44,6 +57,8 @@ pub struct Request {
     pub(super) answered: bool,
     /// The times it was sent.
     pub(super) delivery: Delivery,
+    /// What its result takes of the environment's budget, if it is large.
+    pub(super) charge: Option<Charge>,
     /// Present when it is part of a call to a cluster.
     pub(super) route: Option<ClusterRoute>,
 }
@@ -51,6 +66,8 @@ pub struct Request {
 /// How a part of a call travels through a cluster.
 #[derive(Clone)]
 pub(super) struct ClusterRoute {
+    /// What the call itself goes back to.
+    pub(super) environment: Arc<dyn CompletionSink>,
     /// The place of its call in the order in which the calls came.
     pub(super) sequence: u64,
     /// When it is given up.
@@ -86,7 +103,31 @@ impl Request {
     /// A request that is made now and whose answer goes to `sink` under `token`.
     pub fn new(call: Call, token: u32, sink: Arc<dyn CompletionSink>) -> Self {
         let delivery = Delivery::default();
-        Self { call, token, made_at: Instant::now(), sink, answered: false, delivery, route: None }
+        Self { call, token, made_at: Instant::now(), sink, answered: false, delivery, charge: None, route: None }
+    }
+
+    /// What the environment's calls may bring before it takes it.
+    pub(super) fn budget(&self) -> Option<&Arc<ResultBudget>> {
+        self.route.as_ref().map_or(&self.sink, |route| &route.environment).result_budget()
+    }
+
+    /// The budget that the answer counts against, if it may be large.
+    pub(super) fn counted_by(&self) -> Option<&Arc<ResultBudget>> {
+        self.budget().filter(|_| self.call.operation.reads_results())
+    }
+
+    /// Whether its answer may be asked for now.
+    pub(super) fn is_within_budget(&self) -> bool {
+        let expected = self.charge.as_ref().map_or(0, Charge::expected);
+        self.counted_by().is_none_or(|budget| budget.admits(expected))
+    }
+
+    /// What the answer takes of the budget, if it counts.
+    pub(super) fn charge(&mut self) -> Option<&mut Charge> {
+        if self.charge.is_none() {
+            self.charge = Some(Charge::new(self.counted_by()?.clone()));
+        }
+        self.charge.as_mut()
     }
 
     /// When the call is given up. It counts from when the call was made; one that was queued late, because its thread had no
@@ -109,6 +150,9 @@ impl Request {
 
     pub(super) fn finish(mut self, outcome: Result<Reply, Box<StoreError>>) -> Finished {
         self.answered = true;
+        if outcome.is_err() {
+            self.charge = None;
+        }
         Finished { request: self, outcome, position: None, redirect: None }
     }
 }
@@ -165,6 +209,12 @@ mod tests {
         }
 
         fn warn(&self, _: Warning) {}
+
+        fn closed(&self, _: u32) {}
+
+        fn result_budget(&self) -> Option<&Arc<ResultBudget>> {
+            None
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::closer::Closer;
 use super::inbox::{Inbox, InboxState};
 use super::pending_calls::deliver;
 use super::request::Request;
@@ -50,6 +51,14 @@ impl SharedConnection {
         let connection = Arc::new(SharedConnection { target, inbox });
         connections.push(Arc::downgrade(&connection));
         Ok(connection)
+    }
+
+    /// Lets go of a handle. If it is the last one, the connection ends when what may still be on its way has been fenced
+    /// off, or could not be within `commandTimeout`; `closer` says so. Otherwise there is nothing to be done.
+    pub fn close(self: Arc<Self>, closer: Closer) {
+        if let Some(last) = Arc::into_inner(self) {
+            last.inbox.lock().closer = Some(Arc::new(closer));
+        }
     }
 
     /// Queues requests, in their order.

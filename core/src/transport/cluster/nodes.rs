@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::topology::Owner;
 use crate::config::{Address, Topology};
+use crate::transport::closer::Closer;
 use crate::transport::inbox::Inbox;
 use crate::transport::node_id::{ExpectedNode, NodeId};
 use crate::transport::request::{ClusterRoute, Request};
@@ -20,6 +21,8 @@ pub struct Nodes {
     nodes: Vec<Option<Node>>,
     /// The latest at each address.
     by_address: HashMap<Address, u32>,
+    /// Who waits for all of them to have ended.
+    pub closer: Option<Arc<Closer>>,
 }
 
 struct Node {
@@ -40,7 +43,7 @@ struct Node {
 impl Nodes {
     /// No servers yet.
     pub fn new(target: &Target) -> Self {
-        Self { target: node_target(target), nodes: Vec::new(), by_address: HashMap::new() }
+        Self { target: node_target(target), nodes: Vec::new(), by_address: HashMap::new(), closer: None }
     }
 
     /// New settings, for servers that are met from now on, and the nodes that the map names.
@@ -179,7 +182,7 @@ impl Nodes {
 impl Drop for Nodes {
     fn drop(&mut self) {
         for node in self.nodes.iter().flatten() {
-            node.inbox.change(|state| state.closed = true);
+            node.inbox.change(|state| (state.closed, state.closer) = (true, self.closer.clone()));
         }
     }
 }

@@ -154,6 +154,7 @@ impl Router {
                 self.nodes.flush();
                 deliver(&mut self.finished);
                 if self.closed && self.calls.is_empty() {
+                    self.nodes.closer = self.inbox.closer();
                     return Poll::Ready(());
                 }
                 let map_at = (self.map_wanted && self.map.is_none()).then_some(self.map_not_before);
@@ -229,10 +230,12 @@ impl Router {
         let entry = &mut self.calls[index];
         entry.request.delivery.sent();
         let SplitCall { sequence, deadline, before, .. } = *entry;
+        let environment = entry.request.sink.clone();
         let mut request = Request::new(call, (index << 2 | which) as u32, self.returns.clone());
         request.delivery = before;
         let sharded = self.sharded;
         request.route = Some(ClusterRoute {
+            environment,
             sequence,
             deadline,
             slot,
@@ -309,6 +312,7 @@ impl Router {
                 // Done, but before something that was asked earlier for the same execution: it is done again behind that.
                 None if self.slots.waits_before(route.slot, route.sequence, &call) => request.delivery.repeated(),
                 None => {
+                    self.take_charge(&mut request);
                     self.part_done(request.token, call, (outcome, request.delivery, position), now);
                     continue;
                 }
@@ -343,6 +347,13 @@ impl Router {
             }
             (part.delivery, part.route) = (request.delivery, Some(route));
             self.slots.hold(part, not_before);
+        }
+    }
+
+    /// The result of a part is the call's.
+    fn take_charge(&mut self, part: &mut Request) {
+        if let Some(entry) = self.calls.get_mut(part.token as usize >> 2) {
+            entry.request.charge = part.charge.take().or(entry.request.charge.take());
         }
     }
 

@@ -164,6 +164,7 @@ mod tests {
     fn part(slot: u16, sequence: u64, deadline: Instant) -> Request {
         let mut part = Request::new(Call::empty(), 0, Arc::new(Nowhere));
         part.route = Some(ClusterRoute {
+            environment: Arc::new(Nowhere),
             sequence,
             deadline,
             slot,

@@ -1,7 +1,7 @@
 //! A call to a cluster while its parts are under way, and where the parts come back to.
 
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ use crate::store::keys::Role;
 use crate::store::{Position, Reply};
 use crate::transport::applied::{Applied, Delivery};
 use crate::transport::request::{CompletionSink, Finished, Request};
+use crate::transport::result_budget::ResultBudget;
 use crate::transport::runtime;
 use crate::transport::warning::Warning;
 
@@ -111,5 +112,13 @@ impl CompletionSink for Returns {
 
     fn warn(&self, warning: Warning) {
         self.change(|state| state.warnings.push(warning));
+    }
+
+    /// Whoever closes a cluster's connections waits for them itself.
+    fn closed(&self, _: u32) {}
+
+    /// Each part counts against the budget of the environment that made its call.
+    fn result_budget(&self) -> Option<&Arc<ResultBudget>> {
+        None
     }
 }

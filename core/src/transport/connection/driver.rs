@@ -72,6 +72,11 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
             Need::Bytes | Need::BytesAndConnection => driver.use_connection(&mut subscriptions).await,
             Need::Over => {
                 deliver(driver.machine.finished());
+                if driver.machine.is_unfenced()
+                    && let Some(closer) = driver.inbox.closer()
+                {
+                    closer.warn_unfenced(&driver.target.settings.address);
+                }
                 return None;
             }
             Need::Sharded => {
@@ -174,7 +179,8 @@ impl Driver {
                 if !overdue.is_ready(self.machine.is_overdue(now), cx) {
                     return Poll::Pending;
                 }
-                match stream.read(cx, &mut self.machine, now) {
+                let read = if self.machine.reads(now) { stream.read(cx, &mut self.machine, now) } else { Ok(0) };
+                match read {
                     Ok(bytes) => {
                         any |= bytes > 0;
                         if !overdue.counts(bytes) {
@@ -273,7 +279,9 @@ impl Driver {
 
     /// Leaves word to be woken; false when something has come in the meantime.
     fn sleep(&mut self, cx: &mut Context<'_>) -> bool {
-        self.alarm.sleep_until(cx, self.machine.next_moment()) && self.inbox.register_waker(self.closed, cx)
+        self.alarm.sleep_until(cx, self.machine.next_moment())
+            && self.inbox.register_waker(self.closed, cx)
+            && self.machine.register_waker(cx)
     }
 
     /// Passes warnings on to whoever made a call, if nobody has been told yet.
@@ -299,7 +307,7 @@ fn drain_inbox(machine: &mut Machine, inbox: &Inbox, closed: &mut bool, timeout:
         machine.call(request, deadline);
     }
     if *closed {
-        machine.close();
+        machine.close(inbox.closer().is_some(), now);
     }
     any
 }

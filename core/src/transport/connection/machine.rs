@@ -6,6 +6,7 @@
 //! flight, in its old order, once the old connection is fenced off.
 
 use std::num::NonZeroU64;
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use super::handshake::{Fences, Identity};
@@ -23,10 +24,14 @@ use crate::transport::ordered_calls::{Admission, CallKey, OrderedCalls, Place};
 use crate::transport::pending_calls::PendingCall;
 use crate::transport::protocol::violation::ProtocolViolation;
 use crate::transport::request::{Finished, Redirect, Request};
+use crate::transport::result_budget::{Blocked, SMALL};
 use crate::transport::retry_policy::{closing_error, ends_connections, poison_pause};
 
 /// The pause before a call is sent again that was refused for its execution alone.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
+/// How long a connection is taken to be used by several stores that once was: one that asks one question after the other
+/// mostly has none in flight.
+const SHARED: Duration = Duration::from_secs(1);
 /// Abandoned connections to remember. Older ones have had their time to be reset by the peer.
 const MAX_ABANDONED: usize = 16;
 /// A connection without traffic for so long may have been forgotten by something on the way.
@@ -77,6 +82,8 @@ struct Serving {
     /// Why the connection is given up as soon as what came over it has been read.
     replace: Option<ConnectError>,
     idle_since: Instant,
+    /// Nothing is read while what comes is too much for the only environment that uses the connection.
+    paused: Option<Blocked>,
 }
 
 /// Whether another connection is made because this one is silent. It is listened to meanwhile: a server that was busy for a
@@ -121,6 +128,14 @@ pub struct Machine {
     finished: Vec<Finished>,
     /// The last handle of the connection was dropped.
     closed: bool,
+    /// When it is to be over, if somebody waits for that: until then, what may be on its way is fenced off.
+    fence_until: Option<Instant>,
+    /// That could not be done.
+    unfenced: bool,
+    /// Until when the connection is taken to be used by several stores.
+    shared_until: Option<Instant>,
+    /// What calls wait for besides.
+    blocked: Vec<Blocked>,
 }
 
 impl Machine {
@@ -138,6 +153,10 @@ impl Machine {
             reconnect: Reconnect::new(backoff),
             finished: Vec::new(),
             closed: false,
+            fence_until: None,
+            unfenced: false,
+            shared_until: None,
+            blocked: Vec::new(),
         }
     }
 
@@ -146,9 +165,19 @@ impl Machine {
         self.calls.insert(request, deadline);
     }
 
-    /// The last handle was dropped, or not: no calls come any more.
-    pub fn close(&mut self) {
-        self.closed = true;
+    /// The last handle was dropped: no calls come any more. `fence` is whether somebody waits until nothing that was given up
+    /// can arrive any more.
+    pub fn close(&mut self, fence: bool, now: Instant) {
+        if !self.closed {
+            self.closed = true;
+            self.fence_until = fence.then(|| now + self.config.command_timeout);
+            self.connect_now();
+        }
+    }
+
+    /// Whether something that was given up may still arrive, now that it is over.
+    pub fn is_unfenced(&self) -> bool {
+        self.unfenced
     }
 
     /// What is needed from outside.
@@ -205,6 +234,7 @@ impl Machine {
             beside: Beside::No,
             replace: None,
             idle_since: now,
+            paused: None,
         };
         self.state = State::Serving(serving);
         if !self.config.is_routed {
@@ -306,6 +336,7 @@ impl Machine {
                 }
             }
         }
+        self.count_coming(now);
         if let State::Serving(serving) = &mut self.state
             && let Some(error) = serving.replace.clone()
         {
@@ -332,9 +363,15 @@ impl Machine {
     }
 
     /// A call was answered. Returns whether the replies behind it can be those to the calls behind it.
-    fn answered(&mut self, Answered { key, position, features }: Answered, now: Instant) -> Trust {
+    fn answered(&mut self, answered: Answered, now: Instant) -> Trust {
+        let Answered { key, position, features, bytes, .. } = answered;
         if self.calls.is_overtaken(key) {
+            self.calls.get_mut(key).request.charge = None;
             return self.answered_out_of_turn(key, features, now);
+        }
+        if answered.dropped || bytes > SMALL && !self.charge(key, bytes, now) {
+            self.put_back(key, bytes, answered.dropped);
+            return Trust::Yes;
         }
         let State::Serving(serving) = &mut self.state else { return Trust::No };
         let pending = self.calls.get(key);
@@ -405,6 +442,104 @@ impl Machine {
         if is_unexpected { Trust::No } else { Trust::Yes }
     }
 
+    /// Counts the bytes of a call's answer, which has come as a whole. Returns whether it may be handed over: what is too
+    /// much for its environment is thrown away, so that others are not kept waiting for theirs.
+    fn charge(&mut self, key: CallKey, bytes: usize, now: Instant) -> bool {
+        let Some(charge) = self.calls.get_mut(key).request.charge() else { return true };
+        if !charge.coming(bytes) && self.throws_away(key, now) {
+            return false;
+        }
+        if let Some(charge) = self.calls.get_mut(key).request.charge() {
+            charge.complete(bytes);
+        }
+        true
+    }
+
+    /// Counts what has come of the answer that is coming, and throws it away if it is too much.
+    fn count_coming(&mut self, now: Instant) {
+        let State::Serving(serving) = &self.state else { return };
+        let Some((key, bytes)) = serving.session.coming().filter(|(_, bytes)| *bytes > SMALL) else { return };
+        let is_too_much = self.calls.get_mut(key).request.charge().is_some_and(|charge| !charge.coming(bytes));
+        if is_too_much && self.throws_away(key, now) {
+            if let Some(charge) = &mut self.calls.get_mut(key).request.charge {
+                charge.give_back();
+            }
+            if let State::Serving(serving) = &mut self.state {
+                serving.session.drop_coming();
+            }
+        }
+    }
+
+    /// Whether a call's answer is thrown away when it is too much, and asked for again. Otherwise it is left in the socket.
+    fn throws_away(&mut self, key: CallKey, now: Instant) -> bool {
+        let is_left = self.calls.has_one_environment() && !self.is_past_deadline(now);
+        !is_left && !self.calls.is_followed_by_write(key)
+    }
+
+    fn is_past_deadline(&mut self, now: Instant) -> bool {
+        self.calls.earliest_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// A call's answer was too much, and is asked for again later.
+    fn put_back(&mut self, key: CallKey, bytes: usize, dropped: bool) {
+        if let State::Serving(serving) = &mut self.state
+            && !dropped
+        {
+            serving.session.drop_answer();
+        }
+        // The server answers.
+        self.open_gate(key);
+        let pending = self.calls.get_mut(key);
+        pending.request.delivery.repeated();
+        if let Some(charge) = pending.request.charge() {
+            charge.put_back(bytes);
+        }
+        let budget = pending.request.counted_by();
+        pending.error_reply = budget.map(|budget| Box::new(budget.why_waiting()));
+        if let Some(budget) = self.calls.get(key).request.counted_by() {
+            Blocked::note(&mut self.blocked, budget);
+            if self.calls.get(key).request.is_within_budget() {
+                // There is room since.
+                self.blocked.iter_mut().for_each(Blocked::look_again);
+            }
+        }
+        self.calls.hold(key);
+    }
+
+    /// Whether what comes is to be read. It is left in the socket while its environment, which alone uses the connection,
+    /// has no time to take it, unless a deadline has passed: then what is there is read.
+    pub fn reads(&mut self, now: Instant) -> bool {
+        let paused = self.too_much_coming(now);
+        let State::Serving(serving) = &mut self.state else { return true };
+        if paused.is_some() || serving.paused.is_some() {
+            // It is we who are silent.
+            serving.session.heard(now);
+        }
+        serving.paused = paused;
+        serving.paused.is_none()
+    }
+
+    fn too_much_coming(&mut self, now: Instant) -> Option<Blocked> {
+        let State::Serving(serving) = &self.state else { return None };
+        let (key, bytes) = serving.session.coming()?;
+        let budget = self.calls.get(key).request.counted_by().filter(|budget| budget.is_over())?;
+        let blocked = Blocked::new(budget);
+        if !self.calls.has_one_environment() || self.is_past_deadline(now) {
+            return None;
+        }
+        let goes_on = self.calls.get_mut(key).request.charge()?.coming(bytes);
+        (!goes_on).then_some(blocked)
+    }
+
+    /// Leaves word to be woken when environments have taken what they have to take first; false when one has.
+    pub fn register_waker(&mut self, cx: &Context<'_>) -> bool {
+        let paused = match &self.state {
+            State::Serving(serving) => serving.paused.as_ref(),
+            _ => None,
+        };
+        self.blocked.iter().chain(paused).all(|blocked| blocked.register(cx))
+    }
+
     fn park_until(&mut self, key: CallKey, moment: Instant) {
         self.calls.get_mut(key).request.delivery.postponed();
         self.calls.park(key);
@@ -451,23 +586,52 @@ impl Machine {
         if self.closed {
             match &self.state {
                 // A router that closes a connection wants back what it has.
-                State::Serving(_) if self.config.is_routed => self.end_session(),
+                State::Serving(_) if self.config.is_routed && !self.calls.is_empty() => self.abandon_session(),
                 State::Serving(serving) if self.calls.has_unsent() || !serving.session.is_settled() => return,
                 State::Over | State::Sharded => return,
                 _ if !self.config.is_routed && !self.calls.is_empty() => return,
                 _ => {}
             }
             self.hand_back_if_routed();
-            self.state = State::Over;
+            if !self.fences(now) {
+                self.state = State::Over;
+            }
         }
     }
 
+    /// Whether something is on its way that was given up, and there is time to make a connection that ends the one it was sent
+    /// over.
+    fn fences(&mut self, now: Instant) -> bool {
+        let Some(until) = self.fence_until else { return false };
+        match &self.state {
+            State::Serving(serving) if serving.session.owes_given_up_write() => self.abandon_session(),
+            State::Serving(_) => return false,
+            _ => {}
+        }
+        // A server that refuses the login will not do so for others' sake.
+        let is_over = until <= now || matches!(self.state, State::Refused(_));
+        self.unfenced = is_over && !self.abandoned.is_empty();
+        !is_over && !self.abandoned.is_empty()
+    }
+
+    /// Ends the use of a connection over which something may be on its way.
+    fn abandon_session(&mut self) {
+        if let State::Serving(serving) = &self.state {
+            self.abandoned.extend(serving.session.identity().filter(|_| serving.session.owes()));
+        }
+        self.end_session();
+    }
+
     fn serve(&mut self, now: Instant) {
+        if self.blocked.iter().any(Blocked::has_changed) {
+            self.blocked.clear();
+            self.calls.release_held();
+        }
         let State::Serving(serving) = &mut self.state else { return };
         let session = &mut serving.session;
         if let Some(since) = session.silent_since() {
             match serving.beside {
-                Beside::No if since + serving.silence <= now => {
+                Beside::No if since + serving.silence <= now && serving.paused.is_none() => {
                     serving.beside = Beside::Connecting;
                     self.connect_error = ConnectError::unresponsive(&self.config.address);
                 }
@@ -520,20 +684,31 @@ impl Machine {
             (None, None) if !names_missing => self.calls.release(),
             (None, None) => {}
         }
-        let gate = &self.gate;
-        let admit = |pending: &PendingCall| {
+        if self.calls.has_several_stores() {
+            self.shared_until = Some(now + SHARED);
+        }
+        let is_shared = self.shared_until.is_some_and(|until| now < until);
+        let (gate, blocked) = (&self.gate, &mut self.blocked);
+        let mut admit = |pending: &PendingCall| {
             if names_missing && pending.request.call.operation.writes() {
                 return Admission::Park;
             }
-            gate.as_ref().map_or(Admission::Send, |gate| gate.admits(pending))
+            match gate.as_ref().map_or(Admission::Send, |gate| gate.admits(pending)) {
+                Admission::Send if Blocked::admits(blocked, &pending.request) => Admission::Send,
+                Admission::Send => Admission::Hold,
+                other => other,
+            }
         };
-        while session.has_room()
-            && let Some(key) = self.calls.next(admit)
+        while session.has_room(is_shared)
+            && let Some(key) = self.calls.next(&mut admit)
         {
             if !session.owes() && now.saturating_duration_since(serving.idle_since) >= IDLE {
                 serving.silence = IDLE_SILENCE.min(serving.silence);
             }
             serving.idle_since = now;
+            if let Some(charge) = &mut self.calls.get_mut(key).request.charge {
+                charge.reserve();
+            }
             let number = session.send(key, self.calls.get(key), self.features, now);
             self.calls.sent(key, number);
         }
@@ -546,6 +721,7 @@ impl Machine {
                 gate.gave_up(key, now);
             }
             let (mut reason, mut in_flight) = (None, false);
+            let waiting = pending.request.budget().filter(|budget| budget.is_over()).map(|budget| budget.why_waiting());
             match (&mut self.state, place) {
                 (State::Serving(serving), Place::InFlight(number)) => {
                     serving.session.give_up(number);
@@ -554,6 +730,7 @@ impl Machine {
                 (State::Serving(serving), _) => reason = serving.session.why_nameless().map(ConnectError::error),
                 _ => reason = Some(self.connect_error.error()),
             }
+            reason = reason.or(waiting.as_ref());
             if !in_flight && let Some(gate) = &self.gate {
                 reason = Some(gate.error());
             }
@@ -571,6 +748,7 @@ impl Machine {
             State::Refused(at) => Some(*at).filter(|_| unsent),
             State::Serving(serving) => {
                 let silent_at = match serving.beside {
+                    Beside::No if serving.paused.is_some() => None,
                     Beside::No => serving.session.silent_since().map(|since| since + serving.silence),
                     Beside::Connecting => None,
                     Beside::Pausing(at) => Some(at),
@@ -585,7 +763,7 @@ impl Machine {
             }
             State::Connecting | State::Over | State::Sharded => None,
         };
-        deadline.into_iter().chain(other).min()
+        deadline.into_iter().chain(other).chain(self.fence_until.filter(|_| self.calls.is_empty())).min()
     }
 
     /// Whether a call in flight is past its deadline, or the server silent for too long: before that is believed, what its
@@ -596,8 +774,9 @@ impl Machine {
         if !session.owes() {
             return false;
         }
-        let silent =
-            serving.beside == Beside::No && session.silent_since().is_some_and(|at| at + serving.silence <= now);
+        let silent = serving.beside == Beside::No
+            && serving.paused.is_none()
+            && session.silent_since().is_some_and(|at| at + serving.silence <= now);
         silent || self.calls.earliest_deadline().is_some_and(|deadline| deadline <= now)
     }
 
@@ -645,6 +824,7 @@ impl Machine {
     fn end_session(&mut self) {
         self.state = State::Connecting;
         (self.gate, self.release_at) = (None, None);
+        self.blocked.clear();
         self.calls.requeue();
     }
 

@@ -8,6 +8,7 @@ pub(super) mod machine;
 mod reconnect;
 pub(super) mod refusal;
 pub(super) mod session;
+mod shared_window;
 #[cfg(test)]
 mod simulation;
 mod spin;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use redis::{Pipeline, Value};
 
 use super::handshake::{Identity, Name};
+use super::shared_window::SharedWindow;
 use crate::store::ErrorReply;
 use crate::store::reply_reader::ReplyReader;
 use crate::store::reply_visitor::ReplyVisitor;
@@ -22,7 +23,7 @@ use crate::transport::protocol::value_visitor::ValueVisitor;
 use crate::transport::protocol::violation::ProtocolViolation;
 
 /// Calls in flight on one connection; the rest waits, where a deadline means that nothing was applied.
-const WINDOW_CALLS: usize = 16_384;
+pub(super) const WINDOW_CALLS: usize = 16_384;
 /// Bytes of arguments in flight on one connection, unless a single call is larger.
 const WINDOW_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes that are kept ready to be written, unless a single call is larger.
@@ -69,7 +70,7 @@ enum Owner {
     /// A call's.
     Call(SentCall),
     /// Nobody's any more: the call was given up.
-    GivenUp { bytes: usize },
+    GivenUp { bytes: usize, writes: bool },
     /// The session's own. The last one tells its name.
     Question,
 }
@@ -81,8 +82,11 @@ struct SentCall {
     asking: bool,
     /// Bytes of arguments.
     bytes: usize,
+    writes: bool,
     /// What the server was taken to understand.
     features: ServerFeatures,
+    /// Its replies are thrown away, because they are too much for now.
+    dropped: bool,
 }
 
 /// A call whose replies have come.
@@ -93,6 +97,10 @@ pub struct Answered {
     pub position: Position,
     /// What the server was taken to understand.
     pub features: ServerFeatures,
+    /// The bytes of its replies.
+    pub bytes: usize,
+    /// They were thrown away.
+    pub dropped: bool,
 }
 
 /// What came of some bytes.
@@ -126,6 +134,9 @@ pub struct Session {
     bytes_in_flight: usize,
     /// Calls that were given up among those in flight.
     given_up: usize,
+    /// Bytes that have come of the replies that are coming.
+    coming: usize,
+    shared_window: SharedWindow,
     last_error: LastError,
     heard_at: Instant,
     answered: bool,
@@ -158,6 +169,8 @@ impl Session {
             calls_in_flight: 0,
             bytes_in_flight: 0,
             given_up: 0,
+            coming: 0,
+            shared_window: SharedWindow::default(),
             last_error: LastError::default(),
             heard_at: now,
             answered: false,
@@ -177,11 +190,10 @@ impl Session {
         matches!(self.naming, Naming::Known(_))
     }
 
-    /// Whether another call may be sent now.
-    pub fn has_room(&self) -> bool {
-        self.unwritten().len() < READY_BYTES
-            && self.calls_in_flight < WINDOW_CALLS
-            && self.bytes_in_flight < WINDOW_BYTES
+    /// Whether another call may be sent now. `is_shared` is whether several stores use the connection.
+    pub fn has_room(&self, is_shared: bool) -> bool {
+        let window = if is_shared { self.shared_window.calls } else { WINDOW_CALLS };
+        self.unwritten().len() < READY_BYTES && self.calls_in_flight < window && self.bytes_in_flight < WINDOW_BYTES
     }
 
     /// Writes a call's commands. Returns the number under which its replies are expected.
@@ -192,10 +204,14 @@ impl Session {
             self.encoder.command(&[b"ASKING"]);
         }
         let replies = call.append(features, &mut self.encoder) as u32 + u32::from(asking);
-        let bytes = call.size();
+        let (bytes, writes) = (call.size(), call.operation.writes());
         self.calls_in_flight += 1;
         self.bytes_in_flight += bytes;
-        self.expect(Owner::Call(SentCall { key, replies, asking, bytes, features }), replies, now)
+        self.expect(
+            Owner::Call(SentCall { key, replies, asking, bytes, writes, features, dropped: false }),
+            replies,
+            now,
+        )
     }
 
     fn expect(&mut self, owner: Owner, replies: u32, now: Instant) -> u64 {
@@ -289,6 +305,12 @@ impl Session {
         self.calls_in_flight > 0
     }
 
+    /// Whether a write that was sent and given up has no answer.
+    pub fn owes_given_up_write(&self) -> bool {
+        self.given_up > 0
+            && self.expected.iter().any(|expected| matches!(expected.owner, Owner::GivenUp { writes: true, .. }))
+    }
+
     /// Whether all calls that have no answer were given up.
     pub fn is_settled(&self) -> bool {
         self.calls_in_flight == self.given_up
@@ -308,7 +330,7 @@ impl Session {
             }
             let error = &mut self.last_error;
             let progress = match &expected.owner {
-                Owner::Call(sent) if sent.asking && expected.left == sent.replies => {
+                Owner::Call(sent) if sent.dropped || sent.asking && expected.left == sent.replies => {
                     self.decoder.read(rest, &mut Noting { visitor: &mut Ignored, error })?
                 }
                 Owner::Call(sent) => {
@@ -321,12 +343,15 @@ impl Session {
                 Owner::Question => self.decoder.read(rest, &mut Noting { visitor: &mut self.values, error })?,
             };
             rest = &rest[progress.used..];
+            self.coming += progress.used;
             if !progress.complete {
                 continue;
             }
             self.next_reply += 1;
             match &expected.owner {
-                Owner::Call(sent) if !(sent.asking && expected.left == sent.replies) => self.reader.end_of_reply(),
+                Owner::Call(sent) if !(sent.dropped || sent.asking && expected.left == sent.replies) => {
+                    self.reader.end_of_reply();
+                }
                 _ => {}
             }
             expected.left -= 1;
@@ -335,17 +360,20 @@ impl Session {
                 self.values.take();
                 continue;
             }
-            let Some(Expected { owner, first_reply, .. }) = self.expected.pop_front() else { continue };
+            let Some(Expected { owner, first_reply, sent_at, .. }) = self.expected.pop_front() else { continue };
             self.ended += 1;
+            let bytes_come = std::mem::take(&mut self.coming);
             match owner {
-                Owner::Call(SentCall { key, bytes: size, features, .. }) => {
+                Owner::Call(SentCall { key, bytes: size, features, dropped, .. }) => {
                     self.calls_in_flight -= 1;
                     self.bytes_in_flight -= size;
                     self.answered = true;
+                    self.shared_window.answered_after(self.heard_at.saturating_duration_since(sent_at));
                     let position = Position { connection: self.id, number: first_reply };
-                    return Ok(Event::Answered(Answered { key, position, features }, bytes.len() - rest.len()));
+                    let answered = Answered { key, position, features, bytes: bytes_come, dropped };
+                    return Ok(Event::Answered(answered, bytes.len() - rest.len()));
                 }
-                Owner::GivenUp { bytes } => {
+                Owner::GivenUp { bytes, .. } => {
                     self.calls_in_flight -= 1;
                     self.given_up -= 1;
                     self.bytes_in_flight -= bytes;
@@ -355,6 +383,27 @@ impl Session {
             }
         }
         Ok(Event::Nothing)
+    }
+
+    /// The call of which replies are coming, unless they are thrown away, and the bytes that have come of them.
+    pub fn coming(&self) -> Option<(CallKey, usize)> {
+        match self.expected.front()?.owner {
+            Owner::Call(SentCall { key, dropped: false, .. }) => Some((key, self.coming)),
+            _ => None,
+        }
+    }
+
+    /// Throws away what has come of that call's replies, and what is still to come.
+    pub fn drop_coming(&mut self) {
+        if let Some(Expected { owner: Owner::Call(sent), .. }) = self.expected.front_mut() {
+            sent.dropped = true;
+            self.reader.forget();
+        }
+    }
+
+    /// Throws away the replies to the call that was just answered.
+    pub fn drop_answer(&mut self) {
+        self.reader.forget();
     }
 
     /// What the replies to the call that was just answered mean.
@@ -395,7 +444,7 @@ impl Session {
         if let Some(expected) = self.expected.get_mut(index as usize)
             && let Owner::Call(sent) = &expected.owner
         {
-            expected.owner = Owner::GivenUp { bytes: sent.bytes };
+            expected.owner = Owner::GivenUp { bytes: sent.bytes, writes: sent.writes };
             self.given_up += 1;
         }
     }

@@ -23,6 +23,7 @@ use crate::transport::applied::Delivery;
 use crate::transport::connection_id::next_connection_id;
 use crate::transport::pending_calls::PendingCall;
 use crate::transport::request::Finished;
+use crate::transport::result_budget::Blocked;
 
 /// Calls in one request: large enough to amortise its cost, small enough that answers do not wait for other calls.
 const MAX_CALLS: usize = 512;
@@ -123,6 +124,7 @@ impl HttpBatch {
     /// Sends what may go now as one request, at most so many calls. A call that has to travel alone does.
     pub fn send(
         waiting: &mut WaitingCalls,
+        blocked: &mut Vec<Blocked>,
         most: usize,
         features: ServerFeatures,
         (client, sync_token): (&Client, Option<&HeaderValue>),
@@ -136,6 +138,10 @@ impl HttpBatch {
         while slots.len() < most.min(MAX_CALLS)
             && let Some(next) = admission.peek()
         {
+            if !Blocked::admits(blocked, &next.pending.request) {
+                admission.skip();
+                continue;
+            }
             let call = &next.pending.request.call;
             let size = call.size();
             // A request with a transaction in it is one as a whole, and that may not use keys of different slots.

@@ -30,6 +30,7 @@ use crate::transport::inbox::Inbox;
 use crate::transport::pending_calls::{PendingCall, deliver, enqueue};
 use crate::transport::protocol::auth::conceal;
 use crate::transport::request::Finished;
+use crate::transport::result_budget::{Blocked, SMALL};
 use crate::transport::retry_policy::{RetryDecision, retry_decision};
 use crate::transport::target::{Member, Target};
 use crate::transport::timer::Timer;
@@ -56,6 +57,7 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         features: ServerFeatures { cross_slot: !matches!(target.member, Member::Shards), ..ServerFeatures::default() },
         target,
         alarm: Timer::new(),
+        blocked: Vec::new(),
     };
     match driver.run().await {
         Phase::Splitting => {
@@ -98,6 +100,8 @@ struct HttpDriver {
     closed: bool,
     features: ServerFeatures,
     alarm: Timer,
+    /// What calls wait for besides.
+    blocked: Vec<Blocked>,
 }
 
 impl HttpDriver {
@@ -124,7 +128,10 @@ impl HttpDriver {
                     return Poll::Ready(phase);
                 }
                 let moment = self.next_moment(now);
-                if self.alarm.sleep_until(cx, moment) && self.inbox.register_waker(self.closed, cx) {
+                if self.alarm.sleep_until(cx, moment)
+                    && self.inbox.register_waker(self.closed, cx)
+                    && self.blocked.iter().all(|blocked| blocked.register(cx))
+                {
                     return Poll::Pending;
                 }
             }
@@ -176,6 +183,7 @@ impl HttpDriver {
 
     /// Sends what may be sent; true when anything was.
     fn send(&mut self, now: Instant) -> bool {
+        self.blocked.clear();
         if self.waiting.is_empty() || self.phase() == Phase::Splitting {
             return false;
         }
@@ -195,7 +203,10 @@ impl HttpDriver {
                 Allowed::None => break,
             };
             let over = (client, self.sync_token.as_ref());
-            let Some(batch) = HttpBatch::send(&mut self.waiting, most, self.features, over, now) else { break };
+            let Some(batch) = HttpBatch::send(&mut self.waiting, &mut self.blocked, most, self.features, over, now)
+            else {
+                break;
+            };
             self.batches.push(batch);
             self.pace.request_sent(now);
         }
@@ -291,6 +302,12 @@ impl HttpDriver {
             let error_reply = match outcome {
                 Ok(reply) => {
                     self.pace.answered();
+                    let bytes = reply.answer.size();
+                    if bytes > SMALL
+                        && let Some(charge) = pending.request.charge()
+                    {
+                        charge.complete(bytes);
+                    }
                     self.finished.push(pending.finish(Ok(reply)).at(Some(position)));
                     continue;
                 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::store::{Call, Operation};
 use crate::transport::connection::handshake::Name;
 use crate::transport::request::CompletionSink;
+use crate::transport::result_budget::ResultBudget;
 use crate::transport::warning::Warning;
 
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,6 +25,12 @@ impl CompletionSink for Answers {
     }
 
     fn warn(&self, _: Warning) {}
+
+    fn closed(&self, _: u32) {}
+
+    fn result_budget(&self) -> Option<&Arc<ResultBudget>> {
+        None
+    }
 }
 
 /// A machine, and what surrounds it.

@@ -31,7 +31,7 @@ impl World {
     /// Drops the last handle.
     pub fn close(&mut self) {
         self.closed = true;
-        self.machine.close();
+        self.machine.close(false, self.now);
     }
 
     pub fn fault(&mut self, fault: Fault) {

@@ -142,8 +142,9 @@ fn a_server_that_answers_nothing_is_sent_no_more_than_a_window_of_calls() {
         Config { command_timeout: Duration::from_secs(10), is_routed: false, address: test_target().settings.address };
     let mut machine = Machine::new(config, Backoff::default());
     machine.connected(NonZeroU64::MIN, Opening::Greeted(Name::Never), start);
+    let key_options = Arc::default();
     for token in 0..20_000 {
-        let call = Call::new(Operation::IsExecutionInProgress, Arc::default(), b"e0".to_vec(), 2, 2);
+        let call = Call::new(Operation::IsExecutionInProgress, Arc::clone(&key_options), b"e0".to_vec(), 2, 2);
         machine.call(Request::new(call, token, Arc::new(Nowhere)), start + Duration::from_secs(10));
     }
     let mut sent = 0;

@@ -107,6 +107,7 @@ pub fn make(world: &mut World, execution: usize, operation: Operation) -> u32 {
             moves: 0,
             losses: 0,
             reason: None,
+            environment: std::sync::Arc::new(Nowhere),
         });
     }
     world.hand_over(request, deadline);

@@ -19,6 +19,7 @@ use crate::transport::connection::machine::{Config, Machine, Need};
 use crate::transport::connection_id::next_connection_id;
 use crate::transport::error::ConnectError;
 use crate::transport::request::{CompletionSink, Finished, Redirect, Request};
+use crate::transport::result_budget::ResultBudget;
 use crate::transport::target::{Target, test_target};
 use crate::transport::warning::Warning;
 
@@ -81,6 +82,12 @@ impl CompletionSink for Sink {
     }
 
     fn warn(&self, _: Warning) {}
+
+    fn closed(&self, _: u32) {}
+
+    fn result_budget(&self) -> Option<&Arc<ResultBudget>> {
+        None
+    }
 }
 
 macro_rules! log {
