@@ -145,5 +145,5 @@ it("settles all calls of a thread that has no time until their deadline, and tho
   expect(found.grown).toBeLessThan(BUDGET_MB + 100);
   expect(Object.keys(found.outcomes).sort()).toEqual(["ERR_REDIS_TIMEOUT", "read"]);
   expect(found.outcomes.read).toBeGreaterThan(20);
-  expect(found.messages.join()).toContain("results that came before wait for their thread");
+  expect(found.messages.join()).toContain("results that arrived before wait to be taken");
 });
