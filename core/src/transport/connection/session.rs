@@ -1,17 +1,20 @@
 //! One connection in use: the bytes to be written, the replies that are to come and whose they are, and by what name the
 //! server knows it. No sockets and no clock: what comes and what time it is, it is told.
 
+mod last_error;
+
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use redis::{Pipeline, Value};
 
+use last_error::{Ignored, LastError, Noting};
+
 use super::handshake::{Identity, Name};
 use super::shared_window::SharedWindow;
 use crate::store::ErrorReply;
 use crate::store::reply_reader::ReplyReader;
-use crate::store::reply_visitor::ReplyVisitor;
 use crate::store::server_features::ServerFeatures;
 use crate::store::{Call, Position, Reply};
 use crate::transport::error::ConnectError;
@@ -30,8 +33,6 @@ const WINDOW_BYTES: usize = 16 * 1024 * 1024;
 const READY_BYTES: usize = 256 * 1024;
 /// Room for bytes to be written that is kept when it is not needed.
 const KEPT_ROOM: usize = 512 * 1024;
-/// Bytes of an error reply that are kept in case it is the last reply of the connection.
-const MAX_KEPT_ERROR: usize = 256;
 /// The pause before a server that did not tell the connection's name is asked again; it doubles.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// Doublings of that pause.
@@ -140,14 +141,6 @@ pub struct Session {
     last_error: LastError,
     heard_at: Instant,
     answered: bool,
-}
-
-/// The error that the latest reply is, if it is one: a server that does not understand what it is sent, or takes it for too
-/// long, says so and closes the connection.
-#[derive(Default)]
-struct LastError {
-    text: Vec<u8>,
-    is_latest: bool,
 }
 
 impl Session {
@@ -464,65 +457,4 @@ impl Session {
         let text = String::from_utf8_lossy(&self.last_error.text);
         refused.then(|| (sent.key, ErrorReply::of(text.trim_ascii_end())))
     }
-}
-
-/// Notes errors on the way to a visitor.
-struct Noting<'a, V> {
-    visitor: &'a mut V,
-    error: &'a mut LastError,
-}
-
-impl<V: ReplyVisitor> ReplyVisitor for Noting<'_, V> {
-    fn status(&mut self, text: &[u8]) {
-        self.visitor.status(text);
-    }
-
-    fn error(&mut self, text: &[u8]) {
-        self.error.text.clear();
-        self.error.text.extend_from_slice(&text[..text.len().min(MAX_KEPT_ERROR)]);
-        self.error.is_latest = true;
-        self.visitor.error(text);
-    }
-
-    fn integer(&mut self, value: i64) {
-        self.visitor.integer(value);
-    }
-
-    fn nil(&mut self) {
-        self.visitor.nil();
-    }
-
-    fn bulk_start(&mut self, length: usize) {
-        self.visitor.bulk_start(length);
-    }
-
-    fn bulk_bytes(&mut self, bytes: &[u8]) {
-        self.visitor.bulk_bytes(bytes);
-    }
-
-    fn bulk_end(&mut self) {
-        self.visitor.bulk_end();
-    }
-
-    fn bulk(&mut self, bytes: &[u8]) {
-        self.visitor.bulk(bytes);
-    }
-
-    fn array(&mut self, length: usize) {
-        self.visitor.array(length);
-    }
-}
-
-/// Throws replies away.
-struct Ignored;
-
-impl ReplyVisitor for Ignored {
-    fn status(&mut self, _: &[u8]) {}
-    fn error(&mut self, _: &[u8]) {}
-    fn integer(&mut self, _: i64) {}
-    fn nil(&mut self) {}
-    fn bulk_start(&mut self, _: usize) {}
-    fn bulk_bytes(&mut self, _: &[u8]) {}
-    fn bulk_end(&mut self) {}
-    fn array(&mut self, _: usize) {}
 }
