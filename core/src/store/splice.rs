@@ -11,8 +11,8 @@ pub const MAX_CHECKED: usize = 1024 * 1024;
 /// Room that is kept for the next results. What is longer is handed over as it is, not copied.
 const MAX_KEPT: usize = 64 * 1024;
 
-/// A text beyond this length grows in other steps.
-const LARGE: usize = 16 * 1024 * 1024;
+/// Beyond this length, room is made for the largest text at once.
+const LARGE: usize = 64 * 1024 * 1024;
 /// As much as the text of the largest reply can take, names of tasks written as JSON aside.
 const MOST_ROOM: usize = 528 * 1024 * 1024;
 
@@ -82,12 +82,12 @@ impl Splicer {
         }
     }
 
-    /// Large texts grow by more than doubling: room that nothing is written to takes no memory, but the old room does while
-    /// it is copied.
+    /// Large texts are not copied to ever larger rooms: room that nothing is written to takes no memory, but each old room does,
+    /// until the allocator has given it back.
     fn make_room(&mut self, bytes: usize) {
         let needed = self.text.len() + bytes;
         if needed > self.text.capacity() && needed > LARGE {
-            let room = needed.saturating_mul(4).min(needed.max(MOST_ROOM));
+            let room = needed.max(MOST_ROOM);
             // Where there is not that much, as much as is needed is made room for below.
             let _ = self.text.try_reserve_exact(room - self.text.len());
         }
