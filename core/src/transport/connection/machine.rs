@@ -244,11 +244,10 @@ impl Machine {
         let is_fatal = matches!(self.connect_error, ConnectError::Fatal(_));
         if let ConnectError::Fatal(error) = &self.connect_error {
             self.finished.extend(self.calls.take_unsent().into_iter().map(|pending| pending.fail(error.clone())));
-            self.reconnect.reset();
         }
         self.hand_back_if_routed();
         if is_fatal {
-            self.state = State::Refused(now + self.reconnect.after_failure());
+            self.state = State::Refused(now + self.reconnect.after_refusal());
         } else if !others {
             self.state = State::Pausing(now + self.reconnect.after_failure());
         }

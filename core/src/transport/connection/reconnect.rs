@@ -26,6 +26,9 @@ impl Reconnect {
     /// no more, and one that does so now and then is not kept waiting.
     const MIN_INTERVAL: Duration = Duration::from_millis(200);
 
+    /// The longest pause after a refused login.
+    const LONGEST_REFUSED: Duration = Duration::from_millis(500);
+
     /// With these pauses between attempts that fail.
     pub fn new(backoff: Backoff) -> Self {
         Self { backoff, immediate: VecDeque::new() }
@@ -51,8 +54,9 @@ impl Reconnect {
         self.backoff.next()
     }
 
-    /// The server is there, and refused the login: pauses begin anew when that has changed.
-    pub fn reset(&mut self) {
-        self.backoff.reset();
+    /// The pause after the server refused the login, while calls come. Calls that come during it wait for the
+    /// next attempt, so it grows less far: the login may be accepted again at any moment.
+    pub fn after_refusal(&mut self) -> Duration {
+        self.backoff.next().min(Self::LONGEST_REFUSED)
     }
 }

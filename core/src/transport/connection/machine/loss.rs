@@ -76,7 +76,7 @@ impl Machine {
             ConnectError::Fatal(error) => {
                 let error = error.clone();
                 self.finished.extend(self.calls.take_unsent().into_iter().map(|pending| pending.fail(error.clone())));
-                State::Refused(now + self.reconnect.after_failure())
+                State::Refused(now + self.reconnect.after_refusal())
             }
             ConnectError::Transient(_) => State::Pausing(now + self.reconnect.after_connection(answered, made_at, now)),
         };

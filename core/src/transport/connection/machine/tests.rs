@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use redis::Value;
 
 use super::*;
-use crate::store::{Call, Operation};
+use crate::store::{Call, ErrorReply, Operation};
 use crate::transport::connection::handshake::Name;
 use crate::transport::request::CompletionSink;
 use crate::transport::result_budget::ResultBudget;
@@ -236,4 +236,22 @@ fn a_connection_that_worked_for_a_moment_is_replaced_at_once_however_often_it_en
         let (_, away) = hanging_up_after(Duration::from_millis(800), seed);
         assert!(away.len() > 60 && away.iter().all(|pause| *pause <= Duration::from_millis(50)), "{away:?}");
     }
+}
+
+#[test]
+fn a_server_that_refuses_the_login_is_asked_a_few_times_however_many_call() {
+    let mut world = World::new(1);
+    let (end, mut attempts) = (world.now + Duration::from_secs(10), 0);
+    while world.now < end {
+        world.call();
+        if world.machine.need() == Need::Connection {
+            attempts += 1;
+            let refusal = ErrorReply { code: "WRONGPASS".into(), detail: "invalid username-password pair".into() };
+            world.machine.not_connected(ConnectError::handshake(refusal), false, world.now);
+            assert!(world.machine.calls().next().is_none(), "calls that wait are told");
+        }
+        world.now += Duration::from_millis(10);
+        world.machine.advance(world.now);
+    }
+    assert!((20..50).contains(&attempts), "{attempts}");
 }
