@@ -63,13 +63,21 @@ describe("a worker thread that ends in the turn in which it calls", () => {
         { eval: true, execArgv: [], workerData: { ...args, count: ${count}, index: ${JSON.stringify(INDEX)} } },
       );
       await once(worker, "exit");
+      // The process must not end before what was queued has been sent.
+      const staysAlive = setInterval(() => {}, 1000);
+      const over = once(process, "SIGUSR2");
       console.log("ended");
+      await over;
+      clearInterval(staysAlive);
     `;
-    const outcome = await runScript(script, { args });
-    expect(outcome, outcome.errors).toMatchObject({ code: 0, lines: ["ended"] });
+    const child = startScript(script, { args });
+    await child.printed("ended");
     await eventually(async () => !(await admin.client("LIST")).includes(` name=${args.id}`), {
       message: "the end of its connections",
     });
+    process.kill(child.pid, "SIGUSR2");
+    const outcome = await child.ended;
+    expect(outcome, outcome.errors).toMatchObject({ code: 0, lines: ["ended"] });
     const keys = Array.from({ length: count }, (_, index) => `${args.id}-${index}`);
     const sent = (await admin.mget(keys)).map((value) => value !== null);
     expect(sent.at(-1)).toBe(false);
