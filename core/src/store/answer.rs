@@ -1,4 +1,4 @@
-//! What a call is answered with.
+//! The answer to a call: nothing, a flag, one result, or all results of an execution as text or entry by entry.
 
 use std::ops::Range;
 

@@ -199,7 +199,7 @@ impl Call {
             (Operation::CommitResult, Role::Transactions) => Some(("HDEL", &both[..1])),
             _ => None,
         };
-        // Taking a mark away leaves the expiry of the others as it is, unless it slides.
+        // Removing a task's entry leaves the expiry of the others as it is, unless it slides.
         let slides = self.key_options.sliding_ttl || !matches!(write, Some(("HDEL", _)));
         let ttl = self.key_options.ttl.filter(|_| slides && self.operation != Operation::Dispose);
         match (write, ttl) {

@@ -1,5 +1,6 @@
-//! A call on keys that are on different servers of a cluster, taken apart into commands on one key each. The result goes
-//! before the mark: a task may be both marked and done for a moment, but never neither.
+//! A call on keys that are on different servers of a cluster, taken apart into commands on one key each. The result is
+//! written before the task's entry among those in progress is removed: a task may be both in progress and done for a
+//! moment, but never neither.
 
 use super::call::Call;
 use super::keys::Role;

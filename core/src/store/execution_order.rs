@@ -1,5 +1,5 @@
-//! Commits in a cluster write the result first and take the mark away later. What comes after one for the same task, and
-//! whatever comes after that for the same execution, waits until the second step is on its way.
+//! Commits in a cluster write the result first and remove the task's entry among those in progress later. What comes after
+//! one for the same task, and whatever comes after that for the same execution, waits until the second step is on its way.
 
 use std::collections::VecDeque;
 

@@ -16,9 +16,9 @@ use redis::{RedisWrite, ToRedisArgs, ToSingleRedisArg};
 /// Which of the three keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The mark that the execution is in progress.
+    /// That the execution is in progress.
     Execution,
-    /// The marks of the tasks that are in progress.
+    /// The tasks that are in progress.
     Transactions,
     /// The results of the finished tasks.
     Results,

@@ -10,11 +10,11 @@ pub enum Prefetch {
     Nothing,
     /// Whether the execution is in progress.
     Execution,
-    /// Whether the call's own task is marked.
+    /// Whether the call's own task is in progress.
     OwnMark,
-    /// Whether the execution is in progress, and all marks.
+    /// Whether the execution is in progress, and all tasks in progress.
     ExecutionAndMarks,
-    /// All marks and all results.
+    /// All tasks in progress and all results.
     MarksAndResults,
 }
 

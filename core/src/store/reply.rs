@@ -1,4 +1,4 @@
-//! What a call is answered with, read from replies that have come as trees.
+//! A call's answer and snapshot, read from replies that have come as trees of values.
 
 use redis::Value;
 

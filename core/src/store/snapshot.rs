@@ -7,10 +7,10 @@
 //! JavaScript side; what may be concluded from it is decided here.
 //!
 //! Two rules hold. It must never cost more commands than it saves, so each call carries just what the worker asks
-//! next. And what is carried is read in the one order that is safe when another worker's command comes in between: marks
-//! before results, so that a task being committed is seen as marked, or as both marked and done, but never as neither; and
-//! whether the execution is in progress after its results, as the worker asks it, so that an execution being disposed of
-//! is never seen as in progress without them.
+//! next. And what is carried is read in the one order that is safe when another worker's command comes in between: tasks in
+//! progress before results, so that a task being committed is seen as in progress, or as both in progress and done, but
+//! never as neither; and whether the execution is in progress after its results, as the worker asks it, so that an
+//! execution being disposed of is never seen as in progress without them.
 //!
 //! The commands of one pipeline are no transaction: the server may serve another client between any two of them, so the parts of
 //! one snapshot, and the answer of the call that carried it, can be a command's time apart. For [`super::recency`], which orders
@@ -33,9 +33,9 @@ pub struct Snapshot {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Marks {
-    /// All tasks that are marked.
+    /// All tasks that are in progress.
     All(FxHashSet<Vec<u8>>),
-    /// One task, and whether it is marked.
+    /// One task, and whether it is in progress.
     One(Vec<u8>, bool),
 }
 
@@ -44,9 +44,9 @@ enum Marks {
 pub struct Learnt {
     /// Whether the execution is in progress.
     pub execution: Option<bool>,
-    /// Whether the call's own task is marked.
+    /// Whether the call's own task is in progress.
     pub mark: Option<bool>,
-    /// All tasks that are marked.
+    /// All tasks that are in progress.
     pub marks: Option<FxHashSet<Vec<u8>>>,
     /// The results that the call carried.
     pub results: Option<Known>,

@@ -1,4 +1,4 @@
-//! How long to wait between two attempts to connect.
+//! Pauses that double with each failed attempt, up to a limit and with jitter.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};

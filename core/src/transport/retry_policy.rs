@@ -1,4 +1,5 @@
-//! Which refusals are worth another try, how long to wait between tries, and what a failure is called.
+//! Which refusals are worth another try and which are reported, with which error; and how long a call is kept back that
+//! connections keep ending with.
 
 use std::time::Duration;
 
@@ -87,7 +88,7 @@ mod tests {
     fn refusals_are_sorted_by_what_helps() {
         let decision_of =
             |code: &str, detail: &str| retry_decision(&ErrorReply { code: code.into(), detail: detail.into() });
-        for code in ["LOADING", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS"] {
+        for code in ["LOADING", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS", "BUSY"] {
             assert_eq!(decision_of(code, ""), RetryDecision::Retry, "{code}");
         }
         for code in ["READONLY", "MASTERDOWN"] {

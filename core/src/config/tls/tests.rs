@@ -1,3 +1,5 @@
+//! Tests of the TLS settings of configuration objects.
+
 use super::*;
 
 fn text(text: &str) -> Input {

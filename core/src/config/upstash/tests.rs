@@ -1,3 +1,5 @@
+//! Tests of the configuration of Upstash and Vercel KV.
+
 use super::*;
 use crate::config::address::Address;
 

@@ -80,9 +80,9 @@ pub enum Purpose {
     Results,
     /// Carried: whether the execution is in progress.
     CarriedExecution,
-    /// Carried: whether the call's task is marked.
+    /// Carried: whether the call's task is in progress.
     CarriedMark,
-    /// Carried: all marks.
+    /// Carried: all tasks in progress.
     CarriedMarks,
     /// Carried: all results.
     CarriedResults,

@@ -34,7 +34,7 @@ pub struct SplitCall {
     pub position: Option<Position>,
     /// Why it failed, and the deliveries of the part that did.
     pub failure: Option<(Box<StoreError>, Delivery)>,
-    /// Others wait for its mark.
+    /// Others wait for its task's entry to be removed.
     pub staged: bool,
     /// How much of it its parts have applied: in part as soon as one was answered with success.
     pub applied: Applied,

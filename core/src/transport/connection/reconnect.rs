@@ -1,4 +1,4 @@
-//! When the next attempt to connect is made.
+//! When a connection is made anew: at once after one that had answered calls, else after the pauses of [`Backoff`].
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,3 +1,5 @@
+//! Tests of what the error of a call says whose parts ended in different ways.
+
 use super::*;
 use crate::store::Operation;
 use crate::store::reply::Reply;
