@@ -86,6 +86,10 @@ const LOADING = {
       'Keep "@idioteque/redis" out of the bundle: serverExternalPackages in Next.js, external in esbuild and Rollup, ' +
       "externals in webpack, ssr.external in Vite; and ship node_modules with it.",
   },
+  notBuilt: {
+    sentence: "This is a clone of the repository ({home}), and the addon has not been built.",
+    advice: "Build it there: `npm run build`, or `node tooling/setup.mjs`, which installs the npm packages first.",
+  },
   notInstalled: {
     sentence:
       "The package {name}, which holds it, is not installed: optional dependencies were left out " +

@@ -1,5 +1,6 @@
 // What the package says where its addon cannot be loaded: on which machine, why, and what to do; and what it says where
 // none ever could.
+import { mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { parseTriple } from "@napi-rs/cli";
@@ -48,6 +49,16 @@ describe("where the addon cannot be loaded", () => {
     expect(message).toContain(`@idioteque/redis-${target}@${PACKAGE.version}`);
     expect(message).toContain(`- ${join(home, "lib", `idioteque-redis.${target}.node`)}: not there`);
     expect(message).not.toContain("wasi");
+  });
+
+  it("says in a clone of the repository to build it, before all else", async () => {
+    const { home, load } = installCopy();
+    mkdirSync(join(home, "core"));
+    writeFileSync(join(home, "Cargo.toml"), "");
+    const { message } = await load();
+    expect(message).toContain(`This is a clone of the repository (${home}), and the addon has not been built`);
+    expect(message).toMatch(/^Build it there: `npm run build`/m);
+    expect(message).not.toContain("is not installed");
   });
 
   it("says that node_modules, or the lock file, is from another kind of machine", async () => {

@@ -25,7 +25,17 @@ const OLDEST_NODE = Number(/\d+/.exec(engines.node)[0]);
  * @returns {{ problem: string, remedy: string }}
  */
 function diagnose(findings) {
-  for (const rule of [wrongRuntime, switchedOff, overridden, unsupported, bundled, missing, wrongFile, refused]) {
+  for (const rule of [
+    wrongRuntime,
+    switchedOff,
+    overridden,
+    unsupported,
+    bundled,
+    notBuilt,
+    missing,
+    wrongFile,
+    refused,
+  ]) {
     const diagnosis = rule(findings);
     if (diagnosis !== undefined) return diagnosis;
   }
@@ -64,6 +74,13 @@ function unsupported({ machine }) {
 function bundled({ home, candidates }) {
   if (candidates.some(({ file }) => file !== undefined) || existsSync(join(home, "index.d.ts"))) return undefined;
   return diagnosisOf(LOADING.bundled, { home });
+}
+
+/** A published package has neither the sources nor Cargo's manifest. */
+function notBuilt({ home, candidates }) {
+  if (candidates.some(({ file }) => file !== undefined)) return undefined;
+  const isClone = ["core", "Cargo.toml"].every((name) => existsSync(join(home, name)));
+  return isClone ? diagnosisOf(LOADING.notBuilt, { home }) : undefined;
 }
 
 function missing({ machine, candidates, installed }) {
