@@ -15,12 +15,18 @@ const ROW = new RegExp(`^ {4}(\\w+)\\([\\w, ]*\\) => (\\w+),\\s*(${LITERAL}),\\s
 const CONSTANT = new RegExp(`^pub const (\\w+): &str =\\s*(${LITERAL});`, "gms");
 const FUNCTION = new RegExp(`^pub fn (\\w+)\\([^)]*\\) -> String \\{\\s*format!\\(\\s*(${LITERAL})`, "gms");
 
+const ADVICES = /^const ADVICE: \[\(&str, &str, &str\); (\d+)\] = \[(.*?)^\];/ms;
+const ADVICE = new RegExp(`\\(\\s*(${LITERAL}),\\s*(${LITERAL}),\\s*(${LITERAL}|\\w+),?\\s*\\)`, "g");
+const NAMED = new RegExp(`^const (\\w+): &str =\\s*(${LITERAL});`, "gms");
+
 /**
  * @typedef {object} Table
  * @property {string} name of its module
  * @property {string} title what its texts are about
  * @property {{ name: string, code: string, sentence: string, advice: string }[]} rows
  * @property {{ name: string, text: string }[]} phrases parts of sentences, and sentences without a code
+ * @property {{ reply: string, start: string, advice: string }[]} advices what to do about a refusal, by the server's code
+ *   and how its words begin
  */
 
 /** @returns {Table[]} */
@@ -41,9 +47,23 @@ export function addonTexts() {
       title: source.match(/^\/\/! ([^.:]*)/)[1],
       rows,
       phrases: phrases.map(([, name, literal]) => ({ name, text: textOf(literal) })),
+      advices: advicesOf(source),
       declared: (source.match(/^ {4}\w+\(.*?\) => /gm) ?? []).length,
     };
   });
+}
+
+function advicesOf(source) {
+  const [, declared, body] = ADVICES.exec(source) ?? [];
+  if (body === undefined) return [];
+  const named = new Map([...source.matchAll(NAMED)].map(([, name, literal]) => [name, literal]));
+  const advices = [...body.matchAll(ADVICE)].map(([, reply, start, advice]) => ({
+    reply: textOf(reply),
+    start: textOf(start),
+    advice: textOf(named.get(advice) ?? advice),
+  }));
+  if (advices.length !== Number(declared)) throw new Error(`${declared} advices, of which ${advices.length} were read`);
+  return advices;
 }
 
 /** What a string literal of Rust says. Placeholders stay as they are. */
@@ -64,7 +84,7 @@ function textOf(literal) {
 export function asMarkdown(tables) {
   return tables
     .filter(({ rows }) => rows.length > 0)
-    .map(({ title, rows }) =>
+    .map(({ title, rows, advices }) =>
       [
         `## ${title}`,
         "",
@@ -72,9 +92,23 @@ export function asMarkdown(tables) {
         "| --- | --- | --- |",
         ...rows.map(({ code, sentence, advice }) => `| \`${code}\` | ${cell(sentence)} | ${cell(advice)} |`),
         "",
+        ...adviceLines(advices),
       ].join("\n"),
     )
     .join("\n");
+}
+
+function adviceLines(advices) {
+  if (advices.length === 0) return [];
+  const told = ({ reply, start }) => `\`${reply}\`${start === "" ? "" : `, with a text that begins with "${start}"`}`;
+  return [
+    "*advice*, by the server's code:",
+    "",
+    "| *reply* | *advice* |",
+    "| --- | --- |",
+    ...advices.map((one) => `| ${told(one)} | ${cell(one.advice)} |`),
+    "",
+  ];
 }
 
 function cell(text) {

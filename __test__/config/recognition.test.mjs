@@ -372,6 +372,7 @@ describe("no argument", () => {
 
   it.each([
     ["REDIS_URL is not set", {}],
+    ["or KV_REST_API_URL and KV_REST_API_TOKEN", {}],
     ["REDIS_URL", { REDIS_URL: "redis://:hunter2@h:port" }],
     ["set UPSTASH_REDIS_REST_URL too", { UPSTASH_REDIS_REST_TOKEN: "hunter2" }],
     ["set KV_REST_API_TOKEN too", { KV_REST_API_URL: "https://nowhere" }],

@@ -54,6 +54,7 @@ describe("the tables of the addon", () => {
     for (const { name, rows, declared } of tables) expect(rows.length, name).toBe(declared);
     expect(tables.flatMap(({ rows }) => rows).length).toBeGreaterThan(100);
     expect(tables.flatMap(({ phrases }) => phrases).length).toBeGreaterThan(60);
+    expect(tables.flatMap(({ advices }) => advices).length).toBeGreaterThan(7);
   });
 
   test("have no row that nothing uses", () => {

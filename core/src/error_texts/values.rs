@@ -91,8 +91,9 @@ texts! {
 
     // The environment.
     environment_empty() => Config,
-        "Nothing was passed, and the environment variable REDIS_URL is not set, nor are UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN",
-        "pass a Redis URL, a configuration object or a client, or set them";
+        "Nothing was passed, and the environment variable REDIS_URL is not set, nor are UPSTASH_REDIS_REST_URL and \
+         UPSTASH_REDIS_REST_TOKEN, or KV_REST_API_URL and KV_REST_API_TOKEN",
+        "pass a Redis URL, a configuration object or a client, or set REDIS_URL or one of the pairs";
     environment_incomplete(url, token, present, missing) => Config,
         "Nothing was passed, and of the environment variables {url} and {token} only {present} is set",
         "set {missing} too";
