@@ -32,11 +32,26 @@ describe.each(documents)("$path", ({ path, text }) => {
     expect(scriptsBeside(path)).toEqual(expect.arrayContaining(named));
   });
 
+  test("its tests exist", () => {
+    const named = [...text.matchAll(/npx vitest run (?!-)([\w./-]+)(?: -t "([^"]+)")?/g)];
+    const missing = named.filter(([, path, title]) => {
+      const files = filesIn("__test__").filter((file) => file.endsWith(".test.mjs") && file.includes(path));
+      if (title === undefined) return files.length === 0;
+      return !files.some((file) => titlesIn(read(file)).some((found) => new RegExp(title).test(found)));
+    });
+    expect(missing.map(([command]) => command)).toEqual([]);
+  });
+
   test("its error codes exist", () => {
     const named = new Set(text.match(/ERR_REDIS_[A-Z]+/g));
     expect([...named].filter((code) => !errorCodes().has(code))).toEqual([]);
   });
 });
+
+/** What the tests in a source, and the groups they are in, are called. */
+function titlesIn(source) {
+  return [...source.matchAll(/^ *(?:it|test|describe)\b.*?\(\s*(["'`])(.*?)\1/gm)].map(([, , title]) => title);
+}
 
 /** The codes in the types, which are those of the addon and of lib. */
 function errorCodes() {
@@ -108,6 +123,23 @@ test("docs/troubleshooting.md has every reply that the store treats in a way of 
   expect(codes.size).toBeGreaterThan(10);
   const text = textOf("docs/troubleshooting.md");
   expect([...codes].filter((code) => !text.includes(`\`${code}\``))).toEqual([]);
+});
+
+test("docs/performance.md says of every case of the benchmark what it is", () => {
+  const [figures, explained] = textOf("docs/performance.md").split("## Reading the figures");
+  const known = [...explained.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, names]) => {
+    const parts = [...names.matchAll(/`([\w*-]+)`/g)].map(([, name]) => name);
+    const suffixes = parts.filter((part) => part.startsWith("-"));
+    const whole = parts.filter((part) => !part.startsWith("-"));
+    return [...whole, ...whole.flatMap((name) => suffixes.map((suffix) => name + suffix))];
+  });
+  const patterns = known.map((name) => new RegExp(`^${name.replace("*", ".+").replace("-N", "-\\d+")}$`));
+  const reported = [...figures.matchAll(/<sub>([\w-]+)<\/sub>/g)].map(([, name]) => name);
+  const named = filesIn("bench/experiments").flatMap((path) =>
+    [...read(path).matchAll(/\bname: "([\w-]+)"/g)].map(([, name]) => name),
+  );
+  expect(reported.length).toBeGreaterThan(30);
+  expect([...reported, ...named].filter((name) => !patterns.some((pattern) => pattern.test(name)))).toEqual([]);
 });
 
 test("docs/deployment.md names the versions that were tried", () => {
