@@ -1,6 +1,8 @@
 /**
- * The smallest program around the store: one order in one process, with a queue in memory. `REDIS_URL` names the server:
+ * The smallest program around the store: one order in one process, with a queue in memory. `REDIS_URL` names the server,
+ * and the addon has to be built first:
  *
+ * node tooling/setup.mjs
  * REDIS_URL=redis://localhost:6379 node examples/order.mjs
  */
 import { createRedisStore } from "@idioteque/redis";
