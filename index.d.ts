@@ -136,8 +136,8 @@ export interface RedisStoreOptions {
    */
   readAhead?: boolean | undefined;
   /**
-   * Milliseconds one store call may take, reconnecting and retrying included, before it rejects with
-   * `ERR_REDIS_TIMEOUT`.
+   * Milliseconds one store call may take, reconnecting and retrying included, before it rejects: with
+   * `ERR_REDIS_TIMEOUT`, or with the code of what kept it waiting, `ERR_REDIS_CONNECTION` or `ERR_REDIS_REPLY`.
    *
    * @default the client's own command timeout, else 10000
    */
@@ -454,7 +454,8 @@ export type RedisInput = string | RedisUrl | RedisConnectionOptions | RedisImpl 
  * @param options see {@link RedisStoreOptions}
  * @returns a store that a worker can use at once
  * @throws {TypeError} `redis` or an option is of a kind that cannot be used, or an option is unknown
- * @throws {RangeError} an option is of the right type and out of range
+ * @throws {RangeError} an option is of the right type and out of range. The `code` of both is `ERR_REDIS_CONFIG`, and
+ *   neither is a {@link RedisStoreError}
  *
  * @example
  * ```ts
@@ -468,13 +469,14 @@ export declare function createRedisStore(redis?: RedisInput, options?: RedisStor
 /**
  * Which kind of failure a {@link RedisStoreError} is.
  *
- * - `ERR_REDIS_CONFIG`: the server cannot be used as configured, such as a database that does not exist
+ * - `ERR_REDIS_CONFIG`: the settings cannot be used: those of a live client, which have changed. What
+ *   {@link createRedisStore} throws has this code too, and is a `TypeError` or `RangeError`
  * - `ERR_REDIS_SERIALIZE`: the result has no JSON form; nothing was sent
  * - `ERR_REDIS_PARSE`: what Redis holds is not JSON
  * - `ERR_REDIS_CONNECTION`: the server could not be reached, or the client could not carry out the command
- * - `ERR_REDIS_TIMEOUT`: `commandTimeout` passed; the message says whether a write may have happened
- * - `ERR_REDIS_REPLY`: the server refused the command, `reply` has its own code; or its answer cannot be used, being larger
- *   than 512 MB or (`reply` is `"UNEXPECTED"`) of the wrong kind
+ * - `ERR_REDIS_TIMEOUT`: `commandTimeout` passed without an answer; the message says whether a write may have happened
+ * - `ERR_REDIS_REPLY`: the server refused the command, or has no such database; `reply` has its own code. Or its answer
+ *   cannot be used, being larger than 512 MB or (`reply` is `"UNEXPECTED"`) of the wrong kind
  * - `ERR_REDIS_OVERLOADED`: `maxPending` calls or 256 MiB were in flight already; nothing was sent
  * - `ERR_REDIS_CLOSED`: the store was closed; nothing was sent
  * - `ERR_REDIS_LOAD`: the addon cannot be loaded on this machine; the message says why and what to do. Thrown by

@@ -1,3 +1,4 @@
+// Vitest: which files are tests, what runs around them, and how long they may take.
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({

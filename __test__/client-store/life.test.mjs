@@ -1,4 +1,5 @@
-// A native store and the live client whose settings it uses: it follows the client, ends with it, and changes nothing of it.
+// A store with a connection of its own, made from a live client, whose settings it uses: it follows the client's database and
+// credentials, ends with it, and changes nothing of it.
 import { Redis } from "ioredis";
 import { default as Redis4 } from "ioredis-4";
 import { Redis as Redis5 } from "ioredis-5";

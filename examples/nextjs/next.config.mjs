@@ -1,3 +1,4 @@
+// Next.js with the package outside of the bundle, in an example that shares its worker with others.
 import { fileURLToPath } from "node:url";
 
 // The checkout, because this example shares its worker and its workflow with others. An app that is complete in its own
