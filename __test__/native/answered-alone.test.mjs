@@ -4,8 +4,8 @@ import { FAKE_TOPOLOGIES } from "../support/fake-topologies.mjs";
 import { idWithin } from "../support/slots.mjs";
 import { outcomeOf, temporaryStore } from "../support/temporary.mjs";
 
-const COMMAND_TIMEOUT_MS = 3000;
-const STORES = 6;
+const COMMAND_TIMEOUT_MS = 2000;
+const STORES = 2;
 const COMMITS = 20;
 
 const REPLIES = { MULTI: "+OK\r\n", HSET: "+QUEUED\r\n", HDEL: "+QUEUED\r\n", EXEC: "*2\r\n:1\r\n:1\r\n" };
