@@ -9,7 +9,7 @@ import { temporaryClient } from "../support/temporary.mjs";
 /** Of the hash that is read again and again. */
 const TASKS = 100_000;
 const RESULT_BYTES = 2000;
-const READS = times(6, 40);
+const READS = times(6, 20);
 /** What the other store's server takes for an answer, and what the store gives it. */
 const ANSWER_MS = 100;
 const COMMAND_TIMEOUT_MS = 500;
