@@ -86,10 +86,10 @@ pub struct OrderedCalls {
     waiting: VecDeque<CallKey>,
     parked: VecDeque<CallKey>,
     /// How many calls of each execution are parked.
-    parked_executions: HashMap<Vec<u8>, u32>,
+    parked_executions: ExecutionCounts,
     held: VecDeque<CallKey>,
     /// How many calls of each environment and execution are held.
-    held_executions: HashMap<Environment, HashMap<Vec<u8>, u32>>,
+    held_executions: HashMap<Environment, ExecutionCounts>,
     /// How many calls there are of each environment.
     environments: Vec<(Environment, usize)>,
     /// What was refused on this connection and is not over.
@@ -106,13 +106,7 @@ impl OrderedCalls {
     /// Adds a call behind the others. Part of a call to a cluster has a sequence number and a deadline of its own, those of
     /// its call, and goes where they say.
     pub fn insert(&mut self, request: Request, deadline: Instant) {
-        let pending = match &request.route {
-            None => PendingCall { request, sequence: self.next_sequence, deadline, error_reply: None, losses: 0 },
-            Some(route) => {
-                let (sequence, deadline, losses) = (route.sequence, route.deadline, route.losses);
-                PendingCall { request, sequence, deadline, error_reply: None, losses }
-            }
-        };
+        let pending = PendingCall::new(request, self.next_sequence, deadline);
         self.next_sequence += 1;
         let (deadline, serial) = (pending.deadline, self.next_serial);
         let rank = match &pending.request.route {
@@ -233,9 +227,8 @@ impl OrderedCalls {
     pub fn hold(&mut self, key: CallKey) {
         let entry = &mut self.calls[key.0 as usize];
         entry.place = Place::Held;
-        let id = entry.pending.request.call.id();
         let executions = self.held_executions.entry(environment_of(&entry.pending)).or_default();
-        *executions.entry(id.to_vec()).or_default() += 1;
+        executions.add(entry.pending.request.call.id());
         insert_by_rank(&mut self.held, &self.calls, key);
     }
 
@@ -297,7 +290,7 @@ impl OrderedCalls {
         for key in &self.parked {
             self.calls[key.0 as usize].place = Place::Waiting;
         }
-        self.parked_executions.clear();
+        self.parked_executions = ExecutionCounts::default();
         self.parked.append(&mut self.waiting);
         std::mem::swap(&mut self.parked, &mut self.waiting);
         self.sort_waiting();
@@ -336,7 +329,7 @@ impl OrderedCalls {
     pub fn requeue(&mut self) {
         self.redo.clear();
         self.late.clear();
-        self.parked_executions.clear();
+        self.parked_executions = ExecutionCounts::default();
         self.parked.clear();
         self.held_executions.clear();
         self.held.clear();
@@ -397,7 +390,7 @@ impl OrderedCalls {
     }
 
     fn waits_for_parked(&self, pending: &PendingCall) -> bool {
-        !self.parked_executions.is_empty() && self.parked_executions.contains_key(pending.request.call.id())
+        self.parked_executions.has(pending.request.call.id())
     }
 
     fn waits_for_held(&self, pending: &PendingCall) -> bool {
@@ -405,31 +398,19 @@ impl OrderedCalls {
             && self
                 .held_executions
                 .get(&environment_of(pending))
-                .is_some_and(|executions| executions.contains_key(pending.request.call.id()))
+                .is_some_and(|executions| executions.has(pending.request.call.id()))
     }
 
     fn put_aside(&mut self, key: CallKey) {
         let entry = &mut self.calls[key.0 as usize];
         entry.place = Place::Parked;
-        let id = entry.pending.request.call.id();
-        match self.parked_executions.get_mut(id) {
-            Some(count) => *count += 1,
-            None => {
-                self.parked_executions.insert(id.to_vec(), 1);
-            }
-        }
+        self.parked_executions.add(entry.pending.request.call.id());
         insert_by_rank(&mut self.parked, &self.calls, key);
     }
 
     /// A call that was taken from what is parked does not hold back others any more by being there.
     fn unpark(&mut self, key: CallKey) {
-        let id = self.calls[key.0 as usize].pending.request.call.id();
-        if let Some(count) = self.parked_executions.get_mut(id) {
-            *count -= 1;
-            if *count == 0 {
-                self.parked_executions.remove(id);
-            }
-        }
+        self.parked_executions.remove(self.calls[key.0 as usize].pending.request.call.id());
     }
 
     /// A call that was taken from what is held does not hold back others any more by being there.
@@ -437,12 +418,7 @@ impl OrderedCalls {
         let pending = &self.calls[key.0 as usize].pending;
         let environment = environment_of(pending);
         let Some(executions) = self.held_executions.get_mut(&environment) else { return };
-        if let Some(count) = executions.get_mut(pending.request.call.id()) {
-            *count -= 1;
-            if *count == 0 {
-                executions.remove(pending.request.call.id());
-            }
-        }
+        executions.remove(pending.request.call.id());
         if executions.is_empty() {
             self.held_executions.remove(&environment);
         }
@@ -454,6 +430,38 @@ impl OrderedCalls {
         if !self.waiting.iter().is_sorted_by_key(rank) {
             self.waiting.make_contiguous().sort_by_key(rank);
         }
+    }
+}
+
+/// How many calls there are of each execution.
+#[derive(Default)]
+struct ExecutionCounts(HashMap<Vec<u8>, u32>);
+
+impl ExecutionCounts {
+    fn add(&mut self, id: &[u8]) {
+        match self.0.get_mut(id) {
+            Some(count) => *count += 1,
+            None => {
+                self.0.insert(id.to_vec(), 1);
+            }
+        }
+    }
+
+    fn remove(&mut self, id: &[u8]) {
+        if let Some(count) = self.0.get_mut(id) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(id);
+            }
+        }
+    }
+
+    fn has(&self, id: &[u8]) -> bool {
+        !self.0.is_empty() && self.0.contains_key(id)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

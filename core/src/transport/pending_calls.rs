@@ -1,6 +1,5 @@
 //! A call that has no answer yet, and the ways in which it ends.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +24,13 @@ pub struct PendingCall {
 }
 
 impl PendingCall {
+    /// A call that has just come. Part of a call to a cluster has a sequence number and a deadline of its own, those of its call.
+    pub fn new(request: Request, sequence: u64, deadline: Instant) -> Self {
+        let own = request.route.as_ref().map(|route| (route.sequence, route.deadline, route.losses));
+        let (sequence, deadline, losses) = own.unwrap_or((sequence, deadline, 0));
+        Self { request, sequence, deadline, error_reply: None, losses }
+    }
+
     /// Answers the call.
     pub fn finish(self, outcome: Result<Reply, StoreError>) -> Finished {
         self.request.finish(outcome.map_err(Box::new))
@@ -68,17 +74,6 @@ impl PendingCall {
         self.request.delivery.refused();
         self.request.fail(error)
     }
-}
-
-/// Adds a request to a queue. Part of a call to a cluster has a sequence number and a deadline of its own, those of its call.
-pub fn enqueue(queue: &mut VecDeque<PendingCall>, request: Request, sequence: u64, deadline: Instant) {
-    let own = request.route.as_ref().map(|route| (route.sequence, route.deadline, route.losses));
-    let (sequence, deadline, losses) = own.unwrap_or((sequence, deadline, 0));
-    let index = match queue.back() {
-        Some(last) if last.sequence > sequence => queue.partition_point(|other| other.sequence <= sequence),
-        _ => queue.len(),
-    };
-    queue.insert(index, PendingCall { request, sequence, deadline, error_reply: None, losses });
 }
 
 /// Hands finished calls to their sinks, one delivery for the calls of each store.

@@ -6,7 +6,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -128,33 +128,31 @@ impl Driver {
         self.attempts.end();
         let longest = self.machine.connects_at().map(|at| at.saturating_duration_since(Instant::now()));
         let sentinels = match &self.target.settings.topology {
-            Topology::Sentinel(sentinels) => longest.map(|longest| (sentinels, longest)),
+            Topology::Sentinel(sentinels) => longest.map(|longest| (sentinels.clone(), longest)),
             _ => None,
         };
         let news = async {
             match sentinels {
                 Some((sentinels, longest)) => {
-                    subscriptions.listen_to(sentinels);
+                    subscriptions.listen_to(&sentinels);
                     subscriptions.pause(longest).await;
                 }
                 None => pending().await,
             }
         };
         let mut news = Box::pin(news);
-        let (machine, inbox, closed, alarm) = (&mut self.machine, &self.inbox, &mut self.closed, &mut self.alarm);
         poll_fn(|cx| {
             loop {
                 let now = Instant::now();
-                drain_inbox(machine, inbox, closed, self.target.command_timeout, now);
-                machine.advance(now);
-                deliver(machine.finished());
+                self.drain_inbox(now);
+                self.advance(now);
                 if news.as_mut().poll(cx).is_ready() {
-                    machine.connect_now();
+                    self.machine.connect_now();
                 }
-                if machine.need() != Need::Time {
+                if self.machine.need() != Need::Time {
                     return Poll::Ready(());
                 }
-                if alarm.sleep_until(cx, machine.next_moment()) && inbox.register_waker(*closed, cx) {
+                if self.sleep(cx) {
                     return Poll::Pending;
                 }
             }
@@ -274,7 +272,16 @@ impl Driver {
 
     /// Takes in the calls that have arrived; true when there were any.
     fn drain_inbox(&mut self, now: Instant) -> bool {
-        drain_inbox(&mut self.machine, &self.inbox, &mut self.closed, self.target.command_timeout, now)
+        let requests = self.inbox.take(&mut self.closed);
+        let any = !requests.is_empty();
+        for request in requests {
+            let deadline = request.deadline(self.target.command_timeout, now);
+            self.machine.call(request, deadline);
+        }
+        if self.closed {
+            self.machine.close(self.inbox.closer().is_some(), now);
+        }
+        any
     }
 
     /// Leaves word to be woken; false when something has come in the meantime.
@@ -296,20 +303,6 @@ impl Driver {
             pending.request.sink.warn(warning);
         }
     }
-}
-
-/// Passes on the calls that have arrived; true when there were any.
-fn drain_inbox(machine: &mut Machine, inbox: &Inbox, closed: &mut bool, timeout: Duration, now: Instant) -> bool {
-    let requests = inbox.take(closed);
-    let any = !requests.is_empty();
-    for request in requests {
-        let deadline = request.deadline(timeout, now);
-        machine.call(request, deadline);
-    }
-    if *closed {
-        machine.close(inbox.closer().is_some(), now);
-    }
-    any
 }
 
 /// Whether something that the server owes is past its time. That is believed only when what its socket held at that moment

@@ -4,7 +4,6 @@
 //! HTTP has no connection to fence: a request that was cut may be carried out after it was sent again. So a request that
 //! writes is waited for as long as its calls have time, and never raced by a second one while its connection is good.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::iter;
 use std::sync::Arc;
@@ -27,7 +26,7 @@ use crate::transport::connection::refusal::{Refusal, decide};
 use crate::transport::error::ConnectError;
 use crate::transport::handover::Handover;
 use crate::transport::inbox::Inbox;
-use crate::transport::pending_calls::{PendingCall, deliver, enqueue};
+use crate::transport::pending_calls::{PendingCall, deliver};
 use crate::transport::protocol::auth::conceal;
 use crate::transport::request::Finished;
 use crate::transport::result_budget::{Blocked, SMALL};
@@ -150,14 +149,11 @@ impl HttpDriver {
 
     /// Moves what has arrived to what waits.
     fn drain_inbox(&mut self, now: Instant) {
-        let mut arrived = VecDeque::new();
         for request in self.inbox.take(&mut self.closed) {
             let deadline = request.deadline(self.target.command_timeout, now);
-            enqueue(&mut arrived, request, self.next_sequence, deadline);
-            self.next_sequence += 1;
-        }
-        for pending in arrived {
+            let pending = PendingCall::new(request, self.next_sequence, deadline);
             self.waiting.push(WaitingCall { pending, alone: false });
+            self.next_sequence += 1;
         }
     }
 
