@@ -1,53 +1,17 @@
 //! How often writing calls and reading their replies asks for memory: never, but for what is handed over.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
 
+use allocation_counter::measure;
 use idioteque_redis_core::store::answer::Results;
 use idioteque_redis_core::store::{Answer, Call, ErrorReply, KeyOptions, Operation, ReplyReader};
 use idioteque_redis_core::transport::protocol::decode::Decoder;
 use idioteque_redis_core::transport::protocol::encode::Encoder;
 
-thread_local! {
-    /// How often this thread asked for memory.
-    static ASKED: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count() {
-    let _ = ASKED.try_with(|asked| asked.set(asked.get() + 1));
-}
-
-struct Counting;
-
-// SAFETY: everything is left to the system's allocator; counting neither allocates nor unwinds.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are those that this function asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: the memory is from `System`, and the caller's promises are those that this function asks for.
-        unsafe { System.dealloc(memory, layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the memory is from `System`, and the caller's promises are those that this function asks for.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn asked(work: impl FnOnce()) -> usize {
-    let before = ASKED.get();
-    work();
-    ASKED.get() - before
+/// How often this thread asks for memory meanwhile.
+fn asked(work: impl FnOnce()) -> u64 {
+    measure(work).count_total
 }
 
 fn call(operation: Operation, ttl: Option<u64>, sliding_ttl: bool) -> Call {
@@ -57,7 +21,7 @@ fn call(operation: Operation, ttl: Option<u64>, sliding_ttl: bool) -> Call {
 }
 
 /// How often one call asks for memory while its replies are read in pieces of a size, once the reader is warm.
-fn allocations(call: &Call, replies: &str, size: usize) -> usize {
+fn allocations(call: &Call, replies: &str, size: usize) -> u64 {
     let (mut decoder, mut reader) = (Decoder::new(), ReplyReader::default());
     let mut read = || {
         reader.begin(call);

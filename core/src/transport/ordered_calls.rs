@@ -21,7 +21,7 @@ use deadlines::Deadlines;
 use slab::Slab;
 
 use super::pending_calls::PendingCall;
-use super::ranks::{Rank, Ranks};
+use super::ranks::Ranks;
 use super::request::Request;
 use super::resend_order::Redo;
 
@@ -65,8 +65,6 @@ fn environment_of(pending: &PendingCall) -> Environment {
 struct Entry {
     pending: PendingCall,
     place: Place,
-    /// Its place in the order in which calls are sent.
-    rank: Rank,
     /// Never used twice, unlike the key.
     serial: u64,
 }
@@ -106,21 +104,20 @@ impl OrderedCalls {
     /// Adds a call behind the others. Part of a call to a cluster has a sequence number and a deadline of its own, those of
     /// its call, and goes where they say.
     pub fn insert(&mut self, request: Request, deadline: Instant) {
-        let pending = PendingCall::new(request, self.next_sequence, deadline);
+        let mut pending = PendingCall::new(request, self.next_sequence, deadline);
         self.next_sequence += 1;
         let (deadline, serial) = (pending.deadline, self.next_serial);
-        let rank = match &pending.request.route {
-            None => self.ranks.add(&pending, self.calls.iter().map(|(_, entry)| (&entry.pending, entry.rank))),
-            // The router's order.
-            Some(_) => (0, pending.sequence),
-        };
+        // Parts of calls to a cluster are in the router's order.
+        if pending.request.route.is_none() {
+            pending.turn = self.ranks.add(&pending, self.calls.iter().map(|(_, entry)| &entry.pending));
+        }
         let environment = environment_of(&pending);
         match self.environments.iter_mut().find(|(other, _)| *other == environment) {
             Some((_, count)) => *count += 1,
             None => self.environments.push((environment, 1)),
         }
         self.next_serial += 1;
-        let key = CallKey(self.calls.insert(Entry { pending, place: Place::Waiting, rank, serial }) as u32);
+        let key = CallKey(self.calls.insert(Entry { pending, place: Place::Waiting, serial }) as u32);
         insert_by_rank(&mut self.waiting, &self.calls, key);
         self.deadlines.push(deadline, key, serial);
     }
@@ -172,7 +169,7 @@ impl OrderedCalls {
             match admission {
                 Admission::Stop => return None,
                 Admission::Send => {
-                    self.ranks.sent(self.calls[key.0 as usize].rank);
+                    self.ranks.sent(&self.calls[key.0 as usize].pending);
                     return self.waiting.pop_front();
                 }
                 Admission::Park => {
@@ -426,7 +423,7 @@ impl OrderedCalls {
 
     fn sort_waiting(&mut self) {
         let calls = &self.calls;
-        let rank = |key: &CallKey| calls[key.0 as usize].rank;
+        let rank = |key: &CallKey| calls[key.0 as usize].pending.rank();
         if !self.waiting.iter().is_sorted_by_key(rank) {
             self.waiting.make_contiguous().sort_by_key(rank);
         }
@@ -467,7 +464,7 @@ impl ExecutionCounts {
 
 /// Queues are in the order of the ranks.
 fn insert_by_rank(queue: &mut VecDeque<CallKey>, calls: &Slab<Entry>, key: CallKey) {
-    let of = |key: &CallKey| calls[key.0 as usize].rank;
+    let of = |key: &CallKey| calls[key.0 as usize].pending.rank();
     let rank = of(&key);
     match queue.back() {
         Some(last) if of(last) > rank => queue.insert(queue.partition_point(|other| of(other) <= rank), key),
@@ -476,7 +473,7 @@ fn insert_by_rank(queue: &mut VecDeque<CallKey>, calls: &Slab<Entry>, key: CallK
 }
 
 fn remove_key(queue: &mut VecDeque<CallKey>, calls: &Slab<Entry>, key: CallKey) {
-    let of = |key: &CallKey| calls[key.0 as usize].rank;
+    let of = |key: &CallKey| calls[key.0 as usize].pending.rank();
     let rank = of(&key);
     let first = queue.partition_point(|other| of(other) < rank);
     if let Some(offset) = queue.range(first..).position(|other| *other == key) {

@@ -9,12 +9,17 @@ use crate::error::StoreError;
 use crate::error_texts::calls as texts;
 use crate::store::Reply;
 
+/// A call's place in the order in which calls are sent: its store's turn, and among equals that in which the calls came.
+pub type Rank = (u64, u64);
+
 /// A request and what has happened to it.
 pub struct PendingCall {
     /// The request.
     pub request: Request,
     /// When it came, in numbers: the order in which it is sent, again and again.
     pub sequence: u64,
+    /// Its store's turn, see [`super::ranks`].
+    pub turn: u64,
     /// When it is given up.
     pub deadline: Instant,
     /// What the server said when it last refused it for now.
@@ -28,7 +33,12 @@ impl PendingCall {
     pub fn new(request: Request, sequence: u64, deadline: Instant) -> Self {
         let own = request.route.as_ref().map(|route| (route.sequence, route.deadline, route.losses));
         let (sequence, deadline, losses) = own.unwrap_or((sequence, deadline, 0));
-        Self { request, sequence, deadline, error_reply: None, losses }
+        Self { request, sequence, turn: 0, deadline, error_reply: None, losses }
+    }
+
+    /// Its place in the order in which calls are sent.
+    pub fn rank(&self) -> Rank {
+        (self.turn, self.sequence)
     }
 
     /// Answers the call.

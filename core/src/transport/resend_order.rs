@@ -78,7 +78,7 @@ mod tests {
             let call = Call::new(Operation::IsExecutionInProgress, Arc::default(), id.into(), id.len(), id.len());
             let request = Request::new(call, 0, Arc::new(Nowhere));
             let deadline = now + Duration::from_secs(sequence);
-            PendingCall { request, sequence, deadline, error_reply: None, losses: 0 }
+            PendingCall::new(request, sequence, deadline)
         };
         let mut redo = Redo::default();
         let (first, second, other) = (pending(3, "a"), pending(4, "a"), pending(5, "b"));

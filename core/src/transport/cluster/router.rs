@@ -410,7 +410,7 @@ impl Router {
             self.nodes.came_back(&route);
             request.route = Some(route.clone());
             let ClusterRoute { sequence, deadline, losses, reason, .. } = route;
-            let pending = PendingCall { request, sequence, deadline, error_reply: reason, losses };
+            let pending = PendingCall { error_reply: reason, losses, ..PendingCall::new(request, sequence, deadline) };
             let mut finished = match connect_error {
                 ConnectError::Fatal(error) => pending.fail(error.clone()),
                 ConnectError::Transient(_) => pending.expire(self.target.command_timeout, Some(connect_error.error())),

@@ -55,8 +55,10 @@ pub struct HttpBatch {
 #[derive(Default)]
 struct Calls {
     slots: VecDeque<Slot>,
-    /// Slots at the front whose call was given up.
+    /// How many of them are of calls that were given up.
     given_up: usize,
+    /// No call is given up before.
+    earliest: Option<Instant>,
     /// The number of the first slot in the request.
     first: u64,
     /// Replies that belong to the first slots.
@@ -174,7 +176,7 @@ impl HttpBatch {
         Some(Self {
             id: next_connection_id(),
             exchange: Exchange::Sent(Box::pin(client.send(path, bytes, sync_token)), reader),
-            calls: Calls { slots, ..Calls::default() },
+            calls: Calls::new(slots),
             deferred: HashSet::new(),
             features,
             sent_at: now,
@@ -259,7 +261,7 @@ impl HttpBatch {
 
     /// The earliest deadline in it.
     pub fn deadline(&self) -> Option<Instant> {
-        self.calls.slots.get(self.calls.given_up)?.pending.as_ref().map(|pending| pending.deadline)
+        self.calls.earliest
     }
 
     /// Gives up what is past its deadline; true when nothing is left to wait for.
@@ -283,6 +285,16 @@ impl HttpBatch {
 }
 
 impl Calls {
+    fn new(slots: VecDeque<Slot>) -> Self {
+        let mut calls = Self { slots, ..Self::default() };
+        calls.earliest = calls.earliest();
+        calls
+    }
+
+    fn earliest(&self) -> Option<Instant> {
+        self.slots.iter().filter_map(|slot| Some(slot.pending.as_ref()?.deadline)).min()
+    }
+
     /// Takes out the calls whose replies are all there; the last one only when nothing more can come, because an answer with
     /// more replies than commands is to be believed nothing.
     fn take_answered(&mut self, connection: NonZeroU64, is_complete: bool) -> Vec<Outcome> {
@@ -296,8 +308,10 @@ impl Calls {
             let own = decode::gather(&shapes, &mut self.replies.drain(..count));
             let position = Position { connection, number: self.first };
             self.first += 1;
-            self.given_up = self.given_up.saturating_sub(1);
-            let Some(mut pending) = pending else { continue };
+            let Some(mut pending) = pending else {
+                self.given_up -= 1;
+                continue;
+            };
             let outcome = reply::read(&pending.request.call, &own);
             if outcome.is_err() && reply::is_partly_done(&pending.request.call, &own) {
                 pending.request.delivery.partly_done();
@@ -309,11 +323,14 @@ impl Calls {
 
     /// Gives up what is past its deadline; true when no call is left that has not been.
     fn expire(&mut self, now: Instant, timeout: Duration, finished: &mut Vec<Finished>) -> bool {
-        while let Some(slot) = self.slots.get_mut(self.given_up)
-            && let Some(pending) = slot.pending.take_if(|pending| pending.deadline <= now)
-        {
-            finished.push(pending.expire(timeout, None));
-            self.given_up += 1;
+        if self.earliest.is_some_and(|earliest| earliest <= now) {
+            for slot in &mut self.slots {
+                if let Some(pending) = slot.pending.take_if(|pending| pending.deadline <= now) {
+                    finished.push(pending.expire(timeout, None));
+                    self.given_up += 1;
+                }
+            }
+            self.earliest = self.earliest();
         }
         !self.slots.is_empty() && self.given_up == self.slots.len()
     }

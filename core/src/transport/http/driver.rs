@@ -15,7 +15,7 @@ use hyper::header::HeaderValue;
 use super::batch::{Attempt, End, Event, HttpBatch, Outcome};
 use super::client::{Client, Failure, Head, MAX_ANSWER_BYTES};
 use super::pace::{Allowed, Pace};
-use super::waiting::{WaitingCall, WaitingCalls};
+use super::waiting::WaitingCalls;
 use super::{decode, error};
 use crate::config::{Topology, Upstash};
 use crate::error::StoreError;
@@ -34,7 +34,8 @@ use crate::transport::retry_policy::{RetryDecision, retry_decision};
 use crate::transport::target::{Member, Target};
 use crate::transport::timer::Timer;
 
-/// Requests under way at the same time; with HTTP/1.1, connections.
+/// Requests under way at the same time; with HTTP/1.1, connections. The last of them is for stores that have nothing under way,
+/// so that they do not wait for the thousands of another one.
 const MAX_BATCHES: usize = 16;
 
 /// Serves one database until its last handle is dropped and nothing is pending, or until it turns out that it has several
@@ -152,7 +153,7 @@ impl HttpDriver {
         for request in self.inbox.take(&mut self.closed) {
             let deadline = request.deadline(self.target.command_timeout, now);
             let pending = PendingCall::new(request, self.next_sequence, deadline);
-            self.waiting.push(WaitingCall { pending, alone: false });
+            self.waiting.push(pending);
             self.next_sequence += 1;
         }
     }
@@ -192,7 +193,9 @@ impl HttpDriver {
             }
         };
         let before = self.batches.len();
-        while self.batches.len() < MAX_BATCHES {
+        while self.batches.len() < MAX_BATCHES - 1
+            || self.batches.len() < MAX_BATCHES && self.waiting.next_has_nothing_under_way()
+        {
             let most = match self.pace.allows(now) {
                 Allowed::All => usize::MAX,
                 Allowed::One => 1,
@@ -291,7 +294,7 @@ impl HttpDriver {
             let alone = batch.alone;
             if batch.is_overtaken(&pending.request.call.execution_key()) {
                 pending.request.delivery.repeated();
-                self.waiting.push(WaitingCall { pending, alone });
+                self.waiting.push_again(pending, alone);
                 continue;
             }
             let sent_with = batch.features;
@@ -328,7 +331,7 @@ impl HttpDriver {
             }
             pending.request.delivery.postponed();
             self.batches[index].defer(pending.request.call.execution_key());
-            self.waiting.push(WaitingCall { pending, alone });
+            self.waiting.push_again(pending, alone);
         }
     }
 
@@ -340,7 +343,7 @@ impl HttpDriver {
                 // Several shards: calls are taken apart from now on, and transactions of several executions are not sent together.
                 let alone = batch.alone;
                 for pending in batch.into_unanswered(Attempt::Postponed) {
-                    self.waiting.push(WaitingCall { pending, alone });
+                    self.waiting.push_again(pending, alone);
                 }
             }
             (401, _) => {
@@ -370,7 +373,7 @@ impl HttpDriver {
         }
         for mut pending in batch.into_unanswered(attempt) {
             pending.request.call.drop_prefetch();
-            self.waiting.push(WaitingCall { pending, alone: true });
+            self.waiting.push_again(pending, true);
         }
     }
 
@@ -389,7 +392,7 @@ impl HttpDriver {
         let alone = batch.alone;
         for pending in batch.into_unanswered(attempt) {
             let pending = PendingCall { error_reply: Some(Box::new(error.clone())), ..pending };
-            self.waiting.push(WaitingCall { pending, alone });
+            self.waiting.push_again(pending, alone);
         }
     }
 

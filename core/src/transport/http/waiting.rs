@@ -1,8 +1,10 @@
 //! The calls that wait to be sent, by execution, and the order that there is without a connection. Requests travel side by
 //! side and may overtake each other, so a write waits until nothing of its execution is under way, and a read until no
-//! write is. What must wait costs nothing until it may go: only executions whose oldest call may go now are looked at.
+//! write is. What must wait costs nothing until it may go: only executions whose oldest call may go now are looked at. Stores
+//! take turns: the execution goes next whose oldest call has waited for longest, by the turns of its store.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -10,7 +12,8 @@ use std::time::Instant;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
-use crate::transport::pending_calls::PendingCall;
+use crate::transport::pending_calls::{PendingCall, Rank};
+use crate::transport::ranks::{StoreId, Turns, store_of};
 
 /// A call that waits.
 pub struct WaitingCall {
@@ -18,6 +21,8 @@ pub struct WaitingCall {
     pub pending: PendingCall,
     /// To be sent in a request of its own, because a request it was in was refused as a whole.
     pub alone: bool,
+    /// Tells it from other parts of the same call.
+    serial: u64,
 }
 
 /// The calls that wait, and what is under way of their executions.
@@ -25,10 +30,14 @@ pub struct WaitingCall {
 pub struct WaitingCalls {
     executions: Slab<Execution>,
     by_key: FxHashMap<Vec<u8>, usize>,
-    /// Executions of which calls wait, by the oldest of these; calls are numbered in the order of their deadlines.
-    by_oldest: BTreeMap<u64, usize>,
-    /// Those whose oldest call may go now.
-    ready: BTreeMap<u64, usize>,
+    /// Executions whose oldest call may go now, by its rank.
+    ready: BTreeMap<Rank, usize>,
+    /// All calls that wait: when each is given up, its serial number, and its execution.
+    deadlines: BTreeSet<(Instant, u64, usize)>,
+    next_serial: u64,
+    turns: Turns,
+    /// How many calls of each store are under way.
+    stores_under_way: FxHashMap<StoreId, usize>,
     returned: Arc<Returned>,
     /// How many calls were looked at, to see that this does not grow with those that wait.
     #[cfg(test)]
@@ -43,8 +52,8 @@ struct Execution {
     under_way: UnderWay,
     /// What goes in the request that is being put together.
     entering: UnderWay,
-    /// The number of its oldest call, if it is in the indices.
-    oldest: Option<u64>,
+    /// The rank of its oldest call, if that is among those that may go.
+    ready: Option<Rank>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -69,19 +78,26 @@ impl UnderWay {
 }
 
 /// The passes that were given back and not yet counted.
-type Returned = Mutex<Vec<(usize, bool)>>;
+type Returned = Mutex<Vec<Leave>>;
+
+/// What is under way with one call.
+#[derive(Clone, Copy)]
+struct Leave {
+    execution: usize,
+    writes: bool,
+    store: StoreId,
+}
 
 /// A call's leave to be under way. Given back when it is dropped, whatever became of the request.
 pub struct Pass {
-    execution: usize,
-    writes: bool,
+    leave: Leave,
     returned: Arc<Returned>,
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
         let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
-        returned.push((self.execution, self.writes));
+        returned.push(self.leave);
     }
 }
 
@@ -91,17 +107,31 @@ pub struct Admission<'a> {
     waiting: &'a mut WaitingCalls,
     /// Executions that a call was taken from, or left behind of.
     touched: Vec<usize>,
+    /// The stores of the calls that were taken.
+    entering: Vec<StoreId>,
 }
 
 impl WaitingCalls {
     /// Whether no call waits.
     pub fn is_empty(&self) -> bool {
-        self.by_oldest.is_empty()
+        self.deadlines.is_empty()
     }
 
-    /// Adds a call, in the order in which the calls came.
-    pub fn push(&mut self, call: WaitingCall) {
-        let key = call.pending.request.call.execution_key();
+    /// Adds a call that has just come.
+    pub fn push(&mut self, mut pending: PendingCall) {
+        pending.turn = self.turns.add(&pending);
+        self.insert(pending, false);
+    }
+
+    /// Adds a call that has been sent and is to be sent again: it keeps its place before what came later.
+    /// `alone` is whether it has to travel in a request of its own.
+    pub fn push_again(&mut self, pending: PendingCall, alone: bool) {
+        self.turns.add_again(&pending);
+        self.insert(pending, alone);
+    }
+
+    fn insert(&mut self, pending: PendingCall, alone: bool) {
+        let key = pending.request.call.execution_key();
         let index = match self.by_key.get(&key) {
             Some(index) => *index,
             None => {
@@ -111,14 +141,16 @@ impl WaitingCalls {
             }
         };
         let calls = &mut self.executions[index].calls;
-        let sequence = call.pending.sequence;
+        let (sequence, serial) = (pending.sequence, self.next_serial);
+        self.next_serial += 1;
+        self.deadlines.insert((pending.deadline, serial, index));
         let place = match calls.back() {
             Some(last) if last.pending.sequence > sequence => {
                 calls.partition_point(|other| other.pending.sequence <= sequence)
             }
             _ => calls.len(),
         };
-        calls.insert(place, call);
+        calls.insert(place, WaitingCall { pending, alone, serial });
         if place == 0 {
             self.index(index);
         }
@@ -127,63 +159,84 @@ impl WaitingCalls {
     /// Begins to put a request together.
     pub fn admit(&mut self) -> Admission<'_> {
         self.count_returned();
-        Admission { waiting: self, touched: Vec::new() }
+        Admission { waiting: self, touched: Vec::new(), entering: Vec::new() }
+    }
+
+    /// Whether the call that goes next is of a store that has nothing under way.
+    pub fn next_has_nothing_under_way(&mut self) -> bool {
+        self.count_returned();
+        let Some((_, index)) = self.ready.first_key_value() else { return false };
+        let Some(call) = self.executions[*index].calls.front() else { return false };
+        !self.stores_under_way.contains_key(&store_of(&call.pending))
     }
 
     /// The earliest deadline.
     pub fn deadline(&self) -> Option<Instant> {
-        let (_, index) = self.by_oldest.first_key_value()?;
-        self.executions[*index].calls.front().map(|call| call.pending.deadline)
+        self.deadlines.first().map(|(deadline, ..)| *deadline)
     }
 
     /// Takes out what is past its deadline.
     pub fn expired(&mut self, now: Instant) -> impl Iterator<Item = PendingCall> + '_ {
         std::iter::from_fn(move || {
-            let (_, index) = self.by_oldest.first_key_value()?;
-            let index = *index;
-            let calls = &mut self.executions[index].calls;
-            let call = if calls.front()?.pending.deadline <= now { calls.pop_front()? } else { return None };
-            self.index(index);
-            Some(call.pending)
+            let (_, serial, index) = self.deadlines.first().copied().filter(|(deadline, ..)| *deadline <= now)?;
+            let calls = &self.executions[index].calls;
+            let place = calls.iter().position(|call| call.serial == serial)?;
+            Some(self.remove(index, place)?.pending)
         })
     }
 
     /// Takes out everything, in the order in which it came.
     pub fn take(&mut self) -> VecDeque<PendingCall> {
-        let indices: Vec<usize> = mem::take(&mut self.by_oldest).into_values().collect();
-        let mut all = Vec::new();
-        for index in indices {
-            all.extend(self.executions[index].calls.drain(..).map(|call| call.pending));
+        let mut all = VecDeque::new();
+        while let Some((_, _, index)) = self.deadlines.first().copied()
+            && let Some(call) = self.remove(index, 0)
+        {
+            all.push_back(call.pending);
+        }
+        all.make_contiguous().sort_by_key(|pending| pending.sequence);
+        all
+    }
+
+    /// Takes a call out of what waits.
+    fn remove(&mut self, index: usize, place: usize) -> Option<WaitingCall> {
+        let call = self.executions[index].calls.remove(place)?;
+        self.deadlines.remove(&(call.pending.deadline, call.serial, index));
+        self.turns.remove(&call.pending);
+        if place == 0 {
             self.index(index);
         }
-        all.sort_by_key(|pending| pending.sequence);
-        all.into()
+        Some(call)
     }
 
     /// Counts the passes that were given back.
     fn count_returned(&mut self) {
         let returned = mem::take(&mut *self.returned.lock().unwrap_or_else(PoisonError::into_inner));
-        for (index, writes) in returned {
-            *self.executions[index].under_way.count(writes) -= 1;
-            self.index(index);
+        for Leave { execution, writes, store } in returned {
+            *self.executions[execution].under_way.count(writes) -= 1;
+            if let Entry::Occupied(mut count) = self.stores_under_way.entry(store) {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
+            self.index(execution);
         }
     }
 
     /// Puts an execution where it belongs now; forgets it when nothing is left of it.
     fn index(&mut self, index: usize) {
         let execution = &mut self.executions[index];
-        if let Some(oldest) = execution.oldest.take() {
-            self.by_oldest.remove(&oldest);
-            self.ready.remove(&oldest);
+        if let Some(rank) = execution.ready.take() {
+            self.ready.remove(&rank);
         }
         match execution.calls.front() {
-            Some(WaitingCall { pending, .. }) => {
-                execution.oldest = Some(pending.sequence);
-                self.by_oldest.insert(pending.sequence, index);
-                if execution.under_way.admits(pending.request.call.operation.writes()) {
-                    self.ready.insert(pending.sequence, index);
-                }
+            Some(WaitingCall { pending, .. })
+                if execution.under_way.admits(pending.request.call.operation.writes()) =>
+            {
+                execution.ready = Some(pending.rank());
+                self.ready.insert(pending.rank(), index);
             }
+            Some(_) => {}
             None if execution.under_way.is_none() && execution.entering.is_none() => {
                 let Execution { key, .. } = self.executions.remove(index);
                 self.by_key.remove(&key);
@@ -208,13 +261,15 @@ impl Admission<'_> {
     pub fn take(&mut self) -> Option<(PendingCall, Pass)> {
         let (_, index) = self.waiting.ready.first_key_value()?;
         let index = *index;
-        let execution = &mut self.waiting.executions[index];
-        let call = execution.calls.pop_front()?;
-        let writes = call.pending.request.call.operation.writes();
-        *execution.entering.count(writes) += 1;
+        let pending = &self.waiting.executions[index].calls.front()?.pending;
+        let leave =
+            Leave { execution: index, writes: pending.request.call.operation.writes(), store: store_of(pending) };
+        self.waiting.turns.sent(pending);
+        *self.waiting.executions[index].entering.count(leave.writes) += 1;
         self.touched.push(index);
-        self.waiting.index(index);
-        Some((call.pending, Pass { execution: index, writes, returned: self.waiting.returned.clone() }))
+        self.entering.push(leave.store);
+        let call = self.waiting.remove(index, 0)?;
+        Some((call.pending, Pass { leave, returned: self.waiting.returned.clone() }))
     }
 
     /// Leaves that call, and what follows it for its execution, to another request.
@@ -227,6 +282,9 @@ impl Admission<'_> {
 
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
+        for store in mem::take(&mut self.entering) {
+            *self.waiting.stores_under_way.entry(store).or_default() += 1;
+        }
         for index in mem::take(&mut self.touched) {
             // An execution is there as long as a call of it waits or enters.
             let execution = &mut self.waiting.executions[index];
@@ -243,14 +301,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::{Call, Operation};
+    use crate::store::{Call, KeyOptions, Operation};
     use crate::transport::request::{Nowhere, Request};
 
-    fn call(id: &str, sequence: u64, operation: Operation) -> WaitingCall {
-        let call = Call::new(operation, Arc::default(), id.into(), id.len(), id.len());
+    fn call(id: &str, sequence: u64, operation: Operation) -> PendingCall {
+        call_of(&Arc::default(), id, sequence, operation)
+    }
+
+    fn call_of(store: &Arc<KeyOptions>, id: &str, sequence: u64, operation: Operation) -> PendingCall {
+        let call = Call::new(operation, store.clone(), id.into(), id.len(), id.len());
         let request = Request::new(call, 0, Arc::new(Nowhere));
-        let deadline = Instant::now() + Duration::from_secs(1 + sequence);
-        WaitingCall { pending: PendingCall { request, sequence, deadline, error_reply: None, losses: 0 }, alone: false }
+        PendingCall::new(request, sequence, Instant::now() + Duration::from_secs(1 + sequence))
     }
 
     const READ: Operation = Operation::IsExecutionInProgress;
@@ -307,6 +368,23 @@ mod tests {
         assert_eq!(admission.peek().map(|call| call.pending.sequence), Some(5));
         drop(admission);
         assert_eq!(send(&mut waiting, 9).0, [2, 4, 5]);
+    }
+
+    #[test]
+    fn stores_take_turns() {
+        let mut waiting = WaitingCalls::default();
+        let (busy, other) = (Arc::<KeyOptions>::default(), Arc::default());
+        (0..100).for_each(|sequence| waiting.push(call_of(&busy, &sequence.to_string(), sequence, READ)));
+        assert!(waiting.next_has_nothing_under_way());
+        let (_, first) = send(&mut waiting, 10);
+        assert!(!waiting.next_has_nothing_under_way());
+        (100..102).for_each(|sequence| waiting.push(call_of(&other, &sequence.to_string(), sequence, READ)));
+        assert!(waiting.next_has_nothing_under_way());
+        let (numbers, _second) = send(&mut waiting, 4);
+        assert_eq!(numbers, [100, 10, 101, 11]);
+        assert!(!waiting.next_has_nothing_under_way());
+        drop(first);
+        assert_eq!(send(&mut waiting, 2).0, [12, 13]);
     }
 
     #[test]
