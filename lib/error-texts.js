@@ -48,7 +48,15 @@ const PHRASES = {
 /** What to do where an installation is not that of this machine. */
 const INSTALL_AGAIN =
   "Delete node_modules and install again on the machine, or in the image, that runs it; do not copy it there.";
-const CLEAN_CACHE = "If it happens again, clean the package manager's cache (npm cache clean --force).";
+const CLEAN_CACHE = "If it happens again, clean the package manager's cache ({cleanCache}).";
+/** Where the lock file may be the cause. */
+const LOCK_AGAIN =
+  "If that does not help, the lock file is the cause: delete node_modules and {lockFile} and run `{install}` here, which " +
+  "lists every platform. To install for this machine elsewhere: {forMachine}";
+/** Where a bundler was at work. */
+const KEEP_OUT_OF_BUNDLE =
+  'Keep "@idioteque/redis" out of the bundle: serverExternalPackages in Next.js, external in esbuild and Rollup, ' +
+  "externals in webpack, ssr.external in Vite; and ship node_modules with it.";
 
 /** Why the addon cannot be loaded, and what to do; in an error with the code `ERR_REDIS_LOAD`. */
 const LOADING = {
@@ -72,6 +80,10 @@ const LOADING = {
     sentence: "NAPI_RS_NATIVE_LIBRARY_PATH names {file}, which is not there.",
     advice: "Unset NAPI_RS_NATIVE_LIBRARY_PATH, or let it name an addon that was built for this machine.",
   },
+  overrideOtherVersion: {
+    sentence: "NAPI_RS_NATIVE_LIBRARY_PATH names {file}, which is of version {found}; this package is of {version}.",
+    advice: "Unset NAPI_RS_NATIVE_LIBRARY_PATH, or let it name an addon of version {version}.",
+  },
   overrideUnusable: {
     sentence: "NAPI_RS_NATIVE_LIBRARY_PATH names {file}, which cannot be loaded.",
     advice: "Unset NAPI_RS_NATIVE_LIBRARY_PATH, or let it name an addon that was built for this machine.",
@@ -82,9 +94,23 @@ const LOADING = {
   },
   bundled: {
     sentence: "This is a copy of the package's code in {home}, without the addon: a bundler has included it.",
+    advice: KEEP_OUT_OF_BUNDLE,
+  },
+  replaced: {
+    sentence: "In place of the addon there is {what}: a bundler has replaced it, or a test that mocks modules.",
+    advice: KEEP_OUT_OF_BUNDLE,
+  },
+  otherVersion: {
+    sentence:
+      "The addon is of another version: {file} is of {found}, and the package in {home} is of {version}. They belong " +
+      "together.",
     advice:
-      'Keep "@idioteque/redis" out of the bundle: serverExternalPackages in Next.js, external in esbuild and Rollup, ' +
-      "externals in webpack, ssr.external in Vite; and ship node_modules with it.",
+      "Install both anew: delete node_modules, let package.json (overrides, resolutions) and {lockFile} name {version} of " +
+      "{name} or not name it at all, and run `{install}`.",
+  },
+  builtOtherVersion: {
+    sentence: "The addon is of another version: {file} is of {found}, and the sources in {home} are of {version}.",
+    advice: "Build it again: `npm run build`.",
   },
   notBuilt: {
     sentence: "This is a clone of the repository ({home}), and the addon has not been built.",
@@ -96,24 +122,39 @@ const LOADING = {
       "(--omit=optional, --no-optional, or a setting), or the lock file was written on another kind of machine " +
       "and lists only that one's.",
     advice:
-      "Install with optional dependencies (npm install --include=optional). If the lock file lacks it, delete " +
-      "node_modules and package-lock.json and run `npm install` here, which lists every platform; or add it: " +
-      "npm install --save-optional {name}@{version}",
+      "Install with optional dependencies ({withOptional}). If the lock file lacks it, delete " +
+      "node_modules and {lockFile} and run `{install}` here, which lists every platform; or add it: " +
+      "{add} {name}@{version}",
+  },
+  packedFromSources: {
+    sentence:
+      "The package was packed from its sources (npm pack), without the addon: it names no package that holds one, as the " +
+      "published one does.",
+    advice:
+      "Install the published package ({add} @idioteque/redis@{version}), or put an addon that was built for this machine " +
+      "into {home} as lib/{addon}.",
+  },
+  fileMissing: {
+    sentence: "The package {name}, which holds it, is installed, but its file {addon} is missing.",
+    advice:
+      "Look for what leaves out or removes *.node files: .dockerignore, a tool that makes node_modules smaller, a bundler " +
+      "or file tracer that copies node_modules, antivirus software. Then install again: `{install}`.",
+  },
+  notUnplugged: {
+    sentence:
+      "The package {name}, which holds it, is not unpacked: Yarn keeps the addon in .yarn/unplugged, which is not there.",
+    advice: "Run `yarn install` on this machine, also where .yarn/cache is checked in.",
   },
   installedForOtherLibc: {
     sentence:
       "The package {name}, which holds it, is not installed, but {others} is: node_modules is for the other C library " +
       "of Linux (this one has {libc}).",
-    advice:
-      `${INSTALL_AGAIN} If that does not help, the lock file is the cause: delete node_modules and package-lock.json and ` +
-      "run `npm install` here, which lists every platform. To install for this machine elsewhere: npm install {flags}",
+    advice: `${INSTALL_AGAIN} ${LOCK_AGAIN}`,
   },
   installedForOtherMachine: {
     sentence:
       "The package {name}, which holds it, is not installed, but {others} is: node_modules is for another kind of machine.",
-    advice:
-      `${INSTALL_AGAIN} If that does not help, the lock file is the cause: delete node_modules and package-lock.json and ` +
-      "run `npm install` here, which lists every platform. To install for this machine elsewhere: npm install {flags}",
+    advice: `${INSTALL_AGAIN} ${LOCK_AGAIN}`,
   },
   notCompiled: {
     sentence: "{file} is damaged: it is not a compiled file at all.",

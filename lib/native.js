@@ -11,6 +11,9 @@ const { nextTick } = process;
 const resolved = Promise.resolve();
 const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6, afterTurn: nextTick && afterTurn };
 
+/** The version of this code, which the addon has to be of too: written here, because reading package.json takes time. */
+const VERSION = "0.2.1";
+
 /**
  * Loads the addon.
  *
@@ -54,11 +57,14 @@ function loadLive() {
 }
 
 function loadAddon(entry) {
+  let addon;
   try {
-    return loadUsual() ?? require("./binding.js");
+    addon = loadUsual() ?? require("./binding.js");
+    if (addon.VERSION === VERSION && typeof addon.createRedisStore === "function") return addon;
   } catch (cause) {
-    throw require("./load-error/failure.js").loadFailure(cause, entry);
+    throw require("./load-error/failure.js").loadFailure({ cause }, entry);
   }
+  throw require("./load-error/failure.js").loadFailure({ loaded: addon }, entry);
 }
 
 // The generated loader covers every platform and takes a millisecond of a cold start, so the usual platforms are tried

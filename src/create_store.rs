@@ -1,4 +1,4 @@
-//! `createRedisStore`, the one N-API export.
+//! What the addon exports: `createRedisStore`, and its version.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,6 +16,10 @@ use crate::js_builtins::JsBuiltins;
 use crate::native_store::Origin;
 use crate::node_api::{Engine, Thrown, Type, Value};
 use crate::{detect, environment, js_values, settle, store_object};
+
+/// `lib/native.js` compares it with its own: the two sides of the addon belong together.
+#[napi]
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Makes a store. `lib/native.js` adds the last argument, which has what the addon needs of the JavaScript side.
 #[napi(catch_unwind)]

@@ -1,6 +1,6 @@
 // What the package says where its addon cannot be loaded: on which machine, why, and what to do; and what it says where
 // none ever could.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { parseTriple } from "@napi-rs/cli";
@@ -111,6 +111,86 @@ describe("where the addon cannot be loaded", () => {
     const env = { NAPI_RS_NATIVE_LIBRARY_PATH: "/nowhere/addon.node" };
     const { message } = await installCopy({ packages: { [target]: bytes } }).load({ env });
     expect(message).toContain("NAPI_RS_NATIVE_LIBRARY_PATH names /nowhere/addon.node, which is not there");
+  });
+
+  it("says that the addon is of another version, and what to do with each package manager", async () => {
+    const written = `VERSION = "${PACKAGE.version}"`;
+    for (const [trace, lockFile, install] of [
+      [".package-lock.json", "package-lock.json", "npm install"],
+      [".modules.yaml", "pnpm-lock.yaml", "pnpm install"],
+      [".yarn-state.yml", "yarn.lock", "yarn install"],
+      [".bun", "bun.lock", "bun install"],
+    ]) {
+      const { dir, home, load } = installCopy({ packages: { [target]: bytes } });
+      writeFileSync(join(dir, "node_modules", trace), "");
+      const code = readFileSync(join(home, "lib", "native.js"), "utf8");
+      expect(code).toContain(written);
+      writeFileSync(join(home, "lib", "native.js"), code.replace(written, 'VERSION = "99.0.0"'));
+      const { code: errorCode, message } = await load();
+      expect(errorCode).toBe("ERR_REDIS_LOAD");
+      expect(message).toContain(`The addon is of another version: `);
+      expect(message).toContain(`is of ${PACKAGE.version}, and the package in ${home} is of `);
+      expect(message).toContain(`${lockFile} name`);
+      expect(message).toContain(`run \`${install}\``);
+    }
+  });
+
+  it("compares versions also where the generated loader loads the addon, and of one that the environment names", async () => {
+    const { home, load } = installCopy({ packages: { [target]: bytes } });
+    const code = readFileSync(join(home, "lib", "native.js"), "utf8");
+    writeFileSync(join(home, "lib", "native.js"), code.replace(`VERSION = "${PACKAGE.version}"`, 'VERSION = "99.0.0"'));
+    const addon = join(home, "addon.node");
+    writeFileSync(addon, bytes);
+    const { message } = await load({ env: { NAPI_RS_NATIVE_LIBRARY_PATH: addon } });
+    expect(message).toContain(`NAPI_RS_NATIVE_LIBRARY_PATH names ${addon}, which is of version ${PACKAGE.version}`);
+  });
+
+  it("says that the package is there and its file is not", async () => {
+    const { dir, load } = installCopy({ packages: { [target]: undefined } });
+    writeFileSync(join(dir, "pnpm-lock.yaml"), "");
+    const { message } = await load();
+    expect(message).toContain(
+      `The package @idioteque/redis-${target}, which holds it, is installed, but its file idioteque-redis.${target}.node`,
+    );
+    expect(message).toContain(".dockerignore");
+    expect(message).toContain("`pnpm install`");
+    expect(message).not.toMatch(/is not installed|C library/);
+  });
+
+  it("says what a bundler has put in place of the addon", async () => {
+    for (const [stub, what] of [
+      ["module.exports = {};", "an empty object"],
+      ['module.exports = "./idioteque-redis-ABC.node";', 'the string "./idioteque-redis-ABC.node"'],
+      ['module.exports = "";', 'the string ""'],
+      ["module.exports = new Uint8Array(8);", "another object"],
+    ]) {
+      const { dir, load } = installCopy({ packages: { [target]: bytes } });
+      const home = join(dir, "node_modules", `@idioteque/redis-${target}`);
+      writeFileSync(join(home, "package.json"), JSON.stringify({ main: "stub.js" }));
+      writeFileSync(join(home, "stub.js"), stub);
+      const { code, message } = await load();
+      expect(code).toBe("ERR_REDIS_LOAD");
+      expect(message).toContain(`In place of the addon there is ${what}: a bundler has replaced it`);
+      expect(message).toContain("serverExternalPackages");
+    }
+  });
+
+  it("says that Yarn has not unpacked it", async () => {
+    const { dir, load } = installCopy();
+    const before = `
+      Object.defineProperty(process.versions, "pnp", { value: "3" });
+      require("module").findPnpApi = () => ({ resolveToUnqualified: () => "${dir}/.yarn/unplugged/addon" });`;
+    const { message } = await load({ before });
+    expect(message).toContain("Yarn keeps the addon in .yarn/unplugged, which is not there");
+    expect(message).toContain("Run `yarn install` on this machine");
+    expect(message).not.toContain("npm ");
+  });
+
+  it("says that it was packed from the sources", async () => {
+    const { message } = await installCopy({ packed: true }).load();
+    expect(message).toContain("The package was packed from its sources (npm pack), without the addon");
+    expect(message).toContain(`@idioteque/redis@${PACKAGE.version}`);
+    expect(message).not.toContain("left out");
   });
 
   it("says that a bundler has included it", async () => {

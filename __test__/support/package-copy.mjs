@@ -39,9 +39,11 @@ export function builtAddon() {
  * Installs a copy of the package, without an addon.
  *
  * @param {object} [wrong]
- * @param {Record<string, Buffer | string>} [wrong.packages] the addon's packages by target, each with its addon
+ * @param {Record<string, Buffer | string | undefined>} [wrong.packages] the addon's packages by target, each with its addon, if
+ *   it is there
  * @param {string[]} [wrong.without] files that are not there
- * @returns {{ home: string, load: (options?: LoadOptions) => Promise<Loaded> }}
+ * @param {boolean} [wrong.packed] as `npm pack` makes it in a clone: the packages with the addon are not named
+ * @returns {{ dir: string, home: string, load: (options?: LoadOptions) => Promise<Loaded> }}
  *
  * @typedef {object} LoadOptions
  * @property {string} [before] what happens in the process first
@@ -55,7 +57,7 @@ export function builtAddon() {
  * @property {string} [code]
  * @property {string[]} [causes] the messages of all its causes
  */
-export function installCopy({ packages = {}, without = [] } = {}) {
+export function installCopy({ packages = {}, without = [], packed = false } = {}) {
   const dir = realpathSync(mkdtempSync(join(tmpdir(), "idioteque-redis-")));
   onTestFinished(() => rmSync(dir, { recursive: true }));
   const home = join(dir, "node_modules", NAME);
@@ -64,8 +66,12 @@ export function installCopy({ packages = {}, without = [] } = {}) {
   for (const file of [...PACKAGE.files, "package.json"].filter((file) => !file.startsWith("!"))) {
     cpSync(join(ROOT, file), join(home, file), { recursive: true, filter: belongs });
   }
+  if (!packed) {
+    const optionalDependencies = { [`${NAME}-linux-x64-gnu`]: PACKAGE.version };
+    writeFileSync(join(home, "package.json"), JSON.stringify({ ...PACKAGE, optionalDependencies }));
+  }
   for (const [target, addon] of Object.entries(packages)) addPackage(dir, target, addon);
-  return { home, load: (options) => load(dir, options) };
+  return { dir, home, load: (options) => load(dir, options) };
 }
 
 function addPackage(dir, target, addon) {
@@ -73,7 +79,7 @@ function addPackage(dir, target, addon) {
   const main = `idioteque-redis.${target}.node`;
   mkdirSync(home, { recursive: true });
   writeFileSync(join(home, "package.json"), JSON.stringify({ name: `${NAME}-${target}`, version: "0.0.0", main }));
-  writeFileSync(join(home, main), addon);
+  if (addon !== undefined) writeFileSync(join(home, main), addon);
 }
 
 async function load(dir, { before = "", nodeOptions = [], env = {} } = {}) {

@@ -3,10 +3,11 @@
 
 const { existsSync } = require("node:fs");
 const { join } = require("node:path");
-const { version, engines } = require("../../package.json");
-const { LOADING, diagnosisOf } = require("../error-texts.js");
+const { version, engines, optionalDependencies } = require("../../package.json");
+const { LOADING, diagnosisOf, fill } = require("../error-texts.js");
 const { inspectAddonFile } = require("./addon-file.js");
-const { SUPPORTED, packageName } = require("./packages.js");
+const { packageManagerOf } = require("./package-manager.js");
+const { SUPPORTED, addonName, packageName, unpluggedFolder } = require("./packages.js");
 
 const OLDEST_NODE = Number(/\d+/.exec(engines.node)[0]);
 
@@ -16,6 +17,7 @@ const OLDEST_NODE = Number(/\d+/.exec(engines.node)[0]);
  * @property {string} home the directory of `index.js`
  * @property {string} [override] what the environment names in place of the addon
  * @property {string[]} said the error messages of the loader, a line each
+ * @property {unknown} [loaded] what was loaded, where it cannot be used
  * @property {import("./failure.js").Candidate[]} candidates
  * @property {string[]} installed targets whose packages are installed
  */
@@ -28,10 +30,13 @@ function diagnose(findings) {
   for (const rule of [
     wrongRuntime,
     switchedOff,
+    replaced,
+    ofOtherVersion,
     overridden,
     unsupported,
     bundled,
     notBuilt,
+    packedFromSources,
     missing,
     wrongFile,
     refused,
@@ -60,6 +65,27 @@ function switchedOff({ said }) {
   return said.some((line) => /requires \w+ access/i.test(line)) ? diagnosisOf(LOADING.notPermitted) : undefined;
 }
 
+/** Loaders of bundlers make of a `.node` file its path, its content, a URL, or nothing at all. */
+function replaced({ loaded }) {
+  if (loaded === undefined || typeof loaded?.createRedisStore === "function") return undefined;
+  return diagnosisOf(LOADING.replaced, { what: whatIs(loaded) });
+}
+
+function whatIs(value) {
+  if (typeof value === "string") return `the string ${JSON.stringify(value.slice(0, 80))}`;
+  if (typeof value !== "object" || value === null) return `a value of type ${typeof value}`;
+  return Object.keys(value).length === 0 ? "an empty object" : "another object";
+}
+
+function ofOtherVersion({ loaded, home, override, candidates }) {
+  if (loaded === undefined) return undefined;
+  const { name, file } = candidates.find((candidate) => candidate.file !== undefined) ?? { name: home, file: home };
+  // Those before 0.3.0 do not say it.
+  const values = { name, file, home, version, found: loaded.VERSION ?? "an older one", ...packageManagerOf(home) };
+  if (override) return diagnosisOf(LOADING.overrideOtherVersion, values);
+  return diagnosisOf(file === name ? LOADING.builtOtherVersion : LOADING.otherVersion, values);
+}
+
 function overridden({ override, candidates }) {
   if (!override) return undefined;
   const row = candidates[0].file === undefined ? LOADING.overrideMissing : LOADING.overrideUnusable;
@@ -83,12 +109,24 @@ function notBuilt({ home, candidates }) {
   return isClone ? diagnosisOf(LOADING.notBuilt, { home }) : undefined;
 }
 
-function missing({ machine, candidates, installed }) {
+/** The release writes the packages with the addon into package.json. */
+function packedFromSources({ home, machine, candidates, installed }) {
+  if (candidates.some(({ file }) => file !== undefined) || optionalDependencies !== undefined) return undefined;
+  if (installed.length > 0) return undefined;
+  const values = { home, version, addon: addonName(machine.target), ...packageManagerOf(home) };
+  return diagnosisOf(LOADING.packedFromSources, values);
+}
+
+function missing({ machine, home, candidates, installed }) {
   if (candidates.some(({ file }) => file !== undefined)) return undefined;
   const name = packageName(machine.target);
+  const manager = packageManagerOf(home);
+  const values = { name, version, addon: addonName(machine.target), ...manager };
+  if (unpluggedFolder(name, home) !== undefined) return diagnosisOf(LOADING.notUnplugged, values);
+  if (installed.includes(machine.target)) return diagnosisOf(LOADING.fileMissing, values);
   const others = installed.map(packageName).join(", ");
-  if (process.versions.pnp || others === "") return diagnosisOf(LOADING.notInstalled, { name, version });
-  const values = { name, others, flags: installFlags(machine) };
+  if (process.versions.pnp || others === "") return diagnosisOf(LOADING.notInstalled, values);
+  Object.assign(values, { others, forMachine: fill(manager.forMachine, { flags: installFlags(machine) }) });
   const libcs = installed.some((target) => target.startsWith(`linux-${machine.arch}-`));
   if (!libcs) return diagnosisOf(LOADING.installedForOtherMachine, values);
   const libc = machine.libc === "musl" ? "musl, as Alpine does" : machine.libc;
@@ -99,17 +137,17 @@ function installFlags({ platform, arch, libc }) {
   return [`--os=${platform}`, `--cpu=${arch}`, ...(libc === undefined ? [] : [`--libc=${libc}`])].join(" ");
 }
 
-function wrongFile({ machine, candidates }) {
+function wrongFile({ machine, home, candidates }) {
   const { file } = candidates.find((candidate) => candidate.file !== undefined);
   const { format, arch, systems } = inspectAddonFile(file);
-  if (format === undefined) return diagnosisOf(LOADING.notCompiled, { file });
+  if (format === undefined) return diagnosisOf(LOADING.notCompiled, { file, ...packageManagerOf(home) });
   if (arch === machine.arch && systems.includes(machine.platform)) return undefined;
   const system = systems.includes(machine.platform) ? machine.platform : systems.join(" or ");
   const target = `${system}-${arch ?? "another processor"}`;
   return diagnosisOf(LOADING.forOtherMachine, { file, target, machine: `${machine.platform}-${machine.arch}` });
 }
 
-function refused({ machine, said }) {
+function refused({ machine, home, said }) {
   const needed = said.flatMap((line) => /version [`']GLIBC_([\d.]+)' not found/.exec(line)?.[1] ?? []);
   if (needed.length > 0) {
     const present = machine.libcVersion ?? "an older one";
@@ -117,7 +155,7 @@ function refused({ machine, said }) {
   }
   if (said.some((line) => /failed to map segment/.test(line))) return diagnosisOf(LOADING.notExecutable);
   if (said.some((line) => /file too short|past end of file|cannot read file data|invalid ELF header/.test(line))) {
-    return diagnosisOf(LOADING.incomplete);
+    return diagnosisOf(LOADING.incomplete, packageManagerOf(home));
   }
   return undefined;
 }

@@ -7,21 +7,23 @@ const { createRequire } = require("node:module");
 const { join } = require("node:path");
 const { diagnose, diagnoseUnseen } = require("./diagnosis.js");
 const { describeMachine, thisMachine } = require("./machine.js");
-const { SUPPORTED, installedPackages, packageName } = require("./packages.js");
+const { SUPPORTED, addonName, installedPackages, packageName } = require("./packages.js");
 
 /**
  * The error that says why the addon cannot be loaded and what to do.
  *
- * @param {Error} cause what the generated loader threw; its own causes are those of each file it tried
+ * @param {object} failed
+ * @param {Error} [failed.cause] what the generated loader threw; its own causes are those of each file it tried
+ * @param {unknown} [failed.loaded] what was loaded in place of the addon, or an addon of another version
  * @param {object} entry
  * @param {string} entry.home the directory of `index.js`
  * @param {Function} entry.RedisStoreError
  * @returns {Error} with `code` `ERR_REDIS_LOAD`
  */
-function loadFailure(cause, { home, RedisStoreError }) {
+function loadFailure({ cause, loaded }, { home, RedisStoreError }) {
   const machine = thisMachine();
   const said = messagesOf(cause);
-  const { problem, remedy, candidates } = investigate(machine, home, said);
+  const { problem, remedy, candidates } = investigate(machine, home, said, loaded);
   const message = [
     `@idioteque/redis could not load its native addon on ${describeMachine(machine)}.`,
     problem,
@@ -33,12 +35,12 @@ function loadFailure(cause, { home, RedisStoreError }) {
 }
 
 /** A process without permissions may not read files: then its error about that is all there is. */
-function investigate(machine, home, said) {
+function investigate(machine, home, said, loaded) {
   try {
     const override = process.env.NAPI_RS_NATIVE_LIBRARY_PATH;
     const candidates = candidatesFor(machine, home, override);
     const installed = installedPackages(home);
-    return { candidates, ...diagnose({ machine, home, said, override, candidates, installed }) };
+    return { candidates, ...diagnose({ machine, home, said, loaded, override, candidates, installed }) };
   } catch (error) {
     return { candidates: [], ...diagnoseUnseen([...said, error.message]) };
   }
@@ -54,7 +56,7 @@ function investigate(machine, home, said) {
 function candidatesFor(machine, home, override) {
   if (override) return [{ name: override, file: existsSync(override) ? override : undefined }];
   if (!SUPPORTED.includes(machine.target)) return [];
-  const built = join(home, "lib", `idioteque-redis.${machine.target}.node`);
+  const built = join(home, "lib", addonName(machine.target));
   const name = packageName(machine.target);
   return [
     { name: built, file: existsSync(built) ? built : undefined },
@@ -72,7 +74,7 @@ function resolve(name, home) {
 
 function describeCandidate({ name, file }) {
   if (file === undefined) return `${name}: not there`;
-  return file === name ? `${name}: cannot be loaded` : `${name}: ${file} cannot be loaded`;
+  return file === name ? `${name}: cannot be used` : `${name}: ${file} cannot be used`;
 }
 
 /**

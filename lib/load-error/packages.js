@@ -1,8 +1,8 @@
 "use strict";
 // The packages that hold the addon, one for each kind of machine, and which of them are installed.
 
-const { readdirSync } = require("node:fs");
-const { createRequire } = require("node:module");
+const { existsSync, readdirSync } = require("node:fs");
+const { createRequire, findPnpApi } = require("node:module");
 const { join } = require("node:path");
 
 /** The kinds of machine that there is an addon for; as `napi.targets` of package.json has them. */
@@ -28,6 +28,11 @@ function packageName(target) {
   return `${SCOPE}/${PREFIX}${target}`;
 }
 
+/** The name of a target's addon. */
+function addonName(target) {
+  return `idioteque-redis.${target}.node`;
+}
+
 /**
  * The targets whose packages can be found from a directory, whichever machine they are for.
  *
@@ -48,4 +53,21 @@ function namesIn(folder) {
   }
 }
 
-module.exports = { SUPPORTED, installedPackages, packageName };
+/**
+ * Where Yarn's Plug'n'Play expects a package that it unpacks, if there is nothing.
+ *
+ * @param {string} name
+ * @param {string} home
+ * @returns {string | undefined} also where Plug'n'Play does not know the package
+ */
+function unpluggedFolder(name, home) {
+  if (!process.versions.pnp) return undefined;
+  try {
+    const folder = findPnpApi(home).resolveToUnqualified(name, join(home, "index.js"));
+    return existsSync(folder) ? undefined : folder;
+  } catch {
+    return undefined;
+  }
+}
+
+module.exports = { SUPPORTED, addonName, installedPackages, packageName, unpluggedFolder };

@@ -20,6 +20,7 @@ export function namedVersions(root = ROOT) {
     "Cargo.toml": /^version = "(.+)"$/m.exec(read("Cargo.toml"))?.[1],
     "Cargo.lock": /name = "idioteque-redis"\nversion = "(.+)"/.exec(read("Cargo.lock"))?.[1],
     "lib/binding.js": /bindingPackageVersion !== '(.+?)'/.exec(read("lib/binding.js"))?.[1],
+    "lib/native.js": /^const VERSION = "(.+)";$/m.exec(read("lib/native.js"))?.[1],
     "CHANGELOG.md": /^## (\d\S*)/m.exec(read("CHANGELOG.md"))?.[1],
   };
 }
