@@ -1,5 +1,6 @@
 // Stores that share a connection: one that asks one question after the other does not wait for all that another one has asked.
-import { expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startMasters } from "../../tooling/servers/cluster.mjs";
 import { sharedRedis } from "../support/redis.mjs";
 import { temporaryStore } from "../support/temporary.mjs";
 
@@ -8,9 +9,9 @@ const { url, newId } = sharedRedis();
 const WIDTH = 20_000;
 const QUESTIONS = 50;
 
-it("a question of one store is answered before most of what another one had asked", async () => {
+async function questionsBesideThousands(redis) {
   const options = { readAhead: false, commandTimeout: 30_000 };
-  const [busy, other] = [temporaryStore(url, options), temporaryStore(url, options)];
+  const [busy, other] = [temporaryStore(redis, options), temporaryStore(redis, options)];
   const id = newId();
   await Promise.all([busy.isExecutionInProgress(id), other.isExecutionInProgress(id)]);
   let answered = 0;
@@ -31,4 +32,18 @@ it("a question of one store is answered before most of what another one had aske
   await Promise.all(lanes);
   meanwhile.sort((a, b) => a - b);
   expect(meanwhile[QUESTIONS / 2]).toBeLessThan(WIDTH / 2);
+}
+
+describe("a question of one store is answered before most of what another one had asked", () => {
+  it("of one server", () => questionsBesideThousands(url));
+
+  describe("of a cluster", () => {
+    let cluster;
+    beforeAll(async () => {
+      cluster = await startMasters({ replicas: 0 });
+    });
+    afterAll(() => cluster?.stop());
+
+    it("over the connections of its nodes", () => questionsBesideThousands(cluster.startup));
+  });
 });
