@@ -7,6 +7,8 @@ mod map_state;
 mod nodes;
 mod returns;
 mod router;
+#[cfg(test)]
+mod simulation;
 mod slot_table;
 mod split_call;
 pub mod topology;

@@ -179,6 +179,12 @@ impl Router {
         &mut self.finished
     }
 
+    /// Whether nothing is under way or held.
+    #[cfg(test)]
+    pub fn is_at_rest(&self) -> bool {
+        self.slots.is_at_rest() && self.nodes.is_at_rest()
+    }
+
     fn warn(&mut self) {
         if self.warnings.is_empty() {
             return;

@@ -50,7 +50,7 @@ fn said_of(ends: [Option<&[Note]>; 3]) -> String {
         end.unwrap_or_default().iter().for_each(|note| note(&mut part.delivery));
         router.returned(if end.is_none() { done(part) } else { part.fail(failure()) }, now);
     }
-    assert!(router.slots.is_at_rest() && router.nodes.is_at_rest());
+    assert!(router.is_at_rest());
     let finished = router.finished.pop().expect("all parts are back");
     finished.outcome.unwrap_err().message
 }
@@ -98,7 +98,7 @@ fn a_call_that_waits_for_an_earlier_commit_is_given_up_at_its_own_deadline() {
     let operations: Vec<Operation> = parts.iter().map(|part| part.call.operation).collect();
     assert_eq!(operations, [Operation::CommitResult, Operation::BeginTask]);
     parts.into_iter().for_each(|part| router.returned(done(part), now + TIMEOUT));
-    assert!(router.slots.is_at_rest() && router.nodes.is_at_rest());
+    assert!(router.is_at_rest());
     assert_eq!(router.next_moment(), None);
 }
 
