@@ -2,6 +2,7 @@
 //! one for the same task, and whatever comes after that for the same execution, waits until the second step is on its way.
 
 use std::collections::VecDeque;
+use std::mem;
 
 use rustc_hash::FxHashMap;
 
@@ -13,6 +14,24 @@ pub struct Order {
     executions: FxHashMap<Vec<u8>, Steps>,
     /// Scratch.
     key: Vec<u8>,
+}
+
+/// A commit on its first step, until [`Order::end`].
+#[must_use = "what waits for it has to be let go"]
+#[derive(Debug)]
+pub struct Staged(());
+
+impl Staged {
+    /// The order that it has a place in is no more.
+    pub fn forget(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        debug_assert!(std::thread::panicking(), "what waits for a commit was not let go");
+    }
 }
 
 #[derive(Default)]
@@ -41,18 +60,28 @@ impl Order {
     }
 
     /// A commit sets out on its first step.
-    pub fn begin(&mut self, call: &Call) {
+    pub fn begin(&mut self, call: &Call) -> Staged {
         let mut key = Vec::new();
         write_key(call, &mut key);
         self.executions.entry(key).or_default().tasks.push(call.task().to_vec());
+        Staged(())
+    }
+
+    /// A call that waits is given up.
+    pub fn give_up(&mut self, call: &Call, number: usize) {
+        write_key(call, &mut self.key);
+        if let Some(steps) = self.executions.get_mut(&self.key) {
+            steps.waiting.retain(|other| *other != number);
+        }
     }
 
     /// The second step of a commit is on its way, or there will be none. Returns what waited, to be tried again in order.
-    pub fn end(&mut self, call: &Call) -> VecDeque<usize> {
+    pub fn end(&mut self, call: &Call, staged: Staged) -> VecDeque<usize> {
+        staged.forget();
         write_key(call, &mut self.key);
         let Some(steps) = self.executions.get_mut(&self.key) else { return VecDeque::new() };
         steps.tasks.retain(|task| task != call.task());
-        let waiting = std::mem::take(&mut steps.waiting);
+        let waiting = mem::take(&mut steps.waiting);
         if steps.tasks.is_empty() {
             self.executions.remove(&self.key);
         }
@@ -82,13 +111,14 @@ mod tests {
         let mut order = Order::default();
         let commit = call(Operation::CommitResult, "t");
         assert!(!order.waits(&commit, 0));
-        order.begin(&commit);
+        let staged = order.begin(&commit);
         assert!(!order.waits(&call(Operation::BeginTask, "other"), 1));
         assert!(!order.waits(&call(Operation::GetResult, "t"), 2));
         assert!(order.waits(&call(Operation::BeginTask, "t"), 3));
         assert!(order.waits(&call(Operation::GetResult, "t"), 4));
         assert!(order.waits(&call(Operation::Dispose, ""), 5));
-        assert_eq!(order.end(&commit), [3, 4, 5]);
+        order.give_up(&call(Operation::GetResult, "t"), 4);
+        assert_eq!(order.end(&commit, staged), [3, 5]);
         assert!(order.executions.is_empty());
     }
 }

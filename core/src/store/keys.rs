@@ -14,7 +14,7 @@ use std::io::Write;
 use redis::{RedisWrite, ToRedisArgs, ToSingleRedisArg};
 
 /// Which of the three keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// That the execution is in progress.
     Execution,

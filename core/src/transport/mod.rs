@@ -31,6 +31,8 @@ mod runtime;
 pub mod sentinel;
 mod settings_provider;
 mod shared_connections;
+#[cfg(test)]
+mod simulation;
 mod target;
 mod timer;
 mod warning;

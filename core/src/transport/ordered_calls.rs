@@ -101,16 +101,13 @@ pub struct OrderedCalls {
 }
 
 impl OrderedCalls {
-    /// Adds a call behind the others. Part of a call to a cluster has a sequence number and a deadline of its own, those of
-    /// its call, and goes where they say.
+    /// Adds a call behind the others of its store. Part of a call to a cluster has a sequence number and a deadline of its own,
+    /// those of its call; its router sends what is for one key in the order in which it is to arrive.
     pub fn insert(&mut self, request: Request, deadline: Instant) {
         let mut pending = PendingCall::new(request, self.next_sequence, deadline);
         self.next_sequence += 1;
         let (deadline, serial) = (pending.deadline, self.next_serial);
-        // Parts of calls to a cluster are in the router's order.
-        if pending.request.route.is_none() {
-            pending.turn = self.ranks.add(&pending, self.calls.iter().map(|(_, entry)| &entry.pending));
-        }
+        pending.turn = self.ranks.add(&pending, self.calls.iter().map(|(_, entry)| &entry.pending));
         let environment = environment_of(&pending);
         match self.environments.iter_mut().find(|(other, _)| *other == environment) {
             Some((_, count)) => *count += 1,
@@ -207,9 +204,7 @@ impl OrderedCalls {
     pub fn finish(&mut self, key: CallKey) -> PendingCall {
         let Entry { pending, .. } = self.calls.remove(key.0 as usize);
         self.redo.end(&pending);
-        if pending.request.route.is_none() {
-            self.ranks.remove(&pending);
-        }
+        self.ranks.remove(&pending);
         let environment = environment_of(&pending);
         if let Some(index) = self.environments.iter().position(|(other, _)| *other == environment) {
             self.environments[index].1 -= 1;

@@ -64,7 +64,6 @@ pub struct Request {
 }
 
 /// How a part of a call travels through a cluster.
-#[derive(Clone)]
 pub(super) struct ClusterRoute {
     /// What the call itself goes back to.
     pub(super) environment: Arc<dyn CompletionSink>,
@@ -76,10 +75,8 @@ pub(super) struct ClusterRoute {
     pub(super) slot: u16,
     /// All slots are behind one address, so that there is nowhere else to send it.
     pub(super) sharded: bool,
-    /// The server it was last sent to.
-    pub(super) node: u32,
-    /// The server that needs `ASKING` first, because the slot is being migrated to it.
-    pub(super) asking: Option<u32>,
+    /// It is sent to a server that needs `ASKING` first, because the slot is being migrated to it.
+    pub(super) asking: bool,
     /// How often it was sent on.
     pub(super) moves: u32,
     /// How many connections ended while its answer was the next to come.

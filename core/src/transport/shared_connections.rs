@@ -15,12 +15,12 @@ use crate::error::StoreError;
 /// Runs one connection until its last handle is dropped and nothing is pending.
 pub(super) async fn serve(target: Target, inbox: Arc<Inbox>) {
     let handover = match target.settings.topology {
-        Topology::Cluster(_) => return cluster::router::route(target, inbox).await,
+        Topology::Cluster(_) => return cluster::driver::route(target, inbox).await,
         Topology::Upstash(_) => http::serve(target, inbox.clone()).await,
         Topology::Single | Topology::Sentinel(_) => connection::driver::serve(target, inbox.clone()).await,
     };
     if let Some(handover) = handover {
-        cluster::router::route_shards(handover, inbox).await;
+        cluster::driver::route_shards(handover, inbox).await;
     }
 }
 

@@ -1,7 +1,14 @@
 //! Clusters: which server has a key, and calls in parts that are sent there.
 
-pub(super) mod nodes;
-pub(super) mod router;
-pub(super) mod slot_table;
-pub(super) mod split_call;
+mod counts;
+pub(super) mod driver;
+mod effect;
+mod map_state;
+mod nodes;
+mod returns;
+mod router;
+#[cfg(test)]
+mod simulation;
+mod slot_table;
+mod split_call;
 pub mod topology;

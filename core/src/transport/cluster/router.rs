@@ -1,180 +1,198 @@
-//! A Redis Cluster: a router that sends each call to the server that has its slot, over one batched connection per server.
-//! And shards behind one address, to which it sends the parts of calls as to a cluster of one server.
+//! A Redis Cluster as a state machine without connections, threads and clocks: a router that sends each call to the server that
+//! has its slot. And shards behind one address, to which it sends the parts of calls as to a cluster of one server.
+//!
+//! It is told of calls, of parts of calls that come back, of maps that were read, and of the time; it says what is to be sent
+//! where, which connections are to be opened and closed, when the map is to be read, when it wants to be told of the time
+//! again, and which calls are over.
 //!
 //! What a server cannot answer comes back and is sent again: where it was redirected to, or to the node that has the slot when
 //! the map has been read anew. Until everything that is under way for a slot has come back, what follows for the same
 //! slot waits, so that the order per key is kept.
 
-use std::future::{Future, poll_fn};
+mod map;
+mod returned;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+pub use map::Belief;
+
+use super::effect::Effect;
+use super::map_state::MapState;
 use super::nodes::Nodes;
 use super::slot_table::SlotTable;
-use super::split_call::{Returns, SplitCall};
-use super::topology::{Map, Owner, Range, fetch, read_redirect};
+use super::split_call::{Destination, PartState, PartToken, SplitCall, Stage, UnderWay, Which};
+use super::topology::Owner;
 use crate::config::Address;
 use crate::error::StoreError;
-use crate::error_texts::connections as texts;
 use crate::store::cluster_steps::steps;
 use crate::store::execution_order::Order;
 use crate::store::keys::Role;
 use crate::store::slot::{SLOTS, slot_of, tag_of};
 use crate::store::{Call, Position, Reply};
-use crate::transport::applied::{Applied, Delivery};
+use crate::transport::applied::Delivery;
 use crate::transport::backoff::Backoff;
 use crate::transport::error::ConnectError;
-use crate::transport::handover::Handover;
-use crate::transport::inbox::Inbox;
-use crate::transport::node_id::NodeId;
-use crate::transport::pending_calls::{PendingCall, deliver};
-use crate::transport::request::{ClusterRoute, Finished, Redirect, Request};
-use crate::transport::retry_policy::poison_pause;
-use crate::transport::target::Target;
-use crate::transport::timer::Timer;
+use crate::transport::pending_calls::PendingCall;
+use crate::transport::request::{ClusterRoute, CompletionSink, Finished, Request};
 use crate::transport::warning::Warning;
 
 /// The pause before something is sent again that no server could take.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Redirections in a row after which there is a pause before the next one.
-const MOVES_WITHOUT_PAUSE: u32 = 4;
-/// The shortest time between two readings of the map.
-const MIN_INTERVAL: Duration = Duration::from_millis(50);
-/// And the longest while something is amiss.
-const MAX_INTERVAL: Duration = Duration::from_millis(400);
-
-/// The parts of a call, as the lowest bits of a token.
-const ROLES: [Role; 3] = [Role::Execution, Role::Transactions, Role::Results];
-const WHOLE: usize = ROLES.len();
-
-/// How long a map is not believed that names no node that was known before. Then there is no other: the cluster was set up
-/// anew.
-const STALE_EPOCH_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Runs one cluster until its last handle is dropped and nothing is pending.
-pub async fn route(target: Target, inbox: Arc<Inbox>) {
-    Router::new(target, inbox).run().await;
-}
-
-/// Runs what is several shards behind one address, with the calls that were pending when that turned out.
-pub async fn route_shards(handover: Handover, inbox: Arc<Inbox>) {
-    let Handover { target, pending, next_sequence } = handover;
-    let address = target.settings.address.clone();
-    let mut router = Router { sharded: true, map_wanted: false, next_sequence, ..Router::new(target, inbox) };
-    let node = router.nodes.at(Owner { address, id: None });
-    router.slots.give(0, (SLOTS - 1) as u16, node);
-    let now = Instant::now();
-    for PendingCall { request, sequence, deadline, .. } in pending {
-        let index = router.calls.insert(SplitCall::new(request, sequence, deadline));
-        router.start(index, now);
-    }
-    router.run().await;
-}
-
-type MapBeingRead = Pin<Box<dyn Future<Output = Result<Map, ConnectError>> + Send>>;
 
 /// What became of a part of a call, the times it was sent, and the position of its answer.
 type PartOutcome = (Result<Reply, Box<StoreError>>, Delivery, Option<Position>);
 
-struct Router {
-    target: Target,
-    inbox: Arc<Inbox>,
-    /// What the servers' connections hand back.
-    returns: Arc<Returns>,
+/// What does not change.
+pub struct Config {
+    /// Deadline of a call.
+    pub command_timeout: Duration,
+    /// The server that was configured first, for errors.
+    pub address: Address,
+    /// Where parts of calls go when they are dropped without having come back.
+    pub returns: Arc<dyn CompletionSink>,
+}
+
+/// What calls are routed to.
+enum Layout {
+    /// The nodes of a cluster, of which a map says which slots they have.
+    Cluster(MapState),
+    /// Shards that are all behind one address: there is no map.
+    Shards,
+}
+
+/// The state machine. See the module.
+pub struct Router {
+    config: Config,
+    layout: Layout,
     calls: Slab<SplitCall>,
     slots: SlotTable,
     order: Order,
+    /// The deadlines of the calls that wait in the order.
+    waiting: BTreeSet<(Instant, usize)>,
     nodes: Nodes,
-    /// All slots are at one address: there is no map.
-    sharded: bool,
-    /// The map is being read.
-    map: Option<MapBeingRead>,
-    map_wanted: bool,
-    /// The nodes that the last map named.
-    known: Arc<[NodeId]>,
-    /// Since when there is only a map of nodes that were not known before.
-    foreign_since: Option<Instant>,
-    map_not_before: Instant,
-    backoff: Backoff,
-    /// The map was read with the target's settings, so that they are complete.
-    proven: bool,
     connect_error: ConnectError,
     finished: Vec<Finished>,
+    effects: Vec<Effect>,
     /// Warnings of the servers' connections, until there is a call whose sink takes them.
     warnings: Vec<Warning>,
+    /// The last handle was dropped.
     closed: bool,
     next_sequence: u64,
     /// Scratch.
     key: Vec<u8>,
-    alarm: Timer,
 }
 
 impl Router {
-    fn new(target: Target, inbox: Arc<Inbox>) -> Self {
+    /// A router of a cluster of which nothing is known.
+    pub fn new(config: Config, backoff: Backoff, now: Instant) -> Self {
+        Self::with(config, Layout::Cluster(MapState::new(now, backoff)))
+    }
+
+    /// A router of shards, with the calls that were pending when that turned out, and the number of the next one.
+    pub fn of_shards(config: Config, pending: Vec<PendingCall>, next_sequence: u64) -> Self {
+        let address = config.address.clone();
+        let mut router = Self::with(config, Layout::Shards);
+        let node = router.nodes.at(Owner { address, id: None }, &mut router.effects);
+        router.slots.give(0, (SLOTS - 1) as u16, node);
+        for PendingCall { request, sequence, deadline, .. } in pending {
+            let index = router.calls.insert(SplitCall::new(request, sequence, deadline));
+            router.start(index);
+        }
+        router.next_sequence = next_sequence;
+        router
+    }
+
+    fn with(config: Config, layout: Layout) -> Self {
         Self {
-            connect_error: ConnectError::connecting(&target.settings.address),
-            nodes: Nodes::new(&target),
-            target,
-            inbox,
-            returns: Arc::default(),
+            connect_error: ConnectError::connecting(&config.address),
+            config,
+            layout,
             calls: Slab::new(),
             slots: SlotTable::new(),
             order: Order::default(),
-            sharded: false,
-            map: None,
-            map_wanted: true,
-            known: Arc::default(),
-            foreign_since: None,
-            map_not_before: Instant::now(),
-            backoff: Backoff::default(),
-            proven: false,
+            waiting: BTreeSet::new(),
+            nodes: Nodes::default(),
             finished: Vec::new(),
+            effects: Vec::new(),
             warnings: Vec::new(),
             closed: false,
             next_sequence: 0,
             key: Vec::new(),
-            alarm: Timer::new(),
         }
     }
 
-    async fn run(&mut self) {
-        poll_fn(|cx| {
-            loop {
-                let now = Instant::now();
-                self.drain_inbox(now);
-                self.take_back(now);
-                self.read_map(cx, now);
-                self.release(now);
-                self.expire(now);
-                self.nodes.flush();
-                deliver(&mut self.finished);
-                if self.closed && self.calls.is_empty() {
-                    self.nodes.closer = self.inbox.closer();
-                    return Poll::Ready(());
-                }
-                let map_at = (self.map_wanted && self.map.is_none()).then_some(self.map_not_before);
-                let moment = self.slots.next_moment().into_iter().chain(map_at).min();
-                if self.alarm.sleep_until(cx, moment) && self.register_waker(cx) {
-                    return Poll::Pending;
-                }
-            }
-        })
-        .await;
+    /// A call came.
+    pub fn call(&mut self, request: Request, deadline: Instant) {
+        let index = self.calls.insert(SplitCall::new(request, self.next_sequence, deadline));
+        self.next_sequence += 1;
+        self.start(index);
     }
 
-    /// Takes the calls that have arrived.
-    fn drain_inbox(&mut self, now: Instant) {
-        for request in self.inbox.take(&mut self.closed) {
-            let deadline = request.deadline(self.target.command_timeout, now);
-            let sequence = self.next_sequence;
-            self.next_sequence += 1;
-            let index = self.calls.insert(SplitCall::new(request, sequence, deadline));
-            self.start(index, now);
+    /// The last handle was dropped: no calls come any more.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Whether there is nothing left to do.
+    pub fn is_over(&self) -> bool {
+        self.closed && self.calls.is_empty()
+    }
+
+    /// A connection of a server warns of something.
+    pub fn warned(&mut self, warnings: Vec<Warning>) {
+        self.warnings.extend(warnings);
+    }
+
+    /// Time has passed: reads the map if it is to be, sends what may be sent, and gives up what is past its deadline.
+    pub fn advance(&mut self, now: Instant) {
+        self.warn();
+        self.read_map(now);
+        self.release(now);
+        self.expire(now);
+        self.nodes.flush(&mut self.effects);
+    }
+
+    /// When time matters next.
+    pub fn next_moment(&self) -> Option<Instant> {
+        let map_at = match &self.layout {
+            Layout::Cluster(map) => map.next_moment(),
+            Layout::Shards => None,
+        };
+        let deadline = self.waiting.first().map(|(deadline, _)| *deadline);
+        [self.slots.next_moment(), map_at, deadline].into_iter().flatten().min()
+    }
+
+    /// What is to be done.
+    pub fn effects(&mut self) -> &mut Vec<Effect> {
+        &mut self.effects
+    }
+
+    /// The calls that are over.
+    pub fn finished(&mut self) -> &mut Vec<Finished> {
+        &mut self.finished
+    }
+
+    /// Whether nothing is under way or held.
+    #[cfg(test)]
+    pub fn is_at_rest(&self) -> bool {
+        self.slots.is_at_rest() && self.nodes.is_at_rest()
+    }
+
+    fn warn(&mut self) {
+        if self.warnings.is_empty() {
+            return;
+        }
+        if let Some((_, entry)) = self.calls.iter().next() {
+            let sink = &entry.request.sink;
+            let warn = |warning| Effect::Warn { sink: sink.clone(), warning };
+            self.effects.extend(self.warnings.drain(..).map(warn));
         }
     }
 
@@ -186,62 +204,60 @@ impl Router {
     }
 
     /// Sends a call, whole if a tag keeps its keys together: an execution's keys have the same one, or none.
-    fn start(&mut self, index: usize, now: Instant) {
+    fn start(&mut self, index: usize) {
         let entry = &mut self.calls[index];
         if self.order.waits(&entry.request.call, index) {
+            self.waiting.insert((entry.deadline, index));
             return;
         }
         let mut call = mem::replace(&mut entry.request.call, Call::empty());
         let slot = self.slot(&call, call.operation.role());
         if tag_of(&self.key).is_none() {
             call.drop_prefetch();
-            if let Some(steps) = steps(&call) {
-                let staged = steps.len() > 1;
-                if staged {
-                    self.order.begin(&call);
-                }
+            if let Some(rest) = steps(&call) {
+                let staged = (rest.len() > 1).then(|| self.order.begin(&call));
                 let entry = &mut self.calls[index];
-                (entry.request.call, entry.staged, entry.steps) = (call, staged, steps);
-                self.step(index, now);
+                entry.request.call = call;
+                entry.stage = Stage::Split { rest, staged };
+                self.step(index);
                 return;
             }
         }
-        let part = self.part(index, call, WHOLE, slot);
-        self.calls[index].left = 1;
-        self.dispatch(part, now);
+        self.calls[index].stage = Stage::Whole;
+        let part = self.part(index, call, Which::Whole, slot);
+        self.dispatch(part);
     }
 
     /// Sends the next parts of a call that is taken apart.
-    fn step(&mut self, index: usize, now: Instant) {
-        let Some((step, rest)) = self.calls[index].steps.split_first() else { return };
-        (self.calls[index].steps, self.calls[index].left) = (rest, step.len());
+    fn step(&mut self, index: usize) {
+        let Stage::Split { rest, .. } = &mut self.calls[index].stage else { return };
+        let Some((step, behind)) = rest.split_first() else { return };
+        *rest = behind;
         for role in *step {
             let call = self.calls[index].request.call.part(*role);
             let slot = self.slot(&call, *role);
-            let part = self.part(index, call, *role as usize, slot);
-            self.dispatch(part, now);
+            let part = self.part(index, call, Which::Of(*role), slot);
+            self.dispatch(part);
         }
-        if rest.is_empty() {
-            self.unstage(index, now);
+        if behind.is_empty() {
+            self.unstage(index);
         }
     }
 
-    fn part(&mut self, index: usize, call: Call, which: usize, slot: u16) -> Request {
+    fn part(&mut self, index: usize, call: Call, which: Which, slot: u16) -> Request {
         let entry = &mut self.calls[index];
         entry.request.delivery.sent();
         let SplitCall { sequence, deadline, before, .. } = *entry;
         let environment = entry.request.sink.clone();
-        let mut request = Request::new(call, (index << 2 | which) as u32, self.returns.clone());
+        let mut request = Request::new(call, PartToken { index, which }.pack(), self.config.returns.clone());
         request.delivery = before;
-        let sharded = self.sharded;
         request.route = Some(ClusterRoute {
             environment,
             sequence,
             deadline,
             slot,
-            sharded,
-            node: 0,
-            asking: None,
+            sharded: matches!(self.layout, Layout::Shards),
+            asking: false,
             moves: 0,
             losses: 0,
             reason: None,
@@ -250,236 +266,118 @@ impl Router {
     }
 
     /// Lets go what waited for a commit's second step.
-    fn unstage(&mut self, index: usize, now: Instant) {
-        if !mem::take(&mut self.calls[index].staged) {
-            return;
+    fn unstage(&mut self, index: usize) {
+        let entry = &mut self.calls[index];
+        let Stage::Split { staged, .. } = &mut entry.stage else { return };
+        let Some(staged) = staged.take() else { return };
+        for held in self.order.end(&entry.request.call, staged) {
+            self.waiting.remove(&(self.calls[held].deadline, held));
+            self.start(held);
         }
-        for held in self.order.end(&self.calls[index].request.call) {
-            self.start(held, now);
-        }
+    }
+
+    /// Where a part of a call is.
+    fn state(&mut self, part: &Request) -> Option<&mut PartState> {
+        let PartToken { index, which } = PartToken::unpack(part.token);
+        Some(self.calls.get_mut(index)?.part(which))
     }
 
     /// Sends a part, or holds it while its slot is unsettled.
-    fn dispatch(&mut self, part: Request, now: Instant) {
+    fn dispatch(&mut self, part: Request) {
         let Some(slot) = part.route.as_ref().map(|route| route.slot) else { return };
         match self.slots.node(slot) {
-            Some(node) if !self.slots.is_held(slot) => return self.send(part, node, now),
+            Some(node) if !self.slots.is_held(slot) => return self.send(part, node, Destination::Owner),
             Some(_) => {}
-            None => self.map_wanted = true,
+            None => self.want_map(),
         }
-        self.slots.hold(part, now);
+        self.hold(part, Destination::Owner, None);
     }
 
-    fn send(&mut self, mut part: Request, node: u32, now: Instant) {
-        let Some(route) = &mut part.route else { return };
-        if !self.nodes.has(node) {
-            // It was to be asked for a key on its way, and has left the cluster since.
-            (route.asking, self.map_wanted) = (None, true);
-            return self.slots.hold(part, now + PAUSE);
+    /// Holds a part until its slot is at rest, and not before a moment.
+    fn hold(&mut self, part: Request, destination: Destination, not_before: Option<Instant>) {
+        if let Some(state) = self.state(&part) {
+            *state = PartState::Held(destination);
         }
-        route.node = node;
-        self.slots.sent(route.slot);
-        self.nodes.send(part);
+        self.slots.hold(part, not_before);
+    }
+
+    fn send(&mut self, part: Request, node: u32, destination: Destination) {
+        let token = PartToken::unpack(part.token);
+        let Some(slot) = part.route.as_ref().map(|route| route.slot) else { return };
+        if let Some(to) = self.nodes.get_mut(node) {
+            let (of_node, of_slot) = (to.send(part), self.slots.sent(slot));
+            let under_way = UnderWay { node, of_node, of_slot, destination };
+            *self.calls[token.index].part(token.which) = PartState::UnderWay(under_way);
+            return;
+        }
+        // The node has left the cluster: the next map says who has the slot.
+        self.nodes.asked(destination);
+        self.slots.take(slot);
+        self.want_map();
+        self.hold(part, Destination::Owner, None);
     }
 
     /// Sends what was held for slots that are at rest.
     fn release(&mut self, now: Instant) {
-        for part in self.slots.release(now) {
-            let Some(route) = &part.route else { continue };
-            if let Some(node) = route.asking.or(self.slots.node(route.slot)) {
-                self.send(part, node, now);
+        for mut part in self.slots.release(now) {
+            let Some(state) = self.state(&part).map(mem::take) else { continue };
+            let destination = match state {
+                PartState::Held(destination) => destination,
+                PartState::UnderWay(_) | PartState::Over => Destination::Owner,
+            };
+            let Some(route) = &mut part.route else { continue };
+            let node = match &destination {
+                Destination::Asked { node, .. } => Some(*node),
+                Destination::Owner => self.slots.node(route.slot),
+            };
+            route.asking = matches!(destination, Destination::Asked { .. });
+            if let Some(node) = node {
+                self.send(part, node, destination);
             }
         }
     }
 
-    /// Takes what the servers' connections have handed back.
-    fn take_back(&mut self, now: Instant) {
-        let (returned, warnings) = self.returns.take();
-        self.warnings.extend(warnings);
-        if let Some((_, entry)) = self.calls.iter().next().filter(|_| !self.warnings.is_empty()) {
-            self.warnings.drain(..).for_each(|warning| entry.request.sink.warn(warning));
-        }
-        self.finished.reserve(returned.len());
-        for Finished { mut request, outcome, position, redirect } in returned {
-            let call = mem::replace(&mut request.call, Call::empty());
-            let Some(mut route) = request.route.take() else { continue };
-            self.slots.came_back(route.slot);
-            self.nodes.came_back(&route);
-            self.nodes.note_outcome(&route, matches!(redirect, Some(Redirect::Lost)));
-            route.asking = None;
-            let mut not_before = now;
-            match redirect {
-                // Done, but before something that was asked earlier for the same execution: it is done again behind that.
-                None if self.slots.waits_before(route.slot, route.sequence, &call) => request.delivery.repeated(),
-                None => {
-                    self.take_charge(&mut request);
-                    self.part_done(request.token, call, (outcome, request.delivery, position), now);
-                    continue;
-                }
-                Some(Redirect::Elsewhere { ask, detail }) => {
-                    let asked = self.nodes.address(route.node);
-                    let node = asked
-                        .and_then(|asked| read_redirect(&detail, &asked))
-                        .map(|address| self.nodes.at(Owner { address, id: None }));
-                    match (ask, node) {
-                        (true, node) => route.asking = node,
-                        (false, Some(node)) => self.slots.give(route.slot, route.slot, node),
-                        (false, None) => {}
-                    }
-                    self.map_wanted |= !ask;
-                    route.moves += 1;
-                    if node.is_none() || route.moves % MOVES_WITHOUT_PAUSE == 0 {
-                        not_before = now + PAUSE;
-                    }
-                }
-                Some(Redirect::Later | Redirect::Lost) => {
-                    self.map_wanted = true;
-                    not_before = now + poison_pause(route.losses).unwrap_or(PAUSE);
-                }
-            }
-            if let Err(error) = outcome {
-                self.connect_error = ConnectError::Transient((*error).clone());
-                route.reason = Some(error);
-            }
-            let mut part = Request::new(call, request.token, self.returns.clone());
-            if let Some(node) = route.asking {
-                self.nodes.asks(node);
-            }
-            (part.delivery, part.route) = (request.delivery, Some(route));
-            self.slots.hold(part, not_before);
-        }
-    }
-
-    /// The result of a part is the call's.
-    fn take_charge(&mut self, part: &mut Request) {
-        if let Some(entry) = self.calls.get_mut(part.token as usize >> 2) {
-            entry.request.charge = part.charge.take().or(entry.request.charge.take());
-        }
-    }
-
-    /// Notes what became of a part; when it was the last one, the call goes on or is over.
-    fn part_done(&mut self, token: u32, call: Call, (outcome, delivery, position): PartOutcome, now: Instant) {
-        let (index, which) = (token as usize >> 2, token as usize & 3);
-        let Some(entry) = self.calls.get_mut(index) else { return };
-        if which == WHOLE {
-            (entry.request.call, entry.position) = (call, position);
-        }
-        entry.applied = entry.applied.max(match &outcome {
-            Ok(_) => Applied::InPart,
-            Err(_) => delivery.applied(),
-        });
-        match outcome {
-            Ok(reply) if which == WHOLE || ROLES[which] == entry.request.call.operation.role() => {
-                entry.reply = Some(reply)
-            }
-            Ok(_) => {}
-            Err(error) => entry.failure = entry.failure.take().or(Some((error, delivery))),
-        }
-        entry.left -= 1;
-        if entry.left > 0 {
-            return;
-        }
-        if entry.failure.is_none() && !entry.steps.is_empty() {
-            self.step(index, now);
-            return;
-        }
-        self.unstage(index, now);
-        let SplitCall { mut request, failure, reply, position, applied, .. } = self.calls.remove(index);
-        let finished = match (failure, reply) {
-            (None, Some(reply)) => request.finish(Ok(reply)).at(position),
-            (Some((error, delivery)), _) => {
-                request.delivery = Delivery::of_parts(delivery, applied);
-                request.fail(*error)
-            }
-            (None, None) => request.fail(self.connect_error.error().clone()),
-        };
-        self.finished.push(finished);
-    }
-
-    /// Gives up what was held beyond its deadline.
+    /// Gives up what is past its deadline, and not with a connection, which does that itself.
     fn expire(&mut self, now: Instant) {
         if self.slots.is_overdue(now) {
             let connect_error = self.connect_error.clone();
-            self.fail(|deadline| deadline <= now, &connect_error, now);
+            self.fail(|deadline| deadline <= now, &connect_error);
+        }
+        while let Some(&(deadline, index)) = self.waiting.first()
+            && deadline <= now
+        {
+            self.waiting.pop_first();
+            let SplitCall { request, sequence, deadline, .. } = self.calls.remove(index);
+            self.order.give_up(&request.call, index);
+            let pending = PendingCall::new(request, sequence, deadline);
+            self.finished.push(pending.expire(self.config.command_timeout, None));
         }
     }
 
     /// Gives up what is held and has a deadline of this kind.
-    fn fail(&mut self, over: impl Fn(Instant) -> bool, connect_error: &ConnectError, now: Instant) {
-        for (mut request, route) in self.slots.take_out(over) {
-            self.nodes.came_back(&route);
-            request.route = Some(route.clone());
-            let ClusterRoute { sequence, deadline, losses, reason, .. } = route;
-            let pending = PendingCall { error_reply: reason, losses, ..PendingCall::new(request, sequence, deadline) };
-            let mut finished = match connect_error {
+    fn fail(&mut self, over: impl Fn(Instant) -> bool, connect_error: &ConnectError) {
+        for mut part in self.slots.take_out(over) {
+            if let Some(PartState::Held(destination)) = self.state(&part).map(mem::take) {
+                self.nodes.asked(destination);
+            }
+            let Some(route) = &mut part.route else { continue };
+            let (deadline, error_reply) = (route.deadline, route.reason.take());
+            let pending = PendingCall { error_reply, ..PendingCall::new(part, 0, deadline) };
+            let finished = match connect_error {
                 ConnectError::Fatal(error) => pending.fail(error.clone()),
-                ConnectError::Transient(_) => pending.expire(self.target.command_timeout, Some(connect_error.error())),
+                ConnectError::Transient(_) => pending.expire(self.config.command_timeout, Some(connect_error.error())),
             };
-            let call = mem::replace(&mut finished.request.call, Call::empty());
-            let delivery = finished.request.delivery;
-            self.part_done(finished.request.token, call, (finished.outcome, delivery, None), now);
+            let Finished { mut request, outcome, .. } = finished;
+            let call = mem::replace(&mut request.call, Call::empty());
+            let delivery = request.delivery;
+            self.part_done(PartToken::unpack(request.token), call, (outcome, delivery, None));
         }
-    }
-
-    /// Reads the map when it is wanted, in the background and not too often.
-    fn read_map(&mut self, cx: &mut Context<'_>, now: Instant) {
-        if self.sharded {
-            self.map_wanted = false;
-            return;
-        }
-        if self.map.is_none() && self.map_wanted && self.map_not_before <= now {
-            self.map_not_before = now + self.backoff.next().clamp(MIN_INTERVAL, MAX_INTERVAL);
-            let (addresses, known) = (self.nodes.addresses(), self.known.clone());
-            self.map = Some(Box::pin(fetch(self.target.clone(), self.proven, addresses, known)));
-        }
-        let Some(Poll::Ready(map)) = self.map.as_mut().map(|map| map.as_mut().poll(cx)) else { return };
-        self.map = None;
-        match map {
-            Ok(map) if map.is_foreign && now < *self.foreign_since.get_or_insert(now) + STALE_EPOCH_TIMEOUT => {
-                self.connect_error = ConnectError::Transient(texts::another_cluster().error());
-            }
-            Ok(Map { ranges, nodes, settings, .. }) => {
-                self.foreign_since = None;
-                self.known = nodes.into();
-                (self.target.settings, self.proven) = (settings, true);
-                self.draw(ranges);
-                // While a server that has slots does not answer, somebody may be about to take its place; and somebody has
-                // to get the slots that no node has.
-                self.map_wanted = self.nodes.any_is_down() || self.slots.any_is_unserved();
-                if !self.map_wanted {
-                    self.backoff.reset();
-                }
-            }
-            Err(connect_error) => {
-                if matches!(connect_error, ConnectError::Fatal(_)) {
-                    self.map_wanted = false;
-                    self.fail(|_| true, &connect_error, now);
-                }
-                self.connect_error = connect_error;
-            }
-        }
-    }
-
-    fn draw(&mut self, ranges: Vec<Range>) {
-        self.nodes.settings(&self.target, self.known.clone());
-        self.slots.clear();
-        let mut owners = Vec::new();
-        for (first, last, owner) in ranges {
-            // A node whose address the cluster does not name now is tried at its last one.
-            let lost = matches!(owner.address, Address::Tcp(_, 0));
-            let node = if lost { owner.id.and_then(|id| self.nodes.find(&id)) } else { Some(self.nodes.at(owner)) };
-            let Some(node) = node else { continue };
-            owners.push(node);
-            self.slots.give(first, last, node);
-        }
-        self.nodes.keep(&owners);
-    }
-
-    /// Leaves word to be woken; false when something has come in the meantime.
-    fn register_waker(&self, cx: &Context<'_>) -> bool {
-        self.inbox.register_waker(self.closed, cx) && self.returns.register_waker(cx)
     }
 }
 
-#[cfg(test)]
-mod tests;
+impl Drop for Router {
+    fn drop(&mut self) {
+        // The connections end as well: nothing comes back any more.
+        self.calls.iter_mut().for_each(|(_, call)| call.forget_counts());
+    }
+}

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::time::Instant;
 
+use super::counts::{Count, Counted};
 use crate::store::Call;
 use crate::store::slot::SLOTS;
-use crate::transport::request::{ClusterRoute, Request};
+use crate::transport::request::Request;
 
 /// The table of all slots.
 pub struct SlotTable {
     slots: Vec<SlotState>,
-    held: BTreeMap<u16, ParkedParts>,
+    held: BTreeMap<u16, HeldParts>,
     /// Something held may have become free since it was last looked through. So a server that is away, and thousands of
     /// slots that wait for it, cost the others nothing.
     stirred: bool,
@@ -21,23 +22,33 @@ pub struct SlotTable {
     next_deadline: Option<Instant>,
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct SlotState {
     node: Option<u32>,
     /// Sent and not come back.
-    outstanding: u32,
+    under_way: Count,
 }
 
-struct ParkedParts {
+struct HeldParts {
     parts: Vec<Request>,
-    not_before: Instant,
+    /// The end of the pause before they are sent.
+    not_before: Option<Instant>,
+    /// The earliest of its parts in the order in which the calls came.
+    first_sequence: u64,
+}
+
+impl SlotState {
+    /// Whether a server has it, and nothing is under way.
+    fn is_at_rest(&self) -> bool {
+        self.under_way.is_zero() && self.node.is_some()
+    }
 }
 
 impl SlotTable {
     /// Slots without servers.
     pub fn new() -> Self {
         Self {
-            slots: vec![SlotState::default(); SLOTS],
+            slots: (0..SLOTS).map(|_| SlotState::default()).collect(),
             held: BTreeMap::new(),
             stirred: false,
             next_pause: None,
@@ -58,21 +69,27 @@ impl SlotTable {
         }
     }
 
+    /// Takes a slot from its server.
+    pub fn take(&mut self, slot: u16) {
+        self.slots[usize::from(slot)].node = None;
+    }
+
     /// Takes all slots from their servers.
     pub fn clear(&mut self) {
         self.slots.iter_mut().for_each(|slot| slot.node = None);
     }
 
     /// Something for a slot is on its way.
-    pub fn sent(&mut self, slot: u16) {
-        self.slots[usize::from(slot)].outstanding += 1;
+    pub fn sent(&mut self, slot: u16) -> Counted {
+        self.slots[usize::from(slot)].under_way.take()
     }
 
     /// Something for a slot is not on its way any more.
-    pub fn came_back(&mut self, slot: u16) {
-        let outstanding = &mut self.slots[usize::from(slot)].outstanding;
-        *outstanding -= 1;
-        self.stirred |= *outstanding == 0 && !self.held.is_empty() && self.held.contains_key(&slot);
+    pub fn came_back(&mut self, slot: u16, counted: Counted) {
+        let under_way = &mut self.slots[usize::from(slot)].under_way;
+        under_way.give_back(counted);
+        let is_at_rest = under_way.is_zero();
+        self.stirred |= is_at_rest && self.is_held(slot);
     }
 
     /// Whether something waits for a slot.
@@ -90,16 +107,22 @@ impl SlotTable {
         let earlier = |part: &Request| {
             part.call.id() == call.id() && part.route.as_ref().is_some_and(|route| route.sequence < sequence)
         };
-        self.is_held(slot) && self.held[&slot].parts.iter().any(earlier)
+        let held = if self.held.is_empty() { None } else { self.held.get(&slot) };
+        held.is_some_and(|held| held.first_sequence < sequence && held.parts.iter().any(earlier))
     }
 
     /// Keeps a part of a call until its slot is at rest, and not before a moment.
-    pub fn hold(&mut self, part: Request, not_before: Instant) {
+    pub fn hold(&mut self, part: Request, not_before: Option<Instant>) {
         let Some(route) = &part.route else { return };
         self.next_deadline = Some(self.next_deadline.map_or(route.deadline, |earlier| earlier.min(route.deadline)));
-        let held = self.held.entry(route.slot).or_insert_with(|| ParkedParts { parts: Vec::new(), not_before });
+        let new = || HeldParts { parts: Vec::new(), not_before, first_sequence: route.sequence };
+        let held = self.held.entry(route.slot).or_insert_with(new);
+        held.first_sequence = held.first_sequence.min(route.sequence);
         held.not_before = held.not_before.max(not_before);
-        self.next_pause = Some(self.next_pause.map_or(held.not_before, |earlier| earlier.min(held.not_before)));
+        match held.not_before {
+            None => self.stirred |= self.slots[usize::from(route.slot)].is_at_rest(),
+            Some(end) => self.next_pause = Some(self.next_pause.map_or(end, |earlier| earlier.min(end))),
+        }
         held.parts.push(part);
     }
 
@@ -109,9 +132,9 @@ impl SlotTable {
             return Vec::new();
         }
         let slots = &self.slots;
-        let at_rest = |slot: &SlotState| slot.outstanding == 0 && slot.node.is_some();
-        let ready = |(slot, held): (&u16, &ParkedParts)| {
-            (held.not_before <= now && at_rest(&slots[usize::from(*slot)])).then_some(*slot)
+        let ready = |(slot, held): (&u16, &HeldParts)| {
+            let is_ready = held.not_before.is_none_or(|end| end <= now) && slots[usize::from(*slot)].is_at_rest();
+            is_ready.then_some(*slot)
         };
         let ready: Vec<u16> = self.held.iter().filter_map(ready).collect();
         let mut parts: Vec<Request> =
@@ -120,7 +143,7 @@ impl SlotTable {
         if self.held.is_empty() {
             self.next_deadline = None;
         }
-        self.next_pause = self.held.values().map(|held| held.not_before).filter(|end| *end > now).min();
+        self.next_pause = self.held.values().filter_map(|held| held.not_before).filter(|end| *end > now).min();
         parts
     }
 
@@ -135,20 +158,22 @@ impl SlotTable {
     }
 
     /// Takes out what is held and has a deadline of this kind.
-    pub fn take_out(&mut self, over: impl Fn(Instant) -> bool) -> Vec<(Request, ClusterRoute)> {
+    pub fn take_out(&mut self, over: impl Fn(Instant) -> bool) -> Vec<Request> {
         let mut out = Vec::new();
+        let is_over = |part: &mut Request| part.route.as_ref().is_none_or(|route| over(route.deadline));
         for held in self.held.values_mut() {
-            for mut part in mem::take(&mut held.parts) {
-                match part.route.take_if(|route| over(route.deadline)) {
-                    Some(route) => out.push((part, route)),
-                    None => held.parts.push(part),
-                }
-            }
+            out.extend(held.parts.extract_if(.., is_over));
         }
         self.held.retain(|_, held| !held.parts.is_empty());
         let deadlines = self.held.values().flat_map(|held| &held.parts).filter_map(|part| part.route.as_ref());
         self.next_deadline = deadlines.map(|route| route.deadline).min();
         out
+    }
+
+    /// Whether nothing is under way or held.
+    #[cfg(test)]
+    pub fn is_at_rest(&self) -> bool {
+        self.held.is_empty() && self.slots.iter().all(|slot| slot.under_way.is_zero())
     }
 }
 
@@ -158,8 +183,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::Call;
-    use crate::transport::request::Nowhere;
+    use crate::transport::request::{ClusterRoute, Nowhere};
 
     fn part(slot: u16, sequence: u64, deadline: Instant) -> Request {
         let mut part = Request::new(Call::empty(), 0, Arc::new(Nowhere));
@@ -168,9 +192,8 @@ mod tests {
             sequence,
             deadline,
             slot,
-            node: 0,
             sharded: false,
-            asking: None,
+            asking: false,
             moves: 0,
             losses: 0,
             reason: None,
@@ -188,14 +211,14 @@ mod tests {
         let pause = Duration::from_millis(50);
         let mut table = SlotTable::new();
         table.give(0, 9, 0);
-        table.sent(2);
-        for (slot, sequence, not_before) in [(1, 4, now + pause), (1, 1, now), (2, 2, now), (3, 3, now)] {
+        let sent = table.sent(2);
+        for (slot, sequence, not_before) in [(1, 4, Some(now + pause)), (1, 1, None), (2, 2, None), (3, 3, None)] {
             table.hold(part(slot, sequence, now + 100 * pause), not_before);
         }
         assert_eq!(sequences(&table.release(now)), [3]);
         assert_eq!(table.next_moment(), Some(now + pause));
         assert!(table.release(now).is_empty());
-        table.came_back(2);
+        table.came_back(2, sent);
         assert_eq!(sequences(&table.release(now)), [2]);
         assert_eq!(sequences(&table.release(now + pause)), [1, 4]);
         assert_eq!(table.next_moment(), None);
@@ -206,15 +229,15 @@ mod tests {
         let now = Instant::now();
         let later = now + Duration::from_secs(1);
         let mut table = SlotTable::new();
-        table.hold(part(1, 1, later), now);
-        table.hold(part(2, 2, later), now);
+        table.hold(part(1, 1, later), None);
+        table.hold(part(2, 2, later), None);
         assert!(table.release(now).is_empty());
         assert_eq!(table.next_moment(), Some(later));
         table.give(1, 1, 0);
         assert_eq!(sequences(&table.release(now)), [1]);
         assert!(table.is_overdue(later));
         let given_up = table.take_out(|deadline| deadline <= later);
-        assert_eq!(given_up.iter().map(|(_, route)| route.sequence).collect::<Vec<_>>(), [2]);
+        assert_eq!(sequences(&given_up), [2]);
         assert_eq!(table.next_moment(), None);
     }
 }

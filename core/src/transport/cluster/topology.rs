@@ -35,14 +35,13 @@ pub type Range = (u16, u16, Owner);
 /// One server's map: the ranges, and all nodes that it names.
 type Drawn = (Vec<Range>, Vec<NodeId>);
 
-/// A map of a cluster, and how it was come by.
+/// A map of a cluster.
+#[derive(Debug)]
 pub struct Map {
     /// The ranges.
     pub ranges: Vec<Range>,
     /// All nodes that it names.
     pub nodes: Vec<NodeId>,
-    /// The settings with which it was read.
-    pub settings: Settings,
     /// It names none of the nodes that were known before, and no other server's map does.
     pub is_foreign: bool,
 }
@@ -86,7 +85,8 @@ fn at(host: &str, port: u16, asked: &Address) -> Option<Address> {
 }
 
 /// Asks the known servers and the start-up nodes, all at once, for the map. The first that names one of the `known` nodes
-/// counts, or the first of all while none are known: a server of another cluster may have got one of the addresses.
+/// counts, or the first of all while none are known: a server of another cluster may have got one of the addresses. Returned
+/// with the settings with which it was read.
 ///
 /// # Errors
 /// When none of them answers with a map.
@@ -95,7 +95,7 @@ pub async fn fetch(
     proven: bool,
     addresses: Vec<Address>,
     known: Arc<[NodeId]>,
-) -> Result<Map, ConnectError> {
+) -> Result<(Map, Settings), ConnectError> {
     let settings = target.settings_now(proven).await?;
     let mut addresses = addresses;
     if let Topology::Cluster(nodes) = &settings.topology {
@@ -114,14 +114,14 @@ pub async fn fetch(
         match next(&mut open).await {
             Ok((ranges, nodes)) if are_related(&nodes, &known) => {
                 drop(open);
-                return Ok(Map { ranges, nodes, settings, is_foreign: false });
+                return Ok((Map { ranges, nodes, is_foreign: false }, settings));
             }
             Ok(map) => foreign = foreign.or(Some(map)),
             Err(connect_error) => last = Some(connect_error),
         }
     }
     match foreign {
-        Some((ranges, nodes)) => Ok(Map { ranges, nodes, settings, is_foreign: true }),
+        Some((ranges, nodes)) => Ok((Map { ranges, nodes, is_foreign: true }, settings)),
         None => Err(last.unwrap_or_else(|| ConnectError::connecting(&target.settings.address))),
     }
 }

@@ -192,7 +192,7 @@ impl Session {
     /// Writes a call's commands. Returns the number under which its replies are expected.
     pub fn send(&mut self, key: CallKey, pending: &PendingCall, features: ServerFeatures, now: Instant) -> u64 {
         let call = &pending.request.call;
-        let asking = pending.request.route.as_ref().is_some_and(|route| route.asking.is_some());
+        let asking = pending.request.route.as_ref().is_some_and(|route| route.asking);
         if asking {
             self.encoder.command(&[b"ASKING"]);
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::store::{Call, KeyOptions, Operation};
-use crate::transport::request::Nowhere;
+use crate::transport::request::{ClusterRoute, Nowhere};
 
 /// Small numbers, always the same for one seed.
 struct Random(u64);
@@ -176,21 +176,35 @@ fn what_has_long_been_over_takes_no_room() {
 }
 
 struct Stores {
+    /// They call through a router.
+    routed: bool,
     calls: OrderedCalls,
     stores: [Arc<KeyOptions>; 2],
     next: u32,
 }
 
 impl Stores {
-    fn new() -> Self {
-        Self { calls: OrderedCalls::default(), stores: [Arc::default(), Arc::default()], next: 0 }
+    fn new(routed: bool) -> Self {
+        Self { routed, calls: OrderedCalls::default(), stores: [Arc::default(), Arc::default()], next: 0 }
     }
 
     fn call(&mut self, store: usize, id: &str) {
         let call = Call::new(Operation::BeginExecution, self.stores[store].clone(), id.into(), id.len(), id.len());
-        let request = Request::new(call, self.next, Arc::new(Nowhere));
+        let mut request = Request::new(call, self.next, Arc::new(Nowhere));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        request.route = self.routed.then(|| ClusterRoute {
+            environment: Arc::new(Nowhere),
+            sequence: u64::from(self.next),
+            deadline,
+            slot: 0,
+            sharded: false,
+            asking: false,
+            moves: 0,
+            losses: 0,
+            reason: None,
+        });
         self.next += 1;
-        self.calls.insert(request, Instant::now() + Duration::from_secs(60));
+        self.calls.insert(request, deadline);
     }
 
     /// Sends so many, and says which.
@@ -209,28 +223,32 @@ impl Stores {
 
 #[test]
 fn stores_take_turns() {
-    let mut stores = Stores::new();
-    (0..1000).for_each(|index| stores.call(0, &format!("a{index}-")));
-    assert_eq!(stores.send(1), ["a0-0"]);
-    stores.call(1, "b");
-    stores.call(1, "c");
-    let sent = stores.send(4);
-    assert!(["b1000", "c1001"].iter().all(|call| sent.iter().any(|sent| sent == call)), "{sent:?}");
-    assert_eq!(sent.iter().filter(|sent| sent.starts_with('a')).count(), 2);
+    for routed in [false, true] {
+        let mut stores = Stores::new(routed);
+        (0..1000).for_each(|index| stores.call(0, &format!("a{index}-")));
+        assert_eq!(stores.send(1), ["a0-0"]);
+        stores.call(1, "b");
+        stores.call(1, "c");
+        let sent = stores.send(4);
+        assert!(["b1000", "c1001"].iter().all(|call| sent.iter().any(|sent| sent == call)), "{sent:?}");
+        assert_eq!(sent.iter().filter(|sent| sent.starts_with('a')).count(), 2);
+    }
 }
 
 #[test]
 fn one_execution_keeps_its_order_across_stores() {
-    let mut stores = Stores::new();
-    (0..10).for_each(|index| stores.call(0, &format!("a{index}-")));
-    stores.call(1, "a7-");
-    stores.call(1, "b");
-    stores.call(0, "a7-");
-    let sent = stores.send(usize::MAX);
-    let of = |id: &str| sent.iter().filter(|sent| sent.starts_with(id)).cloned().collect::<Vec<_>>();
-    assert_eq!(of("a7-"), ["a7-7", "a7-10", "a7-12"]);
-    assert!(sent.iter().position(|sent| sent == "b11") < Some(4), "{sent:?}");
-    // The same when all of it is sent again.
-    stores.calls.requeue();
-    assert_eq!(stores.send(usize::MAX), sent);
+    for routed in [false, true] {
+        let mut stores = Stores::new(routed);
+        (0..10).for_each(|index| stores.call(0, &format!("a{index}-")));
+        stores.call(1, "a7-");
+        stores.call(1, "b");
+        stores.call(0, "a7-");
+        let sent = stores.send(usize::MAX);
+        let of = |id: &str| sent.iter().filter(|sent| sent.starts_with(id)).cloned().collect::<Vec<_>>();
+        assert_eq!(of("a7-"), ["a7-7", "a7-10", "a7-12"]);
+        assert!(sent.iter().position(|sent| sent == "b11") < Some(4), "{sent:?}");
+        // The same when all of it is sent again.
+        stores.calls.requeue();
+        assert_eq!(stores.send(usize::MAX), sent);
+    }
 }

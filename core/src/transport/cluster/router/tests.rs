@@ -1,36 +1,56 @@
-//! Tests of what the error of a call says whose parts ended in different ways.
+//! Tests of what the error of a call says whose parts ended in different ways, and of calls that wait for others.
 
 use super::*;
+use crate::error_texts::{calls, connections as texts};
 use crate::store::Operation;
-use crate::store::reply::Reply;
-use crate::transport::request::Nowhere;
+use crate::transport::request::{Nowhere, Redirect};
 use crate::transport::target::test_target;
 
 type Note = fn(&mut Delivery);
 
-fn failure() -> Result<Reply, Box<StoreError>> {
-    Err(Box::new(texts::lost().error()))
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+fn router_of_shards() -> Router {
+    let address = test_target().settings.address;
+    Router::of_shards(Config { command_timeout: TIMEOUT, address, returns: Arc::new(Nowhere) }, Vec::new(), 0)
 }
 
-fn done() -> Result<Reply, Box<StoreError>> {
-    Ok(Reply { answer: crate::store::Answer::Nothing, snapshot: None })
+fn call(operation: Operation, task: &str) -> Request {
+    let text = format!("run{task}").into_bytes();
+    let end = text.len();
+    Request::new(Call::new(operation, Arc::default(), text, 3, end), 0, Arc::new(Nowhere))
+}
+
+/// What the router sends.
+fn sent(router: &mut Router, now: Instant) -> Vec<Request> {
+    router.advance(now);
+    let parts = router.effects().drain(..).filter_map(|effect| match effect {
+        Effect::Send { parts, .. } => Some(parts),
+        _ => None,
+    });
+    parts.flatten().collect()
+}
+
+fn failure() -> StoreError {
+    texts::lost().error()
+}
+
+fn done(part: Request) -> Finished {
+    part.finish(Ok(Reply { answer: crate::store::Answer::Nothing, snapshot: None }))
 }
 
 /// What the error of a disposal says whose parts ended in these ways: done, or failed after these attempts.
-fn said_of(parts: [Option<&[Note]>; 3]) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let _entered = runtime.enter();
-    let mut router = Router::new(test_target(), Arc::default());
-    let call = Call::new(Operation::Dispose, Arc::default(), b"run".into(), 3, 3);
+fn said_of(ends: [Option<&[Note]>; 3]) -> String {
     let now = Instant::now();
-    let request = Request::new(call.clone(), 0, Arc::new(Nowhere));
-    let index = router.calls.insert(SplitCall { left: 3, ..SplitCall::new(request, 0, now + Duration::from_secs(1)) });
-    for (which, part) in parts.into_iter().enumerate() {
-        let mut delivery = Delivery::default();
-        part.unwrap_or_default().iter().for_each(|note| note(&mut delivery));
-        let outcome = if part.is_none() { done() } else { failure() };
-        router.part_done((index << 2 | which) as u32, call.part(ROLES[which]), (outcome, delivery, None), now);
+    let mut router = router_of_shards();
+    router.call(call(Operation::Dispose, ""), now + TIMEOUT);
+    let parts = sent(&mut router, now);
+    assert_eq!(parts.len(), 3);
+    for (mut part, end) in parts.into_iter().zip(ends) {
+        end.unwrap_or_default().iter().for_each(|note| note(&mut part.delivery));
+        router.returned(if end.is_none() { done(part) } else { part.fail(failure()) }, now);
     }
+    assert!(router.is_at_rest());
     let finished = router.finished.pop().expect("all parts are back");
     finished.outcome.unwrap_err().message
 }
@@ -55,4 +75,50 @@ fn an_error_covers_all_parts_of_a_call() {
     ] {
         assert_eq!(said_of(parts), says);
     }
+}
+
+#[test]
+fn a_call_that_waits_for_an_earlier_commit_is_given_up_at_its_own_deadline() {
+    let now = Instant::now();
+    let mut router = router_of_shards();
+    router.call(call(Operation::CommitResult, "t"), now + 10 * TIMEOUT);
+    let mut results = sent(&mut router, now);
+    router.call(call(Operation::IsTaskInProgress, "t"), now + TIMEOUT);
+    router.call(call(Operation::BeginTask, "t"), now + 9 * TIMEOUT);
+    assert!(sent(&mut router, now).is_empty(), "they wait for the second step");
+    assert_eq!(router.next_moment(), Some(now + TIMEOUT));
+    assert!(sent(&mut router, now + TIMEOUT).is_empty());
+    let finished = router.finished.pop().expect("it is over");
+    let message = finished.outcome.unwrap_err().message;
+    assert!(message.contains(calls::SERVER_DID_NOT_ANSWER), "{message}");
+    // The second step of the commit, and what waited for it.
+    let part = results.pop().expect("the result");
+    router.returned(done(part), now + TIMEOUT);
+    let parts = sent(&mut router, now + TIMEOUT);
+    let operations: Vec<Operation> = parts.iter().map(|part| part.call.operation).collect();
+    assert_eq!(operations, [Operation::CommitResult, Operation::BeginTask]);
+    parts.into_iter().for_each(|part| router.returned(done(part), now + TIMEOUT));
+    assert!(router.is_at_rest());
+    assert_eq!(router.next_moment(), None);
+}
+
+#[test]
+fn what_was_lost_is_sent_again_in_the_order_in_which_it_was_called() {
+    let now = Instant::now();
+    let mut router = router_of_shards();
+    for task in ["a", "b", "c"] {
+        router.call(call(Operation::BeginTask, task), now + TIMEOUT);
+    }
+    let mut parts = sent(&mut router, now);
+    parts.reverse();
+    for part in parts {
+        let pending = PendingCall::new(part, 0, now + TIMEOUT);
+        router.returned(pending.hand_back(Redirect::Lost, failure()), now);
+        assert!(sent(&mut router, now).is_empty(), "what was lost pauses, and what follows it waits");
+    }
+    let parts = sent(&mut router, now + PAUSE);
+    let tasks: Vec<&[u8]> = parts.iter().map(|part| part.call.task()).collect();
+    assert_eq!(tasks, [b"a", b"b", b"c"]);
+    parts.into_iter().for_each(|part| router.returned(done(part), now + PAUSE));
+    assert_eq!(router.finished.len(), 3);
 }

@@ -1,10 +1,10 @@
 //! Connections: bytes between the machine and the server, and how both lose sight of each other.
 
 use super::network::{Arrival, Pipe};
-use super::server::{Client, Effect, Naming};
 use super::world::{World, log};
 use crate::transport::connection::machine::Need;
 use crate::transport::error::ConnectError;
+use crate::transport::simulation::server::{Client, Effect, Naming};
 
 /// A connection, as the network sees it.
 pub struct Connection {

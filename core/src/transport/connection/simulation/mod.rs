@@ -18,12 +18,8 @@
 mod attempt;
 mod connections;
 mod faults;
-mod history;
 mod network;
 mod plan;
-mod random;
-mod resp;
-mod server;
 mod tests;
 mod workload;
 mod world;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::random::Random;
+use crate::transport::simulation::random::Random;
 
 /// What a network does to bytes.
 #[derive(Clone, Copy, Debug)]

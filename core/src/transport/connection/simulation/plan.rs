@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::network::Conditions;
-use super::random::Random;
-use super::server::{Mishap, Naming, Refusal};
 use crate::store::KeyOptions;
+use crate::transport::simulation::callers::Caller;
+use crate::transport::simulation::random::Random;
+use crate::transport::simulation::server::{Mishap, Naming, Refusal};
 
 /// A plan of what happens.
 pub struct Plan {
@@ -37,16 +38,6 @@ pub struct Plan {
     pub faults_end: Duration,
     /// The last handle is dropped, in the middle of things.
     pub close_at: Option<Duration>,
-}
-
-/// Who calls.
-#[derive(Clone, Copy, Debug)]
-pub struct Caller {
-    pub execution: usize,
-    /// Calls at a time.
-    pub burst: u64,
-    /// The longest pause between its calls, in milliseconds.
-    pub pause: u64,
 }
 
 /// What goes wrong.

@@ -1,7 +1,6 @@
 //! Runs histories.
 
 use std::num::NonZeroU64;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,8 @@ use crate::transport::connection::handshake::Name;
 use crate::transport::connection::machine::{Config, Machine, Need};
 use crate::transport::connection::session::Opening;
 use crate::transport::request::{Nowhere, Request};
+use crate::transport::simulation::history::held_by;
+use crate::transport::simulation::play::{every_history, failure};
 use crate::transport::target::test_target;
 
 /// Histories in `cargo test`.
@@ -60,7 +61,7 @@ fn play(world: &mut World) {
     let end = world.now + Duration::from_secs(60);
     world.run_until(end, |world| world.machine.need() == Need::Over && world.connections.is_empty());
     assert_eq!(world.machine.need(), Need::Over, "a closed machine goes on");
-    world.history.check(world.plan.executions.len(), &world.server);
+    world.history.check(world.plan.executions.len(), |execution| held_by(&world.server.keys, execution));
     check_expiries(world);
     check_attempts(world);
     check_refusals(world);
@@ -92,47 +93,11 @@ fn check_attempts(world: &World) {
     }
 }
 
-/// Plays a seed; what went wrong, if anything.
-fn failure(seed: u64, start: Instant, logged: bool) -> Option<(String, Vec<String>)> {
-    let mut world = World::new(seed, start, logged);
-    let outcome = catch_unwind(AssertUnwindSafe(|| play(&mut world)));
-    let log = world.log.take().unwrap_or_default();
-    let panic = outcome.err()?;
-    // Calls that are left over are answered when they are dropped, which is nobody's concern any more.
-    let message =
-        panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
-    Some((message.unwrap_or_default(), log))
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 #[test]
 fn every_history_keeps_the_promises() {
-    let first = number("IDIOTEQUE_SIMULATION_FIRST").unwrap_or(0);
-    let seeds = number("IDIOTEQUE_SIMULATION_SEEDS").unwrap_or(SEEDS);
-    let start = Instant::now();
-    let mut failed = Vec::new();
-    let all = REGRESSIONS.into_iter().chain(first..first.saturating_add(seeds));
-    let mut played = 0;
-    for seed in all {
-        played += 1;
-        if let Some((message, _)) = failure(seed, start, false) {
-            failed.push((seed, message));
-            if failed.len() == 20 {
-                break;
-            }
-        }
-    }
-    println!("{played} histories in {:?}", start.elapsed());
-    let Some((seed, _)) = failed.first() else { return };
-    let (_, log) = failure(*seed, start, true).unwrap_or_default();
-    println!("seed {seed}:\n{}\n", log.join("\n"));
-    for (seed, message) in &failed {
-        println!("seed {seed}: {message}");
-    }
-    panic!("{} of {played} histories failed, the first is that of seed {seed}", failed.len());
+    every_history("a connection", &REGRESSIONS, SEEDS, |seed, start, logged| {
+        failure(World::new(seed, start, logged), play, |world| world.log.take())
+    });
 }
 
 #[test]

@@ -1,32 +1,12 @@
 //! Who calls what when.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use super::history::{TASKS, execution_name, task_name};
-use super::plan::{Caller, Plan};
-use super::random::Random;
 use super::world::{World, log};
-use crate::store::{Call, Operation, Prefetch};
+use crate::store::{Operation, Prefetch};
 use crate::transport::request::{ClusterRoute, Nowhere, Request};
-
-/// A caller.
-pub struct Waiting {
-    caller: Caller,
-    /// When it calls next; `None` while it waits for answers.
-    pub at: Option<Instant>,
-    /// What it waits for.
-    tokens: Vec<u32>,
-}
-
-/// The callers of a plan.
-pub fn beginning(plan: &Plan, start: Instant, random: &mut Random) -> Vec<Waiting> {
-    let waiting = |caller: &Caller| Waiting {
-        caller: *caller,
-        at: Some(start + random.millis(0, caller.pause)),
-        tokens: Vec::new(),
-    };
-    plan.callers.iter().map(waiting).collect()
-}
+use crate::transport::simulation::callers::{OPERATIONS, Waiting, call_of};
+use crate::transport::simulation::history::TASKS;
 
 /// Makes the calls that are due.
 pub fn call(world: &mut World) -> bool {
@@ -51,24 +31,6 @@ pub fn call(world: &mut World) -> bool {
     any
 }
 
-const OPERATIONS: [Operation; 12] = {
-    use Operation::*;
-    [
-        BeginExecution,
-        BeginExecution,
-        IsExecutionInProgress,
-        BeginTask,
-        BeginTask,
-        IsTaskInProgress,
-        CommitResult,
-        CommitResult,
-        CommitResult,
-        GetResult,
-        GetResults,
-        Dispose,
-    ]
-};
-
 /// Makes one call.
 pub fn make(world: &mut World, execution: usize, operation: Operation) -> u32 {
     let task = world.random.below(TASKS as u64) as usize;
@@ -76,17 +38,9 @@ pub fn make(world: &mut World, execution: usize, operation: Operation) -> u32 {
     let part = if ragged { world.random.within(30, 100) } else { 100 };
     let deadline = world.now + world.plan.command_timeout * part as u32 / 100;
     let token = world.history.call(execution, operation, task, world.now, deadline);
-    let value = world.history.records[token as usize].value;
-    let mut text = execution_name(execution).into_bytes();
-    let id_end = text.len();
-    if operation.has_task() {
-        text.extend_from_slice(task_name(task).as_bytes());
-    }
-    let task_end = text.len();
-    if operation == Operation::CommitResult {
-        text.extend_from_slice(value.to_string().as_bytes());
-    }
-    let mut call = Call::new(operation, world.plan.executions[execution].clone(), text, id_end, task_end);
+    let record = &world.history.records[token as usize];
+    let value = record.value;
+    let mut call = call_of(record, world.plan.executions[execution].clone());
     if world.random.percent(40) && !world.plan.routed {
         call = call.prefetching(Prefetch::of(operation));
     }
@@ -95,34 +49,20 @@ pub fn make(world: &mut World, execution: usize, operation: Operation) -> u32 {
         "call {token}: {operation:?} of execution {execution}, task {task}, value {value}, {:?}",
         call.prefetch
     );
-    let mut request = Request::new(call, token, std::sync::Arc::new(Nowhere));
+    let mut request = Request::new(call, token, Arc::new(Nowhere));
     if world.plan.routed {
         request.route = Some(ClusterRoute {
             sequence: u64::from(token),
             deadline,
             slot: 0,
             sharded: false,
-            node: 0,
-            asking: world.random.percent(20).then_some(0),
+            asking: world.random.percent(20),
             moves: 0,
             losses: 0,
             reason: None,
-            environment: std::sync::Arc::new(Nowhere),
+            environment: Arc::new(Nowhere),
         });
     }
     world.hand_over(request, deadline);
     token
-}
-
-/// A call is over: whoever waited for it goes on, a little later.
-pub fn settled(world: &mut World, token: u32) {
-    let now = world.now;
-    for waiting in &mut world.waiting {
-        let before = waiting.tokens.len();
-        waiting.tokens.retain(|other| *other != token);
-        if waiting.tokens.is_empty() && before > 0 {
-            let pause = Duration::from_micros(world.random.below(waiting.caller.pause * 1000 + 1));
-            waiting.at = Some(now + pause);
-        }
-    }
 }

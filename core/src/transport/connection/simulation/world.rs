@@ -8,11 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::attempt::{Attempt, Progress};
 use super::connections::Connection;
-use super::history::{History, Outcome};
 use super::plan::{Dial, Plan};
-use super::random::Random;
-use super::server::{Entry, Server};
-use super::workload::{self, Waiting};
+use super::workload;
 use crate::config::{Address, Secret};
 use crate::transport::backoff::Backoff;
 use crate::transport::connection::machine::{Config, Machine, Need};
@@ -20,6 +17,10 @@ use crate::transport::connection_id::next_connection_id;
 use crate::transport::error::ConnectError;
 use crate::transport::request::{CompletionSink, Finished, Redirect, Request};
 use crate::transport::result_budget::ResultBudget;
+use crate::transport::simulation::callers::{self, Waiting};
+use crate::transport::simulation::history::{History, Outcome};
+use crate::transport::simulation::random::Random;
+use crate::transport::simulation::server::{Entry, Server};
 use crate::transport::target::{Target, test_target};
 use crate::transport::warning::Warning;
 
@@ -116,7 +117,7 @@ impl World {
         };
         let server =
             Server { refuses_client: plan.refuses_client, ..Server::new(plan.naming, plan.set_get, plan.password) };
-        let waiting = workload::beginning(&plan, start, &mut random);
+        let waiting = callers::beginning(&plan.callers, start, &mut random);
         Self {
             start,
             now: start,
@@ -254,7 +255,7 @@ impl World {
             };
             log!(self, "call {token} is over: {outcome:?}");
             self.history.settle(token, outcome, self.now);
-            workload::settled(self, token);
+            callers::settled(&mut self.waiting, token, self.now, &mut self.random);
         }
         any
     }

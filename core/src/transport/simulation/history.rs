@@ -1,13 +1,16 @@
 //! What was called and what came of it, held against what a store promises.
 //!
-//! Each execution has a state that its writes change. The state that the server ends with, and each answer to a question, has to
+//! Each execution has a state that its writes change. The state that the servers end with, and each answer to a question, has to
 //! follow from the writes in the order of their calls: those that were acknowledged were carried out, those whose error says that
-//! they may have been applied perhaps, and those that say otherwise were not.
+//! they may have been applied perhaps, and those that say otherwise were not. Where an execution's keys are on several servers, that
+//! holds for each key by itself.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::server::{Server, Value};
+use super::server::{Entry, Value};
 use crate::store::answer::Results;
+use crate::store::keys::Role;
 use crate::store::{Answer, Operation, Reply};
 
 /// Tasks of an execution.
@@ -48,8 +51,9 @@ pub struct History {
     first_pending: usize,
 }
 
+/// What is stored of an execution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct State {
+pub struct State {
     execution: bool,
     marks: [bool; TASKS],
     results: [u32; TASKS],
@@ -60,10 +64,39 @@ impl Record {
     fn is_certain(&self) -> bool {
         matches!(self.settled, Some((_, _, Outcome::Done(_))))
     }
+
+    /// What came of it.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.settled.as_ref().map(|(_, _, outcome)| outcome)
+    }
+
+    /// Whether it is about one of its execution's keys, or about any.
+    fn is_about(&self, key: Option<Role>) -> bool {
+        key.is_none_or(|key| self.operation.role() == key || keys_of(self.operation).contains(&key))
+    }
+}
+
+/// The keys that a call writes.
+fn keys_of(operation: Operation) -> &'static [Role] {
+    match operation {
+        Operation::CommitResult => &[Role::Results, Role::Transactions],
+        Operation::Dispose => &[Role::Execution, Role::Transactions, Role::Results],
+        _ => &[],
+    }
 }
 
 impl State {
-    fn after(mut self, record: &Record) -> State {
+    /// What one key holds of it, or all.
+    fn of(self, key: Option<Role>) -> State {
+        match key {
+            None => self,
+            Some(Role::Execution) => State { execution: self.execution, ..State::default() },
+            Some(Role::Transactions) => State { marks: self.marks, ..State::default() },
+            Some(Role::Results) => State { results: self.results, ..State::default() },
+        }
+    }
+
+    fn after(mut self, record: &Record, key: Option<Role>) -> State {
         match record.operation {
             Operation::BeginExecution => self.execution = true,
             Operation::BeginTask => self.marks[record.task] = true,
@@ -73,7 +106,7 @@ impl State {
             Operation::Dispose => self = State::default(),
             _ => {}
         }
-        self
+        self.of(key)
     }
 
     fn answers(self, operation: Operation, task: usize, answer: &Answer) -> bool {
@@ -166,24 +199,32 @@ impl History {
         }
     }
 
-    /// The answers, and what the server holds at the end, follow from the calls.
-    pub fn check(&self, executions: usize, server: &Server) {
+    /// The answers, and what is held at the end, follow from the calls.
+    pub fn check(&self, executions: usize, held: impl Fn(usize) -> State) {
+        (0..executions).for_each(|execution| self.check_execution(execution, None, held(execution)));
+    }
+
+    /// The same, for each key by itself.
+    pub fn check_keys(&self, executions: usize, held: impl Fn(usize) -> State) {
         for execution in 0..executions {
-            self.check_execution(execution, server);
+            for key in [Role::Execution, Role::Transactions, Role::Results] {
+                self.check_execution(execution, Some(key), held(execution));
+            }
         }
     }
 
-    fn check_execution(&self, execution: usize, server: &Server) {
+    fn check_execution(&self, execution: usize, key: Option<Role>, held: State) {
+        let is_meant = |record: &Record| record.execution == execution && record.is_about(key);
         let records: Vec<(usize, &Record)> =
-            self.records.iter().enumerate().filter(|(_, record)| record.execution == execution).collect();
+            self.records.iter().enumerate().filter(|(_, record)| is_meant(record)).collect();
         let mut states = vec![State::default()];
         for (place, (index, record)) in records.iter().enumerate() {
             let Some((settled, _, outcome)) = &record.settled else { panic!("call {index} was never settled") };
             if record.operation.writes() {
                 match outcome {
-                    Outcome::Done(_) => states.iter_mut().for_each(|state| *state = state.after(record)),
+                    Outcome::Done(_) => states.iter_mut().for_each(|state| *state = state.after(record, key)),
                     Outcome::Failed { maybe: true, .. } => {
-                        add_successors(&mut states, record, &concurrent(&records[..place], record));
+                        add_successors(&mut states, record, &concurrent(&records[..place], record), key);
                     }
                     Outcome::Failed { maybe: false, .. } => {}
                 }
@@ -197,7 +238,7 @@ impl History {
                 records[place + 1..].iter().map(|(_, later)| *later).filter(|later| is_meant(later)).collect();
             let go_on = |visible: &mut Vec<State>| {
                 for later in &later {
-                    add_successors(visible, later, &concurrent(&records[..place + 1], later));
+                    add_successors(visible, later, &concurrent(&records[..place + 1], later), key);
                 }
             };
             let mut visible = states.clone();
@@ -232,10 +273,9 @@ impl History {
                 );
             }
         }
-        let held = held_by(server, execution);
         assert!(
-            states.contains(&held),
-            "execution {execution}: the server holds {held:?}, but it should be one of {states:?}"
+            states.contains(&held.of(key)),
+            "execution {execution}: {held:?} is held, but {key:?} of it should be as in one of {states:?}"
         );
     }
 }
@@ -253,15 +293,15 @@ fn concurrent<'a>(before: &[(usize, &'a Record)], record: &Record) -> Vec<&'a Re
 
 /// Adds the states that follow if a write is carried out. It may have been carried out with its answer lost, and then those that
 /// came before it, from some call on, once more.
-fn add_successors(states: &mut Vec<State>, record: &Record, before: &[&Record]) {
+fn add_successors(states: &mut Vec<State>, record: &Record, before: &[&Record], key: Option<Role>) {
     for index in 0..states.len() {
-        let state = states[index].after(record);
+        let state = states[index].after(record, key);
         states.push(state);
         for first in 0..before.len() {
             let mut again = vec![state];
             for record in &before[first..] {
                 let unchanged = if record.is_certain() { Vec::new() } else { again.clone() };
-                again.iter_mut().for_each(|state| *state = state.after(record));
+                again.iter_mut().for_each(|state| *state = state.after(record, key));
                 again.extend(unchanged);
                 again.sort_unstable();
                 again.dedup();
@@ -273,9 +313,10 @@ fn add_successors(states: &mut Vec<State>, record: &Record, before: &[&Record]) 
     states.dedup();
 }
 
-fn held_by(server: &Server, execution: usize) -> State {
+/// What is held of an execution.
+pub fn held_by(keys: &BTreeMap<Vec<u8>, Entry>, execution: usize) -> State {
     let id = execution_name(execution);
-    let hash = |suffix: &str| match server.keys.get(format!("{id}{suffix}").as_bytes()) {
+    let hash = |suffix: &str| match keys.get(format!("{id}{suffix}").as_bytes()) {
         Some(entry) => match &entry.value {
             Value::Hash(hash) => hash.clone(),
             Value::Text(_) => panic!("{id}{suffix} is no hash"),
@@ -283,7 +324,7 @@ fn held_by(server: &Server, execution: usize) -> State {
         None => Default::default(),
     };
     let (marks, results) = (hash("-transactions"), hash("-results"));
-    let mut state = State { execution: server.keys.contains_key(id.as_bytes()), ..State::default() };
+    let mut state = State { execution: keys.contains_key(id.as_bytes()), ..State::default() };
     for task in 0..TASKS {
         let name = task_name(task).into_bytes();
         state.marks[task] = marks.contains_key(&name);

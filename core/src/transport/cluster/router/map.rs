@@ -1,0 +1,84 @@
+//! The map: when it is read, and what changes when it was.
+
+use std::time::Instant;
+
+use super::{Layout, Router};
+use crate::config::Address;
+use crate::error_texts::connections as texts;
+use crate::transport::cluster::effect::Effect;
+use crate::transport::cluster::topology::{Map, Range};
+use crate::transport::error::ConnectError;
+
+/// Whether a map was taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belief {
+    /// It was.
+    Believed,
+    /// It was not: it may be another cluster's.
+    Doubted,
+}
+
+impl Router {
+    /// The map may have changed.
+    pub(super) fn want_map(&mut self) {
+        if let Layout::Cluster(map) = &mut self.layout {
+            map.want();
+        }
+    }
+
+    /// Has the map read when it is wanted, and not too often.
+    pub(super) fn read_map(&mut self, now: Instant) {
+        if let Layout::Cluster(map) = &mut self.layout
+            && map.begins(now)
+        {
+            self.effects.push(Effect::ReadMap { addresses: self.nodes.addresses(), known: map.known().clone() });
+        }
+    }
+
+    /// A map was read.
+    pub fn map_read(&mut self, map: Map, now: Instant) -> Belief {
+        let Layout::Cluster(state) = &mut self.layout else { return Belief::Doubted };
+        if !state.believes(&map, now) {
+            self.connect_error = ConnectError::Transient(texts::another_cluster().error());
+            return Belief::Doubted;
+        }
+        self.nodes.know(state.known().clone());
+        self.draw(map.ranges);
+        // While a server that has slots does not answer, somebody may be about to take its place; and somebody has to get the
+        // slots that no node has.
+        let is_amiss = self.nodes.any_is_down() || self.slots.any_is_unserved();
+        if let Layout::Cluster(state) = &mut self.layout {
+            state.drawn(is_amiss);
+        }
+        Belief::Believed
+    }
+
+    /// No map could be read.
+    pub fn map_not_read(&mut self, error: ConnectError) {
+        let Layout::Cluster(state) = &mut self.layout else { return };
+        let is_fatal = matches!(error, ConnectError::Fatal(_));
+        state.not_read(!is_fatal);
+        if is_fatal {
+            self.fail(|_| true, &error);
+        }
+        self.connect_error = error;
+    }
+
+    fn draw(&mut self, ranges: Vec<Range>) {
+        self.slots.clear();
+        let mut owners = Vec::new();
+        for (first, last, owner) in ranges {
+            // A node whose address the cluster does not name now is tried at its last one.
+            let lost = matches!(owner.address, Address::Tcp(_, 0));
+            let node = if lost {
+                owner.id.and_then(|id| self.nodes.find(&id))
+            } else {
+                Some(self.nodes.at(owner, &mut self.effects))
+            };
+            let Some(node) = node else { continue };
+            owners.push(node);
+            self.slots.give(first, last, node);
+        }
+        self.nodes.keep(&owners, &mut self.effects);
+    }
+}

@@ -1,0 +1,134 @@
+//! What becomes of parts of calls that come back, and of the calls that they are parts of.
+
+use std::mem;
+use std::time::Instant;
+
+use super::{PAUSE, PartOutcome, Router};
+use crate::store::Call;
+use crate::transport::applied::{Applied, Delivery};
+use crate::transport::cluster::nodes::Health;
+use crate::transport::cluster::split_call::{Destination, PartState, PartToken, SplitCall, Stage, UnderWay, Which};
+use crate::transport::cluster::topology::{Owner, read_redirect};
+use crate::transport::error::ConnectError;
+use crate::transport::request::{ClusterRoute, Finished, Redirect, Request};
+use crate::transport::retry_policy::poison_pause;
+
+/// Redirections in a row after which there is a pause before the next one.
+const MOVES_WITHOUT_PAUSE: u32 = 4;
+
+impl Router {
+    /// A part of a call came back from the connection it was sent over.
+    pub fn returned(&mut self, finished: Finished, now: Instant) {
+        let Finished { mut request, outcome, position, redirect } = finished;
+        let token = PartToken::unpack(request.token);
+        let state = self.state(&request).map(mem::take);
+        let Some(PartState::UnderWay(UnderWay { node, of_node, of_slot, destination })) = state else {
+            debug_assert!(false, "a part came back that was not under way");
+            return;
+        };
+        let call = mem::replace(&mut request.call, Call::empty());
+        let Some(mut route) = request.route.take() else { return };
+        self.slots.came_back(route.slot, of_slot);
+        self.nodes.asked(destination);
+        let health = if let Some(Redirect::Lost) = redirect { Health::Lost } else { Health::Answers };
+        self.nodes.came_back(node, of_node, health);
+        let (destination, not_before) = match redirect {
+            // Done, but before something that was asked earlier for the same execution: it is done again behind that.
+            None if self.slots.waits_before(route.slot, route.sequence, &call) => {
+                request.delivery.repeated();
+                (Destination::Owner, None)
+            }
+            None => {
+                self.take_charge(&mut request);
+                return self.part_done(token, call, (outcome, request.delivery, position));
+            }
+            Some(Redirect::Elsewhere { ask, detail }) => self.redirected(node, &mut route, ask, &detail, now),
+            Some(Redirect::Later | Redirect::Lost) => {
+                self.want_map();
+                (Destination::Owner, Some(now + poison_pause(route.losses).unwrap_or(PAUSE)))
+            }
+        };
+        if let Err(error) = outcome {
+            self.connect_error = ConnectError::Transient((*error).clone());
+            route.reason = Some(error);
+        }
+        let mut part = Request::new(call, request.token, self.config.returns.clone());
+        (part.delivery, part.route) = (request.delivery, Some(route));
+        self.hold(part, destination, not_before);
+    }
+
+    /// A node says that another one has the slot, for good or (`ask`) for this key only. Where to send the part, and when.
+    fn redirected(
+        &mut self,
+        node: u32,
+        route: &mut ClusterRoute,
+        ask: bool,
+        detail: &str,
+        now: Instant,
+    ) -> (Destination, Option<Instant>) {
+        let address = self.nodes.address(node).and_then(|asked| read_redirect(detail, asked));
+        let other = address.map(|address| self.nodes.at(Owner { address, id: None }, &mut self.effects));
+        route.moves += 1;
+        let mut destination = Destination::Owner;
+        match (ask, other) {
+            (true, Some(other)) => destination = self.nodes.ask(other),
+            (false, Some(other)) => self.slots.give(route.slot, route.slot, other),
+            (_, None) => {}
+        }
+        if !ask {
+            self.want_map();
+        }
+        let pauses = other.is_none() || route.moves.is_multiple_of(MOVES_WITHOUT_PAUSE);
+        (destination, pauses.then(|| now + PAUSE))
+    }
+
+    /// The result of a part is the call's.
+    fn take_charge(&mut self, part: &mut Request) {
+        if let Some(entry) = self.calls.get_mut(PartToken::unpack(part.token).index) {
+            entry.request.charge = part.charge.take().or(entry.request.charge.take());
+        }
+    }
+
+    /// Notes what became of a part; when it was the last one, the call goes on or is over.
+    pub(super) fn part_done(&mut self, token: PartToken, call: Call, (outcome, delivery, position): PartOutcome) {
+        let PartToken { index, which } = token;
+        let Some(entry) = self.calls.get_mut(index) else { return };
+        if which == Which::Whole {
+            (entry.request.call, entry.position) = (call, position);
+        }
+        entry.applied = entry.applied.max(match &outcome {
+            Ok(_) => Applied::InPart,
+            Err(_) => delivery.applied(),
+        });
+        match outcome {
+            Ok(reply) => {
+                let answers = match which {
+                    Which::Whole => true,
+                    Which::Of(role) => role == entry.request.call.operation.role(),
+                };
+                if answers {
+                    entry.reply = Some(reply);
+                }
+            }
+            Err(error) => entry.failure = entry.failure.take().or(Some((error, delivery))),
+        }
+        if !entry.is_back() {
+            return;
+        }
+        let goes_on = matches!(&entry.stage, Stage::Split { rest, .. } if !rest.is_empty());
+        if goes_on && entry.failure.is_none() {
+            return self.step(index);
+        }
+        self.unstage(index);
+        let SplitCall { mut request, failure, reply, position, applied, .. } = self.calls.remove(index);
+        let finished = match (failure, reply) {
+            (None, Some(reply)) => request.finish(Ok(reply)).at(position),
+            (Some((error, delivery)), _) => {
+                request.delivery = Delivery::of_parts(delivery, applied);
+                request.fail(*error)
+            }
+            (None, None) => request.fail(self.connect_error.error().clone()),
+        };
+        self.finished.push(finished);
+    }
+}
