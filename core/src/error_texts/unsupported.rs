@@ -25,9 +25,8 @@ pub const CREDENTIALS_PROVIDER: &str =
 pub const PROVIDER_OF_CLUSTER: &str = "is called by the client alone";
 
 // What belongs in another place.
-pub const STARTUP_NODES: &str =
-    "is what ioredis's Cluster calls its nodes: pass them as an array, or `new Cluster(nodes)`";
-pub const REDIS_OPTIONS: &str =
+pub const STARTUP_NODES: &str = "would be the servers of a cluster: pass them as an array in place of the object, or `new Cluster(nodes)` of ioredis";
+pub const CLUSTER_OPTION: &str =
     "is an option of ioredis's Cluster: pass an array of nodes, or `new Cluster(nodes, { redisOptions })`";
 pub const UPSTASH_REQUESTS: &str = "changes the requests of @upstash/redis: pass the client that is made with it";
 
