@@ -49,7 +49,8 @@ pub const SECURE_CONTEXT: &str =
 pub const SOCKET: &str = "is a socket, which a native connection cannot use";
 pub const PLACE: &str = "changes where to connect: give it beside `tls`";
 pub const PROFILE: &str = "names certificates that only ioredis knows: give them in `ca`";
-pub const NO_AUTHORITY: &str = "has no certificate that could be an authority";
+pub const NO_AUTHORITY: &str = "has no certificate that could be an authority: an intermediate one needs the root above it \
+    beside it, or `allowPartialTrustChain: true`";
 pub const KEY_MISSING: &str = "needs its private key in `key`";
 pub const CERTIFICATE_MISSING: &str = "needs its certificate in `cert`";
 pub const NEWER_THAN_MAX: &str = "is newer than `maxVersion`";
