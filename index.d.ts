@@ -89,41 +89,41 @@ export type RedisStoreDisposal = {
 export interface RedisStoreOptions {
   /**
    * Milliseconds after which the keys of an execution expire, counted from the last write to each of them.
-   * `0` and `undefined`: they never do. Over a client's own methods with the names of ioredis, rounded up to whole seconds.
+   * `0`, `null` and `undefined`: they never do. Over a client's own methods with the names of ioredis, rounded up to whole seconds.
    *
-   * Anything else that is not a positive number throws a `TypeError` or `RangeError`.
+   * Anything else that is not a positive number, `NaN` and text included, throws a `TypeError` or `RangeError`.
    *
    * @default undefined
    */
-  ttl?: number | undefined;
+  ttl?: number | null | undefined;
   /**
    * With a `ttl`: whether progress on any task extends all three keys of its execution, so that a live execution
    * never expires half-way.
    *
    * @default false
    */
-  slidingTtl?: boolean | undefined;
+  slidingTtl?: boolean | null | undefined;
   /**
    * Put before every key. On a native connection it replaces the prefix of the client or configuration that was passed;
    * a client whose own methods are used goes on putting its own prefix before this one.
    *
    * @default the `keyPrefix` of the client or configuration that was passed, else none
    */
-  keyPrefix?: string | undefined;
+  keyPrefix?: string | null | undefined;
   /**
    * Whether the execution id stands in braces in every key (`{id}`, `{id}-results`), so that in a Redis cluster all
    * keys of an execution live in one slot. Workers that share executions must agree on it.
    *
    * @default false
    */
-  hashTags?: boolean | undefined;
+  hashTags?: boolean | null | undefined;
   /**
    * `"native"`: a connection of the store's own, with the settings of what was passed; a `TypeError` says why where
    * that is impossible. `"client"`: always the methods of the client that was passed. `"auto"`: native where possible.
    *
    * @default "auto"
    */
-  connection?: "auto" | "native" | "client" | undefined;
+  connection?: "auto" | "native" | "client" | null | undefined;
   /**
    * Whether calls on a native connection carry the small reads that a worker asks next. What they bring answers questions
    * about the same execution for as long as only microtasks have run since, and is dropped by any write to it: about half
@@ -134,20 +134,20 @@ export interface RedisStoreOptions {
    *
    * @default true
    */
-  readAhead?: boolean | undefined;
+  readAhead?: boolean | null | undefined;
   /**
    * Milliseconds one store call may take, reconnecting and retrying included, before it rejects: with
    * `ERR_REDIS_TIMEOUT`, or with the code of what kept it waiting, `ERR_REDIS_CONNECTION` or `ERR_REDIS_REPLY`.
    *
    * @default the client's own command timeout, else 10000
    */
-  commandTimeout?: number | undefined;
+  commandTimeout?: number | null | undefined;
   /**
    * Milliseconds one attempt to connect may take.
    *
    * @default the client's own connect timeout, else 5000
    */
-  connectTimeout?: number | undefined;
+  connectTimeout?: number | null | undefined;
   /**
    * Calls that may be in flight in this store at once; more are refused at once with `ERR_REDIS_OVERLOADED`. So are calls
    * whose ids and results would come to more than 256 MiB together with those in flight (with `connection: "client"`: 2^28
@@ -155,7 +155,7 @@ export interface RedisStoreOptions {
    *
    * @default 100000
    */
-  maxPending?: number | undefined;
+  maxPending?: number | null | undefined;
 
   /**
    * Whether the process is warned (`process.emitWarning`) of what works and is likely wrong, once for each server:
@@ -164,14 +164,30 @@ export interface RedisStoreOptions {
    *
    * @default true
    */
-  warnings?: boolean | undefined;
+  warnings?: boolean | null | undefined;
 }
 
 /**
- * A client with the Redis methods that the store needs, named and called as in ioredis. Answers may be strings,
- * Buffers or values that the client has parsed already.
+ * The client that a store of the TypeScript package was made from, with that package's own declaration, so that code which
+ * implements or calls it goes on compiling. {@link createRedisStore} takes less: see {@link RedisClientLike}.
  */
 export interface RedisImpl {
+  set(key: string, value: string): Promise<any>;
+  get(key: string): Promise<unknown | null>;
+  hset: (key: string, kv: { [field: string]: string }) => Promise<any>;
+  hget: (key: string, field: string) => Promise<unknown | null>;
+  hdel: (key: string, field: string) => Promise<any>;
+  /** Some clients return `[key, value, key, value, …]`. */
+  hgetall: (key: string) => Promise<Record<string, unknown> | string[] | null>;
+  del: (key: string) => Promise<any>;
+  expire: (key: string, seconds: number) => Promise<any>;
+}
+
+/**
+ * What a client needs for a store: the Redis methods below, named and called as in ioredis. A {@link RedisImpl} has them, and so
+ * have ioredis, iovalkey, Upstash and Vercel KV. Answers may be strings, Buffers or values that the client has parsed already.
+ */
+export interface RedisClientLike {
   /** `GET key` */
   get(key: string): PromiseLike<unknown>;
   /** `SET key value` */
@@ -438,19 +454,24 @@ export interface RedisUrl {
 }
 
 /**
- * Where executions are kept: a URL, a configuration object, or a client. {@link RedisImpl} is ioredis, iovalkey, Upstash,
+ * Where executions are kept: a URL, a configuration object, or a client. {@link RedisClientLike} is ioredis, iovalkey, Upstash,
  * Vercel KV, and any object with the same eight methods.
  */
-export type RedisInput = string | RedisUrl | RedisConnectionOptions | RedisImpl | NodeRedisClient | ValkeyGlideClient;
+export type RedisInput =
+  | string
+  | RedisUrl
+  | RedisConnectionOptions
+  | RedisClientLike
+  | NodeRedisClient
+  | ValkeyGlideClient;
 
 /**
  * Creates a store that keeps executions in Redis. Synchronous: a connection is opened at the first call, not here.
  *
  * @param redis where the executions are kept. A URL (`redis://[[username][:password]@][host][:port][/database]`, `rediss://` for TLS, or the
  *   path of a Unix domain socket), a configuration object, or a client whose settings can be adopted: the store opens a
- *   connection of its own. Any other client: the store calls its methods. `undefined`: the URL in the
- *   environment variable `REDIS_URL`, else the pair `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN`, else
- *   `KV_REST_API_URL` and `KV_REST_API_TOKEN`.
+ *   connection of its own. Any other client: the store calls its methods. An `undefined`, as a variable that is not set
+ *   leaves it, throws; without any argument the environment is asked, as by {@link createRedisStoreFromEnv}
  * @param options see {@link RedisStoreOptions}
  * @returns a store that a worker can use at once
  * @throws {TypeError} `redis` or an option is of a kind that cannot be used, or an option is unknown
@@ -464,7 +485,26 @@ export type RedisInput = string | RedisUrl | RedisConnectionOptions | RedisImpl 
  * const store = createRedisStore("redis://localhost:6379", { ttl: 24 * 60 * 60 * 1000 });
  * ```
  */
-export declare function createRedisStore(redis?: RedisInput, options?: RedisStoreOptions): RedisStore;
+export declare function createRedisStore(redis: RedisInput, options?: RedisStoreOptions | null): RedisStore;
+/** {@link createRedisStoreFromEnv} without options. */
+export declare function createRedisStore(): RedisStore;
+
+/**
+ * Creates a store on the server that the environment names: the URL in the variable `REDIS_URL`, else the pair
+ * `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN`, else `KV_REST_API_URL` and `KV_REST_API_TOKEN`.
+ *
+ * @param options see {@link RedisStoreOptions}
+ * @returns a store that a worker can use at once
+ * @throws {TypeError} no such variable is set, or what it holds cannot be used; and what {@link createRedisStore} throws
+ *
+ * @example
+ * ```ts
+ * import { createRedisStoreFromEnv } from "@idioteque/redis";
+ *
+ * const store = createRedisStoreFromEnv({ ttl: 24 * 60 * 60 * 1000 });
+ * ```
+ */
+export declare function createRedisStoreFromEnv(options?: RedisStoreOptions | null): RedisStore;
 
 /**
  * Which kind of failure a {@link RedisStoreError} is.

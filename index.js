@@ -36,10 +36,15 @@ Object.defineProperty(RedisStoreError.prototype, "name", {
   writable: true,
 });
 
-const makeStore = openNative({ home: __dirname, RedisStoreError });
+const native = openNative({ home: __dirname, RedisStoreError });
 
-function createRedisStore(redis, options) {
-  return makeStore(redis, options);
+// Only a call without any argument asks the environment: an `undefined` that is passed is a variable that was never set.
+function createRedisStore(...args) {
+  return args.length === 0 ? native.createRedisStoreFromEnv() : native.createRedisStore(args[0], args[1]);
 }
 
-module.exports = { createRedisStore, RedisStoreError };
+function createRedisStoreFromEnv(options) {
+  return native.createRedisStoreFromEnv(options);
+}
+
+module.exports = { createRedisStore, createRedisStoreFromEnv, RedisStoreError };

@@ -5,7 +5,7 @@
  * node tooling/setup.mjs
  * REDIS_URL=redis://localhost:6379 node examples/order.mjs
  */
-import { createRedisStore } from "@idioteque/redis";
+import { createRedisStoreFromEnv } from "@idioteque/redis";
 import { registerOrderWorkflow, SAMPLE_ORDER } from "../tooling/workflow/order-workflow.mjs";
 import { createWorker } from "../tooling/workflow/worker.mjs";
 
@@ -14,7 +14,7 @@ const STEP_MS = 10;
 
 const print = (entry) => console.log(JSON.stringify(entry));
 const queue = [];
-const store = createRedisStore(undefined, { ttl: TTL_MS });
+const store = createRedisStoreFromEnv({ ttl: TTL_MS });
 const worker = createWorker({ store, dispatcher: { dispatch: (message) => queue.push(message) } });
 registerOrderWorkflow(worker, { journal: print, duration: () => STEP_MS });
 

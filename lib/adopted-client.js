@@ -3,6 +3,7 @@
 // selected, and what it would log in with. Asks only: no listener, no property, no option of the client is touched.
 
 const { PHRASES } = require("./error-texts.js");
+const { lookAt } = require("./thrown.js");
 
 /** Said by `state` of a client that has ended. */
 const ENDED = -1;
@@ -50,7 +51,7 @@ function watchNodeRedis(client) {
     });
     asked.then(
       ([login, number]) => answer(undefined, number, login),
-      (error) => answer(String(error?.message ?? error), isForbidden(error)),
+      (error) => answer(lookAt(error).text, isForbidden(error)),
     );
   };
 
@@ -96,7 +97,7 @@ async function clientInfo(ask) {
   try {
     return await ask("CLIENT", "INFO");
   } catch (error) {
-    if (!/^ERR /.test(error?.message)) throw error;
+    if (!/^ERR /.test(lookAt(error).text)) throw error;
     const [id, list] = await Promise.all([ask("CLIENT", "ID"), ask("CLIENT", "LIST")]);
     return list.split("\n").find((line) => line.startsWith(`id=${id} `)) ?? "";
   }
@@ -104,7 +105,7 @@ async function clientInfo(ask) {
 
 /** Whether the server does not allow its user to ask. */
 function isForbidden(error) {
-  return /^NOPERM /.test(error?.message);
+  return /^NOPERM /.test(lookAt(error).text);
 }
 
 module.exports = { watchIoredis, watchNodeRedis, watchNodeRedisCluster };

@@ -20,7 +20,8 @@ const VERSION = "0.2.1";
  * @param {object} entry
  * @param {string} entry.home the directory of the package, where its `index.js` is
  * @param {Function} entry.RedisStoreError the class of errors, also of those that the addon makes
- * @returns {(redis: unknown, options: unknown) => object} makes a store
+ * @returns {{ createRedisStore: (redis: unknown, options: unknown) => object, createRedisStoreFromEnv: (options: unknown) => object }}
+ *   make a store
  * @throws {RedisStoreError} that says why the addon cannot be loaded and what to do
  */
 function openNative(entry) {
@@ -38,7 +39,10 @@ function openNative(entry) {
     setImmediate,
     emitWarning: (message, code) => process.emitWarning(message, { code }),
   };
-  return (redis, options) => addon.createRedisStore(redis, options, helpers);
+  return {
+    createRedisStore: (redis, options) => addon.createRedisStore(redis, options, helpers),
+    createRedisStoreFromEnv: (options) => addon.createRedisStoreFromEnv(options, helpers),
+  };
 }
 
 // A tick that is asked for in a microtask comes after all microtasks and before any other callback.

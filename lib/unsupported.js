@@ -25,4 +25,4 @@ function createRedisStore() {
   );
 }
 
-module.exports = { createRedisStore, RedisStoreError };
+module.exports = { createRedisStore, createRedisStoreFromEnv: createRedisStore, RedisStoreError };

@@ -1,4 +1,4 @@
-//! What the addon exports: `createRedisStore`, and its version.
+//! What the addon exports: `createRedisStore` and `createRedisStoreFromEnv`, and its version.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -29,10 +29,32 @@ pub fn create_redis_store<'env>(
     options: Unknown<'env>,
     helpers: Unknown<'env>,
 ) -> Result<Unknown<'env>> {
+    make(env, Source::Passed(Value(redis.raw())), options, helpers)
+}
+
+/// Makes a store on the server that environment variables name. `lib/native.js` adds the last argument.
+#[napi(catch_unwind)]
+pub fn create_redis_store_from_env<'env>(
+    env: &'env Env,
+    options: Unknown<'env>,
+    helpers: Unknown<'env>,
+) -> Result<Unknown<'env>> {
+    make(env, Source::Variables, options, helpers)
+}
+
+/// What says where the executions are kept.
+enum Source {
+    /// What the caller passed.
+    Passed(Value),
+    /// The environment's variables.
+    Variables,
+}
+
+fn make<'env>(env: &'env Env, source: Source, options: Unknown<'env>, helpers: Unknown<'env>) -> Result<Unknown<'env>> {
     // SAFETY: inside a callback of this environment, and used only within it.
     let engine = unsafe { Engine::new(env.raw()) };
-    let [redis, options, helpers] = [redis, options, helpers].map(|unknown| Value(unknown.raw()));
-    let made = Helpers::read(engine, helpers).and_then(|helpers| create(engine, redis, options, &helpers));
+    let [options, helpers] = [options, helpers].map(|unknown| Value(unknown.raw()));
+    let made = Helpers::read(engine, helpers).and_then(|helpers| create(engine, source, options, &helpers));
     let error = match made {
         // SAFETY: a value of this environment, handed straight back.
         Ok(store) => return unsafe { Unknown::from_napi_value(env.raw(), store.0) },
@@ -83,16 +105,20 @@ impl Helpers {
     }
 }
 
-fn create(engine: Engine, redis: Value, options: Value, helpers: &Helpers) -> std::result::Result<Value, InputError> {
+fn create(engine: Engine, source: Source, options: Value, helpers: &Helpers) -> std::result::Result<Value, InputError> {
     let input = match engine.type_of(options) {
-        Type::Undefined => None,
+        Type::Undefined | Type::Null => None,
         // One level: the options have no objects in them.
         _ => Some(js_values::read(engine, options, 2)?),
     };
     let options = Options::read(input.as_ref())?;
     let owned = engine.object()?;
     engine.set(owned, c"helpers", helpers.all)?;
-    let (environment, origin) = match detect::recognise(engine, redis, options.connection, helpers.is_proxy)? {
+    let recognised = match source {
+        Source::Passed(redis) => detect::recognise(engine, redis, options.connection, helpers.is_proxy)?,
+        Source::Variables => detect::from_environment(engine, options.connection)?,
+    };
+    let (environment, origin) = match recognised {
         Recognised::Client(own) => {
             let settings = client_settings(engine, &options, &own, engine.get(helpers.all, c"RedisStoreError")?)?;
             return Ok(engine.call(helpers.open_client_store, engine.undefined(), &[own.client, settings])?);

@@ -53,6 +53,30 @@ describe("a client that fails", () => {
     expect(error.reply).toBe(undefined);
   });
 
+  const getter = (name) => Object.defineProperty(new Error("lost"), name, { get: () => expect.fail(name) });
+  it.each([
+    ["an object without a prototype", Object.create(null), "client"],
+    ["an object whose text cannot be made", { toString: () => expect.fail("text") }, "client"],
+    ["an error whose message cannot be read", getter("message"), "client"],
+    ["an error whose name cannot be read", getter("name"), "client"],
+    ["an error whose code cannot be read", getter("code"), "client"],
+    ["a proxy that answers nothing", new Proxy({}, { get: () => expect.fail("proxy") }), "client"],
+    ["a symbol", Symbol("lost"), "client"],
+    ["an object without a prototype, over HTTP", Object.create(null), "upstash"],
+  ])("with what cannot be looked at fails the call at once: %s", async (_, cause, backend) => {
+    const client =
+      backend === "upstash"
+        ? { client: { request: async () => Promise.reject(cause) }, use() {}, addTelemetry() {} }
+        : failing(cause);
+    const store = open(client, { commandTimeout: 60_000 });
+    expect(store.backend).toBe(backend);
+    const calls = [1, 2].map((value) => rejection(store.commitExecutionTaskResult("run", "task", value)));
+    for (const error of await Promise.all(calls)) {
+      expect(error.code).toBe("ERR_REDIS_CONNECTION");
+      expect(error.cause).toBe(cause);
+    }
+  });
+
   it("with nothing to say still fails the call", async () => {
     expect(await commit(failing(undefined))).toMatchObject({ code: "ERR_REDIS_CONNECTION" });
   });

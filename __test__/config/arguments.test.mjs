@@ -60,6 +60,12 @@ describe("what is no place for executions", () => {
     ["a misspelt key", { hots: "localhost" }, /hots.*host/],
     ["an unknown key", { host: "localhost", nonsense: 1 }, /nonsense/],
     ["an unknown key in the socket", { socket: { hostname: "localhost" } }, /hostname.*socket\.host/],
+    [
+      "an option of ioredis's Cluster",
+      { host: "h", redisOptions: { password: "x" } },
+      /Cluster: pass an array of nodes/,
+    ],
+    ["two of them alone", { nodes: [{ host: "h" }], redisOptions: {} }, /cluster: pass them as an array/],
     ["two styles at once", { port: 6379, socket: { host: "localhost" } }, /socket/],
     ["a URL and a different host beside it", { url: "redis://one:1", socket: { host: "two" } }, /twice/],
     ["a host of the wrong type", { host: 1 }, /host/],
@@ -152,8 +158,8 @@ describe("what looks like a client and is none", () => {
 
 describe("the options", () => {
   it.each([
-    ["null", null],
     ["a number", 1000],
+    ["false", false],
     ["text", "ttl=1000"],
     ["a function", () => ({})],
     ["an array", [1000]],
@@ -167,12 +173,10 @@ describe("the options", () => {
     ["a setting of another package", { px: 1000 }, /px.*ttl/],
     ["a slidingTtl that is text", { slidingTtl: "yes" }, /slidingTtl/],
     ["a keyPrefix that is a number", { keyPrefix: 1 }, /keyPrefix/],
-    ["a keyPrefix that is null", { keyPrefix: null }, /keyPrefix/],
     ["hashTags that are a number", { hashTags: 1 }, /hashTags/],
     ["a connection of no known kind", { connection: "tcp" }, /connection.*auto.*native.*client/],
     ["a connection that is a boolean", { connection: true }, /connection/],
     ["a commandTimeout that is text", { commandTimeout: "1s" }, /commandTimeout/],
-    ["a connectTimeout that is null", { connectTimeout: null }, /connectTimeout/],
     ["a maxPending that is text", { maxPending: "many" }, /maxPending/],
   ])("are a TypeError that names the key: %s", (_, options, reason) => {
     const error = thrownBy(url, options);
@@ -206,8 +210,36 @@ describe("the options", () => {
     "commandTimeout",
     "connectTimeout",
     "maxPending",
-  ])("that are undefined are left out: %s", (key) => {
-    expect(createRedisStore(url, { [key]: undefined }).backend).toBe("redis");
+    "readAhead",
+    "warnings",
+  ])("that are undefined or null are left out: %s", (key) => {
+    for (const connection of [url, createMapClient()]) {
+      const { backend } = createRedisStore(connection);
+      for (const absent of [undefined, null]) {
+        expect(createRedisStore(connection, { [key]: absent }).backend).toBe(backend);
+      }
+    }
+  });
+
+  it("may be null themselves", () => {
+    expect(createRedisStore(url, null).backend).toBe("redis");
+    expect(createRedisStore(createMapClient(), null).backend).toBe("client");
+  });
+
+  it.each([
+    ["NaN", Number(undefined), RangeError],
+    ["text", "60000", TypeError],
+    ["empty text", "", TypeError],
+    ["a date", new Date(), TypeError],
+  ])("have no ttl that is %s, and the error says what was given", (_, ttl, ErrorClass) => {
+    for (const connection of [url, createMapClient()]) {
+      const error = thrownBy(connection, { ttl });
+      expect(error).toBeInstanceOf(ErrorClass);
+      expect(error.code).toBe("ERR_REDIS_CONFIG");
+      expect(error.message).toMatch(/^`ttl` must be a .*number of milliseconds/);
+      const shown = typeof ttl === "string" ? JSON.stringify(ttl) : ttl instanceof Date ? "an instance of Date" : "NaN";
+      expect(error.message).toMatch(new RegExp(`got ${shown}$`));
+    }
   });
 
   it("cannot ask for a native connection where there are no settings for one", () => {

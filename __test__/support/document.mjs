@@ -16,6 +16,7 @@ const TYPE_SETTINGS = "__test__/types/tsconfig.json";
 /** Names that a block may use without saying where they come from, and where they come from. */
 const NAMES = {
   createRedisStore: 'import { createRedisStore } from "@idioteque/redis";',
+  createRedisStoreFromEnv: 'import { createRedisStoreFromEnv } from "@idioteque/redis";',
   Redis: 'import { Redis } from "ioredis";',
   Cluster: 'import { Cluster } from "ioredis";',
   readFileSync: 'import { readFileSync } from "node:fs";',

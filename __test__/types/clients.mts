@@ -1,6 +1,12 @@
 // The clients' own types, as their packages declare them, without a cast.
 
-import { createRedisStore, type RedisInput, type RedisStore, type WorkerStore } from "@idioteque/redis";
+import {
+  createRedisStore,
+  createRedisStoreFromEnv,
+  type RedisInput,
+  type RedisStore,
+  type WorkerStore,
+} from "@idioteque/redis";
 import { Redis as Upstash } from "@upstash/redis";
 import type { GlideClient, GlideClusterClient } from "@valkey/valkey-glide";
 import { createClient as createKv, kv, type VercelKV } from "@vercel/kv";
@@ -72,6 +78,12 @@ createRedisStore(glideCluster, { connection: "client" });
 
 // Whatever the environment says.
 createRedisStore();
+createRedisStoreFromEnv();
+createRedisStoreFromEnv({ ttl: 60_000 });
+createRedisStoreFromEnv(null);
+// @ts-expect-error a variable that may not be set
+createRedisStore(process.env.REDIS_URL);
+// @ts-expect-error nothing before options
 createRedisStore(undefined, { ttl: 60_000 });
 
 const input: RedisInput = redis6.createClient();

@@ -77,6 +77,8 @@ const options: Required<RedisStoreOptions> = {
 };
 createRedisStore(client, options);
 createRedisStore(client, { connection: "client", ttl: undefined });
+createRedisStore(client, { ttl: null, keyPrefix: null });
+createRedisStore(client, null);
 
 // @ts-expect-error a number is no place
 createRedisStore(6379);

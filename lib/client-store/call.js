@@ -2,6 +2,7 @@
 // One store call over a caller's client: the promise it gave out, the answers it still waits for, and how it fails.
 
 const { CALLS, PHRASES, messageOf } = require("../error-texts.js");
+const { lookAt } = require("../thrown.js");
 
 /** Names of the errors that clients give to error replies of the server. */
 const REPLY_ERROR_NAMES = new Set(["ReplyError", "ErrorReply", "SimpleError", "BlobError"]);
@@ -160,8 +161,7 @@ class Call {
 
   /** What the client threw or rejected with, as an error of the store. */
   clientError(cause, key) {
-    const isError = cause !== null && typeof cause === "object" && typeof cause.message === "string";
-    const text = isError ? cause.message : String(cause);
+    const { text } = lookAt(cause);
     const message = `${this.method.name}: ${text}`;
     const word = REPLY_CODE.exec(text);
     if (this.isRefusal(cause)) {
@@ -175,8 +175,8 @@ class Call {
    * system carry a code.
    */
   isRefusal(error) {
-    if (error === null || typeof error !== "object" || typeof error.message !== "string") return false;
-    return REPLY_ERROR_NAMES.has(error.name) || (error.code === undefined && REPLY_CODE.test(error.message));
+    const { text, isError, name, code } = lookAt(error);
+    return isError && (REPLY_ERROR_NAMES.has(name) || (code === undefined && REPLY_CODE.test(text)));
   }
 
   /** An error of the store that names the execution, the task and the key of this call, unless `details` has others. */

@@ -3,7 +3,7 @@
 
 use idioteque_redis_core::config;
 use idioteque_redis_core::config::{ConfigError, Connection, Input, Settings};
-use idioteque_redis_core::error_texts::clients as texts;
+use idioteque_redis_core::error_texts::{clients as texts, values};
 
 use super::input_error::InputError;
 use super::shape::has_method;
@@ -212,9 +212,14 @@ fn require(engine: Engine, client: Value, methods: &[&'static str]) -> Result<()
     Err(ConfigError::wrong_type(text).into())
 }
 
+/// The server that environment variables name.
+pub fn from_environment(engine: Engine, wanted: Connection) -> Result<Recognised, InputError> {
+    configured(engine, config::from_environment(&env_vars::of_servers(engine)?)?, wanted)
+}
+
 fn configuration(engine: Engine, redis: Value, wanted: Connection) -> Result<Recognised, InputError> {
-    let mut settings = match engine.type_of(redis) {
-        Type::Undefined => config::from_environment(&env_vars::of_servers(engine)?)?,
+    let settings = match engine.type_of(redis) {
+        Type::Undefined => return Err(ConfigError::wrong_type(values::undefined_passed()).into()),
         Type::Object if has_method(engine, redis, "then")? => {
             return Err(ConfigError::wrong_type(texts::promise()).into());
         }
@@ -224,6 +229,10 @@ fn configuration(engine: Engine, redis: Value, wanted: Connection) -> Result<Rec
         }
         _ => config::from_input(&read(engine, redis, MAX_DEPTH)?)?,
     };
+    configured(engine, settings, wanted)
+}
+
+fn configured(engine: Engine, mut settings: Settings, wanted: Connection) -> Result<Recognised, InputError> {
     if wanted == Connection::Client {
         return Err(ConfigError::wrong_type(texts::client_missing()).into());
     }

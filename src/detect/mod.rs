@@ -12,5 +12,5 @@ pub mod node_redis;
 mod shape;
 mod upstash;
 
-pub use classify::{ClientFamily, OwnMethods, Recognised, recognise};
+pub use classify::{ClientFamily, OwnMethods, Recognised, from_environment, recognise};
 pub use input_error::InputError;

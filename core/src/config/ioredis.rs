@@ -72,13 +72,22 @@ const IGNORED: &[&str] = &[
 ];
 
 const REFUSED: &[(&str, &str)] = &[
-    ("startupNodes", reasons::STARTUP_NODES),
-    ("redisOptions", reasons::REDIS_OPTIONS),
     ("Connector", reasons::REPLACES_CONNECTIONS),
     ("monitor", reasons::MONITOR),
     ("readOnly", reasons::READ_ONLY),
     ("natMap", reasons::TRANSLATES_ADDRESSES),
     ("preferredSlaves", reasons::REPLICA),
+];
+
+/// What only ioredis's Cluster has, and a plain object cannot stand for.
+const OF_CLUSTER: &[(&str, &str)] = &[
+    ("startupNodes", reasons::STARTUP_NODES),
+    ("nodes", reasons::STARTUP_NODES),
+    ("redisOptions", reasons::CLUSTER_OPTION),
+    ("clusterRetryStrategy", reasons::CLUSTER_OPTION),
+    ("scaleReads", reasons::CLUSTER_OPTION),
+    ("slotsRefreshInterval", reasons::CLUSTER_OPTION),
+    ("slotsRefreshTimeout", reasons::CLUSTER_OPTION),
 ];
 
 const ALIASES: &[(&str, &str)] = &[
@@ -115,14 +124,23 @@ pub(super) const KEYS: Keys = Keys {
 /// # Errors
 /// For a key that ioredis does not have, a value that makes no sense, and what cannot be honoured, such as `readOnly`.
 pub fn from_config(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
-    for (key, reason) in map.iter().filter_map(|(key, value)| Some((key, KEYS.refusal(key, value)?))) {
-        if matches!(reason, reasons::STARTUP_NODES | reasons::REDIS_OPTIONS) {
-            return Err(ConfigError::wrong_type(texts::wrong_setting(key, reason)));
-        }
-    }
+    refuse_cluster_options(map)?;
     KEYS.refuse(map)?;
     KEYS.check(map)?;
     parts(map).map(Parts::into_settings)
+}
+
+/// Refuses an object with an option that only ioredis's Cluster has.
+///
+/// # Errors
+/// At the first of them.
+pub(super) fn refuse_cluster_options(map: &[(String, Input)]) -> Result<(), ConfigError> {
+    let reason_of = |key: &str| OF_CLUSTER.iter().find(|(name, _)| *name == key).map(|(_, reason)| *reason);
+    let present = map.iter().filter(|(_, value)| values::truthy(value));
+    match present.map(|(key, _)| key).find_map(|key| Some((key, reason_of(key)?))) {
+        Some((key, reason)) => Err(ConfigError::wrong_type(texts::wrong_setting(key, reason))),
+        None => Ok(()),
+    }
 }
 
 /// Reads the `options` of a live standalone ioredis instance. `selected_database` is what `select()` last chose, if

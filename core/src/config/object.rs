@@ -54,7 +54,10 @@ pub fn from_object(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
         (Some(_), None | Some(&"database")) => ioredis::from_config(map),
         (None, Some(_)) if has("sentinelRootNodes") => node_redis::from_sentinel_config(map),
         (None, Some(_)) if has("rootNodes") => cluster::from_config(map),
-        (None, Some(_)) => node_redis::from_config(map),
+        (None, Some(_)) => {
+            ioredis::refuse_cluster_options(map)?;
+            node_redis::from_config(map)
+        }
         (Some((key, instead)), Some(other)) => Err(ConfigError::wrong_type(texts::two_styles(key, other, instead))),
         (None, None) => Err(no_address(map)),
     }
@@ -63,6 +66,9 @@ pub fn from_object(map: &[(String, Input)]) -> Result<Settings, ConfigError> {
 /// The error for an object that names no server: perhaps because the key that should do so is misspelt.
 fn no_address(map: &[(String, Input)]) -> ConfigError {
     let known = |key: &str| ioredis::KEYS.has(key) || node_redis::KEYS.has(key);
+    if let Err(error) = ioredis::refuse_cluster_options(map) {
+        return error;
+    }
     match map.iter().find(|(key, value)| *value != Input::Null && !known(key)) {
         Some((key, _)) => {
             let suggests = |keys: &Keys| keys.suggestion(key).is_some();
@@ -138,6 +144,14 @@ mod tests {
             (map([("sentinelRootNodes", Input::List(vec![]))]), "is empty"),
             (map([("rootNodes", Input::List(vec![]))]), "is empty"),
             (map([("host", text("h")), ("redisOptions", nothing())]), REDIS_OPTIONS),
+            (map([("redisOptions", nothing())]), REDIS_OPTIONS),
+            (map([("socket", nothing()), ("redisOptions", nothing())]), REDIS_OPTIONS),
+            (
+                map([("host", text("h")), ("scaleReads", text("slave"))]),
+                "`scaleReads` is an option of ioredis's Cluster",
+            ),
+            (map([("startupNodes", Input::List(vec![]))]), "pass them as an array in place of the object"),
+            (map([("nodes", Input::List(vec![]))]), "pass them as an array in place of the object"),
             (map([("host", text("h")), ("tls", number(1))]), "`tls` must be an object"),
             (map([("url", text("redis://h")), ("tls", Input::Bool(true))]), "Did you mean `socket.tls`?"),
         ] {

@@ -113,11 +113,11 @@ impl Options {
     /// call without a deadline could wait for ever.
     ///
     /// # Errors
-    /// A `TypeError` for an unknown key or a value of the wrong type (`null` included), a `RangeError` for a number
+    /// A `TypeError` for an unknown key or a value of the wrong type (`null` counts as absent), a `RangeError` for a number
     /// out of range.
     pub fn read(input: Option<&Input>) -> Result<Options, ConfigError> {
         let map = match input {
-            None => return Ok(Options::default()),
+            None | Some(Input::Null) => return Ok(Options::default()),
             Some(Input::Map(map)) => map,
             Some(other) => {
                 let shown = values::describe(other);
@@ -125,7 +125,7 @@ impl Options {
             }
         };
         let mut options = Options::default();
-        for (key, value) in map {
+        for (key, value) in map.iter().filter(|(_, value)| *value != Input::Null) {
             match key.as_str() {
                 "ttl" => options.ttl = ttl(key, number(key, value, "of milliseconds")?)?,
                 "slidingTtl" => options.sliding_ttl = boolean(key, value)?,

@@ -5,24 +5,29 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio_rustls::rustls::client::WebPkiServerVerifier;
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
+use tokio_rustls::rustls::{ClientConfig, Error};
 
+use self::verifier::Verifier;
 use super::error::Unsupported;
 use super::input::Input;
 use super::schema::Keys;
 use super::values;
 use crate::error_texts::unsupported as texts;
 
+mod algorithms;
+mod verifier;
+mod x509;
+
 /// How a connection is encrypted, and who the server has to be. Its certificate and its name are always verified.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tls {
     /// Who may have signed the server's certificate.
     pub authorities: Authorities,
+    /// Whether an intermediate authority among them is trusted by itself.
+    pub partial_chains: bool,
     /// The client certificate, sent if the server asks for one.
     pub client_certificate: Option<Arc<ClientCertificate>>,
     /// The name the server's certificate has to be for, and of SNI; `None` is the host that is connected to.
@@ -87,28 +92,17 @@ impl Tls {
     /// What rustls connects with. `extra` is what was found in the file besides Mozilla's roots.
     ///
     /// # Errors
-    /// When the client certificate and its key do not fit each other, or none of one's own authorities is usable.
-    pub fn client_config(&self, extra: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
-        let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        match &self.authorities {
-            Authorities::Mozilla { .. } => {
-                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-                roots.add_parsable_certificates(extra);
-            }
-            // Certificates that cannot be an authority are skipped, as by OpenSSL.
-            Authorities::Own(certificates) => drop(roots.add_parsable_certificates(certificates.iter().cloned())),
-        }
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
-        let verifier = verifier.map_err(|error| Error::General(error.to_string()))?;
+    /// When the client certificate and its key do not fit each other.
+    pub fn client_config(&self, extra: &[CertificateDer<'static>]) -> Result<ClientConfig, Error> {
         let versions: &[_] = match self.versions {
             Versions::Both => &[&TLS13, &TLS12],
             Versions::Only12 => &[&TLS12],
             Versions::Only13 => &[&TLS13],
         };
-        let config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(Arc::new(algorithms::provider()))
             .with_protocol_versions(versions)?
-            .with_webpki_verifier(verifier);
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(self.verifier(extra)));
         match &self.client_certificate {
             Some(client_certificate) => {
                 config.with_client_auth_cert(client_certificate.chain.clone(), client_certificate.key.clone_key())
@@ -116,16 +110,24 @@ impl Tls {
             None => Ok(config.with_no_client_auth()),
         }
     }
+
+    fn verifier(&self, extra: &[CertificateDer<'static>]) -> Verifier {
+        let (given, mozilla) = match &self.authorities {
+            Authorities::Mozilla { .. } => (extra, true),
+            Authorities::Own(certificates) => (certificates.as_slice(), false),
+        };
+        Verifier::new(given, mozilla, self.partial_chains)
+    }
 }
 
 /// Settings that are read.
-const MAPPED: &[&str] = &["ca", "cert", "key", "maxVersion", "minVersion", "rejectUnauthorized", "servername"];
+const MAPPED: &[&str] =
+    &["allowPartialTrustChain", "ca", "cert", "key", "maxVersion", "minVersion", "rejectUnauthorized", "servername"];
 
 /// Settings that only a server has, and those that change nothing about who is trusted.
 const IGNORED: &[&str] = &[
     "ALPNCallback",
     "SNICallback",
-    "allowPartialTrustChain",
     "dhparam",
     "enableTrace",
     "handshakeTimeout",
@@ -216,7 +218,7 @@ pub(super) fn read(keys: &Keys, map: &[(String, Input)]) -> Result<Tls, Unsuppor
     let find =
         |key: &str| map.iter().find(|(name, value)| name == key && values::truthy(value)).map(|(_, value)| value);
     let wrong = |key: &str, reason: String| unsupported(keys, key, &reason);
-    let mut tls = Tls::default();
+    let mut tls = Tls { partial_chains: find("allowPartialTrustChain").is_some(), ..Tls::default() };
     if let Some(value) = find("servername") {
         tls.server_name = match value {
             Input::Text(name) => Some(name.clone()),
@@ -226,7 +228,9 @@ pub(super) fn read(keys: &Keys, map: &[(String, Input)]) -> Result<Tls, Unsuppor
     if let Some(value) = find("ca") {
         let certificates = certificates(value).map_err(|reason| wrong("ca", reason))?;
         tls.authorities = Authorities::Own(Arc::new(certificates));
-        tls.client_config(Vec::new()).map_err(|_| wrong("ca", texts::NO_AUTHORITY.into()))?;
+        if !tls.verifier(&[]).trusts_anybody() {
+            return Err(wrong("ca", texts::NO_AUTHORITY.into()));
+        }
     }
     tls.client_certificate = match (find("cert"), find("key")) {
         (Some(cert), Some(key)) => {
@@ -239,7 +243,7 @@ pub(super) fn read(keys: &Keys, map: &[(String, Input)]) -> Result<Tls, Unsuppor
         (None, Some(_)) => return Err(wrong("key", texts::CERTIFICATE_MISSING.into())),
     };
     if tls.client_certificate.is_some() {
-        let fits = tls.client_config(Vec::new());
+        let fits = tls.client_config(&[]);
         fits.map_err(|error| wrong("key", texts::key_does_not_fit(error)))?;
     }
     tls.versions = versions(keys, find("minVersion"), find("maxVersion"))?;

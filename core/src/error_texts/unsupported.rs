@@ -25,9 +25,8 @@ pub const CREDENTIALS_PROVIDER: &str =
 pub const PROVIDER_OF_CLUSTER: &str = "is called by the client alone";
 
 // What belongs in another place.
-pub const STARTUP_NODES: &str =
-    "is what ioredis's Cluster calls its nodes: pass them as an array, or `new Cluster(nodes)`";
-pub const REDIS_OPTIONS: &str =
+pub const STARTUP_NODES: &str = "would be the servers of a cluster: pass them as an array in place of the object, or `new Cluster(nodes)` of ioredis";
+pub const CLUSTER_OPTION: &str =
     "is an option of ioredis's Cluster: pass an array of nodes, or `new Cluster(nodes, { redisOptions })`";
 pub const UPSTASH_REQUESTS: &str = "changes the requests of @upstash/redis: pass the client that is made with it";
 
@@ -50,7 +49,8 @@ pub const SECURE_CONTEXT: &str =
 pub const SOCKET: &str = "is a socket, which a native connection cannot use";
 pub const PLACE: &str = "changes where to connect: give it beside `tls`";
 pub const PROFILE: &str = "names certificates that only ioredis knows: give them in `ca`";
-pub const NO_AUTHORITY: &str = "has no certificate that could be an authority";
+pub const NO_AUTHORITY: &str = "has no certificate that could be an authority: an intermediate one needs the root above it \
+    beside it, or `allowPartialTrustChain: true`";
 pub const KEY_MISSING: &str = "needs its private key in `key`";
 pub const CERTIFICATE_MISSING: &str = "needs its certificate in `cert`";
 pub const NEWER_THAN_MAX: &str = "is newer than `maxVersion`";

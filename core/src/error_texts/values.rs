@@ -7,6 +7,9 @@ texts! {
     not_accepted(shown) => Config,
         "Pass a Redis URL, a configuration object such as {{ host, port }}, a client of ioredis, node-redis, Upstash or valkey-glide, or anything with the methods get, set, del, expire, hget, hset, hdel and hgetall; got {shown}",
         "";
+    undefined_passed() => Config,
+        "`undefined` was passed where a Redis URL, a configuration object or a client has to be",
+        "is the environment variable that it comes from set? To use REDIS_URL or the variables of Upstash or Vercel KV, call createRedisStoreFromEnv(options)";
     no_server() => Config,
         "The configuration does not say where to connect", "give `host`, `port`, `path`, `db`, `url` or `socket`";
     two_styles(key, other, instead) => Config,

@@ -99,11 +99,8 @@ fn numbers_out_of_range_are_range_errors() {
 fn other_types_are_type_errors() {
     for (key, value) in [
         ("ttl", text("2500")),
-        ("ttl", Input::Null),
         ("ttl", Input::Other("bigint".into())),
         ("slidingTtl", Input::Number(1.0)),
-        ("slidingTtl", Input::Null),
-        ("keyPrefix", Input::Null),
         ("keyPrefix", Input::Other("Buffer".into())),
         ("hashTags", text("true")),
         ("connection", Input::Bool(true)),
@@ -115,9 +112,17 @@ fn other_types_are_type_errors() {
         let error = read([(key, value.clone())]).unwrap_err();
         assert!(!error.range && error.message.contains(key), "{key} {value:?}: {error}");
     }
-    for input in [Input::Null, Input::Number(2500.0), text("x"), Input::Function, Input::List(vec![])] {
+    for input in [Input::Number(2500.0), text("x"), Input::Function, Input::List(vec![])] {
         let error = Options::read(Some(&input)).unwrap_err();
         assert!(!error.range && error.message.starts_with("The options must be an object"), "{error}");
+    }
+}
+
+#[test]
+fn null_counts_as_absent() {
+    assert_eq!(Options::read(Some(&Input::Null)), Ok(Options::default()));
+    for key in KEYS.mapped.iter().chain(&["tll"]) {
+        assert_eq!(read([(key, Input::Null)]), Ok(Options::default()), "{key}");
     }
 }
 
@@ -131,7 +136,7 @@ fn unknown_options_are_named() {
         ("timeout", "Did you mean `commandTimeout`?"),
         ("retries", "Those that count are: ttl, slidingTtl"),
     ] {
-        let error = read([(key, Input::Null)]).unwrap_err();
+        let error = read([(key, Input::Number(1.0))]).unwrap_err();
         assert!(!error.range && error.message.contains(reason), "{key}: {error}");
     }
 }

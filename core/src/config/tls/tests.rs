@@ -17,7 +17,7 @@ fn the_default_is_mozillas_roots_and_the_hosts_name() {
     for entries in [map([]), map(falsy), map([("rejectUnauthorized", Input::Bool(true))])] {
         let tls = read(&OF_IOREDIS, &entries).unwrap();
         assert_eq!(tls, Tls::default(), "{entries:?}");
-        assert!(tls.client_config(Vec::new()).is_ok());
+        assert!(tls.client_config(&[]).is_ok());
     }
 }
 

@@ -63,7 +63,7 @@ where
     };
     // As in Node, a file that cannot be read is as good as none; it is named when that is why a server is not trusted.
     let unread = extra.as_ref().err().cloned();
-    let config = tls.client_config(extra.unwrap_or_default());
+    let config = tls.client_config(extra.as_deref().unwrap_or_default());
     let mut config = config.map_err(|error| refused(&error, address, unread.as_deref()))?;
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
