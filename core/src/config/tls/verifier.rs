@@ -34,7 +34,7 @@ struct Authority {
     anchor: TrustAnchor<'static>,
     not_before: i64,
     not_after: i64,
-    path_len: Option<u64>,
+    path_len: Option<u32>,
     constrains_names: bool,
 }
 
@@ -50,7 +50,7 @@ impl Verifier {
         for certificate in given {
             // What cannot be read is skipped, as by OpenSSL.
             let Some(read) = X509::read(certificate) else { continue };
-            if !read.is_self_issued() && !partial {
+            if !read.is_self_issued && !partial {
                 verifier.intermediates.push(certificate.clone());
                 continue;
             }
@@ -109,9 +109,9 @@ impl Verifier {
         // Mozilla's are looked after by Mozilla.
         let Some(authority) = self.authorities.iter().find(same) else { return Ok(()) };
         check_validity(authority.not_before, authority.not_after, now)?;
-        let below = path.intermediate_certificates().count() as u64;
+        let below = path.intermediate_certificates().count();
         match authority.path_len {
-            Some(limit) if below > limit => Err(webpki::Error::PathLenConstraintViolated),
+            Some(limit) if below > limit as usize => Err(webpki::Error::PathLenConstraintViolated),
             _ => Ok(()),
         }
     }
@@ -138,7 +138,7 @@ impl Verifier {
         let parsed = ParsedCertificate::try_from(certificate)?;
         let Err(refusal) = verify_server_name(&parsed, name) else { return Ok(()) };
         let read = X509::read(certificate).ok_or(CertificateError::BadEncoding)?;
-        let (ServerName::DnsName(host), Some(common_name), false) = (name, read.common_name, read.names_hosts) else {
+        let (ServerName::DnsName(host), Some(common_name), false) = (name, &read.common_name, read.names_hosts) else {
             return Err(refusal);
         };
         // Constraints are checked for the names that certificates have, and a common name is none.
