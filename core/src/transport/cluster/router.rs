@@ -286,7 +286,9 @@ impl Router {
     fn dispatch(&mut self, part: Request) {
         let Some(slot) = part.route.as_ref().map(|route| route.slot) else { return };
         match self.slots.node(slot) {
-            Some(node) if !self.slots.is_held(slot) => return self.send(part, node, Destination::Owner),
+            Some(node) if !self.slots.is_held(slot) && self.slots.may_go(slot, node) => {
+                return self.send(part, node, Destination::Owner);
+            }
             Some(_) => {}
             None => self.want_map(),
         }
@@ -305,7 +307,7 @@ impl Router {
         let token = PartToken::unpack(part.token);
         let Some(slot) = part.route.as_ref().map(|route| route.slot) else { return };
         if let Some(to) = self.nodes.get_mut(node) {
-            let (of_node, of_slot) = (to.send(part), self.slots.sent(slot));
+            let (of_node, of_slot) = (to.send(part), self.slots.sent(slot, node));
             let under_way = UnderWay { node, of_node, of_slot, destination };
             *self.calls[token.index].part(token.which) = PartState::UnderWay(under_way);
             return;
@@ -317,7 +319,8 @@ impl Router {
         self.hold(part, Destination::Owner, None);
     }
 
-    /// Sends what was held for slots that are at rest.
+    /// Sends what was held for slots that are at rest. What is for one slot goes to one node at a time, so that it is done in its
+    /// order also where some of it is to ask a node that the slot is being migrated to.
     fn release(&mut self, now: Instant) {
         for mut part in self.slots.release(now) {
             let Some(state) = self.state(&part).map(mem::take) else { continue };
@@ -331,8 +334,12 @@ impl Router {
                 Destination::Owner => self.slots.node(route.slot),
             };
             route.asking = matches!(destination, Destination::Asked { .. });
-            if let Some(node) = node {
-                self.send(part, node, destination);
+            let (slot, sequence) = (route.slot, route.sequence);
+            let may_go =
+                |node: &u32| self.slots.may_go(slot, *node) && !self.slots.waits_before(slot, sequence, &part.call);
+            match node.filter(may_go) {
+                Some(node) => self.send(part, node, destination),
+                None => self.hold(part, destination, None),
             }
         }
     }

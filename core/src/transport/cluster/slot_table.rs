@@ -27,6 +27,8 @@ struct SlotState {
     node: Option<u32>,
     /// Sent and not come back.
     under_way: Count,
+    /// Where to: all of it to the same server, or what came later might be done earlier.
+    sent_to: u32,
 }
 
 struct HeldParts {
@@ -79,9 +81,17 @@ impl SlotTable {
         self.slots.iter_mut().for_each(|slot| slot.node = None);
     }
 
+    /// Whether something may be sent to a server: nothing is on its way to another one.
+    pub fn may_go(&self, slot: u16, node: u32) -> bool {
+        let state = &self.slots[usize::from(slot)];
+        state.under_way.is_zero() || state.sent_to == node
+    }
+
     /// Something for a slot is on its way.
-    pub fn sent(&mut self, slot: u16) -> Counted {
-        self.slots[usize::from(slot)].under_way.take()
+    pub fn sent(&mut self, slot: u16, node: u32) -> Counted {
+        let state = &mut self.slots[usize::from(slot)];
+        state.sent_to = node;
+        state.under_way.take()
     }
 
     /// Something for a slot is not on its way any more.
@@ -211,7 +221,8 @@ mod tests {
         let pause = Duration::from_millis(50);
         let mut table = SlotTable::new();
         table.give(0, 9, 0);
-        let sent = table.sent(2);
+        let sent = table.sent(2, 0);
+        assert!(table.may_go(2, 0) && !table.may_go(2, 1) && table.may_go(3, 1));
         for (slot, sequence, not_before) in [(1, 4, Some(now + pause)), (1, 1, None), (2, 2, None), (3, 3, None)] {
             table.hold(part(slot, sequence, now + 100 * pause), not_before);
         }

@@ -5,10 +5,9 @@
 //! they may have been applied perhaps, and those that say otherwise were not. Where an execution's keys are on several servers, that
 //! holds for each key by itself.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::server::{Entry, Value};
+use super::server::{Keys, Value};
 use crate::store::answer::Results;
 use crate::store::keys::Role;
 use crate::store::{Answer, Operation, Reply};
@@ -314,7 +313,7 @@ fn add_successors(states: &mut Vec<State>, record: &Record, before: &[&Record], 
 }
 
 /// What is held of an execution.
-pub fn held_by(keys: &BTreeMap<Vec<u8>, Entry>, execution: usize) -> State {
+pub fn held_by(keys: &Keys, execution: usize) -> State {
     let id = execution_name(execution);
     let hash = |suffix: &str| match keys.get(format!("{id}{suffix}").as_bytes()) {
         Some(entry) => match &entry.value {

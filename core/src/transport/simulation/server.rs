@@ -30,6 +30,9 @@ impl Default for Value {
     }
 }
 
+/// All that is stored.
+pub type Keys = BTreeMap<Vec<u8>, Entry>;
+
 /// What a server refuses for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -104,7 +107,7 @@ pub enum Effect {
 
 /// The server.
 pub struct Server {
-    pub keys: BTreeMap<Vec<u8>, Entry>,
+    pub keys: Keys,
     /// The id of the next connection.
     pub next_id: u64,
     pub naming: Naming,

@@ -122,3 +122,25 @@ fn what_was_lost_is_sent_again_in_the_order_in_which_it_was_called() {
     parts.into_iter().for_each(|part| router.returned(done(part), now + PAUSE));
     assert_eq!(router.finished.len(), 3);
 }
+
+#[test]
+fn what_follows_for_a_slot_waits_while_something_earlier_asks_another_node() {
+    let now = Instant::now();
+    let mut router = router_of_shards();
+    router.call(call(Operation::BeginTask, "a"), now + TIMEOUT);
+    let first = sent(&mut router, now).pop().expect("it is sent");
+    let ask = Redirect::Elsewhere { ask: true, detail: "1 127.0.0.1:2".into() };
+    router.returned(PendingCall::new(first, 0, now + TIMEOUT).hand_back(ask, failure()), now);
+    router.call(call(Operation::BeginTask, "b"), now + TIMEOUT);
+    let mut parts = sent(&mut router, now);
+    assert_eq!(parts.len(), 1, "the second goes to the node that has the slot, behind the first");
+    let first = parts.pop().expect("it is sent");
+    assert!(first.call.task() == b"a" && first.route.as_ref().is_some_and(|route| route.asking));
+    router.call(call(Operation::BeginTask, "c"), now + TIMEOUT);
+    assert!(sent(&mut router, now).is_empty());
+    router.returned(done(first), now);
+    let parts = sent(&mut router, now);
+    assert_eq!(parts.iter().map(|part| part.call.task()).collect::<Vec<_>>(), [b"b", b"c"]);
+    parts.into_iter().for_each(|part| router.returned(done(part), now));
+    assert!(router.is_at_rest());
+}

@@ -28,6 +28,7 @@
 //!
 //! `npm run test:simulation -- --seeds 100000` runs many seeds, `--first 17 --seeds 1` one, whose events are printed.
 
+mod carried_out;
 mod faults;
 mod links;
 mod maps;

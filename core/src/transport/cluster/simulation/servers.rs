@@ -13,7 +13,7 @@ use crate::transport::cluster::topology::{NodeId, Owner, Range};
 use crate::transport::protocol::encode::Encoder;
 use crate::transport::simulation::random::Random;
 use crate::transport::simulation::resp::{parse, text};
-use crate::transport::simulation::server::{Client, Entry, Naming, Server};
+use crate::transport::simulation::server::{Client, Keys, Naming, Server};
 
 /// Who has which slots.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub struct Node {
     /// It takes the cluster to be down until then.
     pub cluster_down_until: Option<Instant>,
     /// What it held before each write, and whether that was acknowledged.
-    pub journal: Vec<(BTreeMap<Vec<u8>, Entry>, Rc<Cell<bool>>)>,
+    pub journal: Vec<(Keys, Rc<Cell<bool>>)>,
 }
 
 impl Node {
@@ -115,7 +115,7 @@ impl Node {
 
     /// What it holds when another one, or itself after a restart, goes on with what is certain to have been kept: all that was
     /// acknowledged, and perhaps what came next.
-    pub fn kept(&mut self, random: &mut Random) -> BTreeMap<Vec<u8>, Entry> {
+    pub fn kept(&mut self, random: &mut Random) -> Keys {
         let acknowledged = self.journal.iter().rposition(|(_, acknowledged)| acknowledged.get()).map_or(0, |at| at + 1);
         let end = random.within(acknowledged as u64, self.journal.len() as u64) as usize;
         let kept = self.journal.drain(..).nth(end).map(|(keys, _)| keys);
@@ -145,10 +145,18 @@ pub fn answer(
     let mut encoder = Encoder::default();
     let replies = call.append(ServerFeatures::default(), &mut encoder);
     let acknowledged = Rc::new(Cell::new(false));
-    let mut at = 0;
+    let (mut at, mut all) = (0, Vec::new());
     while let Some((command, used)) = parse(&encoder.bytes[at..]) {
         at += used;
-        if let Some(line) = refuses(nodes, moving, number, &command, asking) {
+        let keys = match text(&command[0]) {
+            "MULTI" => continue,
+            // What was queued is looked at as a whole.
+            "EXEC" => std::mem::take(&mut all),
+            "UNLINK" => command[1..].to_vec(),
+            _ => command[1..2].to_vec(),
+        };
+        all.extend_from_slice(&keys);
+        if let Some(line) = refuses(nodes, moving, number, &keys, asking) {
             return Answer { reply: Err(ErrorReply::from_line(line.as_bytes())), acknowledged };
         }
     }
@@ -163,13 +171,8 @@ pub fn answer(
     Answer { reply: reply::read(call, &values), acknowledged }
 }
 
-/// What a server has against a command: `getNodeByQuery` in `cluster.c`.
-fn refuses(nodes: &[Node], moving: &Moving, number: usize, command: &[Vec<u8>], asking: bool) -> Option<String> {
-    let keys = match text(&command[0]) {
-        "MULTI" | "EXEC" => return None,
-        "UNLINK" => &command[1..],
-        _ => &command[1..2],
-    };
+/// What a server has against a command about these keys: `getNodeByQuery` in `cluster.c`.
+fn refuses(nodes: &[Node], moving: &Moving, number: usize, keys: &[Vec<u8>], asking: bool) -> Option<String> {
     let node = &nodes[number];
     if node.cluster_down_until.is_some() {
         return Some("CLUSTERDOWN The cluster is down".into());
@@ -177,6 +180,7 @@ fn refuses(nodes: &[Node], moving: &Moving, number: usize, command: &[Vec<u8>], 
     let slot = slot_of(&keys[0]);
     assert!(keys.iter().all(|key| slot_of(key) == slot), "keys of several slots in one command");
     let missing = keys.iter().filter(|key| !node.server.keys.contains_key(*key)).count();
+    let is_one = keys.iter().all(|key| *key == keys[0]);
     let at = |server: usize| match &nodes[server].address {
         Address::Tcp(host, port) => format!("{host}:{port}"),
         Address::Unix(_) => String::new(),
@@ -190,7 +194,7 @@ fn refuses(nodes: &[Node], moving: &Moving, number: usize, command: &[Vec<u8>], 
             _ => unstable(),
         },
         Some((_, to)) if *to == number && asking => {
-            if missing > 0 && keys.len() > 1 {
+            if missing > 0 && !is_one {
                 return unstable();
             }
             None

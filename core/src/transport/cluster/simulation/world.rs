@@ -5,16 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::carried_out::says_maybe;
 use super::faults::Event;
 use super::links::Link;
 use super::maps::Reading;
 use super::plan::Plan;
 use super::servers::{Moving, Node, View};
-use crate::error_texts::calls as texts;
-use crate::store::cluster_steps::steps;
+use crate::store::Operation;
 use crate::store::keys::Role;
-use crate::store::slot::tag_of;
-use crate::store::{Call, Operation};
 use crate::transport::backoff::Backoff;
 use crate::transport::cluster::effect::Effect;
 use crate::transport::cluster::router::{Config, Router};
@@ -23,7 +21,6 @@ use crate::transport::result_budget::ResultBudget;
 use crate::transport::simulation::callers::{self, OPERATIONS, Waiting, call_of};
 use crate::transport::simulation::history::{History, Outcome, TASKS};
 use crate::transport::simulation::random::Random;
-use crate::transport::simulation::server::Entry;
 use crate::transport::warning::Warning;
 
 /// Things that may happen at one moment, beyond which the router is taken to be busy with nothing.
@@ -56,7 +53,7 @@ pub struct World {
     pub returned: Vec<Finished>,
     pub history: History,
     /// Of each call, which parts were carried out.
-    applied: BTreeSet<(u64, Option<Role>)>,
+    pub applied: BTreeSet<(u64, Option<Role>)>,
     /// How often parts of each call were sent.
     sent: BTreeMap<u64, u128>,
     pub waiting: Vec<Waiting>,
@@ -86,10 +83,10 @@ impl CompletionSink for Dropped {
 
 macro_rules! log {
     ($world:expr, $($argument:tt)*) => {
-        if $world.log.is_some() {
+        if let Some(mut log) = $world.log.take() {
             let at = ($world.now - $world.start).as_secs_f64() * 1000.0;
-            let line = format!("{at:>10.3} ms  {}", format!($($argument)*));
-            $world.log.as_mut().unwrap().push(line);
+            log.push(format!("{at:>10.3} ms  {}", format!($($argument)*)));
+            $world.log = Some(log);
         }
     };
 }
@@ -299,18 +296,6 @@ impl World {
         token
     }
 
-    /// A part of a call was carried out.
-    pub fn note_applied(&mut self, sequence: u64, call: &Call) {
-        if !call.operation.writes() {
-            return;
-        }
-        if (call.operation, call.only) == (Operation::CommitResult, Some(Role::Transactions)) {
-            let result = (sequence, Some(Role::Results));
-            assert!(self.applied.contains(&result), "call {sequence} took its task from those in progress too early");
-        }
-        self.applied.insert((sequence, call.only));
-    }
-
     fn finish(&mut self) -> bool {
         let finished = std::mem::take(self.router.finished());
         let any = !finished.is_empty();
@@ -326,58 +311,6 @@ impl World {
             callers::settled(&mut self.waiting, token, self.now, &mut self.random);
         }
         any
-    }
-
-    /// What is said of a call is what was done.
-    fn check_applied(&self, token: u32, call: &Call, outcome: &Outcome) {
-        if !call.operation.writes() {
-            return;
-        }
-        let sequence = u64::from(token);
-        match outcome {
-            Outcome::Done(_) => {
-                let tagged = tag_of(&call.execution_key()).is_some();
-                let whole: &[&[Role]] = &[];
-                let parts = steps(call).filter(|_| !tagged).unwrap_or(whole);
-                let mut all: Vec<Option<Role>> =
-                    parts.iter().flat_map(|step| step.iter().map(|role| Some(*role))).collect();
-                if all.is_empty() {
-                    all.push(None);
-                }
-                for part in all {
-                    assert!(self.applied.contains(&(sequence, part)), "{part:?} of call {token} was not carried out");
-                }
-            }
-            Outcome::Failed { message, .. } => {
-                let any = self.applied.range((sequence, None)..).next().is_some_and(|(other, _)| *other == sequence);
-                let says_part = message.contains(texts::OTHER_PARTS_APPLIED);
-                assert!(any || !says_part, "nothing of call {token} was carried out, but: {message}");
-            }
-        }
-    }
-
-    /// What an error says was not applied never was.
-    pub fn check_not_applied(&self) {
-        for (sequence, part) in &self.applied {
-            if let Some(Outcome::Failed { maybe: false, message }) = self.history.records[*sequence as usize].outcome()
-            {
-                panic!("{part:?} of call {sequence} was carried out, but: {message}");
-            }
-        }
-    }
-
-    /// All keys, those of tagged executions by their names without tags.
-    pub fn keys(&self) -> BTreeMap<Vec<u8>, Entry> {
-        let mut keys = BTreeMap::new();
-        for (number, node) in self.nodes.iter().enumerate() {
-            for (key, entry) in &node.server.keys {
-                if self.truth.owner(crate::store::slot::slot_of(key)) == number {
-                    let name: Vec<u8> = key.iter().copied().filter(|byte| !matches!(byte, b'{' | b'}')).collect();
-                    keys.insert(name, entry.clone());
-                }
-            }
-        }
-        keys
     }
 
     /// Drops the last handle.
@@ -410,9 +343,4 @@ impl World {
         }
         any
     }
-}
-
-/// Whether an error says that a write may have been applied, if only in part.
-fn says_maybe(message: &str) -> bool {
-    [texts::MAY_BE_APPLIED, texts::SENT_BEFORE, texts::OTHER_PARTS_APPLIED].iter().any(|text| message.contains(text))
 }

@@ -20,7 +20,7 @@ use crate::transport::result_budget::ResultBudget;
 use crate::transport::simulation::callers::{self, Waiting};
 use crate::transport::simulation::history::{History, Outcome};
 use crate::transport::simulation::random::Random;
-use crate::transport::simulation::server::{Entry, Server};
+use crate::transport::simulation::server::{Keys, Server};
 use crate::transport::target::{Target, test_target};
 use crate::transport::warning::Warning;
 
@@ -70,7 +70,7 @@ pub struct World {
     /// Bytes that the client has heard over each connection.
     pub heard: BTreeMap<u64, u64>,
     /// What the server held before it answered something, whom it answered, and which byte of all answers there that was.
-    pub journal: Vec<(BTreeMap<Vec<u8>, Entry>, u64, u64)>,
+    pub journal: Vec<(Keys, u64, u64)>,
 }
 
 /// Notes calls that were dropped without an answer.
