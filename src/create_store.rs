@@ -15,7 +15,7 @@ use crate::environment::Environment;
 use crate::js_builtins::JsBuiltins;
 use crate::native_store::Origin;
 use crate::node_api::{Engine, Thrown, Type, Value};
-use crate::{detect, environment, js_values, settle, store_object};
+use crate::{detect, environment, fallback, js_values, settle, store_object};
 
 /// Makes a store. `lib/native.js` adds the last argument, which has what the addon needs of the JavaScript side.
 #[napi(catch_unwind)]
@@ -120,7 +120,7 @@ fn create(engine: Engine, source: Source, options: Value, helpers: &Helpers) -> 
             return Ok(engine.call(helpers.open_client_store, engine.undefined(), &[own.client, settings])?);
         }
         Recognised::Fixed(settings) => (helpers.environment(engine)?, Origin::Fixed(settings)),
-        Recognised::Live(family, client) => {
+        Recognised::Live(family, client, own) => {
             let environment = helpers.environment(engine)?;
             let live = engine.call(helpers.load_live, engine.undefined(), &[])?;
             let (client, watched) = AdoptedClient::of(
@@ -132,6 +132,13 @@ fn create(engine: Engine, source: Source, options: Value, helpers: &Helpers) -> 
                 live,
             )?;
             engine.set(owned, c"watched", watched)?;
+            // What else may be impossible shows before there is a connection.
+            if let Some(own) = own
+                && client.settings().is_ok_and(|settings| settings.is_encrypted())
+            {
+                let error_class = engine.get(helpers.all, c"RedisStoreError")?;
+                fallback::prepare(engine, owned, own.client, client_settings(engine, &options, &own, error_class)?)?;
+            }
             (environment, Origin::Live(client))
         }
     };

@@ -10,6 +10,7 @@
 //! - `ownership`: values that the functions of a store keep alive, as the garbage collector sees it.
 //! - `read_ahead`: answers that are known already in this turn of the event loop. `scheduled`, `outbox`: what is done when
 //!   it is over.
+//! - `fallback`: the client's own methods, where a native connection turned out to be impossible.
 //! - `environment`: what one JavaScript environment keeps. `completion_queue`, `backlog`, `settle`, `results`: finished calls,
 //!   back to their promises.
 //! - `node_api`: Node-API, wrapped. `js_builtins`, `error`: what is made of the JavaScript side's own classes.
@@ -28,6 +29,7 @@ mod detect;
 mod env_vars;
 mod environment;
 mod error;
+mod fallback;
 mod js_builtins;
 mod js_values;
 mod method;

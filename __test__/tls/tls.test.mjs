@@ -216,7 +216,7 @@ describe.each([
 
   it("refuses those who have none, which is reported at once", async () => {
     const error = await refusal(at(strict.tlsPort, { ca, ...versions }), PATIENT);
-    expect(error.message).toMatch(/does it require a client certificate\? Give it in `cert` and `key`/);
+    expect(error.message).toMatch(/asked for a client certificate: give it one in `cert` and `key`/);
   });
 
   it("refuses one of another authority, which is reported at once", async () => {

@@ -16,8 +16,9 @@ use crate::node_api::{Engine, Thrown, Type, Value};
 pub enum Recognised {
     /// A URL or a configuration: we connect ourselves.
     Fixed(Box<Settings>),
-    /// A client with whose settings we connect ourselves.
-    Live(ClientFamily, Value),
+    /// A client with whose settings we connect ourselves, and how it could carry the commands itself, unless the caller
+    /// wants a native connection and nothing else.
+    Live(ClientFamily, Value, Option<OwnMethods>),
     /// A client that carries the commands itself.
     Client(OwnMethods),
 }
@@ -155,7 +156,8 @@ fn adopt(
     own: OwnMethods,
 ) -> Result<Recognised, InputError> {
     match (wanted, unsupported_reason) {
-        (Connection::Auto | Connection::Native, None) => Ok(Recognised::Live(family, client)),
+        (Connection::Auto, None) => Ok(Recognised::Live(family, client, Some(own))),
+        (Connection::Native, None) => Ok(Recognised::Live(family, client, None)),
         (_, unsupported_reason) => own_methods(wanted, own, unsupported_reason.as_deref().unwrap_or_default()),
     }
 }
