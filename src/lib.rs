@@ -5,6 +5,7 @@
 //! - `create_store`: `createRedisStore`, the one export.
 //! - `detect`: what was passed to it. `adopted_client`: a client whose settings are used. `js_values`, `env_vars`: values and
 //!   environment variables as configuration.
+//! - `settings_warnings`: what is likely wrong with what was passed.
 //! - `store_object`, `method`: the object with the store's methods, and what a call of one does. `native_store`: the store behind
 //!   it.
 //! - `ownership`: values that the functions of a store keep alive, as the garbage collector sees it.
@@ -41,6 +42,7 @@ mod pin;
 mod read_ahead;
 mod results;
 mod scheduled;
+mod settings_warnings;
 mod settle;
 mod store_object;
 
