@@ -16,6 +16,8 @@ import { outcomeOf, temporaryClient, temporaryStore } from "../support/temporary
 const { newId } = sharedRedis();
 const DAY_MS = 86_400_000;
 const ago = (days) => new Date(Date.now() - days * DAY_MS);
+/** Node.js wants keys of 112 bits of security since version 24, as OpenSSL's level 2 does. */
+const TAKES_WEAK_KEYS = Number(process.versions.node.split(".")[0]) < 24;
 /** The rows whose keys Debian's openssl does not let a server have. */
 const WEAK = { ciphers: "DEFAULT@SECLEVEL=0" };
 
@@ -156,7 +158,7 @@ describe("a key", () => {
     ["P-384", NATIVE],
     ["P-521", NATIVE],
     ["Ed25519", NATIVE],
-    ["RSA 1024", { ...BEYOND, endpoint: WEAK }],
+    ["RSA 1024", { ...BEYOND, is: TAKES_WEAK_KEYS ? "client" : "refused", endpoint: WEAK }],
     ["RSA-PSS", NOTHING_IN_COMMON],
     ["Ed448", NOTHING_IN_COMMON],
   ])("of a server may be %s", (kind, row) => check({ made: issued({ kind }), ...row }));
