@@ -68,7 +68,8 @@ export interface RedisStore extends RedisStoreDisposal {
   /**
    * How the commands travel: over a connection of the store's own to one server (`"redis"`), through Sentinel, to a
    * cluster, over Upstash's HTTP API (`"upstash"`), be it in requests of the store's own or of the client that was passed in,
-   * or through that client's methods (`"client"`).
+   * or through that client's methods (`"client"`). It becomes `"client"` when a connection of the store's own turns out to be
+   * impossible, as with a server whose TLS only OpenSSL can do.
    */
   readonly backend: "redis" | "redis-sentinel" | "redis-cluster" | "upstash" | "client";
 }
@@ -160,6 +161,9 @@ export interface RedisStoreOptions {
   /**
    * Whether the process is warned (`process.emitWarning`) of what works and is likely wrong, once for each server:
    *
+   * - `IDIOTEQUE_REDIS_TTL`: a `ttl` below a minute on another machine, which looks like seconds
+   * - `IDIOTEQUE_REDIS_REPLICA_READS`: the store reads from replicas, because it is told to use such a client
+   * - `IDIOTEQUE_REDIS_CLIENT`: a native connection turned out to be impossible, and the client's methods carry the calls
    * - `IDIOTEQUE_REDIS_PASSWORD`: a password is given, and the server asks for none
    *
    * @default true
@@ -310,6 +314,8 @@ export interface RedisTlsOptions {
   key?: string | Uint8Array | readonly (string | Uint8Array | object)[] | undefined;
   /** The name that the server's certificate has to be for, and that of SNI. @default the host */
   servername?: string | undefined;
+  /** Whether an intermediate authority in `ca` is trusted without the root above it. @default false */
+  allowPartialTrustChain?: boolean | undefined;
   /** The oldest version to offer. @default "TLSv1.2" */
   minVersion?: "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3" | undefined;
   /** The newest version to offer: `"TLSv1.2"` or `"TLSv1.3"`. @default "TLSv1.3" */

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use idioteque_redis_core::config::{ConfigError, Options};
+use idioteque_redis_core::config::{ConfigError, Options, Settings};
 use idioteque_redis_core::error::Code;
 use napi::bindgen_prelude::{FromNapiValue, JsValue, Unknown};
 use napi::{Env, Error, Result, Status};
@@ -15,7 +15,7 @@ use crate::environment::Environment;
 use crate::js_builtins::JsBuiltins;
 use crate::native_store::Origin;
 use crate::node_api::{Engine, Thrown, Type, Value};
-use crate::{detect, environment, js_values, settle, store_object};
+use crate::{detect, env_vars, environment, fallback, js_values, settings_warnings, settle, store_object};
 
 /// `lib/native.js` compares it with its own: the two sides of the addon belong together.
 #[napi]
@@ -98,6 +98,13 @@ impl Helpers {
         })
     }
 
+    /// Warns of what is likely wrong.
+    fn warn_of(&self, engine: Engine, options: &Options, settings: &Settings) {
+        if options.warnings {
+            settings_warnings::give(engine, self.emit_warning, settings_warnings::of_settings(options, settings));
+        }
+    }
+
     fn environment(&self, engine: Engine) -> std::result::Result<Rc<Environment>, Thrown> {
         Environment::current(engine, self.after_turn, |environment| {
             settle::connect(environment, self.set_immediate, self.emit_warning)
@@ -119,12 +126,12 @@ fn create(engine: Engine, source: Source, options: Value, helpers: &Helpers) -> 
         Source::Variables => detect::from_environment(engine, options.connection)?,
     };
     let (environment, origin) = match recognised {
-        Recognised::Client(own) => {
-            let settings = client_settings(engine, &options, &own, engine.get(helpers.all, c"RedisStoreError")?)?;
-            return Ok(engine.call(helpers.open_client_store, engine.undefined(), &[own.client, settings])?);
+        Recognised::Client(own) => return Ok(over_client(engine, &options, &own, helpers)?),
+        Recognised::Fixed(settings) => {
+            helpers.warn_of(engine, &options, &settings);
+            (helpers.environment(engine)?, Origin::Fixed(settings))
         }
-        Recognised::Fixed(settings) => (helpers.environment(engine)?, Origin::Fixed(settings)),
-        Recognised::Live(family, client) => {
+        Recognised::Live(family, client, own) => {
             let environment = helpers.environment(engine)?;
             let live = engine.call(helpers.load_live, engine.undefined(), &[])?;
             let (client, watched) = AdoptedClient::of(
@@ -136,11 +143,40 @@ fn create(engine: Engine, source: Source, options: Value, helpers: &Helpers) -> 
                 live,
             )?;
             engine.set(owned, c"watched", watched)?;
+            let settings = client.settings();
+            if let Ok(settings) = &settings {
+                helpers.warn_of(engine, &options, settings);
+            }
+            if let Some(own) = own.filter(|own| own.reads_from_replicas.is_none())
+                && settings.is_ok_and(|settings| settings.is_encrypted())
+            {
+                // What a native connection would not do.
+                if env_vars::verifies_nobody(engine)? {
+                    return Ok(over_client(engine, &options, &own, helpers)?);
+                }
+                // What else it cannot do shows when it is made.
+                let error_class = engine.get(helpers.all, c"RedisStoreError")?;
+                fallback::prepare(engine, owned, own.client, client_settings(engine, &options, &own, error_class)?)?;
+            }
             (environment, Origin::Live(client))
         }
     };
     let realm = JsBuiltins::new(&environment.handle, helpers.all)?;
     Ok(store_object::create(environment, realm, owned, origin, options)?)
+}
+
+/// A store over the caller's own client.
+fn over_client(
+    engine: Engine,
+    options: &Options,
+    own: &OwnMethods,
+    helpers: &Helpers,
+) -> std::result::Result<Value, Thrown> {
+    if let Some(setting) = own.reads_from_replicas.as_deref().filter(|_| options.warnings) {
+        settings_warnings::give(engine, helpers.emit_warning, vec![settings_warnings::of_replica_reads(setting)]);
+    }
+    let settings = client_settings(engine, options, own, engine.get(helpers.all, c"RedisStoreError")?)?;
+    engine.call(helpers.open_client_store, engine.undefined(), &[own.client, settings])
 }
 
 /// The options for a store over the caller's own client, checked and with their defaults.

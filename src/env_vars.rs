@@ -30,6 +30,11 @@ pub fn trust_extra(engine: Engine, settings: &mut Settings) -> Result<(), Thrown
     Ok(())
 }
 
+/// Whether Node.js is told to verify no server: <https://nodejs.org/api/cli.html#node_tls_reject_unauthorizedvalue>.
+pub fn verifies_nobody(engine: Engine) -> Result<bool, Thrown> {
+    Ok(variable(engine, "NODE_TLS_REJECT_UNAUTHORIZED")?.as_deref() == Some("0"))
+}
+
 fn variables(engine: Engine, names: &[&str]) -> Result<Vec<(String, String)>, Thrown> {
     let mut found = Vec::new();
     for name in names {

@@ -5,11 +5,13 @@
 //! - `create_store`: `createRedisStore`, and the version that `lib/native.js` looks at.
 //! - `detect`: what was passed to it. `adopted_client`: a client whose settings are used. `js_values`, `env_vars`: values and
 //!   environment variables as configuration.
+//! - `settings_warnings`: what is likely wrong with what was passed.
 //! - `store_object`, `method`: the object with the store's methods, and what a call of one does. `native_store`: the store behind
 //!   it.
 //! - `ownership`: values that the functions of a store keep alive, as the garbage collector sees it.
 //! - `read_ahead`: answers that are known already in this turn of the event loop. `scheduled`, `outbox`: what is done when
 //!   it is over.
+//! - `fallback`: the client's own methods, where a native connection turned out to be impossible.
 //! - `environment`: what one JavaScript environment keeps. `completion_queue`, `backlog`, `settle`, `results`: finished calls,
 //!   back to their promises.
 //! - `node_api`: Node-API, wrapped. `js_builtins`, `error`: what is made of the JavaScript side's own classes.
@@ -28,6 +30,7 @@ mod detect;
 mod env_vars;
 mod environment;
 mod error;
+mod fallback;
 mod js_builtins;
 mod js_values;
 mod method;
@@ -39,6 +42,7 @@ mod pin;
 mod read_ahead;
 mod results;
 mod scheduled;
+mod settings_warnings;
 mod settle;
 mod store_object;
 

@@ -63,7 +63,11 @@ pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info
         Engine::enter(env, info, |engine, context: &Rc<MethodContext>, _| {
             let (deferred, promise) = engine.promise()?;
             context.store.close(deferred, &context.environment);
-            Ok(promise)
+            // The calls in flight are the client's then.
+            match context.store.carrier() {
+                Some(carrier) => engine.call(engine.get(carrier, c"close")?, carrier, &[]),
+                None => Ok(promise),
+            }
         })
     }
 }
@@ -72,6 +76,9 @@ pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info
 fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Value; 3]) -> Result<Value, Thrown> {
     let MethodContext { environment, store } = context;
     let engine = environment.engine();
+    if let Some(promise) = store.carried(kind, &[id, task, value]) {
+        return promise;
+    }
     // First, because it may run the caller's code (`toJSON`), and everything after it must not be interrupted.
     let json = if kind == Operation::CommitResult { Some(store.realm.stringify(value)) } else { None };
     let (deferred, promise) = engine.promise()?;

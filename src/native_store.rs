@@ -10,14 +10,15 @@ use idioteque_redis_core::config::options::Options;
 use idioteque_redis_core::error::StoreError;
 use idioteque_redis_core::error_texts::calls as texts;
 use idioteque_redis_core::store::prefetch_policy::PrefetchPolicies;
-use idioteque_redis_core::store::{KeyOptions, Operation, Prefetch};
+use idioteque_redis_core::store::{Call, KeyOptions, Operation, Prefetch};
 use idioteque_redis_core::transport::{Member, SharedConnection, Target};
 
 use crate::adopted_client;
 use crate::adopted_client::{AdoptedClient, ClientState};
 use crate::environment::Environment;
+use crate::fallback;
 use crate::js_builtins::JsBuiltins;
-use crate::node_api::{Deferred, Reference};
+use crate::node_api::{Deferred, Reference, Thrown, Value};
 
 /// Bytes of arguments in flight before more are refused: what `maxPending` calls have with some 2.6 KB each, and what a
 /// container of 512 MB can bear.
@@ -63,6 +64,8 @@ pub struct NativeStore {
     options: Options,
     prefetch_policies: RefCell<PrefetchPolicies>,
     connected: OnceCell<Connected>,
+    /// The live client's own methods carry its calls.
+    fallen_back: Cell<bool>,
 }
 
 /// What a store has from its first call on.
@@ -93,7 +96,38 @@ impl NativeStore {
             options,
             prefetch_policies: RefCell::default(),
             connected: OnceCell::new(),
+            fallen_back: Cell::new(false),
         }
+    }
+
+    /// The promise of a call that the live client's own methods carry; `None` where the store does so itself.
+    pub fn carried(&self, kind: Operation, arguments: &[Value]) -> Option<Result<Value, Thrown>> {
+        let carrier = self.carrier()?;
+        Some(fallback::call(self.realm.engine(), carrier, kind, arguments))
+    }
+
+    /// The store over the live client's own methods, once they carry the calls.
+    pub fn carrier(&self) -> Option<Value> {
+        if self.fallen_back.get() { fallback::carrier(self.realm.engine(), &self.owned) } else { None }
+    }
+
+    /// Lets the live client's own methods make a call that failed because a native connection is impossible. Returns its promise;
+    /// `None` where there is no such client, or the store has been closed.
+    pub fn fall_back(&self, call: &Call, why: &StoreError) -> Option<Value> {
+        let engine = self.realm.engine();
+        let Origin::Live(live) = &self.origin else { return None };
+        if self.closed.get() || !why.beyond_native {
+            return None;
+        }
+        let carrier = fallback::open(engine, &self.owned)?;
+        if !self.fallen_back.replace(true)
+            && self.options.warnings
+            && let Ok(settings) = live.settings()
+        {
+            fallback::warn(engine, &self.owned, &settings.address, why);
+        }
+        let arguments = fallback::arguments(engine, call, |json| self.realm.parse(json)).ok()?;
+        fallback::call(engine, carrier, call.operation, &arguments).ok()
     }
 
     /// What a call is made and sent with; connects when this is the first one. A refusal comes with the style too, as

@@ -224,7 +224,11 @@ fn settle_call(environment: &Environment, finished: Finished) -> usize {
     let is_newest = turn.end_call(&pending.begun, position, changes);
     let mut bytes = 0;
     let outcome = match finished.outcome {
-        Err(error) => Err(error::store_error(&pending.store.realm, &error, Some(call))),
+        // A promise settles as the one that it is resolved with.
+        Err(error) => match pending.store.fall_back(call, &error) {
+            Some(promise) => Ok(promise),
+            None => Err(error::store_error(&pending.store.realm, &error, Some(call))),
+        },
         Ok(reply) => {
             // What another database holds answers no question about this one.
             let holds = is_newest && pending.database == pending.store.database();

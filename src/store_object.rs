@@ -8,6 +8,7 @@ use idioteque_redis_core::config::options::Options;
 use idioteque_redis_core::store::Operation;
 
 use crate::environment::Environment;
+use crate::fallback;
 use crate::js_builtins::JsBuiltins;
 use crate::method;
 use crate::method::MethodContext;
@@ -40,6 +41,7 @@ pub fn create(
         engine.set_by(object, dispose, close)?;
     }
     engine.set(object, c"backend", engine.text(backend.as_bytes())?)?;
+    fallback::attach(engine, owned, object)?;
     Ok(object)
 }
 

@@ -95,8 +95,6 @@ describe.each(IOREDIS)("%s", (_, Client) => {
   });
 
   it.each([
-    ["role", { sentinels: [NOWHERE], name: "main", role: "slave" }],
-    ["preferredSlaves", { sentinels: [NOWHERE], name: "main", preferredSlaves: [NOWHERE] }],
     ["tls", { sentinels: [NOWHERE], name: "main", tls: {} }],
     [
       "sentinelTLS.rejectUnauthorized",
@@ -104,7 +102,6 @@ describe.each(IOREDIS)("%s", (_, Client) => {
     ],
     ["tls.rejectUnauthorized", { tls: { rejectUnauthorized: false } }],
     ["reconnectOnError", { reconnectOnError: () => true }],
-    ["readOnly", { readOnly: true }],
     ["natMap", { natMap: {} }],
   ])("with %s is called, and the setting named", (setting, options) => {
     const client = ioredis(Client, options);
@@ -134,7 +131,6 @@ describe.each(IOREDIS)("%s", (_, Client) => {
     expect(recognise(plain, { connection: "client" })).toMatchObject({ adapter: "ioredis", commandTimeout: 77 });
     for (const [setting, options] of [
       ["natMap", { natMap: {} }],
-      ["scaleReads", { scaleReads: () => [] }],
       ["reconnectOnError", { redisOptions: { reconnectOnError: () => true } }],
     ]) {
       const cluster = made(options);
@@ -175,7 +171,6 @@ describe.each(NODE_REDIS)("%s", (name, module) => {
 
   it.each([
     ["socket.rejectUnauthorized", { url: "rediss://127.0.0.1", socket: { tls: true, rejectUnauthorized: false } }],
-    ["readonly", { readonly: true }],
     ["socket.lookup", { socket: { lookup: () => {} } }],
     ["socket.localAddress", { socket: { localAddress: "127.0.0.1" } }],
     ["credentialsProvider", { credentialsProvider: { type: "streaming-credentials-provider", subscribe() {} } }],

@@ -216,7 +216,7 @@ describe.each([
 
   it("refuses those who have none, which is reported at once", async () => {
     const error = await refusal(at(strict.tlsPort, { ca, ...versions }), PATIENT);
-    expect(error.message).toMatch(/does it require a client certificate\? Give it in `cert` and `key`/);
+    expect(error.message).toMatch(/asked for a client certificate: give it one in `cert` and `key`/);
   });
 
   it("refuses one of another authority, which is reported at once", async () => {
@@ -274,6 +274,25 @@ describe("instances with TLS", () => {
     endings.push(() => client.disconnect());
     expect(createRedisStore(client).backend).toBe("client");
     expect(() => createRedisStore(client, { connection: "native" })).toThrow(`\`tls.${key}\``);
+  });
+
+  it("keep their own methods where Node.js is told to verify nobody, which a configuration does not follow", async () => {
+    const made = () => {
+      const client = new Redis(server.tlsUrl, { tls: { ca: stranger.cert }, lazyConnect: true });
+      client.on("error", () => {});
+      endings.push(() => client.disconnect());
+      return client;
+    };
+    process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
+    endings.push(() => delete process.env.NODE_TLS_REJECT_UNAUTHORIZED);
+    const store = temporaryStore(made());
+    expect(store.backend).toBe("client");
+    await works(store);
+    expect(createRedisStore(made(), { connection: "native" }).backend).toBe("redis");
+    const error = await refusal(at(server.tlsPort, { ca: stranger.cert }), PATIENT);
+    expect(error.message).toMatch(/not from an authority that is trusted/);
+    process.env.NODE_TLS_REJECT_UNAUTHORIZED = "1";
+    expect(createRedisStore(made()).backend).toBe("redis");
   });
 
   it.each(NODE_REDIS)("of %s do the same", (_, create) => {

@@ -51,6 +51,8 @@ pub struct StoreError {
     pub reply: Option<String>,
     /// The error of the layer below, for the error's `cause`.
     pub cause: Option<String>,
+    /// Whether it is a native connection that cannot do it, and the methods of a live client perhaps can. Nothing was sent then.
+    pub beyond_native: bool,
 }
 
 impl StoreError {

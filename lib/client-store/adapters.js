@@ -10,6 +10,7 @@
 //   open          makes what the commands are given, where that is not the client itself
 //   request       carries all commands of a store call at once; then a command is not called on a client but only made
 
+const { openNodeRedis } = require("./node-redis.js");
 const { requestOfUpstash } = require("./upstash.js");
 
 const SECOND = 1000;
@@ -38,14 +39,14 @@ const ADAPTERS = {
     expiryUnit: MILLISECOND,
     setsExpiry: true,
     open: openNodeRedis,
-    get: ({ client, view }, key) => client.get.call(view, key),
+    get: ({ client, view, ask }, key) => ask?.("get", key) ?? client.get.call(view, key),
     set: ({ client, view }, key, value, ttl) =>
       ttl === undefined ? client.set.call(view, key, value) : client.set.call(view, key, value, { PX: ttl }),
     expire: ({ client, view }, key, ttl) => client.pExpire.call(view, key, ttl),
-    hget: ({ client, view }, key, field) => client.hGet.call(view, key, field),
+    hget: ({ client, view, ask }, key, field) => ask?.("hGet", key, field) ?? client.hGet.call(view, key, field),
     hset: ({ client, view }, key, field, value) => client.hSet.call(view, key, field, value),
     hdel: ({ client, view }, key, field) => client.hDel.call(view, key, field),
-    hgetall: ({ client, view }, key) => client.hGetAll.call(view, key),
+    hgetall: ({ client, view, ask }, key) => ask?.("hGetAll", key) ?? client.hGetAll.call(view, key),
     del: ({ client, view }, key) => client.del.call(view, key),
   },
 
@@ -81,19 +82,5 @@ const ADAPTERS = {
     del: (...keys) => ["DEL", ...keys],
   },
 };
-
-/** The first byte of a map in RESP3, by which type mappings of node-redis name it. */
-const RESP_MAP = "%".charCodeAt(0);
-
-/**
- * The client, and a view of it without what its owner has set up for other uses: callbacks (version 4), type mappings (5
- * and 6). A view does not have the spies that sit on the client, so methods are taken from the one and called on the other.
- * Hashes come as a `Map`, because the plain object of version 6 loses a task that is called `__proto__`.
- */
-function openNodeRedis(client) {
-  if (client.options?.legacyMode === true) return { client: client.v4, view: client.v4 };
-  const hasViews = typeof client.withTypeMapping === "function";
-  return { client, view: hasViews ? client.withTypeMapping({ [RESP_MAP]: Map }) : client };
-}
 
 module.exports = { ADAPTERS };

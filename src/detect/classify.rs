@@ -7,7 +7,7 @@ use idioteque_redis_core::error_texts::{clients as texts, values};
 
 use super::input_error::InputError;
 use super::shape::has_method;
-use super::{glide, ioredis, node_redis, upstash};
+use super::{glide, ioredis, node_redis, replicas, upstash};
 use crate::env_vars;
 use crate::js_values::{MAX_DEPTH, read};
 use crate::node_api::{Engine, Thrown, Type, Value};
@@ -16,8 +16,9 @@ use crate::node_api::{Engine, Thrown, Type, Value};
 pub enum Recognised {
     /// A URL or a configuration: we connect ourselves.
     Fixed(Box<Settings>),
-    /// A client with whose settings we connect ourselves.
-    Live(ClientFamily, Value),
+    /// A client with whose settings we connect ourselves, and how it could carry the commands itself, unless the caller
+    /// wants a native connection and nothing else.
+    Live(ClientFamily, Value, Option<OwnMethods>),
     /// A client that carries the commands itself.
     Client(OwnMethods),
 }
@@ -43,6 +44,14 @@ pub struct OwnMethods {
     pub adapter: &'static str,
     /// The client's own limit for one command, in milliseconds.
     pub command_timeout: Option<f64>,
+    /// The setting by which it reads from replicas, if it does.
+    pub reads_from_replicas: Option<String>,
+}
+
+impl OwnMethods {
+    fn new(client: Value, adapter: &'static str) -> Self {
+        Self { client, adapter, command_timeout: None, reads_from_replicas: None }
+    }
 }
 
 const IOREDIS: &str = "ioredis";
@@ -71,14 +80,20 @@ pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Val
     if ioredis::is_instance(engine, redis)? {
         ioredis::refuse_ended(engine, redis)?;
         let unsupported_reason = ioredis::unsupported_reason(engine, redis)?;
-        let own =
-            OwnMethods { client: redis, adapter: IOREDIS, command_timeout: ioredis::command_timeout(engine, redis)? };
+        let own = OwnMethods {
+            command_timeout: ioredis::command_timeout(engine, redis)?,
+            reads_from_replicas: replicas::of_ioredis(engine, redis)?,
+            ..OwnMethods::new(redis, IOREDIS)
+        };
         return adopt(wanted, unsupported_reason, ClientFamily::Ioredis, redis, own);
     }
     if ioredis::is_cluster(engine, redis)? {
         ioredis::refuse_ended(engine, redis)?;
-        let command_timeout = ioredis::command_timeout(engine, redis)?;
-        let own = OwnMethods { client: redis, adapter: IOREDIS, command_timeout };
+        let own = OwnMethods {
+            command_timeout: ioredis::command_timeout(engine, redis)?,
+            reads_from_replicas: replicas::of_ioredis_cluster(engine, redis)?,
+            ..OwnMethods::new(redis, IOREDIS)
+        };
         return adopt(
             wanted,
             ioredis::cluster_unsupported_reason(engine, redis)?,
@@ -94,7 +109,9 @@ pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Val
         if glide::is_closed(engine, redis)? {
             return Err(ConfigError::wrong_type(texts::glide_closed()).into());
         }
-        return own(engine, redis, wanted, GLIDE, texts::GLIDE);
+        let own =
+            OwnMethods { reads_from_replicas: replicas::of_glide(engine, redis)?, ..OwnMethods::new(redis, GLIDE) };
+        return own_methods(wanted, own, texts::GLIDE);
     }
     generic(engine, redis, wanted, texts::SETTINGS_UNKNOWN)
 }
@@ -106,7 +123,13 @@ fn upstash_client(engine: Engine, redis: Value, wanted: Connection) -> Result<Re
             env_vars::complete(engine, &mut settings)?;
             Ok(Recognised::Fixed(Box::new(settings)))
         }
-        settings => own(engine, redis, wanted, UPSTASH, &settings.err().unwrap_or_default()),
+        settings => {
+            let own = OwnMethods {
+                reads_from_replicas: replicas::of_upstash(engine, redis)?,
+                ..OwnMethods::new(redis, UPSTASH)
+            };
+            own_methods(wanted, own, &settings.err().unwrap_or_default())
+        }
     }
 }
 
@@ -122,7 +145,7 @@ fn node_redis_object(
         Kind::Other => return generic(engine, redis, wanted, texts::SETTINGS_UNKNOWN),
         Kind::Cluster => {
             require(engine, redis, &CAMEL_CASE_METHODS)?;
-            let own = OwnMethods { client: redis, adapter: NODE_REDIS, command_timeout: None };
+            let own = OwnMethods::new(redis, NODE_REDIS);
             let itself = node_redis::behind_views(engine, redis)?;
             let unsupported_reason = node_redis::cluster_unsupported_reason(engine, itself)?;
             return adopt(wanted, unsupported_reason, ClientFamily::NodeRedisCluster, itself, own);
@@ -138,7 +161,7 @@ fn node_redis_object(
             };
             let timeout = node_redis::settings(engine, redis).ok().and_then(|settings| settings.command_timeout);
             let command_timeout = timeout.map(|timeout| timeout.as_millis() as f64);
-            let own = OwnMethods { client, adapter: NODE_REDIS, command_timeout };
+            let own = OwnMethods { command_timeout, ..OwnMethods::new(client, NODE_REDIS) };
             let itself = node_redis::behind_views(engine, redis)?;
             return adopt(wanted, unsupported_reason, ClientFamily::NodeRedis, itself, own);
         }
@@ -155,7 +178,8 @@ fn adopt(
     own: OwnMethods,
 ) -> Result<Recognised, InputError> {
     match (wanted, unsupported_reason) {
-        (Connection::Auto | Connection::Native, None) => Ok(Recognised::Live(family, client)),
+        (Connection::Auto, None) => Ok(Recognised::Live(family, client, Some(own))),
+        (Connection::Native, None) => Ok(Recognised::Live(family, client, None)),
         (_, unsupported_reason) => own_methods(wanted, own, unsupported_reason.as_deref().unwrap_or_default()),
     }
 }
@@ -171,13 +195,15 @@ fn own(
     if adapter == NODE_REDIS {
         require(engine, client, &CAMEL_CASE_METHODS)?;
     }
-    own_methods(wanted, OwnMethods { client, adapter, command_timeout: None }, unsupported_reason)
+    own_methods(wanted, OwnMethods::new(client, adapter), unsupported_reason)
 }
 
 fn own_methods(wanted: Connection, own: OwnMethods, unsupported_reason: &str) -> Result<Recognised, InputError> {
-    match wanted {
-        Connection::Auto | Connection::Client => Ok(Recognised::Client(own)),
-        Connection::Native => Err(ConfigError::wrong_type(texts::native_impossible(unsupported_reason)).into()),
+    match (wanted, &own.reads_from_replicas) {
+        // Whoever says `"client"` gets that, and a warning.
+        (Connection::Auto, None) | (Connection::Client, _) => Ok(Recognised::Client(own)),
+        (Connection::Auto, Some(setting)) => Err(ConfigError::wrong_type(texts::reads_from_replicas(setting)).into()),
+        (Connection::Native, _) => Err(ConfigError::wrong_type(texts::native_impossible(unsupported_reason)).into()),
     }
 }
 
@@ -194,7 +220,7 @@ fn generic(
         () => return configuration(engine, redis, wanted),
     };
     require(engine, redis, methods)?;
-    own_methods(wanted, OwnMethods { client: redis, adapter, command_timeout: None }, unsupported_reason)
+    own_methods(wanted, OwnMethods::new(redis, adapter), unsupported_reason)
 }
 
 fn require(engine: Engine, client: Value, methods: &[&'static str]) -> Result<(), InputError> {

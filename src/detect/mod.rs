@@ -9,6 +9,7 @@ mod glide;
 mod input_error;
 pub mod ioredis;
 pub mod node_redis;
+mod replicas;
 mod shape;
 mod upstash;
 

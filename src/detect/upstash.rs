@@ -30,6 +30,12 @@ pub fn is_client(engine: Engine, redis: Value) -> Result<bool, Thrown> {
         || (has_method(engine, redis, "use")? && has_method(engine, redis, "addTelemetry")?))
 }
 
+/// Whether the client's own requests may not see what those before them wrote.
+pub fn is_stale(engine: Engine, redis: Value) -> Result<bool, Thrown> {
+    let requester = engine.get(redis, c"client")?;
+    Ok(engine.to_bool(engine.get(requester, c"readYourWrites")?) == Some(false))
+}
+
 /// Whether the object is a pipeline or transaction.
 pub fn is_transaction(engine: Engine, redis: Value) -> bool {
     owns_all(engine, redis, &["commands", "multiExec"])
@@ -63,8 +69,8 @@ pub fn settings(engine: Engine, redis: Value) -> Result<Result<Settings, String>
     }
     let Some(token) = token else { return Ok(Err(texts::NO_TOKEN.into())) };
     let url = engine.string(engine.get(requester, c"baseUrl")?).unwrap_or_default();
-    let read_your_writes = engine.to_bool(engine.get(requester, c"readYourWrites")?) == Some(true);
-    let settings = upstash::settings(&url, "its `url`", &token, "its `token`", read_your_writes);
+    // Whatever the client is set to for its other uses: the store has to see what it wrote.
+    let settings = upstash::settings(&url, "its `url`", &token, "its `token`", true);
     Ok(settings.map_err(|error| error.message))
 }
 

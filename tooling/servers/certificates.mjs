@@ -35,11 +35,13 @@ const OID = {
  * A new authority, trusted nowhere yet.
  *
  * @param {string} [name]
+ * @param {Omit<Wanted, "name">} [wanted] of its own certificate
  * @returns {Authority}
  */
-export function createAuthority(name = "test authority") {
+export function createAuthority(name = "test authority", wanted = {}) {
   const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const own = certificate({ name, issuer: name, subjectKeys: keys, issuerKey: keys.privateKey, authority: true });
+  const given = { name, issuer: name, subjectKeys: keys, issuerKey: keys.privateKey, authority: true };
+  const own = certificate({ ...given, ...wanted });
   return {
     ...own,
     issue({ name: subject = "test", ...wanted } = {}) {

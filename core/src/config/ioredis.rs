@@ -56,6 +56,8 @@ const IGNORED: &[&str] = &[
     "maxRetriesPerRequest",
     "noDelay",
     "offlineQueue",
+    // Only counts among replicas.
+    "preferredSlaves",
     "protocol",
     "reconnectOnError",
     "replyMapping",
@@ -76,7 +78,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("monitor", reasons::MONITOR),
     ("readOnly", reasons::READ_ONLY),
     ("natMap", reasons::TRANSLATES_ADDRESSES),
-    ("preferredSlaves", reasons::REPLICA),
 ];
 
 /// What only ioredis's Cluster has, and a plain object cannot stand for.
@@ -160,8 +161,12 @@ pub(super) fn instance_parts(
     selected_database: Option<u32>,
 ) -> Result<Parts, Unsupported> {
     let mut parts = Parts::default();
+    let behind_sentinels = given(options, "sentinels").is_some();
     for (key, value) in options {
-        if let Some(reason) = KEYS.refusal(key, value) {
+        // Of a server that can be written to it asks nothing, and no other can be used.
+        if key != "readOnly"
+            && let Some(reason) = KEYS.refusal(key, value)
+        {
             return Err(Unsupported::new(key, reason));
         }
         let skipped = match (key.as_str(), value) {
@@ -180,6 +185,8 @@ pub(super) fn instance_parts(
             ("port", Input::Null) => return Err(Unsupported::new(key, reasons::NULL_PORT)),
             // Not an option of ioredis, which ignores it.
             ("database", _) => true,
+            // Without sentinels there is nothing to choose between.
+            ("role", _) => !behind_sentinels,
             ("db", _) => selected_database.is_some(),
             ("host" | "path", Input::Text(text)) => text.is_empty(),
             // ioredis drops the name when the server refuses it.

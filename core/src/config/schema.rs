@@ -3,6 +3,7 @@
 use super::error::ConfigError;
 use super::input::Input;
 use super::values::truthy;
+use crate::error_texts::unsupported::READ_ONLY;
 use crate::error_texts::values as texts;
 
 /// The keys of one kind of object. A key whose value is `null` counts as absent.
@@ -36,6 +37,8 @@ impl Keys {
     /// Fails at a key that cannot be honoured.
     pub fn refuse(&self, map: &[(String, Input)]) -> Result<(), ConfigError> {
         match map.iter().find_map(|(key, value)| Some((key, self.refusal(key, value)?))) {
+            // A client that is made with it would not do either.
+            Some((key, READ_ONLY)) => Err(ConfigError::wrong_type(texts::wrong_setting(key, READ_ONLY))),
             Some((key, reason)) => {
                 let setting = format!("{}{key}", self.prefix);
                 Err(ConfigError::wrong_type(texts::cannot_be_honoured(setting, reason)))

@@ -20,8 +20,19 @@ texts! {
     native_impossible(reason) => Config,
         "`connection: \"native\"` is impossible with this client: {reason}",
         "Use `connection: \"auto\"` to work through the client's own methods";
+    reads_from_replicas(setting) => Config,
+        "This client reads from replicas ({setting}), which may not have yet what the store has just written: an execution that has begun would pass for one that has not",
+        "Pass a client that reads from the primary";
     client_missing() => Config,
         "`connection: \"client\"` needs a client", "with a URL or a configuration there is none to work through";
+}
+
+/// A warning: a store reads from replicas because its caller said so.
+pub fn replicas_are_read(setting: impl Display) -> String {
+    format!(
+        "the store reads from replicas ({setting}), which may not have yet what it has just written: a step may be done twice. Pass \
+         a client that reads from the primary."
+    )
 }
 
 // Why a native connection is impossible with a client. What it is set to and cannot be honoured is in `unsupported`.

@@ -36,13 +36,14 @@ texts! {
     tls_not_spoken(server) => Connection,
         "{server} does not speak TLS", "is this its plaintext port? A connection in plaintext has to be configured as one";
     tls_nothing_in_common(server) => Connection,
-        "{server} offers no version or cipher of TLS that is supported here", "it has to offer TLS 1.2 or 1.3";
+        "{server} has no cipher suite, key exchange or kind of key that a native connection has",
+        "let it offer TLS 1.3, or TLS 1.2 with ECDHE and AES-GCM or ChaCha20, and have a key of RSA, P-256, P-384, P-521 or Ed25519; or pass a client of ioredis or node-redis, whose own methods are used then";
     tls_version_refused(server) => Connection,
         "{server} accepts no version of TLS that is supported here", "it has to offer TLS 1.2 or 1.3";
     tls_failed(server) => Connection, "the TLS connection to {server} failed (see `cause`)", "";
     tls_ended(server) => Connection, "{server} ended the TLS connection with an alert (see `cause`)", "";
     tls_handshake_ended(server) => Connection,
-        "{server} ended the TLS handshake", "does it require a client certificate? Give it in `cert` and `key`";
+        "{server} ended the TLS handshake after it had asked for a client certificate", "give it one in `cert` and `key`";
     client_certificate_refused(server) => Connection,
         "{server} does not accept the client certificate in `cert` (see `cause`)", "";
     server_name_refused(server) => Connection,
@@ -59,6 +60,17 @@ texts! {
         "the certificate of {server} has expired", "renew it, or set this machine's clock";
     certificate_not_yet_valid(server) => Connection,
         "the certificate of {server} is not valid yet", "is this machine's clock right?";
+    certificate_beyond_native(server) => Connection,
+        "the certificate of {server}, or one above it, has a key or a signature that a native connection cannot verify (see `cause`)",
+        "use RSA with 2048 bits or more, P-256, P-384, P-521 or Ed25519, with SHA-256 to SHA-512; or pass a client of ioredis or node-redis, whose own methods are used then";
+    certificate_of_old_version(server) => Connection,
+        "the certificate of {server} is of version 1 of X.509, which a native connection does not verify",
+        "issue it with extensions, such as a subjectAltName; or pass a client of ioredis or node-redis, whose own methods are used then";
+    certificate_of_authority(server) => Connection,
+        "the certificate of {server} is that of an authority itself",
+        "if it is self-signed, give that certificate in `ca`; else issue one that is no authority's";
+    certificate_not_for_servers(server) => Connection,
+        "the certificate of {server} is not meant for servers", "its extended key usage, if it has one, has to include serverAuth";
     certificate_refused(server) => Connection, "the certificate of {server} cannot be accepted (see `cause`)", "";
 
     // Sentinel.
@@ -109,6 +121,14 @@ pub fn password_not_needed(server: impl Display) -> String {
     format!(
         "a password is given for {server}, but the server requires none: anybody who can reach it can use it. Set a password \
          on the server (`requirepass`, or an ACL user), or remove it from the configuration."
+    )
+}
+
+/// A warning: the store is made from a live client, whose settings a native connection cannot honour, as turned out.
+pub fn carried_by_client(reason: impl Display) -> String {
+    format!(
+        "a native connection is impossible: {reason}. The methods of the client that was passed carry the calls, which is slower. \
+         With `connection: \"client\"` that is so from the start."
     )
 }
 

@@ -67,7 +67,7 @@ impl Text {
 
     /// The error of a store call.
     pub fn error(self) -> StoreError {
-        StoreError { code: self.code, message: self.message, reply: None, cause: None }
+        StoreError { code: self.code, message: self.message, reply: None, cause: None, beyond_native: false }
     }
 
     /// The error of a store call, with what the layer below said.

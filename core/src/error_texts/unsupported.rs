@@ -15,9 +15,7 @@ pub const DECIDES_RECONNECTING: &str = "decides when to reconnect, which a nativ
 
 // Who answers.
 pub const MONITOR: &str = "turns the connection into a monitor, which cannot write";
-pub const READ_ONLY: &str = "asks for a read-only connection, and the store has to write";
-pub const REPLICA: &str = "asks for a replica, and the store has to write";
-pub const CHOOSES_NODE: &str = "chooses the node that is read from, and the store has to read what it wrote";
+pub const READ_ONLY: &str = "asks for a read-only connection, and the store has to write: leave it out";
 
 // Who logs in.
 pub const CREDENTIALS_PROVIDER: &str =

@@ -104,6 +104,15 @@ texts! {
         "The environment variable {name}, used because nothing was passed: {problem}", "";
 }
 
+/// A warning: an expiry that is too short to be meant.
+pub fn ttl_in_seconds(ttl: u64) -> String {
+    format!(
+        "`ttl` is {ttl}: are these seconds? It is in milliseconds, so that what a workflow has stored expires {} seconds after it was \
+         written. Give `ttl: {ttl} * 1000`, or `warnings: false` if it is meant.",
+        ttl as f64 / 1000.0
+    )
+}
+
 /// Where a URL or token comes from, at the beginning of a sentence.
 pub fn variable(name: &str) -> String {
     format!("The environment variable {name}, used because nothing was passed,")

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use super::error::display_address;
 use crate::config::Address;
 
-/// Servers that have been warned about. Beyond this number no more warnings are given.
+/// Servers and other subjects that have been warned about. Beyond this number no more warnings are given.
 const MAX_REMEMBERED: usize = 1024;
 
 /// Something for `process.emitWarning`.
@@ -15,23 +16,28 @@ pub struct Warning {
     pub code: &'static str,
     /// A sentence for a person that says what to do. Never contains a secret.
     pub message: String,
-    /// The server it is about.
-    server: Address,
+    /// What it is about, mostly a server.
+    subject: String,
 }
 
 /// The warnings that were given in this process.
-static GIVEN: LazyLock<Mutex<HashSet<(&'static str, Address)>>> = LazyLock::new(Mutex::default);
+static GIVEN: LazyLock<Mutex<HashSet<(&'static str, String)>>> = LazyLock::new(Mutex::default);
 
 impl Warning {
     /// A warning about a server.
     pub fn new(code: &'static str, server: &Address, message: String) -> Self {
-        Self { code, message, server: server.clone() }
+        Self::about(code, display_address(server), message)
     }
 
-    /// Whether this is the first such warning about its server; later ones are not.
+    /// A warning about something else than a server.
+    pub fn about(code: &'static str, subject: String, message: String) -> Self {
+        Self { code, message, subject }
+    }
+
+    /// Whether this is the first such warning about its subject; later ones are not.
     pub fn is_first(&self) -> bool {
         let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
-        given.len() < MAX_REMEMBERED && given.insert((self.code, self.server.clone()))
+        given.len() < MAX_REMEMBERED && given.insert((self.code, self.subject.clone()))
     }
 }
 

@@ -17,9 +17,6 @@ pub fn from_ioredis(startup: &Input, options: &[(String, Input)]) -> Result<Sett
     if given(options, "natMap").is_some_and(values::truthy) {
         return Err(Unsupported::new("natMap", reasons::TRANSLATES_ADDRESSES));
     }
-    if given(options, "scaleReads") == Some(&Input::Function) {
-        return Err(Unsupported::new("scaleReads", reasons::CHOOSES_NODE));
-    }
     let mut parts = match given(options, "redisOptions") {
         Some(Input::Map(of_nodes)) => ioredis::instance_parts(of_nodes, None)?,
         _ => Parts::default(),

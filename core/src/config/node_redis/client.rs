@@ -145,11 +145,6 @@ pub fn from_instance(options: &[(String, Input)]) -> Result<Settings, Unsupporte
 pub(in crate::config) fn instance_parts(options: &[(String, Input)]) -> Result<Parts, Unsupported> {
     let mut parts = Parts::default();
     for (key, value) in options.iter().filter(|(_, value)| *value != Input::Null) {
-        if key == "readonly"
-            && let Some(reason) = KEYS.refusal(key, value)
-        {
-            return Err(Unsupported::new(key, reason));
-        }
         let read = match (key.as_str(), value) {
             ("socket", Input::Map(socket)) => {
                 let refused = socket.iter().find_map(|(key, value)| Some((key, SOCKET.refusal(key, value)?)));

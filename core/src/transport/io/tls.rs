@@ -5,15 +5,18 @@ use std::io::IoSlice;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::ResolvesClientCert;
 use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, SignatureScheme};
 
 use super::resolve::off_thread;
 use crate::config::Address;
@@ -34,7 +37,8 @@ pub struct TlsAlert(Arc<OnceLock<Error>>);
 impl TlsAlert {
     /// The error it is.
     pub fn connect_error(&self, address: &Address) -> Option<ConnectError> {
-        self.0.get().map(|error| refused(error, address, None))
+        // Whatever ends a connection that stands is about the client certificate.
+        self.0.get().map(|error| refused(error, address, None, true))
     }
 }
 
@@ -64,11 +68,14 @@ where
     // As in Node, a file that cannot be read is as good as none; it is named when that is why a server is not trusted.
     let unread = extra.as_ref().err().cloned();
     let config = tls.client_config(extra.as_deref().unwrap_or_default());
-    let mut config = config.map_err(|error| refused(&error, address, unread.as_deref()))?;
+    let mut config = config.map_err(|error| refused(&error, address, unread.as_deref(), false))?;
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    let client_certificate =
+        Arc::new(ClientCertificate { given: config.client_auth_cert_resolver, asked: AtomicBool::new(false) });
+    config.client_auth_cert_resolver = client_certificate.clone();
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let stream = connected.map_err(|error| match of_rustls(&error) {
-        Some(why) => refused(why, address, unread.as_deref()),
+        Some(why) => refused(why, address, unread.as_deref(), client_certificate.asked.load(Ordering::Relaxed)),
         None => broken(&error, address),
     })?;
     Ok(Encrypted { stream, alert: TlsAlert::default() })
@@ -144,6 +151,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<S> {
     }
 }
 
+/// The client certificate, and whether the server has asked for one: until TLS 1.3 nothing else tells why a server ends the
+/// handshake.
+#[derive(Debug)]
+struct ClientCertificate {
+    given: Arc<dyn ResolvesClientCert>,
+    asked: AtomicBool,
+}
+
+impl ResolvesClientCert for ClientCertificate {
+    fn resolve(&self, authorities: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.given.resolve(authorities, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        self.given.has_certs()
+    }
+}
+
 /// The server accepted the connection and does not answer in the handshake.
 pub fn handshake_timeout(address: &Address) -> ConnectError {
     ConnectError::Transient(texts::tls_unresponsive(display_address(address)).error())
@@ -183,17 +209,20 @@ async fn read_file(file: PathBuf) -> Result<Vec<CertificateDer<'static>>, String
     Err(texts::extra_certificates_left_out(file.display(), why))
 }
 
-/// One side does not accept the other, which no further attempt would change.
-fn refused(error: &Error, address: &Address, unread: Option<&str>) -> ConnectError {
+/// One side does not accept the other, which no further attempt would change. `asked`: whether the server has asked for a client
+/// certificate.
+fn refused(error: &Error, address: &Address, unread: Option<&str>, asked: bool) -> ConnectError {
     let server = display_address(address);
     let text = match error {
         Error::InvalidCertificate(why) => certificate(why, &server),
         Error::InvalidMessage(_) => texts::tls_not_spoken(server),
+        Error::AlertReceived(AlertDescription::HandshakeFailure) if !asked => texts::tls_nothing_in_common(server),
         Error::AlertReceived(alert) => alerted(*alert, &server),
         Error::PeerIncompatible(_) => texts::tls_nothing_in_common(server),
         _ => texts::tls_failed(server),
     };
     let mut refusal = text.caused_by(error.to_string());
+    refusal.beyond_native = is_beyond_native(error, asked);
     if let (Error::InvalidCertificate(CertificateError::UnknownIssuer), Some(unread)) = (error, unread) {
         append(&mut refusal.message, unread);
     }
@@ -210,8 +239,46 @@ fn certificate(why: &CertificateError, server: &str) -> Text {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             texts::certificate_not_yet_valid(server)
         }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            texts::certificate_not_for_servers(server)
+        }
+        CertificateError::Other(error) => match error.0.downcast_ref() {
+            Some(webpki::Error::UnsupportedCertVersion) => texts::certificate_of_old_version(server),
+            Some(webpki::Error::CaUsedAsEndEntity) => texts::certificate_of_authority(server),
+            _ => texts::certificate_refused(server),
+        },
+        // ring has no smaller keys of RSA, which it says in no other way.
+        CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            texts::certificate_beyond_native(server)
+        }
         _ => texts::certificate_refused(server),
     }
+}
+
+/// Whether OpenSSL may do what failed here. About names, times and unknown issuers both are of one mind.
+fn is_beyond_native(error: &Error, asked: bool) -> bool {
+    match error {
+        Error::PeerIncompatible(_) => true,
+        Error::AlertReceived(AlertDescription::HandshakeFailure) => !asked,
+        Error::InvalidCertificate(why) => {
+            matches!(
+                why,
+                CertificateError::BadSignature
+                    | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+                    | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+                    | CertificateError::Other(_)
+            ) || has_partial_wildcard(why)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a name of the certificate has a wildcard beside other letters, which Node takes.
+fn has_partial_wildcard(why: &CertificateError) -> bool {
+    let CertificateError::NotValidForNameContext { presented, .. } = why else { return false };
+    presented.iter().any(|name| name.contains('*') && !name.contains("\"*."))
 }
 
 fn alerted(alert: AlertDescription, server: &str) -> Text {
