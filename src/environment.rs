@@ -7,8 +7,9 @@ use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use idioteque_redis_core::store::Call;
+use idioteque_redis_core::store::prefetch_policy::Depth;
 use idioteque_redis_core::store::recency::Begun;
+use idioteque_redis_core::store::{Call, Operation};
 use idioteque_redis_core::transport::{Closer, Finished, SharedConnection};
 use napi::sys;
 use slab::Slab;
@@ -55,6 +56,8 @@ pub struct PendingPromise {
     pub begun: Begun,
     /// Bytes of its arguments.
     pub bytes: usize,
+    /// The call that could have carried it, if it is a question that was asked behind another call.
+    pub behind: Option<(Operation, Depth)>,
 }
 
 impl Environment {
@@ -119,12 +122,18 @@ impl Environment {
     }
 
     /// Notes a pending call, and keeps the process alive for it. Returns its token.
-    pub fn begin_call(&self, deferred: Deferred, store: Rc<NativeStore>, call: &Call) -> u32 {
+    pub fn begin_call(
+        &self,
+        deferred: Deferred,
+        store: Rc<NativeStore>,
+        call: &Call,
+        behind: Option<(Operation, Depth)>,
+    ) -> u32 {
         self.begin_waiting();
         let mut calls = self.calls.borrow_mut();
         // `maxPending` keeps a store far below 2³² calls.
         let (database, begun, bytes) = (store.database(), self.turn.begin_call(call.id()), call.size());
-        calls.insert(PendingPromise { deferred, store, database, begun, bytes }) as u32
+        calls.insert(PendingPromise { deferred, store, database, begun, bytes, behind }) as u32
     }
 
     /// What tells the store of a call from others.

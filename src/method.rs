@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use idioteque_redis_core::error_texts::calls as texts;
+use idioteque_redis_core::store::prefetch_policy::Depth;
 use idioteque_redis_core::store::{Call, Operation, Prefetch};
 use idioteque_redis_core::transport::{Request, SharedConnection};
 use napi::sys;
@@ -11,6 +12,7 @@ use napi::sys;
 use crate::environment::Environment;
 use crate::native_store::NativeStore;
 use crate::node_api::{Callback, Engine, Thrown, Type, Value};
+use crate::read_ahead::Beside;
 use crate::{error, results};
 
 /// A scratch buffer larger than this is given away with its call instead of being copied and kept.
@@ -85,9 +87,9 @@ fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Valu
     match prepare(context, kind, id, task, json) {
         Err(error) => engine.settle(deferred, Err(error)),
         Ok(Prepared::Known(value)) => engine.settle(deferred, Ok(value)),
-        Ok(Prepared::ToSend(call, connection)) => {
+        Ok(Prepared::ToSend { call, connection, behind }) => {
             store.call_begun(call.size());
-            let token = environment.begin_call(deferred, store.clone(), &call);
+            let token = environment.begin_call(deferred, store.clone(), &call, behind);
             let request = Request::new(call, token, environment.completions.clone());
             environment.outbox.send(connection, request, environment.turn.is_watched());
         }
@@ -100,7 +102,12 @@ enum Prepared {
     /// The answer is known already.
     Known(Value),
     /// Redis has to be asked.
-    ToSend(Call, Arc<SharedConnection>),
+    ToSend {
+        call: Call,
+        connection: Arc<SharedConnection>,
+        /// The call before it that could have carried this question.
+        behind: Option<(Operation, Depth)>,
+    },
 }
 
 /// Checks the arguments and makes the call of them, or the error to reject with.
@@ -129,7 +136,11 @@ fn prepare(
         }
     };
     let (id_bytes, task_bytes) = (&text[..id_end], &text[id_end..]);
+    let mut behind = None;
     if kind.writes() {
+        if kind == Operation::Dispose {
+            store.disposes();
+        }
         environment.turn.forget(id_bytes);
     } else if let Some(answer) = environment.turn.answer(store, kind, id_bytes, task_bytes) {
         if let Some(value) = results::plain(engine, &answer) {
@@ -139,7 +150,7 @@ fn prepare(
         let call = Call::new(kind, key_options, text, id_end, task_end);
         return results::value_of(&store.realm, &call, answer).map(Prepared::Known);
     } else {
-        environment.turn.missed(store, kind, id_bytes);
+        behind = environment.turn.missed(store, kind, id_bytes);
     }
     match json {
         None => {}
@@ -161,9 +172,18 @@ fn prepare(
         own
     };
     let call = Call::new(kind, key_options, own, id_end, task_end);
-    let beside = environment.turn.is_beside(kind, call.id());
-    let prefetch = if beside { Prefetch::Nothing } else { store.prefetch(kind) };
-    Ok(Prepared::ToSend(call.prefetching(prefetch), connection))
+    let (turn, depth) = (&environment.turn, Depth::of(call.task()));
+    let prefetch = match turn.beside(kind, call.id()) {
+        // What it brings is older than the answers to the calls that follow.
+        Beside::Question | Beside::Write if !kind.writes() => Prefetch::Nothing,
+        beside => {
+            if beside == Beside::Write {
+                environment.outbox.carry_nothing_with_writes(&connection, call.id());
+            }
+            store.prefetch(kind, depth, turn.has_few_tasks(call.id()))
+        }
+    };
+    Ok(Prepared::ToSend { call: call.prefetching(prefetch), connection, behind })
 }
 
 /// Appends an id, or makes the error for what is none.

@@ -9,7 +9,9 @@ use idioteque_redis_core::config::Settings;
 use idioteque_redis_core::config::options::Options;
 use idioteque_redis_core::error::StoreError;
 use idioteque_redis_core::error_texts::calls as texts;
-use idioteque_redis_core::store::prefetch_policy::PrefetchPolicies;
+use idioteque_redis_core::moment::Moment;
+use idioteque_redis_core::store::freshness::RoundTrip;
+use idioteque_redis_core::store::prefetch_policy::{Carried, Depth, PrefetchPolicies};
 use idioteque_redis_core::store::{Call, KeyOptions, Operation, Prefetch};
 use idioteque_redis_core::transport::{Member, SharedConnection, Target};
 
@@ -63,6 +65,8 @@ pub struct NativeStore {
     origin: Origin,
     options: Options,
     prefetch_policies: RefCell<PrefetchPolicies>,
+    /// How long its calls take.
+    round_trip: Cell<RoundTrip>,
     connected: OnceCell<Connected>,
     /// The live client's own methods carry its calls.
     fallen_back: Cell<bool>,
@@ -95,6 +99,7 @@ impl NativeStore {
             origin,
             options,
             prefetch_policies: RefCell::default(),
+            round_trip: Cell::default(),
             connected: OnceCell::new(),
             fallen_back: Cell::new(false),
         }
@@ -211,22 +216,36 @@ impl NativeStore {
         Ok(self.connected.get_or_init(|| Connected { key_options: Arc::new(key_options), connection, database }))
     }
 
-    /// What a call should carry along.
-    pub fn prefetch(&self, kind: Operation) -> Prefetch {
-        if self.options.read_ahead { self.prefetch_policies.borrow().prefetch(kind) } else { Prefetch::Nothing }
+    /// An execution is disposed of.
+    pub fn disposes(&self) {
+        self.prefetch_policies.borrow_mut().disposes();
     }
 
-    /// Whether what a call carried was asked.
-    pub fn was_carried(&self, kind: Operation, used: bool) {
-        let mut prefetch_policies = self.prefetch_policies.borrow_mut();
-        if used { prefetch_policies.used(kind) } else { prefetch_policies.unused(kind) }
+    /// What a call should carry along. `are_few` is whether its execution is known to have few tasks.
+    pub fn prefetch(&self, kind: Operation, depth: Depth, are_few: bool) -> Prefetch {
+        match self.options.read_ahead {
+            true => self.prefetch_policies.borrow().prefetch(kind, depth, are_few),
+            false => Prefetch::Nothing,
+        }
+    }
+
+    /// A call's turn is over, in which this became of what it carried.
+    pub fn was_carried(&self, kind: Operation, depth: Depth, prefetch: Prefetch, carried: Carried) {
+        self.prefetch_policies.borrow_mut().carried(kind, depth, prefetch, carried);
+    }
+
+    /// A call that was written at one moment is settled at another. Returns until when what it brought may answer questions.
+    pub fn settled_after(&self, written_at: Moment, now: Moment) -> Moment {
+        let (mut trip, time) = (self.round_trip.get(), now.since(written_at));
+        let fresh_until = trip.fresh_until(written_at, time);
+        trip.note(time);
+        self.round_trip.set(trip);
+        fresh_until
     }
 
     /// A question was sent that a call of this kind, in the same turn, could have carried.
-    pub fn could_have_carried(&self, kind: Operation, asked: Operation) {
-        if Prefetch::of(kind).covers(asked) {
-            self.prefetch_policies.borrow_mut().missed(kind);
-        }
+    pub fn could_have_carried(&self, kind: Operation, depth: Depth, asked: Operation) {
+        self.prefetch_policies.borrow_mut().missed(kind, depth, asked);
     }
 
     /// Refuses a call whose arguments would be too much beside those in flight. One alone is never too large.

@@ -55,6 +55,18 @@ impl Outbox {
         }
     }
 
+    /// Another write about an execution follows those that are kept: what they carry would be older than its answer, and is not
+    /// asked for. Such as steps side by side make.
+    pub fn carry_nothing_with_writes(&self, connection: &Arc<SharedConnection>, id: &[u8]) {
+        let mut queued = self.queued.borrow_mut();
+        let Some((_, requests)) = queued.iter_mut().find(|(other, _)| Arc::ptr_eq(other, connection)) else { return };
+        for request in requests.iter_mut().rev() {
+            if request.call.operation.writes() && request.call.id() == id && request.call.drop_prefetch() {
+                return;
+            }
+        }
+    }
+
     /// The turn is over: sends what was kept. All of it, so that nothing is sent before what the environment called earlier.
     pub fn flush(&self) {
         for (connection, requests) in self.take() {

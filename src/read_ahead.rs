@@ -9,13 +9,17 @@
 //!
 //! One wake-up may settle several answers about an execution, and an answer may be settled late. So a snapshot answers only
 //! while no newer answer about its execution has been settled on this thread: [`idioteque_redis_core::store::recency`] says which is newer.
+//! And it answers only while it is hardly older than an answer to a question that is asked instead would be:
+//! [`idioteque_redis_core::store::freshness`] says how old that is.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use idioteque_redis_core::moment::Moment;
+use idioteque_redis_core::store::prefetch_policy::{Carried, Depth, Used};
 use idioteque_redis_core::store::recency::{Begun, InFlight, is_older};
 use idioteque_redis_core::store::snapshot::hash;
-use idioteque_redis_core::store::{Answer, Call, Operation, Position, Snapshot};
+use idioteque_redis_core::store::{Answer, Call, Operation, Position, Prefetch, Snapshot};
 use napi::sys;
 use rustc_hash::FxHashMap;
 
@@ -32,12 +36,16 @@ pub struct ReadAhead {
     watched: Cell<bool>,
     /// What happens to executions while calls about them are in flight.
     in_flight: RefCell<InFlight>,
+    /// Which executions are known to have few tasks.
+    few: RefCell<FewTasks>,
     /// Counts wake-ups: two events with the same number may be in the same turn.
     wake_up: Cell<u64>,
+    /// When the last one came.
+    woken_at: Cell<Moment>,
     /// The call that was settled last: whether it should have carried a read shows in the question that follows it.
     last: Cell<Last>,
     /// The call that was sent last.
-    sent: Cell<Last>,
+    sent: Cell<Sent>,
     /// What notices its end.
     over: RefCell<Option<Scheduled>>,
     /// What is sent then.
@@ -47,7 +55,7 @@ pub struct ReadAhead {
 /// A snapshot and where it came from.
 struct CachedSnapshot {
     store: Rc<NativeStore>,
-    source: Operation,
+    source: Source,
     id: Vec<u8>,
     snapshot: Box<Snapshot>,
     /// The position of the answer that it came with.
@@ -55,21 +63,70 @@ struct CachedSnapshot {
     /// A newer answer about the execution has been settled since: it answers nothing any more, and is only kept to see
     /// whether it would have.
     outdated: bool,
-    /// It has answered a question, or would have.
-    used: bool,
+    /// Until when it may answer questions.
+    fresh_until: Moment,
+    /// A question came after that.
+    aged: bool,
+    /// What it has answered, or would have.
+    used: Used,
 }
 
-/// A call and the turn it belongs to.
+/// A call that brings snapshots, as far as prefetch policies distinguish them.
+#[derive(Clone, Copy)]
+struct Source {
+    kind: Operation,
+    depth: Depth,
+    prefetch: Prefetch,
+    /// The call that could have carried this one, if it was a question that was asked behind another call.
+    behind: Option<(Operation, Depth)>,
+}
+
+/// The call that was settled last and the turn it belongs to.
 #[derive(Clone, Copy)]
 struct Last {
     wake_up: u64,
-    kind: Operation,
+    source: Source,
+    /// Until when what it might have carried would have answered questions.
+    fresh_until: Moment,
     /// The hash of its execution's id. Only the prefetch policy depends on it, so a collision costs no more than a wrong guess.
     execution: u64,
 }
 
+/// The call that was sent last and the turn it belongs to.
+#[derive(Clone, Copy)]
+struct Sent {
+    wake_up: u64,
+    kind: Operation,
+    execution: u64,
+}
+
 impl Last {
-    const NONE: Last = Last { wake_up: 0, kind: Operation::Dispose, execution: 0 };
+    const NONE: Last = Last {
+        wake_up: 0,
+        source: Source {
+            kind: Operation::IsTaskInProgress,
+            depth: Depth::Function,
+            prefetch: Prefetch::Nothing,
+            behind: None,
+        },
+        fresh_until: Moment::NEVER,
+        execution: 0,
+    };
+}
+
+impl Sent {
+    const NONE: Sent = Sent { wake_up: 0, kind: Operation::IsTaskInProgress, execution: 0 };
+}
+
+/// How other calls of a turn are related to one that is about to be made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// None for its execution was sent.
+    Nothing,
+    /// One was: the two have not waited for each other, as those of steps side by side do not.
+    Question,
+    /// The same, and that one writes.
+    Write,
 }
 
 impl ReadAhead {
@@ -80,9 +137,11 @@ impl ReadAhead {
             snapshots: RefCell::default(),
             watched: Cell::new(false),
             in_flight: RefCell::default(),
+            few: RefCell::default(),
             wake_up: Cell::new(0),
+            woken_at: Cell::new(Moment::now()),
             last: Cell::new(Last::NONE),
-            sent: Cell::new(Last::NONE),
+            sent: Cell::new(Sent::NONE),
             over: RefCell::default(),
             outbox,
         });
@@ -94,6 +153,7 @@ impl ReadAhead {
     /// brought a snapshot.
     pub fn begin(&self, has_snapshot: bool) {
         self.end();
+        self.woken_at.set(Moment::now());
         let over = self.over.borrow();
         self.watched.set(has_snapshot && over.as_ref().is_some_and(Scheduled::ask));
     }
@@ -108,13 +168,13 @@ impl ReadAhead {
         self.in_flight.borrow_mut().begin(hash(id))
     }
 
-    /// A call is about to be settled, with an answer of this position. `changes` is whether it makes invalid what is known of
-    /// its execution: a write may have happened even if it failed, and after any failure it is better to ask again. Returns
-    /// whether what it brought may be held: it may not if a newer answer, or one that cannot be compared, was settled while it
-    /// was in flight, or a write began or ended.
-    pub fn end_call(&self, begun: &Begun, position: Option<Position>, changes: bool) -> bool {
+    /// A call is about to be settled, with an answer of this position. `failed` makes invalid what is known of its execution: a
+    /// write may have happened all the same, and after any failure it is better to ask again. Returns whether what it brought
+    /// may be held: it may not if a newer answer, or one that cannot be compared, was settled while it was in flight, or a
+    /// write began.
+    pub fn end_call(&self, begun: &Begun, position: Option<Position>, failed: bool) -> bool {
         let is_newest = self.in_flight.borrow_mut().end(begun, position);
-        if changes {
+        if failed {
             self.invalidate(begun.execution);
         } else {
             let mut snapshots = self.snapshots.borrow_mut();
@@ -127,24 +187,39 @@ impl ReadAhead {
         is_newest
     }
 
-    /// Notes that a call was settled, with what it taught.
+    /// Notes that a call was settled, with what it taught. `holds` is whether that may be held.
     pub fn settled(
         &self,
         store: &Rc<NativeStore>,
         call: &Call,
         position: Option<Position>,
-        snapshot: Option<Box<Snapshot>>,
+        (snapshot, holds): (Option<Box<Snapshot>>, bool),
+        behind: Option<(Operation, Depth)>,
     ) {
-        let (source, execution) = (call.operation, hash(call.id()));
-        self.last.set(Last { wake_up: self.wake_up.get(), kind: source, execution });
-        if let Some(snapshot) = snapshot
-            && self.watched.get()
-        {
-            let (store, id) = (store.clone(), call.id().to_vec());
-            let held = CachedSnapshot { store, source, id, snapshot, position, outdated: false, used: false };
-            if let Some(previous) = self.snapshots.borrow_mut().insert(execution, held) {
-                previous.learn();
-            }
+        let execution = hash(call.id());
+        let source = Source { kind: call.operation, depth: Depth::of(call.task()), prefetch: call.prefetch, behind };
+        let fresh_until =
+            position.map_or(Moment::NEVER, |position| store.settled_after(position.written_at, self.woken_at.get()));
+        self.last.set(Last { wake_up: self.wake_up.get(), source, fresh_until, execution });
+        let Some(snapshot) = snapshot else { return };
+        self.few.borrow_mut().note(execution, snapshot.tasks());
+        if !holds || !self.watched.get() {
+            store.was_carried(source.kind, source.depth, source.prefetch, Carried::Unused);
+            return;
+        }
+        let held = CachedSnapshot {
+            store: store.clone(),
+            source,
+            id: call.id().to_vec(),
+            snapshot,
+            position,
+            outdated: false,
+            fresh_until,
+            aged: false,
+            used: Used::default(),
+        };
+        if let Some(previous) = self.snapshots.borrow_mut().insert(execution, held) {
+            previous.learn();
         }
     }
 
@@ -156,24 +231,48 @@ impl ReadAhead {
         }
         let held = snapshots.get_mut(&hash(id)).filter(|held| held.id == id && Rc::ptr_eq(&held.store, store))?;
         let answer = held.snapshot.answer(kind, task)?;
-        held.used = true;
-        Some(answer).filter(|_| !held.outdated)
-    }
-
-    /// Whether another call for the same execution was sent in this turn. Then this one has not waited for that one's answer:
-    /// they are made side by side, as for steps side by side, and what the first of them carries is enough. Notes the call.
-    pub fn is_beside(&self, kind: Operation, id: &[u8]) -> bool {
-        let (sent, call) = (self.sent.get(), Last { wake_up: self.wake_up.get(), kind, execution: hash(id) });
-        self.sent.set(call);
-        sent.wake_up == call.wake_up && sent.execution == call.execution
-    }
-
-    /// A question has to be sent: notes for the prefetch policy whether the call before it could have carried it.
-    pub fn missed(&self, store: &NativeStore, asked: Operation, id: &[u8]) {
-        let last = self.last.get();
-        if last.wake_up == self.wake_up.get() && last.execution == hash(id) {
-            store.could_have_carried(last.kind, asked);
+        held.aged |= Moment::now() > held.fresh_until;
+        let is_valid = !held.outdated && !held.aged;
+        held.used.note(kind, is_valid);
+        if held.used.tasks
+            && let Some((behind, depth)) = held.source.behind.take()
+        {
+            store.could_have_carried(behind, depth, kind);
         }
+        Some(answer).filter(|_| is_valid)
+    }
+
+    /// Which other call for the same execution was sent in this turn. Notes the call.
+    pub fn beside(&self, kind: Operation, id: &[u8]) -> Beside {
+        let (sent, wake_up, execution) = (self.sent.get(), self.wake_up.get(), hash(id));
+        self.sent.set(Sent { wake_up, kind, execution });
+        match sent.wake_up == wake_up && sent.execution == execution {
+            false => Beside::Nothing,
+            true if sent.kind.writes() => Beside::Write,
+            true => Beside::Question,
+        }
+    }
+
+    /// Whether an execution is known to have few tasks.
+    pub fn has_few_tasks(&self, id: &[u8]) -> bool {
+        self.few.borrow().has(hash(id))
+    }
+
+    /// A question has to be sent: notes for the prefetch policy whether the call before it could have carried it. Returns that
+    /// call if it could carry more than this question.
+    pub fn missed(&self, store: &NativeStore, asked: Operation, id: &[u8]) -> Option<(Operation, Depth)> {
+        let last = self.last.get();
+        if last.wake_up != self.wake_up.get() || last.execution != hash(id) || Moment::now() > last.fresh_until {
+            return None;
+        }
+        let Source { kind, depth, behind, .. } = last.source;
+        store.could_have_carried(kind, depth, asked);
+        if let Some((kind, depth)) = behind
+            && asked != Operation::IsExecutionInProgress
+        {
+            store.could_have_carried(kind, depth, asked);
+        }
+        (asked == Operation::IsExecutionInProgress).then_some((kind, depth))
     }
 
     /// Something about an execution is known, or has changed, that no call of this store shows: what is known of it, and what calls in
@@ -206,7 +305,45 @@ impl ReadAhead {
 
 impl CachedSnapshot {
     fn learn(&self) {
-        self.store.was_carried(self.source, self.used);
+        let carried = match self.used {
+            used if used == Used::default() => Carried::Unused,
+            used if self.aged => Carried::TooLate(used),
+            used => Carried::Used(used),
+        };
+        let Source { kind, depth, prefetch, .. } = self.source;
+        self.store.was_carried(kind, depth, prefetch, carried);
+    }
+}
+
+/// The executions that are known to have few tasks, of those that were asked about lately. Known by a hash of their id; a wrong guess
+/// costs some bytes.
+struct FewTasks(Box<[u64]>);
+
+/// Tasks that are few: their names are worth reading for the two questions about the next one.
+const FEW: usize = 128;
+/// Executions that are remembered.
+const REMEMBERED: usize = 4096;
+
+impl Default for FewTasks {
+    fn default() -> Self {
+        Self(vec![0; REMEMBERED].into_boxed_slice())
+    }
+}
+
+impl FewTasks {
+    /// An execution has been seen to have so many, if that is known.
+    fn note(&mut self, execution: u64, tasks: Option<usize>) {
+        let Some(tasks) = tasks else { return };
+        let place = &mut self.0[execution as usize % REMEMBERED];
+        if tasks <= FEW {
+            *place = execution;
+        } else if *place == execution {
+            *place = 0;
+        }
+    }
+
+    fn has(&self, execution: u64) -> bool {
+        self.0[execution as usize % REMEMBERED] == execution
     }
 }
 

@@ -220,8 +220,7 @@ fn settle_call(environment: &Environment, finished: Finished) -> usize {
     let Some(pending) = environment.end_call(finished.request.token) else { return 0 };
     let call = &finished.request.call;
     let (turn, position) = (&environment.turn, finished.position);
-    let changes = call.operation.writes() || finished.outcome.is_err();
-    let is_newest = turn.end_call(&pending.begun, position, changes);
+    let is_newest = turn.end_call(&pending.begun, position, finished.outcome.is_err());
     let mut bytes = 0;
     let outcome = match finished.outcome {
         // A promise settles as the one that it is resolved with.
@@ -232,10 +231,7 @@ fn settle_call(environment: &Environment, finished: Finished) -> usize {
         Ok(reply) => {
             // What another database holds answers no question about this one.
             let holds = is_newest && pending.database == pending.store.database();
-            if reply.snapshot.is_some() && !holds {
-                pending.store.was_carried(call.operation, false);
-            }
-            turn.settled(&pending.store, call, position, reply.snapshot.filter(|_| holds));
+            turn.settled(&pending.store, call, position, (reply.snapshot, holds), pending.behind);
             bytes = reply.answer.size();
             results::value_of(&pending.store.realm, call, reply.answer)
         }

@@ -6,6 +6,7 @@ import { ioredisConfiguration } from "../support/inputs.mjs";
 import { recordCommands } from "../support/monitor.mjs";
 import { startProxy } from "../support/proxy.mjs";
 import { eventually, sharedRedis } from "../support/redis.mjs";
+import { unhurried } from "../support/unhurried.mjs";
 
 const { url, admin, newId } = sharedRedis();
 const server = ioredisConfiguration(url);
@@ -53,6 +54,9 @@ async function prepare(id, { execution = "true", marked = "marked", done = "done
   await commandsOf(id);
 }
 
+/** This thread does something else for so many milliseconds. */
+const holdUp = (time) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, time);
+
 const WHOLE = (id) => [
   ["HGETALL", `${id}-transactions`],
   ["HGETALL", `${id}-results`],
@@ -60,96 +64,176 @@ const WHOLE = (id) => [
 ];
 
 describe("one round trip answers", () => {
-  it("everything about an execution, after getExecutionTaskResults", async () => {
+  /** Asks one question after the other, and only then looks at the answers. */
+  const ask = async (...questions) => {
+    const answers = [];
+    for (const question of questions) answers.push(await question());
+    return answers;
+  };
+  const unlessHurried = (name, test) =>
+    it(name, () =>
+      unhurried(() => {
+        store = openStore(url);
+        return test();
+      }),
+    );
+
+  unlessHurried("everything about an execution, after getExecutionTaskResults", async () => {
     const id = newId();
     await prepare(id);
-    expect(await store.getExecutionTaskResults(id)).toEqual({ done: { n: [1] } });
-    expect(await store.isExecutionInProgress(id)).toBe(true);
-    expect(await store.isExecutionTaskInProgress(id, "marked")).toBe(true);
-    expect(await store.isExecutionTaskInProgress(id, "done")).toBe(false);
-    expect(await store.isExecutionTaskInProgress(id, "unknown")).toBe(false);
-    expect(await store.getExecutionTaskResult(id, "done")).toEqual({ n: [1] });
-    expect(await store.getExecutionTaskResult(id, "marked")).toBeUndefined();
-    expect(await store.getExecutionTaskResults(id)).toEqual({ done: { n: [1] } });
+    const answers = await ask(
+      () => store.getExecutionTaskResults(id),
+      () => store.isExecutionInProgress(id),
+      () => store.isExecutionTaskInProgress(id, "marked"),
+      () => store.isExecutionTaskInProgress(id, "done"),
+      () => store.isExecutionTaskInProgress(id, "unknown"),
+      () => store.getExecutionTaskResult(id, "done"),
+      () => store.getExecutionTaskResult(id, "marked"),
+      () => store.getExecutionTaskResults(id),
+    );
+    expect(answers).toEqual([
+      { done: { n: [1] } },
+      true,
+      true,
+      false,
+      false,
+      { n: [1] },
+      undefined,
+      { done: { n: [1] } },
+    ]);
     expect(await commandsOf(id)).toEqual(WHOLE(id));
   });
 
-  it("that there is nothing, as well", async () => {
+  unlessHurried("that there is nothing, as well", async () => {
     const id = newId();
-    expect(await store.getExecutionTaskResults(id)).toEqual({});
-    expect(await store.isExecutionInProgress(id)).toBe(false);
-    expect(await store.isExecutionTaskInProgress(id, "task")).toBe(false);
-    expect(await store.getExecutionTaskResult(id, "task")).toBeUndefined();
+    const answers = await ask(
+      () => store.getExecutionTaskResults(id),
+      () => store.isExecutionInProgress(id),
+      () => store.isExecutionTaskInProgress(id, "task"),
+      () => store.getExecutionTaskResult(id, "task"),
+    );
+    expect(answers).toEqual([{}, false, false, undefined]);
     expect(await commandsOf(id)).toEqual(WHOLE(id));
   });
 
-  it("everything about an execution, after beginExecution, also when it had begun before", async () => {
+  unlessHurried("everything about an execution, after beginExecution, also when it had begun before", async () => {
     for (const begun of [false, true]) {
       const id = newId();
       if (begun) await prepare(id);
-      await store.beginExecution(id);
-      expect(await store.getExecutionTaskResults(id)).toEqual(begun ? { done: { n: [1] } } : {});
-      expect(await store.isExecutionInProgress(id)).toBe(true);
-      expect(await store.getExecutionTaskResult(id, "done")).toEqual(begun ? { n: [1] } : undefined);
-      expect(await store.isExecutionTaskInProgress(id, "marked")).toBe(begun);
+      const answers = await ask(
+        () => store.beginExecution(id),
+        () => store.getExecutionTaskResults(id),
+        () => store.isExecutionInProgress(id),
+        () => store.getExecutionTaskResult(id, "done"),
+        () => store.isExecutionTaskInProgress(id, "marked"),
+      );
+      const [results, result] = begun ? [{ done: { n: [1] } }, { n: [1] }] : [{}, undefined];
+      expect(answers).toEqual([undefined, results, true, result, begun]);
       expect(await commandsOf(id)).toEqual([["SET", id, "true", "GET"], ...WHOLE(id).slice(0, 2)]);
     }
   });
 
-  it("whether a task is in progress, after getExecutionTaskResult", async () => {
+  unlessHurried("whether a task is in progress, after getExecutionTaskResult", async () => {
     const id = newId();
     await prepare(id);
     const asked = [];
     for (const task of ["marked", "done", "unknown"]) {
-      expect(await store.getExecutionTaskResult(id, task)).toEqual(task === "done" ? { n: [1] } : undefined);
-      expect(await store.isExecutionTaskInProgress(id, task)).toBe(task === "marked");
+      const answers = await ask(
+        () => store.getExecutionTaskResult(id, task),
+        () => store.isExecutionTaskInProgress(id, task),
+      );
+      expect(answers).toEqual([task === "done" ? { n: [1] } : undefined, task === "marked"]);
       asked.push(["HGET", `${id}-transactions`, task], ["HGET", `${id}-results`, task]);
     }
     expect(await store.isExecutionTaskInProgress(id, "marked")).toBe(true);
     expect(await commandsOf(id)).toEqual([...asked, ["HGET", `${id}-transactions`, "marked"]]);
   });
 
-  it("as Redis was then, even if it has changed since: a turn sees one moment", async () => {
+  unlessHurried("which tasks there are, after a write of a caller that asks for the next one", async () => {
+    const id = newId();
+    await prepare(id);
+    const names = [`${id}-transactions`, `${id}-results`].map((key) => ["HKEYS", key]);
+    const next = async (task) =>
+      ask(
+        () => store.isExecutionInProgress(id),
+        () => store.getExecutionTaskResult(id, task),
+        () => store.isExecutionTaskInProgress(id, task),
+      );
+    // How many tasks there are is known once they have been read, and what is answered here may be spent below.
+    await store.beginExecution(id);
+    await store.getExecutionTaskResults(id);
+    await next("a:1");
+    // Each question is asked once before it is known that it is.
+    for (const task of ["a:1", "a:2", "a:3"]) {
+      await store.commitExecutionTaskResult(id, task, 1);
+      expect(await next("a:next")).toEqual([true, undefined, false]);
+    }
+    await commandsOf(id);
+    await store.commitExecutionTaskResult(id, "a:4", 1);
+    expect(await next("marked")).toEqual([true, undefined, true]);
+    expect((await commandsOf(id)).slice(-3)).toEqual([...names, ["GET", id]]);
+    // Only that there is a result is known, not which.
+    await store.commitExecutionTaskResult(id, "a:5", 1);
+    expect(await next("done")).toEqual([true, { n: [1] }, false]);
+    expect((await commandsOf(id)).at(-1)).toEqual(["HGET", `${id}-results`, "done"]);
+    expect(await store.getExecutionTaskResults(id)).toMatchObject({ done: { n: [1] }, "a:5": 1 });
+  });
+
+  it("nothing for longer than asking again would take", async () => {
     const id = newId();
     await prepare(id);
     await store.getExecutionTaskResults(id);
     elsewhere.change("UNLINK", id, `${id}-results`, `${id}-transactions`);
-    expect(await store.isExecutionInProgress(id)).toBe(true);
-    expect(await store.isExecutionTaskInProgress(id, "marked")).toBe(true);
-    expect(await store.getExecutionTaskResults(id)).toEqual({ done: { n: [1] } });
+    holdUp(20);
+    expect(await store.isExecutionInProgress(id)).toBe(false);
+    await store.getExecutionTaskResults(id);
+    elsewhere.change("SET", id, "true");
+    elsewhere.change("HSET", `${id}-transactions`, "marked", "true");
+    holdUp(20);
+    const answers = await ask(
+      () => store.isExecutionTaskInProgress(id, "marked"),
+      () => store.isExecutionInProgress(id),
+    );
+    expect(answers).toEqual([true, true]);
   });
 
-  it("for tasks of any name", async () => {
+  unlessHurried("for tasks of any name", async () => {
     const names = ["__proto__", "constructor", "toString", "7", " ", "a:b", "nul\0", '"\\', "*", "{x}", "🚀", "\ufffd"];
     for (const name of names) {
       const id = newId();
       await prepare(id, { marked: name, done: name, result: name });
-      const results = await store.getExecutionTaskResults(id);
+      const others = names.filter((candidate) => candidate !== name);
+      const [results, result, marked, lone, again, ...rest] = await ask(
+        () => store.getExecutionTaskResults(id),
+        () => store.getExecutionTaskResult(id, name),
+        () => store.isExecutionTaskInProgress(id, name),
+        // As Redis clients send it, a lone surrogate is U+FFFD.
+        () => store.isExecutionTaskInProgress(id, "\ud800"),
+        () => store.getExecutionTaskResults(id),
+        ...others.map((other) => () => store.getExecutionTaskResult(id, other)),
+        ...others.map((other) => () => store.isExecutionTaskInProgress(id, other)),
+      );
       expect(Object.entries(results)).toEqual([[name, name]]);
-      expect(await store.getExecutionTaskResult(id, name)).toBe(name);
-      expect(await store.isExecutionTaskInProgress(id, name)).toBe(true);
-      for (const other of names.filter((candidate) => candidate !== name)) {
-        expect(await store.getExecutionTaskResult(id, other)).toBeUndefined();
-        expect(await store.isExecutionTaskInProgress(id, other)).toBe(false);
-      }
-      // As Redis clients send it, a lone surrogate is U+FFFD.
-      expect(await store.isExecutionTaskInProgress(id, "\ud800")).toBe(name === "\ufffd");
-      expect(Object.getPrototypeOf(await store.getExecutionTaskResults(id))).toBe(null);
+      expect([result, marked, lone]).toEqual([name, true, name === "\ufffd"]);
+      expect(Object.getPrototypeOf(again)).toBe(null);
+      expect(rest).toEqual([...others.map(() => undefined), ...others.map(() => false)]);
       expect(await commandsOf(id)).toEqual(WHOLE(id));
     }
   });
 
-  it("with an object of its own each time", async () => {
+  unlessHurried("with an object of its own each time", async () => {
     const id = newId();
     await prepare(id);
     const first = await store.getExecutionTaskResults(id);
     first.done.n.push(2);
     first.added = true;
     const second = await store.getExecutionTaskResult(id, "done");
-    expect(second).toEqual({ n: [1] });
     second.n.push(3);
-    expect(await store.getExecutionTaskResult(id, "done")).toEqual({ n: [1] });
-    expect(await store.getExecutionTaskResults(id)).toEqual({ done: { n: [1] } });
+    const [third, fourth] = await ask(
+      () => store.getExecutionTaskResult(id, "done"),
+      () => store.getExecutionTaskResults(id),
+    );
+    expect([second, third, fourth]).toEqual([{ n: [1, 3] }, { n: [1] }, { done: { n: [1] } }]);
     expect(await commandsOf(id)).toEqual(WHOLE(id));
   });
 
@@ -332,16 +416,17 @@ describe("what was read is dropped", () => {
     expect((await commandsOf(id)).filter(([name]) => name === "GET")).toHaveLength(2);
   });
 
-  it("by nothing that concerns another execution", async () => {
-    const [id, other] = [newId(), newId()];
-    await prepare(id);
-    const [, results] = await Promise.all([store.beginExecution(other), store.getExecutionTaskResults(id)]);
-    expect(results).toEqual({ done: { n: [1] } });
-    const written = store.beginExecutionTask(other, "task");
-    expect(await store.isExecutionInProgress(id)).toBe(true);
-    expect(await commandsOf(id)).toEqual(WHOLE(id));
-    await written;
-  });
+  it("by nothing that concerns another execution", () =>
+    unhurried(async () => {
+      const [id, other] = [newId(), newId()];
+      await prepare(id);
+      const [, results] = await Promise.all([store.beginExecution(other), store.getExecutionTaskResults(id)]);
+      expect(results).toEqual({ done: { n: [1] } });
+      const written = store.beginExecutionTask(other, "task");
+      expect(await store.isExecutionInProgress(id)).toBe(true);
+      expect(await commandsOf(id)).toEqual(WHOLE(id));
+      await written;
+    }));
 });
 
 describe("what was read is not used", () => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use idioteque_redis_core::store::answer::Results;
+use idioteque_redis_core::store::server_features::ServerFeatures;
 use idioteque_redis_core::store::{Answer, Call, ErrorReply, KeyOptions, Operation, ReplyReader};
 use idioteque_redis_core::transport::protocol::decode::Decoder;
 use idioteque_redis_core::transport::protocol::encode::Encoder;
@@ -24,7 +25,7 @@ fn call(operation: Operation, ttl: Option<u64>, sliding_ttl: bool) -> Call {
 fn allocations(call: &Call, replies: &str, size: usize) -> u64 {
     let (mut decoder, mut reader) = (Decoder::new(), ReplyReader::default());
     let mut read = || {
-        reader.begin(call);
+        reader.begin(call, ServerFeatures::default());
         for mut piece in replies.as_bytes().chunks(size) {
             while !piece.is_empty() {
                 let progress = decoder.read(piece, &mut reader).unwrap();
@@ -107,7 +108,7 @@ fn results_take_the_memory_of_their_text() {
             assert!(allocations(&call, &replies, size) <= 1, "{count} in pieces of {size}");
         }
         let (mut decoder, mut reader) = (Decoder::new(), ReplyReader::default());
-        reader.begin(&call);
+        reader.begin(&call, ServerFeatures::default());
         assert!(decoder.read(replies.as_bytes(), &mut reader).unwrap().complete);
         reader.end_of_reply();
         match reader.finish(&call).unwrap().answer {
@@ -122,7 +123,7 @@ fn room_for_a_result_is_made_as_its_bytes_come() {
     let call = call(Operation::GetResult, None, false);
     let (mut decoder, mut reader) = (Decoder::new(), ReplyReader::default());
     let length = 40 << 20;
-    reader.begin(&call);
+    reader.begin(&call, ServerFeatures::default());
     decoder.read(format!("${length}\r\n").as_bytes(), &mut reader).unwrap();
     let piece = vec![b'1'; 1 << 16];
     let grown = asked(|| {

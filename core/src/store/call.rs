@@ -115,14 +115,26 @@ impl Call {
         self.key(Role::Execution).to_bytes()
     }
 
-    /// Whether it may be several commands that are applied as one.
-    pub fn is_transaction(&self) -> bool {
+    /// Whether it may be several commands that are applied as one, on a server with these features.
+    pub fn is_transaction(&self, features: ServerFeatures) -> bool {
         let expires = self.key_options.ttl.is_some();
         match self.operation {
+            _ if self.is_isolated(features) => true,
             Operation::CommitResult => expires || self.only.is_none(),
             Operation::BeginTask => expires,
             _ => false,
         }
+    }
+
+    /// Whether the call and the reads that it carries are one transaction: so nothing comes in between, and what they bring is
+    /// true of one moment.
+    pub fn is_isolated(&self, features: ServerFeatures) -> bool {
+        features.isolates && self.only.is_none() && self.prefetch.is_several()
+    }
+
+    /// How many replies the carried reads bring before and behind those of the call itself.
+    pub fn carried_replies(&self) -> (usize, usize) {
+        self.prefetch.replies(self.operation)
     }
 
     /// Writes the call's commands and returns how many replies they bring.
@@ -130,8 +142,19 @@ impl Call {
         if let Some(role) = self.only {
             return self.append_part(role, out);
         }
+        let isolated = self.is_isolated(features);
+        let opened = if isolated { word(out, "MULTI") } else { 0 };
         let before = self.append_prefetch_before(out);
-        let own = match self.operation {
+        let own = self.append_own(features, isolated, out);
+        let behind = self.append_prefetch_behind(out);
+        let closed = if isolated { word(out, "EXEC") } else { 0 };
+        opened + before + own + behind + closed
+    }
+
+    /// Writes the call's own commands. `within` is whether a transaction has begun.
+    fn append_own(&self, features: ServerFeatures, within: bool, out: &mut impl CommandWriter) -> usize {
+        let bracket = |out: &mut _, name| if within { 0 } else { word(out, name) };
+        match self.operation {
             Operation::BeginExecution => self.append_begin(features, out),
             Operation::IsExecutionInProgress => self.push(out, "GET", Role::Execution, &[]),
             Operation::IsTaskInProgress => self.push(out, "HGET", Role::Transactions, &[self.task()]),
@@ -150,30 +173,30 @@ impl Call {
                 match self.key_options.ttl {
                     None => self.push(out, "HSET", Role::Transactions, &mark),
                     Some(ttl) => {
-                        word(out, "MULTI")
+                        bracket(out, "MULTI")
                             + self.push(out, "HSET", Role::Transactions, &mark)
                             + self.push_expiries(out, ttl, Role::Transactions)
-                            + word(out, "EXEC")
+                            + bracket(out, "EXEC")
                     }
                 }
             }
             Operation::CommitResult => {
-                word(out, "MULTI")
+                bracket(out, "MULTI")
                     + self.push(out, "HSET", Role::Results, &[self.task(), self.value()])
                     + self.push(out, "HDEL", Role::Transactions, &[self.task()])
                     + self.key_options.ttl.map_or(0, |ttl| self.push_expiries(out, ttl, Role::Results))
-                    + word(out, "EXEC")
+                    + bracket(out, "EXEC")
             }
-        };
-        before + own + self.append_prefetch_behind(out)
+        }
     }
 
     /// Writes the reads that go before the call's own commands.
     fn append_prefetch_before(&self, out: &mut impl CommandWriter) -> usize {
         match self.prefetch {
-            Prefetch::Nothing | Prefetch::Execution | Prefetch::MarksAndResults => 0,
             Prefetch::OwnMark => self.push(out, "HGET", Role::Transactions, &[self.task()]),
             Prefetch::ExecutionAndMarks => self.push(out, "HGETALL", Role::Transactions, &[]),
+            Prefetch::Tasks if self.operation == Operation::IsExecutionInProgress => self.append_task_names(out),
+            Prefetch::Nothing | Prefetch::Execution | Prefetch::MarksAndResults | Prefetch::Tasks => 0,
         }
     }
 
@@ -185,7 +208,14 @@ impl Call {
             Prefetch::MarksAndResults => {
                 self.push(out, "HGETALL", Role::Transactions, &[]) + self.push(out, "HGETALL", Role::Results, &[])
             }
+            Prefetch::Tasks if self.operation == Operation::IsExecutionInProgress => 0,
+            Prefetch::Tasks => self.append_task_names(out) + self.push(out, "GET", Role::Execution, &[]),
         }
+    }
+
+    /// Writes the reads that tell which tasks are in progress, and which have a result.
+    fn append_task_names(&self, out: &mut impl CommandWriter) -> usize {
+        self.push(out, "HKEYS", Role::Transactions, &[]) + self.push(out, "HKEYS", Role::Results, &[])
     }
 
     /// Writes what the call does to one of its keys, in a transaction of their own where these are two commands.

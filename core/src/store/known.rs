@@ -60,6 +60,19 @@ impl KeptResults {
 }
 
 impl Known {
+    /// How many tasks have a result.
+    pub fn len(&self) -> usize {
+        match self {
+            Known::All(kept) => kept.ends.len(),
+            Known::Tasks(tasks) => tasks.len(),
+        }
+    }
+
+    /// Whether none has.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Begins an entry.
     pub fn field(&mut self, field: &[u8]) {
         match self {

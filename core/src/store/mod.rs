@@ -6,6 +6,7 @@ pub mod cluster_steps;
 pub mod command_writer;
 pub mod error_reply;
 pub mod execution_order;
+pub mod freshness;
 pub mod json;
 pub mod keys;
 pub mod known;

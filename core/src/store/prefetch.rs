@@ -16,10 +16,22 @@ pub enum Prefetch {
     ExecutionAndMarks,
     /// All tasks in progress and all results.
     MarksAndResults,
+    /// Which tasks are in progress, which have a result, and whether the execution is in progress.
+    Tasks,
 }
 
 impl Prefetch {
-    /// What is worth carrying with a call, if anything: what the worker asks next.
+    /// All there are.
+    pub const ALL: [Prefetch; 6] = [
+        Prefetch::Nothing,
+        Prefetch::Execution,
+        Prefetch::OwnMark,
+        Prefetch::ExecutionAndMarks,
+        Prefetch::MarksAndResults,
+        Prefetch::Tasks,
+    ];
+
+    /// The most that is worth carrying with a call: what the worker asks next.
     pub fn of(operation: Operation) -> Prefetch {
         match operation {
             // A new execution: its message goes on to ask for the results, and for each step.
@@ -28,33 +40,31 @@ impl Prefetch {
             Operation::GetResults => Prefetch::ExecutionAndMarks,
             // No result: is the step on its way already?
             Operation::GetResult => Prefetch::OwnMark,
-            // In a loop within one process, the next turn of the loop begins with this question.
-            Operation::BeginTask | Operation::CommitResult => Prefetch::Execution,
-            Operation::IsExecutionInProgress | Operation::IsTaskInProgress | Operation::Dispose => Prefetch::Nothing,
+            // In a loop within one process, the next turn of the loop begins with whether the execution is in progress, and goes
+            // on with the next step.
+            Operation::BeginTask | Operation::CommitResult | Operation::IsExecutionInProgress => Prefetch::Tasks,
+            // The loop may have more to do, and asks whether it should.
+            Operation::Dispose => Prefetch::Execution,
+            Operation::IsTaskInProgress => Prefetch::Nothing,
         }
     }
 
-    /// Whether what is carried would have answered a question.
-    pub fn covers(self, asked: Operation) -> bool {
-        match self {
-            Prefetch::Nothing => false,
-            Prefetch::Execution => asked == Operation::IsExecutionInProgress,
-            Prefetch::OwnMark => asked == Operation::IsTaskInProgress,
-            Prefetch::ExecutionAndMarks => {
-                matches!(asked, Operation::IsExecutionInProgress | Operation::IsTaskInProgress)
-            }
-            Prefetch::MarksAndResults => !asked.writes(),
-        }
+    /// Whether these are several reads. They are answered as of one moment, where the server allows it.
+    pub fn is_several(self) -> bool {
+        !matches!(self, Prefetch::Nothing | Prefetch::Execution)
     }
 
-    /// How many replies the carried reads bring before and behind those of the call itself.
-    pub fn replies(self) -> (usize, usize) {
-        match self {
-            Prefetch::Nothing => (0, 0),
-            Prefetch::OwnMark => (1, 0),
-            Prefetch::ExecutionAndMarks => (1, 1),
-            Prefetch::Execution => (0, 1),
-            Prefetch::MarksAndResults => (0, 2),
+    /// How many replies the reads that a call carries bring before and behind those of the call itself.
+    pub fn replies(self, operation: Operation) -> (usize, usize) {
+        match (self, operation) {
+            (Prefetch::Nothing, _) => (0, 0),
+            (Prefetch::OwnMark, _) => (1, 0),
+            (Prefetch::ExecutionAndMarks, _) => (1, 1),
+            (Prefetch::Execution, _) => (0, 1),
+            (Prefetch::MarksAndResults, _) => (0, 2),
+            // The call asks itself whether the execution is in progress.
+            (Prefetch::Tasks, Operation::IsExecutionInProgress) => (2, 0),
+            (Prefetch::Tasks, _) => (0, 3),
         }
     }
 }

@@ -5,6 +5,8 @@ use std::num::NonZeroU64;
 
 use rustc_hash::FxHashMap;
 
+use crate::moment::Moment;
+
 /// Which connection brought an answer, and its number there. A server carries out the commands of one connection in their
 /// order, so of two answers of a connection the one with the higher number is the newer one. Nothing is known of two answers
 /// of different connections.
@@ -14,6 +16,8 @@ pub struct Position {
     pub connection: NonZeroU64,
     /// Of the answer's first reply.
     pub number: u64,
+    /// When the call was given to the socket, or a little before.
+    pub written_at: Moment,
 }
 
 /// Whether an answer is certainly older than another one. `None` is the position of an answer that was put together from
@@ -115,7 +119,7 @@ mod tests {
     use super::*;
 
     fn at(connection: u64, number: u64) -> Option<Position> {
-        Some(Position { connection: NonZeroU64::new(connection).unwrap(), number })
+        Some(Position { connection: NonZeroU64::new(connection).unwrap(), number, written_at: Moment::default() })
     }
 
     #[test]

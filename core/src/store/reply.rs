@@ -8,6 +8,7 @@ use super::call::Call;
 use super::error_reply::ErrorReply;
 use super::reply_reader::ReplyReader;
 use super::reply_visitor::ReplyVisitor;
+use super::server_features::ServerFeatures;
 use super::snapshot::Snapshot;
 
 /// What a call returned: its answer, and a snapshot from the reads it carried.
@@ -19,15 +20,25 @@ pub struct Reply {
     pub snapshot: Option<Box<Snapshot>>,
 }
 
-/// Reads the replies to one call's commands, as many as [`Call::append`] announced, or one for each transaction.
+/// Reads the replies to the commands of a call that was made for a server with these features, as many as [`Call::append`]
+/// announced, or one for each transaction.
 ///
 /// # Errors
 /// When the server refused the call or answered with something else than its commands bring.
-pub fn read(call: &Call, replies: &[Value]) -> Result<Reply, ErrorReply> {
-    let mut reader = ReplyReader::default();
-    reader.begin_with(call, replies.len());
+pub fn read(call: &Call, features: ServerFeatures, replies: &[Value]) -> Result<Reply, ErrorReply> {
+    read_with(&mut ReplyReader::default(), call, features, replies)
+}
+
+/// The same, with a reader.
+pub(super) fn read_with(
+    reader: &mut ReplyReader,
+    call: &Call,
+    features: ServerFeatures,
+    replies: &[Value],
+) -> Result<Reply, ErrorReply> {
+    reader.begin_with(call, features, replies.len());
     for reply in replies {
-        visit(reply, &mut reader);
+        visit(reply, reader);
         reader.end_of_reply();
     }
     reader.finish(call)
@@ -55,13 +66,14 @@ fn visit(value: &Value, reader: &mut ReplyReader) {
 
 /// Whether the commands of a write that was refused were carried out in part: one was refused inside its transaction, or there
 /// is no transaction with this server.
-pub fn is_partly_done(call: &Call, replies: &[Value]) -> bool {
+pub fn is_partly_done(call: &Call, features: ServerFeatures, replies: &[Value]) -> bool {
     let acknowledged = |reply: &Value| match reply {
         Value::Int(_) => true,
         Value::Array(items) => items.iter().any(|item| matches!(item, Value::Int(_))),
         _ => false,
     };
-    let (before, behind) = call.prefetch.replies();
+    // Of one transaction, what carried reads bring is no number.
+    let (before, behind) = if call.is_isolated(features) { (0, 0) } else { call.carried_replies() };
     let own = replies.get(before..replies.len().saturating_sub(behind)).unwrap_or_default();
     call.operation.writes() && own.iter().any(acknowledged)
 }

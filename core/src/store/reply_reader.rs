@@ -4,12 +4,13 @@ mod plan;
 
 use rustc_hash::FxHashSet;
 
-use self::plan::{Items, Plan, Purpose, Slot};
+use self::plan::{Exec, Items, Plan, Purpose, Slot};
 use super::answer::Answer;
 use super::call::Call;
 use super::command_writer::Counter;
 use super::error_reply::ErrorReply;
 use super::known::Known;
+use super::operation::Operation;
 use super::prefetch::Prefetch;
 use super::reply::Reply;
 use super::reply_visitor::ReplyVisitor;
@@ -36,6 +37,13 @@ pub struct ReplyReader {
     purpose: Purpose,
     /// The array that is coming, unless the reply is none.
     items: Option<Items>,
+    /// What `EXEC` brings is coming, each answer in it as if it were a reply.
+    exec: Option<Exec>,
+    /// What the first answer in it was that should have been another one.
+    wrong: Option<Kind>,
+    /// Whether one of the call's own commands, or none of them but a carried read, was refused before `EXEC`.
+    own_refused: bool,
+    carried_refused: bool,
     /// The place of the string that is coming.
     slot: Slot,
     outcome: Outcome,
@@ -73,6 +81,10 @@ impl Default for ReplyReader {
             place: 0,
             purpose: Purpose::Unknown,
             items: None,
+            exec: None,
+            wrong: None,
+            own_refused: false,
+            carried_refused: false,
             slot: Slot::Ignored,
             outcome: Outcome::Unexpected(Kind::Nothing),
             refusal: None,
@@ -90,14 +102,15 @@ impl Default for ReplyReader {
 }
 
 impl ReplyReader {
-    /// Begins with the replies to another call, as many as [`Call::append`] announces.
-    pub fn begin(&mut self, call: &Call) {
-        self.begin_with(call, call.append(ServerFeatures::default(), &mut Counter));
+    /// Begins with the replies to another call, which was made for a server with these features: as many as [`Call::append`]
+    /// announces.
+    pub fn begin(&mut self, call: &Call, features: ServerFeatures) {
+        self.begin_with(call, features, call.append(features, &mut Counter));
     }
 
     /// Begins with so many replies to another call.
-    pub(super) fn begin_with(&mut self, call: &Call, replies: usize) {
-        self.plan = Plan::of(call, replies);
+    pub(super) fn begin_with(&mut self, call: &Call, features: ServerFeatures, replies: usize) {
+        self.plan = Plan::of(call, features, replies);
         self.release();
         self.refusal = None;
         if call.prefetch != Prefetch::Nothing {
@@ -106,9 +119,11 @@ impl ReplyReader {
         self.bytes = 0;
         self.acknowledged = false;
         self.items = None;
+        (self.exec, self.wrong) = (None, None);
+        (self.own_refused, self.carried_refused) = (false, false);
         self.place = 0;
         // As if the last reply were nothing, until it comes.
-        self.purpose = self.plan.last;
+        self.purpose = if self.plan.is_isolated() { Purpose::Transaction } else { self.plan.last };
         self.absent();
         self.purpose = self.plan.purpose_of(0);
     }
@@ -116,6 +131,7 @@ impl ReplyReader {
     /// A reply is complete.
     #[inline]
     pub fn end_of_reply(&mut self) {
+        self.exec = None;
         if let Some(items) = self.items.take() {
             self.end_of_array(items);
         }
@@ -130,12 +146,18 @@ impl ReplyReader {
     pub fn finish(&mut self, call: &Call) -> Result<Reply, ErrorReply> {
         // What is not handed over is not kept either.
         let outcome = std::mem::replace(&mut self.outcome, Outcome::Answer(Answer::Nothing));
-        let answer = match (self.refusal.take(), outcome) {
-            (Some(error_reply), _) => Err(error_reply),
-            (None, Outcome::Answer(answer)) => Ok(answer),
-            (None, Outcome::Results) => Ok(Answer::Results(self.splicer.finish())),
-            (None, Outcome::Unexpected(kind)) => Err(unexpected(kind)),
+        let answer = match (self.refusal.take(), self.wrong.take(), outcome) {
+            (Some(error_reply), ..) => Err(error_reply),
+            (None, Some(kind), _) | (None, None, Outcome::Unexpected(kind)) => Err(unexpected(kind)),
+            (None, None, Outcome::Answer(answer)) => Ok(answer),
+            (None, None, Outcome::Results) => Ok(Answer::Results(self.splicer.finish())),
         };
+        if let Ok(Answer::Flag(flag)) = answer
+            && call.prefetch == Prefetch::Tasks
+            && call.operation == Operation::IsExecutionInProgress
+        {
+            self.learnt.execution = Some(flag);
+        }
         let snapshot = match call.prefetch {
             prefetch if prefetch != Prefetch::Nothing && answer.is_ok() => {
                 Snapshot::new(prefetch, call.task(), std::mem::take(&mut self.learnt)).map(Box::new)
@@ -164,9 +186,35 @@ impl ReplyReader {
         self.acknowledged
     }
 
+    /// Whether the call was refused for a read that it carried, or because it was a transaction for the sake of those reads: in
+    /// another form the server may take it.
+    pub fn has_refused_isolation(&self) -> bool {
+        self.carried_refused && !self.own_refused
+    }
+
     /// A value of a kind that only other protocols have.
     pub(super) fn other(&mut self) {
         self.wrong_kind(Kind::Other);
+        self.end_of_value();
+    }
+
+    /// A value is complete: in what `EXEC` brings, the answer to a command may be.
+    #[inline]
+    fn end_of_value(&mut self) {
+        if let Some(exec) = &mut self.exec
+            && exec.end()
+        {
+            self.end_of_answer();
+        }
+    }
+
+    /// The answer to a command in a transaction is complete.
+    fn end_of_answer(&mut self) {
+        if let Some(items) = self.items.take() {
+            self.end_of_array(items);
+        }
+        let command = self.exec.as_ref().map_or(0, |exec| exec.command);
+        self.purpose = self.plan.purpose_of_command(command);
     }
 
     /// Gives back what hashes have left.
@@ -193,14 +241,18 @@ impl ReplyReader {
     /// The reply is nothing.
     fn absent(&mut self) {
         match self.purpose {
-            Purpose::Step | Purpose::Unknown => {}
+            Purpose::Step | Purpose::CarriedStep | Purpose::Unknown => {}
             Purpose::Previous => self.outcome = Outcome::Answer(Answer::Nothing),
-            Purpose::Acknowledgement => self.outcome = Outcome::Unexpected(Kind::Nothing),
+            Purpose::Acknowledgement | Purpose::Transaction => self.unexpected(Kind::Nothing),
             Purpose::Presence => self.outcome = Outcome::Answer(Answer::Flag(false)),
             Purpose::Value => self.outcome = Outcome::Answer(Answer::Value(None)),
             Purpose::CarriedExecution => self.learnt.execution = Some(false),
             Purpose::CarriedMark => self.learnt.mark = Some(false),
-            Purpose::Results | Purpose::CarriedMarks | Purpose::CarriedResults => {
+            Purpose::Results
+            | Purpose::CarriedMarks
+            | Purpose::CarriedResults
+            | Purpose::CarriedMarkNames
+            | Purpose::CarriedResultNames => {
                 let items = self.begin_hash(0);
                 self.end_of_array(items);
             }
@@ -214,10 +266,13 @@ impl ReplyReader {
                 self.splicer.begin();
                 self.outcome = Outcome::Results;
             }
-            Purpose::CarriedMarks => self.marks = FxHashSet::default(),
+            Purpose::CarriedMarks | Purpose::CarriedMarkNames => self.marks = FxHashSet::default(),
             _ => {}
         }
-        self.known = Known::default();
+        self.known = match self.purpose {
+            Purpose::CarriedResultNames => Known::Tasks(FxHashSet::default()),
+            _ => Known::default(),
+        };
         Items { next: 0, length, wrong: false }
     }
 
@@ -225,8 +280,12 @@ impl ReplyReader {
         match self.purpose {
             _ if items.wrong || self.plan.prefetch == Prefetch::Nothing => {}
             Purpose::Results => self.learnt.own_results = Some(std::mem::take(&mut self.known)),
-            Purpose::CarriedMarks => self.learnt.marks = Some(std::mem::take(&mut self.marks)),
-            Purpose::CarriedResults => self.learnt.results = Some(std::mem::take(&mut self.known)),
+            Purpose::CarriedMarks | Purpose::CarriedMarkNames => {
+                self.learnt.marks = Some(std::mem::take(&mut self.marks));
+            }
+            Purpose::CarriedResults | Purpose::CarriedResultNames => {
+                self.learnt.results = Some(std::mem::take(&mut self.known))
+            }
             _ => {}
         }
     }
@@ -234,7 +293,7 @@ impl ReplyReader {
     /// A value that is no text, where only presence may count.
     fn wrong_kind(&mut self, kind: Kind) {
         match (self.next_slot(), self.purpose) {
-            (Slot::Ignored, _) | (Slot::Reply, Purpose::Step) => {}
+            (Slot::Ignored, _) | (Slot::Reply, Purpose::Step | Purpose::CarriedStep) => {}
             (Slot::Reply, Purpose::CarriedExecution) => self.learnt.execution = Some(true),
             (Slot::Reply, Purpose::CarriedMark) => self.learnt.mark = Some(true),
             _ => self.unexpected(kind),
@@ -246,7 +305,10 @@ impl ReplyReader {
         if let Some(items) = &mut self.items {
             items.wrong = true;
         }
-        if self.purpose == self.plan.last {
+        if self.purpose == self.plan.last || self.purpose == Purpose::Transaction {
+            if self.exec.is_some() && self.wrong.is_none() {
+                self.wrong = Some(kind);
+            }
             self.outcome = Outcome::Unexpected(kind);
         }
     }
@@ -264,7 +326,9 @@ impl ReplyReader {
             }
             (Slot::Reply, Purpose::CarriedExecution) => self.learnt.execution = Some(true),
             (Slot::Reply, Purpose::CarriedMark) => self.learnt.mark = Some(true),
-            (Slot::Reply, Purpose::Acknowledgement | Purpose::Results) => self.unexpected(Kind::Text),
+            (Slot::Reply, Purpose::Acknowledgement | Purpose::Results | Purpose::Transaction) => {
+                self.unexpected(Kind::Text);
+            }
             // In an array, so that what is wrong is the array.
             (Slot::Step, _) => self.unexpected(Kind::Array),
             _ => {}
@@ -313,8 +377,8 @@ impl ReplyReader {
                     self.known.field(field);
                 }
             }
-            Purpose::CarriedResults => self.known.field(field),
-            Purpose::CarriedMarks => {
+            Purpose::CarriedResults | Purpose::CarriedResultNames => self.known.field(field),
+            Purpose::CarriedMarks | Purpose::CarriedMarkNames => {
                 self.marks.insert(field.to_vec());
             }
             _ => {}
@@ -332,22 +396,29 @@ impl ReplyVisitor for ReplyReader {
         self.bytes += text.len();
         let slot = self.next_slot();
         if self.purpose.is_own() {
+            self.own_refused |= self.purpose == Purpose::Step;
             ErrorReply::keep_cause(&mut self.refusal, ErrorReply::from_line(text));
+        } else if self.purpose == Purpose::CarriedStep {
+            self.carried_refused = true;
         } else if let (Slot::Field | Slot::Value, Some(items)) = (slot, &mut self.items) {
             items.wrong = true;
         }
+        self.end_of_value();
     }
 
     fn integer(&mut self, _number: i64) {
         self.acknowledged |= self.purpose.is_own();
         match self.purpose {
             Purpose::Acknowledgement => match self.next_slot() {
-                Slot::Reply if self.plan.own == 1 => self.outcome = Outcome::Answer(Answer::Nothing),
+                Slot::Reply if self.plan.own == 1 || self.exec.is_some() => {
+                    self.outcome = Outcome::Answer(Answer::Nothing);
+                }
                 Slot::Reply => self.unexpected(Kind::Integer),
                 _ => {}
             },
             _ => self.wrong_kind(Kind::Integer),
         }
+        self.end_of_value();
     }
 
     fn nil(&mut self) {
@@ -358,6 +429,7 @@ impl ReplyVisitor for ReplyReader {
             Slot::Step => self.unexpected(Kind::Array),
             Slot::Ignored => {}
         }
+        self.end_of_value();
     }
 
     fn bulk_start(&mut self, length: usize) {
@@ -385,6 +457,7 @@ impl ReplyVisitor for ReplyReader {
             }
             slot => self.end_text(slot),
         }
+        self.end_of_value();
     }
 
     fn bulk(&mut self, bytes: &[u8]) {
@@ -398,11 +471,31 @@ impl ReplyVisitor for ReplyReader {
                 self.end_text(slot);
             }
         }
+        self.end_of_value();
     }
 
     fn array(&mut self, length: usize) {
+        if self.purpose == Purpose::Transaction && self.items.is_none() && self.plan.brings(length) {
+            self.bytes += VALUE_BYTES;
+            self.exec = Some(Exec::begin());
+            self.purpose = self.plan.purpose_of_command(0);
+            return;
+        }
+        self.begin_array(length);
+        if let Some(exec) = &mut self.exec
+            && exec.array(length)
+        {
+            self.end_of_answer();
+        }
+    }
+}
+
+impl ReplyReader {
+    /// An array begins that is a reply, or part of one.
+    fn begin_array(&mut self, length: usize) {
         let is_reply = self.items.is_none();
-        if !is_reply || !(self.purpose == Purpose::Acknowledgement || self.purpose.is_hash()) {
+        let is_transaction = self.purpose == Purpose::Acknowledgement && self.exec.is_none();
+        if !is_reply || !(is_transaction || self.purpose.is_hash() || self.purpose.is_list()) {
             self.wrong_kind(Kind::Array);
             if is_reply {
                 self.items = Some(Items { next: 0, length, wrong: true });
@@ -410,7 +503,7 @@ impl ReplyVisitor for ReplyReader {
             return;
         }
         self.bytes += VALUE_BYTES;
-        if self.purpose.is_hash() {
+        if !is_transaction {
             self.items = Some(self.begin_hash(length));
             return;
         }

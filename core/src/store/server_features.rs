@@ -14,6 +14,9 @@ pub struct ServerFeatures {
     /// One command or transaction may use keys of different slots; not so where they are on different shards behind one
     /// address, or the server is in cluster mode (`CROSSSLOT`).
     pub cross_slot: bool,
+    /// A call and the reads that it carries may be one transaction: not so behind a proxy without `MULTI`, and for a user who may
+    /// not read all that is carried.
+    pub isolates: bool,
 }
 
 impl ServerFeatures {
@@ -39,6 +42,13 @@ impl ServerFeatures {
         learnt
     }
 
+    /// Learns that a call was refused for a read that it carried, or because it was a transaction for the sake of those reads.
+    /// Returns whether the server may take it in another form.
+    pub fn learn_isolation(&mut self, sent_with: ServerFeatures) -> bool {
+        self.isolates &= !sent_with.isolates;
+        sent_with.isolates
+    }
+
     /// The same for the error reply to several calls that were sent as one transaction.
     pub fn learn_from_transaction(&mut self, error_reply: &ErrorReply, sent_with: ServerFeatures) -> bool {
         let learnt = error_reply.code == CROSS_SLOT && sent_with.cross_slot;
@@ -49,7 +59,7 @@ impl ServerFeatures {
 
 impl Default for ServerFeatures {
     fn default() -> Self {
-        Self { set_get: true, cross_slot: true }
+        Self { set_get: true, cross_slot: true, isolates: true }
     }
 }
 

@@ -42,7 +42,8 @@ pub fn slot_of(key: &[u8]) -> u16 {
 
 /// Whether a call is one command or transaction on keys that may be in different slots.
 pub fn spans_slots(call: &Call) -> bool {
-    call.only.is_none() && steps(call).is_some() && tag_of(&call.key(Role::Execution).to_bytes()).is_none()
+    let is_several = steps(call).is_some() || call.prefetch.is_several();
+    call.only.is_none() && is_several && tag_of(&call.key(Role::Execution).to_bytes()).is_none()
 }
 
 #[cfg(test)]

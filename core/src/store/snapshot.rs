@@ -61,15 +61,24 @@ impl Snapshot {
         let marks = marks.map(Marks::All);
         let snapshot = match prefetch {
             Prefetch::Nothing => return None,
-            Prefetch::Execution => Snapshot { execution, ..Snapshot::default() },
+            Prefetch::Execution => Snapshot { execution, results: own_results, marks: None },
             Prefetch::OwnMark => {
                 Snapshot { marks: mark.map(|marked| Marks::One(task.to_vec(), marked)), ..Snapshot::default() }
             }
             Prefetch::ExecutionAndMarks => Snapshot { execution, marks, results: own_results },
             // The call has just written it.
             Prefetch::MarksAndResults => Snapshot { execution: Some(true), marks, results },
+            Prefetch::Tasks => Snapshot { execution, marks, results },
         };
         Some(snapshot)
+    }
+
+    /// How many tasks are known to be in progress or to have a result, whichever are more; `None` when either is not known.
+    pub fn tasks(&self) -> Option<usize> {
+        match (self.marks.as_ref()?, self.results.as_ref()?) {
+            (Marks::All(marks), results) => Some(marks.len().max(results.len())),
+            (Marks::One(..), _) => None,
+        }
     }
 
     /// The answer to a question, if the snapshot has it.

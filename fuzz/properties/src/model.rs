@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use idioteque_redis_core::store::answer::{Entry, Results};
+use idioteque_redis_core::store::server_features::ServerFeatures;
 use idioteque_redis_core::store::{Answer, Call, ErrorReply, Operation, Prefetch, Snapshot};
 use redis::Value;
 use serde::de::IgnoredAny;
@@ -23,25 +24,63 @@ pub struct Known {
     all_marks: Option<HashSet<Vec<u8>>>,
     own_mark: Option<bool>,
     results: Option<Vec<Entry>>,
+    /// Which tasks have a result, where the results are not known.
+    result_names: Option<HashSet<Vec<u8>>>,
 }
 
-/// Reads the replies to one call, as trees. Fails with the code and the words of the refusal.
-pub fn read(call: &Call, replies: &[Value]) -> Result<Reply, ErrorReply> {
-    let (before, behind) = call.prefetch.replies();
+/// Reads the replies to one call that was made for a server with these features, as trees. Fails with the code and the words of the
+/// refusal.
+pub fn read(call: &Call, features: ServerFeatures, replies: &[Value]) -> Result<Reply, ErrorReply> {
+    if !call.is_isolated(features) {
+        return read_answers(call, features, replies, Vec::new());
+    }
+    let commands = call.append(features, &mut redis::Pipeline::new()) - 2;
+    let (before, behind) = call.carried_replies();
+    let (exec, queued) = replies.split_last().unwrap_or((&Value::Nil, &[]));
+    let mut errors = Vec::new();
+    // The first is the reply to MULTI.
+    let own = queued.iter().skip(1 + before).take(commands - before - behind);
+    own.for_each(|reply| find_errors(reply, &mut errors));
+    match exec {
+        Value::Array(answers) if answers.len() == commands => read_answers(call, features, answers, errors),
+        other => {
+            find_errors(other, &mut errors);
+            Err(cause(&errors).unwrap_or_else(|| unexpected(other)))
+        }
+    }
+}
+
+/// The error that explains the others.
+fn cause(errors: &[ErrorReply]) -> Option<ErrorReply> {
+    errors.iter().find(|error| error.code != "EXECABORT").or(errors.last()).cloned()
+}
+
+/// Reads the answers to a call's commands. There may have been errors before.
+fn read_answers(
+    call: &Call,
+    features: ServerFeatures,
+    replies: &[Value],
+    mut errors: Vec<ErrorReply>,
+) -> Result<Reply, ErrorReply> {
+    let (before, behind) = call.carried_replies();
     let (carried_before, rest) = replies.split_at(before.min(replies.len()));
     let (own, carried_behind) = rest.split_at(rest.len().saturating_sub(behind));
-    let mut errors = Vec::new();
     own.iter().for_each(|reply| find_errors(reply, &mut errors));
-    if let Some(error) = errors.iter().find(|error| error.code != "EXECABORT").or(errors.last()) {
-        return Err(error.clone());
+    if let Some(error) = cause(&errors) {
+        return Err(error);
     }
+    let isolated = call.is_isolated(features);
     let last = own.last().unwrap_or(&Value::Nil);
     let mut own_results = None;
     let answer = match call.operation {
         Operation::BeginExecution if call.only.is_none() => text(last).map(|_| Answer::Nothing)?,
         Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose => match last {
+            _ if isolated => match own.iter().find(|answer| !matches!(answer, Value::Int(_))) {
+                Some(other) => return Err(unexpected(other)),
+                None => Answer::Nothing,
+            },
             Value::Int(_) if own.len() == 1 => Answer::Nothing,
-            Value::Array(items) if call.is_transaction() && acknowledges(items, own.len()) => Answer::Nothing,
+            Value::Array(items) if call.is_transaction(features) && acknowledges(items, own.len()) => Answer::Nothing,
             other => return Err(unexpected(other)),
         },
         Operation::IsExecutionInProgress | Operation::IsTaskInProgress => Answer::Flag(text(last)?.is_some()),
@@ -55,6 +94,7 @@ pub fn read(call: &Call, replies: &[Value]) -> Result<Reply, ErrorReply> {
     let mut carried = carried_before.iter().chain(carried_behind);
     let mut next = || carried.next().filter(|reply| !matches!(reply, Value::ServerError(_)));
     let present = |reply: &Value| !matches!(reply, Value::Nil);
+    let names = |reply| list(reply).ok();
     let marks = |reply| Some(entries(reply).ok()?.into_iter().map(|(task, _)| task).collect());
     let known = match call.prefetch {
         Prefetch::Nothing => None,
@@ -64,13 +104,22 @@ pub fn read(call: &Call, replies: &[Value]) -> Result<Reply, ErrorReply> {
             all_marks: next().and_then(marks),
             results: own_results,
             execution: next().map(present),
-            own_mark: None,
+            ..Known::default()
         }),
         Prefetch::MarksAndResults => Some(Known {
             execution: Some(true),
             all_marks: next().and_then(marks),
             results: next().and_then(|reply| entries(reply).ok()),
-            own_mark: None,
+            ..Known::default()
+        }),
+        Prefetch::Tasks => Some(Known {
+            all_marks: next().and_then(names),
+            result_names: next().and_then(names),
+            execution: match (&answer, call.operation) {
+                (Answer::Flag(flag), Operation::IsExecutionInProgress) => Some(*flag),
+                _ => next().map(present),
+            },
+            ..Known::default()
         }),
     };
     Ok(Reply { answer, known })
@@ -83,7 +132,8 @@ impl Known {
         let results = self.results.as_ref();
         let fields = results.unwrap_or(&none).iter().map(|(task, _)| task.clone());
         let marked = self.all_marks.iter().flatten().cloned();
-        for task in fields.chain(marked).chain([own_task.to_vec(), b"another".to_vec()]) {
+        let done = self.result_names.iter().flatten().cloned();
+        for task in fields.chain(marked).chain(done).chain([own_task.to_vec(), b"another".to_vec()]) {
             let mark = match (&self.all_marks, self.own_mark) {
                 (Some(marks), _) => Some(marks.contains(&task)),
                 (None, mark) => mark.filter(|_| task == own_task),
@@ -92,6 +142,8 @@ impl Known {
                 let found = results.iter().find(|(own, _)| *own == task).map(|(_, json)| json.clone());
                 (Self::are_kept(results) || found.is_none()).then_some(Answer::Value(found))
             });
+            let named = self.result_names.as_ref().map(|names| names.contains(&task));
+            let result = result.or(named.filter(|named| !named).map(|_| Answer::Value(None)));
             assert_eq!(snapshot.answer(Operation::IsTaskInProgress, &task), mark.map(Answer::Flag), "{task:?}");
             assert_eq!(snapshot.answer(Operation::GetResult, &task), result, "{task:?}");
         }
@@ -163,6 +215,14 @@ fn entries(reply: &Value) -> Result<Vec<Entry>, ErrorReply> {
             .chunks_exact(2)
             .map(|pair| Ok((text(&pair[0])?.unwrap_or_default(), text(&pair[1])?.unwrap_or_default())))
             .collect(),
+        other => Err(unexpected(other)),
+    }
+}
+
+fn list(reply: &Value) -> Result<HashSet<Vec<u8>>, ErrorReply> {
+    match reply {
+        Value::Nil => Ok(HashSet::new()),
+        Value::Array(items) => items.iter().map(|item| Ok(text(item)?.unwrap_or_default())).collect(),
         other => Err(unexpected(other)),
     }
 }

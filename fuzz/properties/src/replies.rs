@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use idioteque_redis_core::store::answer::{Entry, Results};
 use idioteque_redis_core::store::keys::Role;
+use idioteque_redis_core::store::server_features::ServerFeatures;
 use idioteque_redis_core::store::splice::splice as spliced;
 use idioteque_redis_core::store::{Answer, Call, KeyOptions, Operation, Prefetch, ReplyReader, reply};
 use idioteque_redis_core::transport::protocol::decode::Decoder;
@@ -14,9 +15,10 @@ use serde_json::Value as Json;
 
 use crate::model;
 
-/// What calls may carry.
-pub const PREFETCHES: [Prefetch; 5] =
-    [Prefetch::Nothing, Prefetch::Execution, Prefetch::OwnMark, Prefetch::ExecutionAndMarks, Prefetch::MarksAndResults];
+/// A server that does what it can, and may or may not take a call and what it carries as one transaction.
+pub fn features(isolates: bool) -> ServerFeatures {
+    ServerFeatures { isolates, ..ServerFeatures::default() }
+}
 
 /// The first byte chooses the call, the rest is what the server answers.
 pub fn reply(data: &[u8]) {
@@ -26,7 +28,7 @@ pub fn reply(data: &[u8]) {
     let replies: Vec<Value> = super::values(bytes).collect();
     // The model knows the kinds of RESP2 alone.
     let is_modelled = replies.iter().all(is_plain);
-    check(&call(kind, prefetch, None, false, None), &replies, is_modelled);
+    check(&call(kind, prefetch, None, false, None), features(choice & 0x40 != 0), &replies, is_modelled);
 }
 
 /// The first byte chooses the call, the second what it carries or which part of it is meant, the third where the bytes are cut;
@@ -34,11 +36,12 @@ pub fn reply(data: &[u8]) {
 pub fn calls(data: &[u8]) {
     let Some((&[choice, options, cut], bytes)) = data.split_first_chunk() else { return };
     let kind = Operation::ALL[usize::from(choice) % Operation::ALL.len()];
-    let prefetch = PREFETCHES[usize::from(options & 7) % PREFETCHES.len()];
+    let prefetch = Prefetch::ALL[usize::from(options & 7) % Prefetch::ALL.len()];
     let ttl = (options & 8 != 0).then_some(86_400_000);
     let role =
         [None, Some(Role::Execution), Some(Role::Transactions), Some(Role::Results)][usize::from(options >> 5) % 4];
-    read_in_pieces(&call(kind, prefetch, ttl, options & 16 != 0, role), usize::from(cut).max(1), bytes);
+    let features = features(options & 128 != 0);
+    read_in_pieces(&call(kind, prefetch, ttl, options & 16 != 0, role), features, usize::from(cut).max(1), bytes);
 }
 
 /// A call with a task `task`, or its part that is about a key.
@@ -53,11 +56,11 @@ pub fn call(kind: Operation, prefetch: Prefetch, ttl: Option<u64>, sliding_ttl: 
 }
 
 /// Reads replies as they come, and as trees, and compares what they mean. Returns whether that many came.
-pub fn read_in_pieces(call: &Call, size: usize, bytes: &[u8]) -> bool {
+pub fn read_in_pieces(call: &Call, features: ServerFeatures, size: usize, bytes: &[u8]) -> bool {
     let mut pipeline = redis::Pipeline::new();
-    let expected = call.append(Default::default(), &mut pipeline);
+    let expected = call.append(features, &mut pipeline);
     let (mut decoder, mut reader) = (Decoder::new(), ReplyReader::default());
-    reader.begin(call);
+    reader.begin(call, features);
     let (mut complete, mut used) = (0, 0);
     for mut piece in bytes.chunks(size) {
         while complete < expected && !piece.is_empty() {
@@ -78,16 +81,16 @@ pub fn read_in_pieces(call: &Call, size: usize, bytes: &[u8]) -> bool {
     // What is not UTF-8 the parser does not take for a status.
     let is_modelled = replies.len() == expected;
     if is_modelled {
-        assert_eq!(read, reply::read(call, &replies));
-        check(call, &replies, true);
+        assert_eq!(read, reply::read(call, features, &replies));
+        check(call, features, &replies, true);
     }
     is_modelled
 }
 
 /// What trees mean is what the model says, and of the kind that the call asks for.
-fn check(call: &Call, replies: &[Value], is_modelled: bool) {
-    let read = reply::read(call, replies);
-    let model = is_modelled.then(|| model::read(call, replies));
+fn check(call: &Call, features: ServerFeatures, replies: &[Value], is_modelled: bool) {
+    let read = reply::read(call, features, replies);
+    let model = is_modelled.then(|| model::read(call, features, replies));
     let read = match (read, model) {
         (Ok(read), model) => (read, model.map(|model| model.expect("the model refuses what is answered"))),
         (Err(error_reply), Some(model)) => return assert_eq!(model.err(), Some(error_reply)),

@@ -5,7 +5,7 @@ use crate::store::Operation;
 
 fn read(operation: Operation, replies: Vec<Value>) -> Result<Answer, ErrorReply> {
     let call = Call::new(operation, Default::default(), b"run".to_vec(), 3, 3);
-    super::read(&call, &replies).map(|reply| reply.answer)
+    super::read(&call, ServerFeatures::default(), &replies).map(|reply| reply.answer)
 }
 
 fn bulk(text: &str) -> Value {
@@ -110,6 +110,6 @@ fn what_was_carried_out_beside_a_refusal_is_noticed() {
         (Operation::GetResult, vec![Value::Int(1), wrong_type()], false),
     ] {
         let call = Call::new(operation, Default::default(), b"run".to_vec(), 3, 3);
-        assert_eq!(super::is_partly_done(&call, &replies), is_partly_done, "{replies:?}");
+        assert_eq!(super::is_partly_done(&call, ServerFeatures::default(), &replies), is_partly_done, "{replies:?}");
     }
 }

@@ -1,8 +1,10 @@
 //! Which replies a call brings, and what each value in them is for.
 
 use crate::store::call::Call;
+use crate::store::command_writer::Counter;
 use crate::store::operation::Operation;
 use crate::store::prefetch::Prefetch;
+use crate::store::server_features::ServerFeatures;
 
 /// Which replies a call brings.
 #[derive(Clone, Copy, Debug)]
@@ -13,20 +15,32 @@ pub struct Plan {
     pub prefetch: Prefetch,
     /// Replies to carried reads before those to the call's own commands.
     before: usize,
+    /// Replies to carried reads behind them.
+    behind: usize,
     /// Replies to the call's own commands.
     pub own: usize,
-    /// Whether its commands may be a transaction.
+    /// Whether its own commands may be a transaction.
     pub is_transaction: bool,
+    /// How many replies come, if the call and the reads that it carries are one transaction: then the last reply has in it what
+    /// `before` and `own` count.
+    isolated: Option<usize>,
 }
 
 impl Plan {
     /// That of no call.
-    pub const NOTHING: Self =
-        Self { last: Purpose::Unknown, prefetch: Prefetch::Nothing, before: 0, own: 0, is_transaction: false };
+    pub const NOTHING: Self = Self {
+        last: Purpose::Unknown,
+        prefetch: Prefetch::Nothing,
+        before: 0,
+        behind: 0,
+        own: 0,
+        is_transaction: false,
+        isolated: None,
+    };
 
-    /// That of a call to which so many replies come.
-    pub fn of(call: &Call, replies: usize) -> Self {
-        let (before, behind) = call.prefetch.replies();
+    /// That of a call made for a server with these features, to which so many replies come.
+    pub fn of(call: &Call, features: ServerFeatures, replies: usize) -> Self {
+        let (before, behind) = call.carried_replies();
         let last = match call.operation {
             Operation::BeginExecution if call.only.is_none() => Purpose::Previous,
             Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose => {
@@ -36,20 +50,50 @@ impl Plan {
             Operation::GetResult => Purpose::Value,
             Operation::GetResults => Purpose::Results,
         };
+        let isolated = call.is_isolated(features).then_some(replies);
+        // Between `MULTI` and `EXEC`, which over HTTP are not there.
+        let commands = if isolated.is_some() { call.append(features, &mut Counter).saturating_sub(2) } else { replies };
         Self {
             last,
             prefetch: call.prefetch,
-            before: before.min(replies),
-            own: replies.saturating_sub(before + behind),
-            is_transaction: call.is_transaction(),
+            before: before.min(commands),
+            behind,
+            own: commands.saturating_sub(before + behind),
+            is_transaction: isolated.is_none() && call.is_transaction(features),
+            isolated,
         }
+    }
+
+    /// Whether the call and the reads that it carries are one transaction.
+    pub fn is_isolated(&self) -> bool {
+        self.isolated.is_some()
+    }
+
+    /// Whether an array of so many answers is what `EXEC` brings.
+    pub fn brings(&self, length: usize) -> bool {
+        length == self.before + self.own + self.behind
     }
 
     /// What the reply with a number is for.
     pub fn purpose_of(&self, place: usize) -> Purpose {
+        match self.isolated {
+            None => self.purpose_of_command(place),
+            Some(replies) if place + 1 == replies => Purpose::Transaction,
+            // The first reply is that to `MULTI`.
+            Some(_) => match place.checked_sub(1) {
+                Some(command) if (self.before..self.before + self.own).contains(&command) => Purpose::Step,
+                _ => Purpose::CarriedStep,
+            },
+        }
+    }
+
+    /// What the answer to a command with a number is for, `MULTI` and `EXEC` around all of them not counted.
+    pub fn purpose_of_command(&self, place: usize) -> Purpose {
         let Plan { last, prefetch, before, own, .. } = *self;
         if (before..before + own).contains(&place) {
-            return if place + 1 == before + own { last } else { Purpose::Step };
+            let is_last = place + 1 == before + own;
+            let acknowledges = self.is_isolated() && last == Purpose::Acknowledgement;
+            return if is_last || acknowledges { last } else { Purpose::Step };
         }
         let behind = place >= before + own;
         let number = if behind { place - before - own } else { place };
@@ -58,6 +102,9 @@ impl Plan {
             (Prefetch::OwnMark, false, 0) => Purpose::CarriedMark,
             (Prefetch::ExecutionAndMarks, false, 0) | (Prefetch::MarksAndResults, true, 0) => Purpose::CarriedMarks,
             (Prefetch::MarksAndResults, true, 1) => Purpose::CarriedResults,
+            (Prefetch::Tasks, _, 0) => Purpose::CarriedMarkNames,
+            (Prefetch::Tasks, _, 1) => Purpose::CarriedResultNames,
+            (Prefetch::Tasks, true, 2) => Purpose::CarriedExecution,
             _ => Purpose::Unknown,
         }
     }
@@ -86,6 +133,15 @@ pub enum Purpose {
     CarriedMarks,
     /// Carried: all results.
     CarriedResults,
+    /// Carried: the names of all tasks in progress.
+    CarriedMarkNames,
+    /// Carried: the names of all tasks that have a result.
+    CarriedResultNames,
+    /// `MULTI`, or a carried read that waits for `EXEC`: if it is refused although the call's own commands are not, the call
+    /// may be sent in another form.
+    CarriedStep,
+    /// What `EXEC` brings for the call's own commands and the carried reads.
+    Transaction,
     /// Nothing asked for it.
     Unknown,
 }
@@ -93,13 +149,18 @@ pub enum Purpose {
 impl Purpose {
     /// Whether it is the reply to one of the call's own commands.
     pub fn is_own(self) -> bool {
-        use Purpose::{Acknowledgement, Presence, Previous, Results, Step, Value};
-        matches!(self, Step | Previous | Acknowledgement | Presence | Value | Results)
+        use Purpose::{Acknowledgement, Presence, Previous, Results, Step, Transaction, Value};
+        matches!(self, Step | Previous | Acknowledgement | Presence | Value | Results | Transaction)
     }
 
     /// Whether a hash is what answers it.
     pub fn is_hash(self) -> bool {
         matches!(self, Purpose::Results | Purpose::CarriedMarks | Purpose::CarriedResults)
+    }
+
+    /// Whether a list of names is what answers it.
+    pub fn is_list(self) -> bool {
+        matches!(self, Purpose::CarriedMarkNames | Purpose::CarriedResultNames)
     }
 }
 
@@ -129,6 +190,44 @@ pub enum Slot {
     Ignored,
 }
 
+/// Where in what `EXEC` brings the next value is.
+#[derive(Debug)]
+pub struct Exec {
+    /// The number of the command that is being answered.
+    pub command: usize,
+    /// Values still to come in each array that has begun in its answer.
+    open: Vec<usize>,
+}
+
+impl Exec {
+    /// Before the first answer.
+    pub fn begin() -> Self {
+        Self { command: 0, open: Vec::new() }
+    }
+
+    /// An array of so many values has begun. Returns whether the answer to a command is complete.
+    pub fn array(&mut self, length: usize) -> bool {
+        if length == 0 {
+            return self.end();
+        }
+        self.open.push(length);
+        false
+    }
+
+    /// A value is complete. Returns whether the answer to a command is.
+    pub fn end(&mut self) -> bool {
+        while let Some(left) = self.open.last_mut() {
+            *left -= 1;
+            if *left > 0 {
+                return false;
+            }
+            self.open.pop();
+        }
+        self.command += 1;
+        true
+    }
+}
+
 impl Items {
     /// The place of the next value.
     pub fn next_slot(&mut self, purpose: Purpose) -> Slot {
@@ -137,6 +236,7 @@ impl Items {
         match purpose {
             _ if self.wrong => Slot::Ignored,
             Purpose::Acknowledgement => Slot::Step,
+            _ if purpose.is_list() => Slot::Field,
             // The last of an odd number is no field, and what is in it is none either.
             _ if !purpose.is_hash() || index >= self.length - self.length % 2 => Slot::Ignored,
             _ if index.is_multiple_of(2) => Slot::Field,

@@ -17,8 +17,19 @@ fn call(operation: Operation, ttl: Option<u64>) -> Call {
 
 /// What a call's replies say, in pieces of a size.
 fn read(reader: &mut ReplyReader, call: &Call, bytes: &[u8], size: usize) -> Result<Reply, ErrorReply> {
+    read_as(reader, call, ServerFeatures::default(), bytes, size)
+}
+
+/// What a call's replies say on a server with features, in pieces of a size.
+fn read_as(
+    reader: &mut ReplyReader,
+    call: &Call,
+    features: ServerFeatures,
+    bytes: &[u8],
+    size: usize,
+) -> Result<Reply, ErrorReply> {
     let mut decoder = Decoder::new();
-    reader.begin(call);
+    reader.begin(call, features);
     for mut piece in bytes.chunks(size) {
         while !piece.is_empty() {
             let progress = decoder.read(piece, reader).unwrap();
@@ -119,17 +130,26 @@ fn refusals_name_their_cause() {
 
 #[test]
 fn what_is_carried_does_not_fail_the_call() {
+    use Operation::{BeginExecution, BeginTask, GetResult, GetResults, IsExecutionInProgress, IsTaskInProgress};
     let mut reader = ReplyReader::default();
     let mut asked = |operation, text: &str, question| {
-        let call = call(operation, None).prefetching(Prefetch::of(operation));
-        let snapshot = read(&mut reader, &call, text.as_bytes(), 3).unwrap().snapshot.unwrap();
+        let carried = if operation == BeginTask { Prefetch::Execution } else { Prefetch::of(operation) };
+        let call = call(operation, None).prefetching(carried);
+        let apart = ServerFeatures { isolates: false, ..ServerFeatures::default() };
+        let snapshot = read_as(&mut reader, &call, apart, text.as_bytes(), 3).unwrap().snapshot.unwrap();
+        // The same answers as one transaction.
+        if carried.is_several() {
+            let count = call.append(ServerFeatures::default(), &mut Counter) - 2;
+            let whole = format!("+OK\r\n{}*{count}\r\n{text}", "+QUEUED\r\n".repeat(count));
+            let isolated = read(&mut reader, &call, whole.as_bytes(), 3).unwrap().snapshot;
+            assert_eq!(isolated.as_ref(), Some(&snapshot), "{text}");
+        }
         snapshot.answer(question, b"step")
     };
     let flag = |flag| Some(Answer::Flag(flag));
     let marks = "*2\r\n$4\r\nstep\r\n$4\r\ntrue\r\n";
     let all = |marks: &str, results: &str, execution: &str| format!("{marks}{results}{execution}");
     let results = "*2\r\n$4\r\nstep\r\n$1\r\n7\r\n";
-    use Operation::{BeginExecution, BeginTask, GetResult, GetResults, IsExecutionInProgress, IsTaskInProgress};
     assert_eq!(asked(GetResults, &all(marks, results, "$4\r\ntrue\r\n"), IsTaskInProgress), flag(true));
     assert_eq!(asked(GetResults, &all("*0\r\n", results, "$-1\r\n"), IsExecutionInProgress), flag(false));
     assert_eq!(asked(GetResults, &all("-NOPERM\r\n", results, "+x\r\n"), IsTaskInProgress), None);
@@ -185,9 +205,9 @@ fn large_values_are_left_unchecked_and_keep_no_room() {
     assert!(reader.bytes() >= value.len());
     // Given up in the middle.
     let mut decoder = Decoder::new();
-    reader.begin(&call);
+    reader.begin(&call, ServerFeatures::default());
     decoder.read(&text.as_bytes()[..1 << 20], &mut reader).unwrap();
-    reader.begin(&call);
+    reader.begin(&call, ServerFeatures::default());
     assert!(reader.bytes() == 0 && reader.splicer.capacity() <= 2 * MAX_KEPT);
 }
 
@@ -197,13 +217,13 @@ fn a_call_says_nothing_about_the_next() {
     let results = call(Operation::GetResults, None).prefetching(Prefetch::ExecutionAndMarks);
     let mut decoder = Decoder::new();
     for cut in ["-ERR x\r\n", "*2\r\n+a\r\n+true\r\n", "*2\r\n$4\r\nstep", "*4\r\n+a\r\n+1\r\n*1\r\n-ERR x\r\n"] {
-        reader.begin(&results);
+        reader.begin(&results, ServerFeatures::default());
         let progress = decoder.read(cut.as_bytes(), &mut reader).unwrap();
         if progress.complete {
             reader.end_of_reply();
         }
         decoder = Decoder::new();
-        let text = b"*0\r\n*0\r\n$-1\r\n";
+        let text = b"+OK\r\n+Q\r\n+Q\r\n+Q\r\n*3\r\n*0\r\n*0\r\n$-1\r\n";
         let fresh = read(&mut ReplyReader::default(), &results, text, 100);
         assert_eq!(read(&mut reader, &results, text, 100), fresh, "after {cut:?}");
         assert_eq!(read(&mut reader, &call(Operation::GetResult, None), b"$-1\r\n", 9).unwrap().snapshot, None);

@@ -15,6 +15,7 @@ use super::connect::{Connected, connect};
 use super::machine::{Config, Machine, Need};
 use super::spin::Spin;
 use crate::config::{Address, Topology};
+use crate::moment::Moment;
 use crate::transport::backoff::Backoff;
 use crate::transport::connection_id::next_connection_id;
 use crate::transport::error::ConnectError;
@@ -388,10 +389,11 @@ impl ServerStream {
     fn write(&mut self, cx: &mut Context<'_>, machine: &mut Machine, now: Instant) -> bool {
         let mut any = false;
         while !self.write_failed && !machine.unwritten().is_empty() {
+            let at = Moment::now();
             match Pin::new(&mut self.stream).poll_write(cx, machine.unwritten()) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(written)) if written > 0 => {
-                    machine.wrote(written);
+                    machine.wrote(written, at);
                     any = true;
                 }
                 // The server may have said why it closed the connection: that is read, to the end.

@@ -20,6 +20,7 @@ use super::reconnect::Reconnect;
 use super::refusal::Gate;
 use super::session::{Opening, Session};
 use crate::config::Address;
+use crate::moment::Moment;
 use crate::store::server_features::ServerFeatures;
 use crate::transport::backoff::Backoff;
 use crate::transport::error::ConnectError;
@@ -284,10 +285,10 @@ impl Machine {
         }
     }
 
-    /// So many of them have been written.
-    pub fn wrote(&mut self, bytes: usize) {
+    /// So many of them have been written, from this moment on.
+    pub fn wrote(&mut self, bytes: usize, at: Moment) {
         if let State::Serving(serving) = &mut self.state {
-            serving.session.wrote(bytes);
+            serving.session.wrote(bytes, at);
         }
     }
 

@@ -13,6 +13,7 @@ use last_error::{Ignored, LastError, Noting};
 
 use super::handshake::{Identity, Name};
 use super::shared_window::SharedWindow;
+use crate::moment::Moment;
 use crate::store::ErrorReply;
 use crate::store::reply_reader::ReplyReader;
 use crate::store::server_features::ServerFeatures;
@@ -65,6 +66,10 @@ struct Expected {
     /// The number of the first one.
     first_reply: u64,
     sent_at: Instant,
+    /// Bytes of the connection before the first of its own.
+    begins_at: u64,
+    /// When the first of them was given to the socket.
+    written_at: Option<Moment>,
 }
 
 enum Owner {
@@ -123,6 +128,10 @@ pub struct Session {
     encoder: Encoder,
     /// Bytes of the encoder that have been written.
     written: usize,
+    /// Bytes that were written before those in the encoder.
+    written_before: u64,
+    /// The number of what is next to be written among what is expected.
+    next_to_write: u64,
     decoder: Decoder,
     reader: ReplyReader,
     values: ValueVisitor,
@@ -152,6 +161,8 @@ impl Session {
             name_refusals: 0,
             encoder: Encoder::default(),
             written: 0,
+            written_before: 0,
+            next_to_write: 0,
             decoder: Decoder::new(),
             reader: ReplyReader::default(),
             values: ValueVisitor::default(),
@@ -193,6 +204,7 @@ impl Session {
     pub fn send(&mut self, key: CallKey, pending: &PendingCall, features: ServerFeatures, now: Instant) -> u64 {
         let call = &pending.request.call;
         let asking = pending.request.route.as_ref().is_some_and(|route| route.asking);
+        let begins_at = self.end_of_bytes();
         if asking {
             self.encoder.command(&[b"ASKING"]);
         }
@@ -203,20 +215,35 @@ impl Session {
         self.expect(
             Owner::Call(SentCall { key, replies, asking, bytes, writes, features, dropped: false }),
             replies,
+            begins_at,
             now,
         )
     }
 
-    fn expect(&mut self, owner: Owner, replies: u32, now: Instant) -> u64 {
+    /// All bytes of the connection that have been encoded.
+    fn end_of_bytes(&self) -> u64 {
+        self.written_before + self.encoder.bytes.len() as u64
+    }
+
+    fn expect(&mut self, owner: Owner, replies: u32, begins_at: u64, now: Instant) -> u64 {
         let number = self.ended + self.expected.len() as u64;
-        self.expected.push_back(Expected { owner, left: replies, first_reply: self.next_command, sent_at: now });
+        let first_reply = self.next_command;
+        self.expected.push_back(Expected {
+            owner,
+            left: replies,
+            first_reply,
+            sent_at: now,
+            begins_at,
+            written_at: None,
+        });
         self.next_command += u64::from(replies);
         number
     }
 
     fn ask(&mut self, pipeline: &Pipeline, now: Instant) {
+        let begins_at = self.end_of_bytes();
         self.encoder.pipeline(pipeline);
-        self.expect(Owner::Question, pipeline.len() as u32, now);
+        self.expect(Owner::Question, pipeline.len() as u32, begins_at, now);
     }
 
     /// Asks for the connection's name again, if it is time to.
@@ -263,10 +290,20 @@ impl Session {
         &self.encoder.bytes[self.written..]
     }
 
-    /// So many of them have been written.
-    pub fn wrote(&mut self, bytes: usize) {
+    /// So many of them have been written, from this moment on.
+    pub fn wrote(&mut self, bytes: usize, at: Moment) {
         self.written += bytes;
+        let end = self.written_before + self.written as u64;
+        self.next_to_write = self.next_to_write.max(self.ended);
+        while let Some(index) = self.next_to_write.checked_sub(self.ended)
+            && let Some(expected) = self.expected.get_mut(index as usize)
+            && expected.begins_at < end
+        {
+            expected.written_at = Some(at);
+            self.next_to_write += 1;
+        }
         if self.written == self.encoder.bytes.len() {
+            self.written_before = end;
             self.encoder.bytes.clear();
             self.encoder.bytes.shrink_to(KEPT_ROOM);
             self.written = 0;
@@ -328,7 +365,7 @@ impl Session {
                 }
                 Owner::Call(sent) => {
                     if is_new && expected.left + u32::from(sent.asking) == sent.replies {
-                        self.reader.begin(call(sent.key));
+                        self.reader.begin(call(sent.key), sent.features);
                     }
                     self.decoder.read(rest, &mut Noting { visitor: &mut self.reader, error })?
                 }
@@ -353,7 +390,9 @@ impl Session {
                 self.values.take();
                 continue;
             }
-            let Some(Expected { owner, first_reply, sent_at, .. }) = self.expected.pop_front() else { continue };
+            let Some(Expected { owner, first_reply, sent_at, written_at, .. }) = self.expected.pop_front() else {
+                continue;
+            };
             self.ended += 1;
             let bytes_come = std::mem::take(&mut self.coming);
             match owner {
@@ -362,7 +401,8 @@ impl Session {
                     self.bytes_in_flight -= size;
                     self.answered = true;
                     self.shared_window.answered_after(self.heard_at.saturating_duration_since(sent_at));
-                    let position = Position { connection: self.id, number: first_reply };
+                    let written_at = written_at.unwrap_or_default();
+                    let position = Position { connection: self.id, number: first_reply, written_at };
                     let answered = Answered { key, position, features, bytes: bytes_come, dropped };
                     return Ok(Event::Answered(answered, bytes.len() - rest.len()));
                 }
@@ -407,6 +447,11 @@ impl Session {
     /// Whether the server has carried out some commands of the call that was just answered, though it refused others.
     pub fn has_done_part_of(&self, call: &Call) -> bool {
         call.operation.writes() && self.reader.has_acknowledged()
+    }
+
+    /// Whether the call that was just answered was refused only for the reads that it carried.
+    pub fn has_refused_isolation(&self) -> bool {
+        self.reader.has_refused_isolation()
     }
 
     /// Reads the answer to the session's own question.

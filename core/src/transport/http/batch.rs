@@ -16,6 +16,7 @@ use super::decode;
 use super::decode::{AnswerReader, Malformed, Part};
 use super::encode::{Body, Path, ReplyShape};
 use super::waiting::{Pass, WaitingCalls};
+use crate::moment::Moment;
 use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
 use crate::store::{Position, reply};
@@ -42,12 +43,15 @@ pub struct HttpBatch {
     pub features: ServerFeatures,
     /// When it was sent.
     pub sent_at: Instant,
+    written_at: Moment,
     /// When something of the answer came last.
     heard_at: Instant,
     /// Whether any of its calls writes.
     pub writes: bool,
     /// Whether its call has to travel alone.
     pub alone: bool,
+    /// Whether any of its calls is a transaction for the sake of the reads that it carries.
+    pub isolates: bool,
 }
 
 /// The calls of a request that have no answer yet, in their order. Those that were given up stay, because they are still
@@ -133,6 +137,9 @@ impl HttpBatch {
         now: Instant,
     ) -> Option<Self> {
         let mut slots = VecDeque::new();
+        // Where keys may be on different shards, a transaction would have to travel alone.
+        let features = ServerFeatures { isolates: features.isolates && features.cross_slot, ..features };
+        let mut isolates = false;
         let (mut body, mut bytes) = (Body::default(), 0);
         let mut writes = false;
         let mut alone = false;
@@ -147,7 +154,7 @@ impl HttpBatch {
             let call = &next.pending.request.call;
             let size = call.size();
             // A request with a transaction in it is one as a whole, and that may not use keys of different slots.
-            let is_alone = next.alone || !features.cross_slot && call.is_transaction();
+            let is_alone = next.alone || !features.cross_slot && call.is_transaction(features);
             if !slots.is_empty() && (is_alone || bytes + size > MAX_BYTES) {
                 admission.skip();
                 if is_alone {
@@ -159,6 +166,7 @@ impl HttpBatch {
             let Some((mut pending, pass)) = admission.take() else { break };
             bytes += size;
             writes |= pending.request.call.operation.writes();
+            isolates |= pending.request.call.is_isolated(features);
             let shapes = body.add(&pending.request.call, features);
             let before = pending.request.delivery;
             pending.request.delivery.sent();
@@ -180,9 +188,11 @@ impl HttpBatch {
             deferred: HashSet::new(),
             features,
             sent_at: now,
+            written_at: Moment::now(),
             heard_at: now,
             writes,
             alone,
+            isolates,
         })
     }
 
@@ -206,7 +216,8 @@ impl HttpBatch {
                             Err(Malformed) => return Poll::Ready(Event::End(End::Malformed)),
                         }
                     }
-                    let outcomes = self.calls.take_answered(self.id, reader.is_complete());
+                    let outcomes =
+                        self.calls.take_answered(self.id, self.written_at, self.features, reader.is_complete());
                     if !outcomes.is_empty() {
                         return Poll::Ready(Event::Replies(outcomes));
                     }
@@ -297,7 +308,13 @@ impl Calls {
 
     /// Takes out the calls whose replies are all there; the last one only when nothing more can come, because an answer with
     /// more replies than commands is to be believed nothing.
-    fn take_answered(&mut self, connection: NonZeroU64, is_complete: bool) -> Vec<Outcome> {
+    fn take_answered(
+        &mut self,
+        connection: NonZeroU64,
+        written_at: Moment,
+        features: ServerFeatures,
+        is_complete: bool,
+    ) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         while let Some(slot) = self.slots.front()
             && (is_complete || self.slots.len() > 1)
@@ -306,14 +323,14 @@ impl Calls {
             let Some(Slot { pending, shapes, .. }) = self.slots.pop_front() else { break };
             let count: usize = shapes.iter().map(ReplyShape::replies).sum();
             let own = decode::gather(&shapes, &mut self.replies.drain(..count));
-            let position = Position { connection, number: self.first };
+            let position = Position { connection, number: self.first, written_at };
             self.first += 1;
             let Some(mut pending) = pending else {
                 self.given_up -= 1;
                 continue;
             };
-            let outcome = reply::read(&pending.request.call, &own);
-            if outcome.is_err() && reply::is_partly_done(&pending.request.call, &own) {
+            let outcome = reply::read(&pending.request.call, features, &own);
+            if outcome.is_err() && reply::is_partly_done(&pending.request.call, features, &own) {
                 pending.request.delivery.partly_done();
             }
             outcomes.push((pending, outcome, position));

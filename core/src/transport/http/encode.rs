@@ -171,12 +171,15 @@ mod tests {
     fn several_are_a_pipeline_and_with_a_commit_among_them_a_transaction() {
         let read = || call(Operation::GetResults, None).prefetching(Prefetch::ExecutionAndMarks);
         let (shapes, path, body, commands) = request(&[read()]);
-        assert_eq!((shapes, path, commands), (vec![vec![ReplyShape::Command; 3]], Path::Pipeline, 3));
+        assert_eq!((shapes, path, commands), (vec![vec![ReplyShape::Transaction(3)]], Path::Transaction, 3));
         assert!(body.starts_with(r#"[["HGETALL","#) && body.ends_with("]]"), "{body}");
+        let asked = || call(Operation::IsExecutionInProgress, None);
+        let (shapes, path, _, commands) = request(&[asked(), asked()]);
+        assert_eq!((shapes, path, commands), (vec![vec![ReplyShape::Command]; 2], Path::Pipeline, 2));
 
         let commit = call(Operation::CommitResult, Some(9)).prefetching(Prefetch::Execution);
         let (shapes, path, body, commands) = request(&[read(), commit]);
-        let expected = [vec![ReplyShape::Command; 3], vec![ReplyShape::Transaction(3), ReplyShape::Command]];
+        let expected = [vec![ReplyShape::Transaction(3)], vec![ReplyShape::Transaction(3), ReplyShape::Command]];
         assert_eq!((shapes.as_slice(), path, commands), (expected.as_slice(), Path::Transaction, 7));
         assert!(!body.contains("MULTI") && !body.contains("EXEC\""), "{body}");
     }

@@ -310,7 +310,7 @@ impl Server {
             return Some("ERR syntax error");
         }
         let (refusal, _) = self.refusal.filter(|(_, until)| *until > now)?;
-        let writes = !matches!(name, b"GET" | b"HGET" | b"HGETALL");
+        let writes = !matches!(name, b"GET" | b"HGET" | b"HGETALL" | b"HKEYS");
         let words = match refusal {
             Refusal::Loading => "LOADING Redis is loading the dataset in memory",
             Refusal::Busy => "BUSY Redis is busy running a script.",
@@ -375,6 +375,14 @@ impl Server {
                         bulk(field, out);
                         bulk(value, out);
                     }
+                }
+                Some(_) => out.extend_from_slice(WRONGTYPE),
+                None => out.extend_from_slice(b"*0\r\n"),
+            },
+            b"HKEYS" => match self.keys.get(key) {
+                Some(Entry { value: Value::Hash(hash), .. }) => {
+                    out.extend_from_slice(format!("*{}\r\n", hash.len()).as_bytes());
+                    hash.keys().for_each(|field| bulk(field, out));
                 }
                 Some(_) => out.extend_from_slice(WRONGTYPE),
                 None => out.extend_from_slice(b"*0\r\n"),

@@ -168,7 +168,7 @@ pub fn answer(
     node.server.take(&mut Client::default(), &encoder.bytes, now, random, &mut out);
     let (mut rest, mut parser) = (out.as_slice(), redis::Parser::new());
     let values: Vec<redis::Value> = (0..replies).map(|_| parser.parse_value(&mut rest).expect("a reply")).collect();
-    Answer { reply: reply::read(call, &values), acknowledged }
+    Answer { reply: reply::read(call, ServerFeatures::default(), &values), acknowledged }
 }
 
 /// What a server has against a command about these keys: `getNodeByQuery` in `cluster.c`.

@@ -86,7 +86,10 @@ impl Machine {
             Err(error_reply) => error_reply,
         };
         let trust = if error_reply.is_unexpected() { Trust::No } else { Trust::Yes };
-        let refusal = decide(pending, error_reply, features, &mut self.features);
+        let refusal = match serving.session.has_refused_isolation() && self.features.learn_isolation(features) {
+            true => Refusal::Reshape,
+            false => decide(pending, error_reply, features, &mut self.features),
+        };
         match refusal.concerns_others() {
             Some((error, scope)) => self.close_gate(key, error, scope, now),
             None => self.open_gate(key),
@@ -125,7 +128,11 @@ impl Machine {
         let pending = self.calls.get(key);
         let error_reply = serving.session.reply_to(&pending.request.call).err();
         let is_unexpected = error_reply.as_ref().is_some_and(ErrorReply::is_unexpected);
-        let refusal = error_reply.map(|error_reply| decide(pending, error_reply, features, &mut self.features));
+        let reshapes = serving.session.has_refused_isolation() && self.features.learn_isolation(features);
+        let refusal = error_reply.map(|error_reply| match reshapes {
+            true => Refusal::Reshape,
+            false => decide(pending, error_reply, features, &mut self.features),
+        });
         let delivery = &mut self.calls.get_mut(key).request.delivery;
         match &refusal {
             None | Some(Refusal::Report(_)) => delivery.repeated(),

@@ -74,7 +74,7 @@ impl World {
     /// The server takes all that is to be written. Whether there was any.
     fn write(&mut self) -> bool {
         let bytes = self.machine.unwritten().len();
-        self.machine.wrote(bytes);
+        self.machine.wrote(bytes, crate::moment::Moment::default());
         bytes > 0
     }
 

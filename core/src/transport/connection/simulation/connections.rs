@@ -179,10 +179,10 @@ impl World {
             if connection.server_open {
                 let bytes = &self.machine.unwritten()[..length];
                 connection.to_server.push(bytes, self.now, &self.plan.conditions, &mut self.random);
-                self.machine.wrote(length);
+                self.machine.wrote(length, crate::moment::Moment::default());
             } else {
                 // The system takes bytes until it knows that the server has closed.
-                self.machine.wrote(self.machine.unwritten().len());
+                self.machine.wrote(self.machine.unwritten().len(), crate::moment::Moment::default());
             }
             if std::mem::take(&mut self.write_blocked) {
                 self.machine.drained(self.now);

@@ -121,7 +121,7 @@ fn a_server_that_answers_nothing_is_sent_no_more_than_a_window_of_calls() {
             break;
         }
         sent += unwritten.iter().filter(|byte| **byte == b'*').count();
-        machine.wrote(unwritten.len());
+        machine.wrote(unwritten.len(), crate::moment::Moment::default());
     }
     assert_eq!(sent, 16_384);
 }

@@ -19,13 +19,6 @@ fn check(call: &Call, features: ServerFeatures) {
 
 #[test]
 fn calls_are_written_as_the_redis_crate_writes_them() {
-    let prefetches = [
-        Prefetch::Nothing,
-        Prefetch::Execution,
-        Prefetch::OwnMark,
-        Prefetch::ExecutionAndMarks,
-        Prefetch::MarksAndResults,
-    ];
     let value = format!("{{\"text\":\"{}\"}}", "é".repeat(700));
     for operation in Operation::ALL {
         for (ttl, sliding_ttl) in [(None, false), (Some(0), false), (Some(1234), true), (Some(u64::MAX), true)] {
@@ -41,9 +34,9 @@ fn calls_are_written_as_the_redis_crate_writes_them() {
             let length = if operation.has_task() { text.len() } else { 10 };
             let task_end = if operation.has_task() { 16 } else { 10 };
             let call = Call::new(operation, key_options, text.as_bytes()[..length].to_vec(), 10, task_end);
-            for set_get in [false, true] {
-                for prefetch in prefetches {
-                    let features = ServerFeatures { set_get, ..ServerFeatures::default() };
+            for (set_get, isolates) in [(false, false), (false, true), (true, false), (true, true)] {
+                for prefetch in Prefetch::ALL {
+                    let features = ServerFeatures { set_get, isolates, ..ServerFeatures::default() };
                     check(&call.clone().prefetching(prefetch), features);
                 }
             }
