@@ -43,6 +43,7 @@ const PHRASES = {
   requestAborted: "the request was aborted by the client's signal",
   incompleteResponse: "the response does not answer the request",
   databaseNotNamed: "the server does not name the database",
+  unknownOption: "`{name}` is not an option of `register`. Those that count are: {known}",
 };
 
 /** What to do where an installation is not that of this machine. */
