@@ -14,7 +14,14 @@ const tables = addonTexts();
 const tableOf = (name) => tables.find((table) => table.name === name);
 
 /** The names that only the JavaScript side has: what a client, or the engine, has to do with. */
-const OF_CLIENTS = ["clientDidNotAnswer", "passedToClient", "requestAborted", "incompleteResponse", "databaseNotNamed"];
+const OF_CLIENTS = [
+  "clientDidNotAnswer",
+  "passedToClient",
+  "requestAborted",
+  "incompleteResponse",
+  "databaseNotNamed",
+  "wrongTimeout",
+];
 
 /** The sources below some folders, as paths in the checkout. */
 function sources(extension, ...folders) {
