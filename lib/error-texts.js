@@ -31,11 +31,17 @@ const CALLS = {
     sentence: "{method} was given up after {timeout} ms (commandTimeout): {reason}",
     advice: "",
   },
+  pingGivenUp: {
+    code: "ERR_REDIS_TIMEOUT",
+    sentence: "ping was given up after {timeout} ms: {reason}",
+    advice: "",
+  },
 };
 
 /** Parts of those sentences, and sentences without a code of ours. */
 const PHRASES = {
   wrongId: 'The "{name}" argument must be a non-empty string. Received {received}',
+  wrongTimeout: 'The "timeout" option must be a positive number of milliseconds. Received {received}',
   noJsonForm: "undefined, functions and symbols have no JSON form",
   notAnError: "something was thrown that is not an Error",
   clientDidNotAnswer: "the client did not answer",

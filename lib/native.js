@@ -8,8 +8,26 @@ const { isProxy } = require("node:util").types;
 // Taken at load, so that fake timers installed by a test later do not stop the deadlines of a store, nor the end of a turn.
 const nanoseconds = process.hrtime.bigint;
 const { nextTick } = process;
+const { captureStackTrace } = Error;
 const resolved = Promise.resolve();
 const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6, afterTurn: nextTick && afterTurn };
+
+const METHODS = [
+  "beginExecution",
+  "isExecutionInProgress",
+  "beginExecutionTask",
+  "isExecutionTaskInProgress",
+  "commitExecutionTaskResult",
+  "getExecutionTaskResult",
+  "getExecutionTaskResults",
+  "disposeExecution",
+];
+const INSPECT = Symbol.for("nodejs.util.inspect.custom");
+
+// The channels of `idioteque-redis:call`, once lib/seen.js is loaded. Until then they seem to have subscribers, so that the first
+// call loads it.
+let [start, end, asyncStart, asyncEnd, failed] = new Array(5).fill({ hasSubscribers: true });
+let seen;
 
 /**
  * Loads the addon.
@@ -33,9 +51,83 @@ function openNative(entry) {
     loadLive,
     afterTurn: clock.afterTurn,
     setImmediate,
-    emitWarning: (message, code) => process.emitWarning(message, { code }),
+    emitWarning,
+    publish: (name, json) => loadSeen().publish(name, () => JSON.parse(json)),
+    rejectLater,
   };
-  return (redis, options) => addon.createRedisStore(redis, options, helpers);
+  return (redis, options) => {
+    const natives = addon.createRedisStore(redis, options, helpers);
+    return natives.tools === undefined ? natives : makeStore(natives, () => loadSeen().nativeTools(natives.tools()));
+  };
+}
+
+/**
+ * The store that callers get: a plain object of functions, each of which works without the others, so that callers may destructure
+ * it, spread it, wrap it and spy on it. A call that nobody traces costs only the look at whether somebody does.
+ *
+ * @param {object} natives the functions that make the calls, `close`, `backend`, and `open`, which begins to connect
+ * @param {() => object} makeTools gives what else is needed of the store: `stats`, `about`, `ping` and, where calls have details,
+ *   `trace`, `traced` and `peer`
+ */
+function makeStore(natives, makeTools) {
+  const { close, backend } = natives;
+  let made;
+  const tools = () => {
+    made ??= makeTools();
+    return made;
+  };
+  const store = {};
+  for (const name of METHODS) {
+    const method = natives[name];
+    const call = (executionId, taskId, value) => {
+      const isTraced =
+        start.hasSubscribers ||
+        end.hasSubscribers ||
+        asyncStart.hasSubscribers ||
+        asyncEnd.hasSubscribers ||
+        failed.hasSubscribers;
+      if (!isTraced) return method(executionId, taskId, value);
+      if (seen !== undefined) return seen.traceCall(tools(), method, name, executionId, taskId, value);
+      natives.open?.();
+      loadSeen();
+      return call(executionId, taskId, value);
+    };
+    store[name] = Object.defineProperty(call, "name", { value: name });
+  }
+  store.ping = async (options) => tools().ping(loadSeen().pingTimeout(options));
+  store.stats = () => tools().stats();
+  store.close = close;
+  if (Symbol.asyncDispose !== undefined) store[Symbol.asyncDispose] = close;
+  store.backend = backend;
+  // Not enumerable: a copy would keep the value of the moment.
+  Object.defineProperty(store, "status", { get: () => tools().stats().status, configurable: true });
+  const inspect = () => loadSeen().inspectStore(tools().stats());
+  Object.defineProperty(store, INSPECT, { value: inspect, configurable: true });
+  return store;
+}
+
+function loadSeen() {
+  if (seen === undefined) {
+    seen = require("./seen.js");
+    ({ start, end, asyncStart, asyncEnd, error: failed } = seen.call);
+  }
+  return seen;
+}
+
+/**
+ * A promise that rejects once who awaits it is known to the engine, with an error whose stack has the frames of these. Only for
+ * errors that are made outside of the caller's functions.
+ */
+async function rejectLater(error) {
+  await undefined;
+  await undefined;
+  if (captureStackTrace !== undefined) captureStackTrace(error, rejectLater);
+  throw error;
+}
+
+function emitWarning(message, code) {
+  process.emitWarning(message, { code });
+  loadSeen().publish("warning", () => ({ code, message }));
 }
 
 // A tick that is asked for in a microtask comes after all microtasks and before any other callback.
@@ -45,7 +137,7 @@ function afterTurn(callback) {
 
 // Only needed where the caller's own client carries the commands, so only loaded there.
 function openClientStore(client, settings) {
-  return require("./client-store/store.js").openClientStore(client, settings, clock);
+  return require("./client-store/store.js").openClientStore(client, settings, { ...clock, makeStore, rejectLater });
 }
 
 // Only needed for clients whose settings the addon uses.

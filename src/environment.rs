@@ -1,7 +1,7 @@
 //! What one JavaScript environment (the main thread, a worker thread, a vm context) keeps: the calls that
 //! are pending, and the completion queue through which the I/O thread reaches it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::ptr;
 use std::rc::Rc;
@@ -20,6 +20,7 @@ use crate::node_api::{Deferred, Engine, EnvHandle, Thrown, Value};
 use crate::outbox::Outbox;
 use crate::ownership::Ownership;
 use crate::read_ahead::ReadAhead;
+use crate::seen::TracedCall;
 
 /// One environment. JavaScript thread only, like everything that is not behind the completion queue's lock.
 pub struct Environment {
@@ -31,6 +32,12 @@ pub struct Environment {
     pub calls: RefCell<Slab<PendingPromise>>,
     /// The stores whose connections are being closed; a store's place is the token.
     closing: RefCell<Slab<Rc<NativeStore>>>,
+    /// The pings that have no answer; a ping's place is its token.
+    pub pings: RefCell<Slab<(Deferred, Rc<NativeStore>)>>,
+    /// What became of the calls that are traced; a call's place is its number.
+    pub traces: RefCell<Slab<TracedCall>>,
+    /// The number of the next call, if that is traced.
+    pub next_trace: Cell<Option<u32>>,
     /// What is known in this turn of the event loop.
     pub turn: Rc<ReadAhead>,
     /// What is sent when that is over.
@@ -55,6 +62,8 @@ pub struct PendingPromise {
     pub begun: Begun,
     /// Bytes of its arguments.
     pub bytes: usize,
+    /// Its number if it is traced.
+    pub trace: Option<u32>,
 }
 
 impl Environment {
@@ -94,6 +103,9 @@ impl Environment {
             completions: Arc::new(CompletionQueue::default()),
             calls: RefCell::default(),
             closing: RefCell::default(),
+            pings: RefCell::default(),
+            traces: RefCell::default(),
+            next_trace: Cell::new(None),
             turn: ReadAhead::new(&handle, after_turn, outbox.clone())?,
             outbox,
             ownership: Ownership::new(&handle)?,
@@ -119,12 +131,12 @@ impl Environment {
     }
 
     /// Notes a pending call, and keeps the process alive for it. Returns its token.
-    pub fn begin_call(&self, deferred: Deferred, store: Rc<NativeStore>, call: &Call) -> u32 {
+    pub fn begin_call(&self, deferred: Deferred, store: Rc<NativeStore>, call: &Call, trace: Option<u32>) -> u32 {
         self.begin_waiting();
         let mut calls = self.calls.borrow_mut();
         // `maxPending` keeps a store far below 2³² calls.
         let (database, begun, bytes) = (store.database(), self.turn.begin_call(call.id()), call.size());
-        calls.insert(PendingPromise { deferred, store, database, begun, bytes }) as u32
+        calls.insert(PendingPromise { deferred, store, database, begun, bytes, trace }) as u32
     }
 
     /// What tells the store of a call from others.
@@ -156,8 +168,21 @@ impl Environment {
         }
     }
 
+    /// Notes a ping, and keeps the process alive for it. Returns its token.
+    pub fn begin_ping(&self, deferred: Deferred, store: Rc<NativeStore>) -> u32 {
+        self.begin_waiting();
+        self.pings.borrow_mut().insert((deferred, store)) as u32
+    }
+
+    /// Takes a ping that is over.
+    pub fn end_ping(&self, token: u32) -> Option<(Deferred, Rc<NativeStore>)> {
+        let ping = self.pings.borrow_mut().try_remove(token as usize);
+        self.end_waiting();
+        ping
+    }
+
     fn is_waiting(&self) -> bool {
-        !self.calls.borrow().is_empty() || !self.closing.borrow().is_empty()
+        !self.calls.borrow().is_empty() || !self.closing.borrow().is_empty() || !self.pings.borrow().is_empty()
     }
 
     /// To be called before there is something to wait for.
@@ -210,8 +235,8 @@ unsafe extern "C" fn end(data: *mut c_void) {
     // The promises can no longer be settled. Dropping their stores closes connections that nothing else uses.
     environment.turn.end();
     environment.outbox.clear();
-    let (calls, closing) = (environment.calls.take(), environment.closing.take());
-    drop((calls, closing));
+    let (calls, closing, pings) = (environment.calls.take(), environment.closing.take(), environment.pings.take());
+    drop((calls, closing, pings));
 }
 
 /// # Safety

@@ -20,6 +20,7 @@ const OF_CLIENTS = [
   "requestAborted",
   "incompleteResponse",
   "databaseNotNamed",
+  "wrongTimeout",
   "unknownOption",
 ];
 

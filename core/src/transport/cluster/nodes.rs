@@ -9,6 +9,8 @@ use crate::config::{Address, Topology};
 use crate::transport::closer::Closer;
 use crate::transport::inbox::Inbox;
 use crate::transport::node_id::{ExpectedNode, NodeId};
+use crate::transport::observed::Observed;
+use crate::transport::ping::Ping;
 use crate::transport::request::{ClusterRoute, Request};
 use crate::transport::target::{Member, Target};
 use crate::transport::{connection, http, runtime};
@@ -21,6 +23,7 @@ pub struct Nodes {
     nodes: Vec<Option<Node>>,
     /// The latest at each address.
     by_address: HashMap<Address, u32>,
+    observed: Arc<Observed>,
     /// Who waits for all of them to have ended.
     pub closer: Option<Arc<Closer>>,
 }
@@ -42,8 +45,9 @@ struct Node {
 
 impl Nodes {
     /// No servers yet.
-    pub fn new(target: &Target) -> Self {
-        Self { target: node_target(target), nodes: Vec::new(), by_address: HashMap::new(), closer: None }
+    pub fn new(target: &Target, observed: Arc<Observed>) -> Self {
+        let target = node_target(target);
+        Self { target, nodes: Vec::new(), by_address: HashMap::new(), observed, closer: None }
     }
 
     /// New settings, for servers that are met from now on, and the nodes that the map names.
@@ -66,7 +70,7 @@ impl Nodes {
     }
 
     fn connect(&mut self, address: Address, id: Option<NodeId>) -> u32 {
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Inbox::new(self.observed.clone());
         let id = Arc::new(id.map_or_else(OnceLock::new, OnceLock::from));
         let mut target = self.target.clone();
         target.settings.address = address.clone();
@@ -153,6 +157,18 @@ impl Nodes {
 
     fn get_mut(&mut self, node: u32) -> Option<&mut Node> {
         self.nodes.get_mut(node as usize)?.as_mut()
+    }
+
+    /// Asks every server whether it is there. Without servers the ping comes back.
+    pub fn ping(&self, ping: Ping) -> Option<Ping> {
+        let count = self.nodes.iter().flatten().count();
+        if count == 0 {
+            return Some(ping);
+        }
+        for (node, part) in self.nodes.iter().flatten().zip(ping.split(count)) {
+            node.inbox.change(|state| state.pings.push(part));
+        }
+        None
     }
 
     /// Hands everything to the connections.

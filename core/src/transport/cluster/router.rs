@@ -33,6 +33,7 @@ use crate::transport::handover::Handover;
 use crate::transport::inbox::Inbox;
 use crate::transport::node_id::NodeId;
 use crate::transport::pending_calls::{PendingCall, deliver};
+use crate::transport::ping::Ping;
 use crate::transport::request::{ClusterRoute, Finished, Redirect, Request};
 use crate::transport::retry_policy::poison_pause;
 use crate::transport::target::Target;
@@ -107,6 +108,10 @@ struct Router {
     finished: Vec<Finished>,
     /// Warnings of the servers' connections, until there is a call whose sink takes them.
     warnings: Vec<Warning>,
+    /// Those that wait for the map.
+    pings: Vec<Ping>,
+    /// The servers that have slots.
+    owners: Vec<Address>,
     closed: bool,
     next_sequence: u64,
     /// Scratch.
@@ -118,7 +123,7 @@ impl Router {
     fn new(target: Target, inbox: Arc<Inbox>) -> Self {
         Self {
             connect_error: ConnectError::connecting(&target.settings.address),
-            nodes: Nodes::new(&target),
+            nodes: Nodes::new(&target, inbox.observed.clone()),
             target,
             inbox,
             returns: Arc::default(),
@@ -135,6 +140,8 @@ impl Router {
             proven: false,
             finished: Vec::new(),
             warnings: Vec::new(),
+            pings: Vec::new(),
+            owners: Vec::new(),
             closed: false,
             next_sequence: 0,
             key: Vec::new(),
@@ -149,6 +156,7 @@ impl Router {
                 self.drain_inbox(now);
                 self.take_back(now);
                 self.read_map(cx, now);
+                self.pass_pings(now);
                 self.release(now);
                 self.expire(now);
                 self.nodes.flush();
@@ -158,7 +166,7 @@ impl Router {
                     return Poll::Ready(());
                 }
                 let map_at = (self.map_wanted && self.map.is_none()).then_some(self.map_not_before);
-                let moment = self.slots.next_moment().into_iter().chain(map_at).min();
+                let moment = self.slots.next_moment().into_iter().chain(map_at).chain(self.ping_deadline()).min();
                 if self.alarm.sleep_until(cx, moment) && self.register_waker(cx) {
                     return Poll::Pending;
                 }
@@ -229,6 +237,7 @@ impl Router {
     fn part(&mut self, index: usize, call: Call, which: usize, slot: u16) -> Request {
         let entry = &mut self.calls[index];
         entry.request.delivery.sent();
+        entry.request.sent_at = entry.request.sent_at.or_else(|| Some(Instant::now()));
         let SplitCall { sequence, deadline, before, .. } = *entry;
         let environment = entry.request.sink.clone();
         let mut request = Request::new(call, (index << 2 | which) as u32, self.returns.clone());
@@ -323,7 +332,10 @@ impl Router {
                         .map(|address| self.nodes.at(Owner { address, id: None }));
                     match (ask, node) {
                         (true, node) => route.asking = node,
-                        (false, Some(node)) => self.slots.give(route.slot, route.slot, node),
+                        (false, Some(node)) => {
+                            self.note_redirect(route.slot, self.nodes.address(route.node), node);
+                            self.slots.give(route.slot, route.slot, node);
+                        }
                         (false, None) => {}
                     }
                     self.map_wanted |= !ask;
@@ -364,6 +376,7 @@ impl Router {
         if which == WHOLE {
             (entry.request.call, entry.position) = (call, position);
         }
+        entry.attempts = entry.attempts.max(delivery.attempts());
         entry.applied = entry.applied.max(match &outcome {
             Ok(_) => Applied::InPart,
             Err(_) => delivery.applied(),
@@ -384,11 +397,12 @@ impl Router {
             return;
         }
         self.unstage(index, now);
-        let SplitCall { mut request, failure, reply, position, applied, .. } = self.calls.remove(index);
+        let SplitCall { mut request, failure, reply, position, applied, attempts, .. } = self.calls.remove(index);
+        request.delivery = request.delivery.with_attempts(attempts);
         let finished = match (failure, reply) {
             (None, Some(reply)) => request.finish(Ok(reply)).at(position),
             (Some((error, delivery)), _) => {
-                request.delivery = Delivery::of_parts(delivery, applied);
+                request.delivery = Delivery::of_parts(delivery, applied).with_attempts(attempts);
                 request.fail(*error)
             }
             (None, None) => request.fail(self.connect_error.error().clone()),
@@ -451,6 +465,7 @@ impl Router {
                 }
             }
             Err(connect_error) => {
+                self.note_no_map(&connect_error);
                 if matches!(connect_error, ConnectError::Fatal(_)) {
                     self.map_wanted = false;
                     self.fail(|_| true, &connect_error, now);
@@ -463,16 +478,18 @@ impl Router {
     fn draw(&mut self, ranges: Vec<Range>) {
         self.nodes.settings(&self.target, self.known.clone());
         self.slots.clear();
-        let mut owners = Vec::new();
+        let (mut owners, mut addresses) = (Vec::new(), Vec::new());
         for (first, last, owner) in ranges {
             // A node whose address the cluster does not name now is tried at its last one.
             let lost = matches!(owner.address, Address::Tcp(_, 0));
             let node = if lost { owner.id.and_then(|id| self.nodes.find(&id)) } else { Some(self.nodes.at(owner)) };
             let Some(node) = node else { continue };
             owners.push(node);
+            addresses.extend(self.nodes.address(node));
             self.slots.give(first, last, node);
         }
         self.nodes.keep(&owners);
+        self.note_owners(addresses);
     }
 
     /// Leaves word to be woken; false when something has come in the meantime.
@@ -481,5 +498,6 @@ impl Router {
     }
 }
 
+mod seen;
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,8 @@ pub struct SplitCall {
     pub failure: Option<(Box<StoreError>, Delivery)>,
     /// Others wait for its task's entry to be removed.
     pub staged: bool,
+    /// How often the part was sent that was sent most often.
+    pub attempts: u32,
     /// How much of it its parts have applied: in part as soon as one was answered with success.
     pub applied: Applied,
 }
@@ -54,6 +56,7 @@ impl SplitCall {
             position: None,
             failure: None,
             staged: false,
+            attempts: 0,
             applied: Applied::No,
         }
     }

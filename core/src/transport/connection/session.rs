@@ -74,6 +74,8 @@ enum Owner {
     GivenUp { bytes: usize, writes: bool },
     /// The session's own. The last one tells its name.
     Question,
+    /// A ping's.
+    Ping,
 }
 
 struct SentCall {
@@ -110,6 +112,8 @@ pub enum Event {
     Nothing,
     /// A call was answered, and this is what its replies mean. The rest of the bytes is still to be read.
     Answered(Answered, usize),
+    /// A ping was answered, with this, and it was sent at this moment. The rest of the bytes is still to be read.
+    Ponged(Value, Instant, usize),
     /// The session's own question was answered. The rest of the bytes is still to be read.
     Named(usize),
 }
@@ -217,6 +221,17 @@ impl Session {
     fn ask(&mut self, pipeline: &Pipeline, now: Instant) {
         self.encoder.pipeline(pipeline);
         self.expect(Owner::Question, pipeline.len() as u32, now);
+    }
+
+    /// Asks whether the server is there.
+    pub fn ping(&mut self, now: Instant) {
+        self.encoder.command(&[b"PING"]);
+        self.expect(Owner::Ping, 1, now);
+    }
+
+    /// Whether the server has answered anything.
+    pub fn was_greeted(&self) -> bool {
+        !matches!(self.naming, Naming::Asked(None))
     }
 
     /// Asks for the connection's name again, if it is time to.
@@ -333,7 +348,9 @@ impl Session {
                     self.decoder.read(rest, &mut Noting { visitor: &mut self.reader, error })?
                 }
                 Owner::GivenUp { .. } => self.decoder.read(rest, &mut Noting { visitor: &mut Ignored, error })?,
-                Owner::Question => self.decoder.read(rest, &mut Noting { visitor: &mut self.values, error })?,
+                Owner::Question | Owner::Ping => {
+                    self.decoder.read(rest, &mut Noting { visitor: &mut self.values, error })?
+                }
             };
             rest = &rest[progress.used..];
             self.coming += progress.used;
@@ -371,6 +388,10 @@ impl Session {
                     self.given_up -= 1;
                     self.bytes_in_flight -= bytes;
                     self.answered = true;
+                }
+                Owner::Ping => {
+                    let reply = self.values.take().unwrap_or(Value::Nil);
+                    return Ok(Event::Ponged(reply, sent_at, bytes.len() - rest.len()));
                 }
                 Owner::Question => return Ok(Event::Named(bytes.len() - rest.len())),
             }
@@ -446,7 +467,7 @@ impl Session {
     pub fn next_call(&self) -> Option<CallKey> {
         match self.expected.front()?.owner {
             Owner::Call(SentCall { key, .. }) => Some(key),
-            Owner::GivenUp { .. } | Owner::Question => None,
+            Owner::GivenUp { .. } | Owner::Question | Owner::Ping => None,
         }
     }
 

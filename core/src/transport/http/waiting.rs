@@ -99,6 +99,11 @@ impl WaitingCalls {
         self.by_oldest.is_empty()
     }
 
+    /// The number of calls that wait. Counted, so not for every turn.
+    pub fn count(&self) -> usize {
+        self.by_oldest.values().map(|index| self.executions[*index].calls.len()).sum()
+    }
+
     /// Adds a call, in the order in which the calls came.
     pub fn push(&mut self, call: WaitingCall) {
         let key = call.pending.request.call.execution_key();

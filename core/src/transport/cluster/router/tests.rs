@@ -3,6 +3,7 @@
 use super::*;
 use crate::store::Operation;
 use crate::store::reply::Reply;
+use crate::transport::observed::Observed;
 use crate::transport::request::Nowhere;
 use crate::transport::target::test_target;
 
@@ -20,7 +21,9 @@ fn done() -> Result<Reply, Box<StoreError>> {
 fn said_of(parts: [Option<&[Note]>; 3]) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let _entered = runtime.enter();
-    let mut router = Router::new(test_target(), Arc::default());
+    let target = test_target();
+    let inbox = Inbox::new(Arc::new(Observed::new(&target.settings)));
+    let mut router = Router::new(target, inbox);
     let call = Call::new(Operation::Dispose, Arc::default(), b"run".into(), 3, 3);
     let now = Instant::now();
     let request = Request::new(call.clone(), 0, Arc::new(Nowhere));
