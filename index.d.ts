@@ -171,6 +171,11 @@ export interface RedisStoreStatsError {
 export interface RedisCallContext {
   /** The method of the store. */
   call: keyof WorkerStore;
+  /**
+   * The command it sends, such as `HGET`. Several commands are a transaction, `MULTI`; over a client's own methods they are sent side
+   * by side, `PIPELINE`.
+   */
+  command: string;
   /** The execution the call is about, as it was passed. */
   executionId: string;
   /** The task the call is about. */
@@ -223,6 +228,17 @@ export interface RedisDisconnectedEvent {
   error: Omit<RedisStoreStatsError, "at">;
   /** Calls without an answer. */
   pending: number;
+}
+
+/**
+ * What is published on `idioteque-redis:closed`: a connection was closed in order, because its last store was, or because its server is
+ * no longer part of the cluster.
+ */
+export interface RedisClosedEvent {
+  /** Where to connect, as it was configured. */
+  address: string;
+  /** Who was connected. */
+  peer: string;
 }
 
 /** What is published on `idioteque-redis:retry`: something is tried again after a pause. */

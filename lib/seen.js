@@ -50,6 +50,14 @@ const EVENT = [
   "pending",
   "pauseMs",
 ];
+/** The command of a call, where that does not depend on the store. */
+const COMMANDS = {
+  beginExecution: "SET",
+  isExecutionInProgress: "GET",
+  isExecutionTaskInProgress: "HGET",
+  getExecutionTaskResult: "HGET",
+  getExecutionTaskResults: "HGETALL",
+};
 const NOT_PUBLISHED = Object.freeze({ hasSubscribers: false, publish() {} });
 
 const { channel } = diagnostics();
@@ -66,6 +74,7 @@ const call = {
 const points = {
   ready: channel(`${NAME}:ready`),
   disconnected: channel(`${NAME}:disconnected`),
+  closed: channel(`${NAME}:closed`),
   retry: channel(`${NAME}:retry`),
   topology: channel(`${NAME}:topology`),
   warning: channel(`${NAME}:warning`),
@@ -92,7 +101,7 @@ function debugLog() {
 /**
  * Publishes what happened to a connection.
  *
- * @param {"ready" | "disconnected" | "retry" | "topology" | "warning"} name
+ * @param {"ready" | "disconnected" | "closed" | "retry" | "topology" | "warning"} name
  * @param {() => object} read gives the fields; not called when nobody wants them
  */
 function publish(name, read) {
@@ -129,9 +138,11 @@ function phrase(value) {
  * @param {string} name of the method
  */
 function traceCall(store, method, name, executionId, taskId, value) {
-  const { backend, serverAddress, serverPort, database, clientName } = store.about();
+  const about = store.about();
+  const { backend, serverAddress, serverPort, database, clientName } = about;
   const context = {
     call: name,
+    command: commandOf(name, about),
     executionId,
     taskId: WITH_TASK.has(name) ? taskId : undefined,
     backend,
@@ -170,6 +181,21 @@ function traceCall(store, method, name, executionId, taskId, value) {
     finish();
   });
   return promise;
+}
+
+/**
+ * The command that a call sends, or what several commands are sent in.
+ *
+ * @param {string} name of the method
+ * @param {object} about where the call goes
+ * @param {boolean} about.expires whether keys expire
+ * @param {string} [about.several] what several commands are sent in
+ * @param {string} [about.deletes] the command that deletes keys
+ */
+function commandOf(name, { expires, several = "MULTI", deletes = "UNLINK" }) {
+  if (name === "commitExecutionTaskResult") return several;
+  if (name === "beginExecutionTask") return expires ? several : "HSET";
+  return name === "disposeExecution" ? deletes : COMMANDS[name];
 }
 
 function addDetails(context, store, number) {

@@ -197,6 +197,11 @@ impl NativeStore {
         Ok(self.connected.get_or_init(|| Connected { key_options, connection, observed, database }))
     }
 
+    /// Whether its keys expire.
+    pub fn expires(&self) -> bool {
+        self.options.ttl.is_some()
+    }
+
     /// The connection; connects when there was no call yet. `moved` is as for a call.
     pub fn connection(&self, moved: impl FnOnce()) -> Result<Arc<SharedConnection>, StoreError> {
         let connected = match self.connected.get() {

@@ -108,6 +108,7 @@ impl NativeStore {
             "serverAddress": address,
             "serverPort": port,
             "database": settings.as_ref().map(|settings| settings.database),
+            "expires": self.expires(),
             "clientName": settings.as_ref().and_then(|settings| settings.client_name.clone()),
             // Its database may change.
             "isLive": matches!(self.origin(), Origin::Live(_)),

@@ -3,6 +3,7 @@ import * as api from "@opentelemetry/api";
 import { core } from "@opentelemetry/sdk-node";
 import { describe, expect, it } from "vitest";
 import { register } from "../../lib/otel.js";
+import { startMasters } from "../../tooling/servers/cluster.mjs";
 import { eventually, privateRedis, sharedRedis } from "../support/redis.mjs";
 import { openMeter, startTelemetry, undoAfterTest } from "../support/telemetry.mjs";
 import { rejectionOf, temporaryProxy, temporaryStore } from "../support/temporary.mjs";
@@ -137,6 +138,23 @@ describe("connections", () => {
     expect(created.descriptor.unit).toBe("s");
     expect(created.dataPoints.map(({ attributes, value }) => [attributes, value.count])).toEqual([[pool, 2]]);
     expect(created.dataPoints[0].value.sum).toBeGreaterThan(0);
+    await store.close();
+    await eventually(async () => (await count()) === 0, { message: "its end" });
+  });
+
+  it("of a cluster are counted one by one", async () => {
+    const { collect } = record();
+    const cluster = await startMasters({ replicas: 0 });
+    undoAfterTest(() => cluster.stop());
+    const store = temporaryStore(cluster.startup);
+    await Promise.all(Array.from({ length: 50 }, (_, index) => store.beginExecution(`execution ${index}`)));
+    const counted = async () => {
+      const { dataPoints } = (await collect()).get("db.client.connection.count");
+      return dataPoints.map(({ attributes, value }) => [attributes["network.peer.port"], value]).sort();
+    };
+    expect(await counted()).toEqual(cluster.startup.map(({ port }) => [port, 1]).sort());
+    await store.close();
+    await eventually(async () => (await counted()).every(([, value]) => value === 0), { message: "their end" });
   });
 
   it("are not counted below zero when they are lost that were made before anybody looked", async () => {

@@ -69,6 +69,27 @@ describe("a span", () => {
     expect(spans()[0].attributes).toMatchObject({ "db.operation.name": command, "idioteque.redis.call": call });
   });
 
+  it("of several commands is named after what they are sent in", async () => {
+    const { spans } = record();
+    const ioredis = temporaryClient({ url });
+    const stores = [
+      temporaryStore(url, { ttl: 60_000 }),
+      temporaryStore(ioredis, { connection: "client" }),
+      temporaryStore(ioredis, { connection: "client", ttl: 60_000 }),
+    ];
+    for (const store of stores) {
+      const id = newId();
+      await store.beginExecutionTask(id, "task");
+      await store.commitExecutionTaskResult(id, "task", 1);
+      await store.disposeExecution(id);
+    }
+    expect(spans().map(({ name }) => name)).toEqual([
+      ...["MULTI", "MULTI", "UNLINK"],
+      ...["HSET", "PIPELINE", "DEL"],
+      ...["PIPELINE", "PIPELINE", "DEL"],
+    ]);
+  });
+
   it("lasts from the call to its answer", async () => {
     const { spans } = record();
     const store = temporaryStore(url);

@@ -12,7 +12,7 @@ import { startScript } from "../support/child.mjs";
 import { eventually, privateRedis } from "../support/redis.mjs";
 import { moveSlots } from "../support/resharding.mjs";
 
-const NAMES = ["ready", "disconnected", "retry", "topology", "warning"];
+const NAMES = ["ready", "disconnected", "closed", "retry", "topology", "warning"];
 
 let events;
 const listeners = NAMES.map((name) => [`idioteque-redis:${name}`, (fields) => events.push({ name, ...fields })]);
@@ -62,6 +62,7 @@ describe("one server", () => {
     expect(await pending).toBe(false);
     expect((await come("ready", 2))[1]).toMatchObject({ peer: address });
     await store.close();
+    expect(await come("closed")).toEqual([{ name: "closed", address, peer: address }]);
     expect(named("disconnected")).toHaveLength(1);
   });
 

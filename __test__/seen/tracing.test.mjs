@@ -46,6 +46,7 @@ describe("a traced call", () => {
     expect(published.map(([name]) => name)).toEqual(["start", "end"]);
     const begun = {
       call: "commitExecutionTaskResult",
+      command: "MULTI",
       executionId: id,
       taskId: "task",
       backend: "redis",

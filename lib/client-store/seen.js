@@ -84,6 +84,9 @@ function clientTools(store, client, isClosed) {
       serverAddress: path ?? host,
       serverPort: path === undefined ? port : undefined,
       database: db,
+      expires: store.expiry !== undefined,
+      several: adapter.request === undefined ? "PIPELINE" : "MULTI",
+      deletes: "DEL",
     };
   }
 

@@ -2,18 +2,6 @@
 // What spans and metrics say of a call and of a connection, by the names of OpenTelemetry's semantic conventions for database
 // clients and for Redis.
 
-/** The command that is the gist of each call. A transaction is `MULTI`, whatever is in it. */
-const OPERATIONS = {
-  beginExecution: "SET",
-  isExecutionInProgress: "GET",
-  beginExecutionTask: "HSET",
-  isExecutionTaskInProgress: "HGET",
-  commitExecutionTaskResult: "MULTI",
-  getExecutionTaskResult: "HGET",
-  getExecutionTaskResults: "HGETALL",
-  disposeExecution: "UNLINK",
-};
-
 /** Failures whose messages say nothing but what happened to a connection of the store's own. */
 const TELLING = new Set(["ERR_REDIS_CONNECTION", "ERR_REDIS_TIMEOUT", "ERR_REDIS_OVERLOADED", "ERR_REDIS_CLOSED"]);
 
@@ -22,10 +10,6 @@ const OF_CALLER = new Set(["ERR_INVALID_ARG_TYPE", "ERR_INVALID_ARG_VALUE", "ERR
 
 /** A `reply` that is not the server's. */
 const NO_REPLY = "UNEXPECTED";
-
-function operationOf({ call, command }) {
-  return command ?? OPERATIONS[call];
-}
 
 /** Where a call goes, as it was configured. */
 function attributesOfServer({ serverAddress, serverPort, database }) {
@@ -44,7 +28,7 @@ function attributesOfServer({ serverAddress, serverPort, database }) {
  * @param {ReturnType<typeof whatFailed>} [failure]
  */
 function attributesOfCall(call, server, failure) {
-  const attributes = { ...server, "db.operation.name": operationOf(call) };
+  const attributes = { ...server, "db.operation.name": call.command };
   if (call.peerAddress !== undefined) attributes["network.peer.address"] = call.peerAddress;
   if (call.peerPort !== undefined) attributes["network.peer.port"] = call.peerPort;
   if (failure !== undefined) {
@@ -87,4 +71,4 @@ function attributesOfConnection({ address, peer }) {
   return attributes;
 }
 
-module.exports = { attributesOfCall, attributesOfConnection, attributesOfServer, operationOf, whatFailed };
+module.exports = { attributesOfCall, attributesOfConnection, attributesOfServer, whatFailed };

@@ -5,13 +5,7 @@ const channels = require("node:diagnostics_channel");
 const { performance } = require("node:perf_hooks");
 const { SpanKind, SpanStatusCode, context, diag, trace } = require("@opentelemetry/api");
 const { version } = require("../../package.json");
-const {
-  attributesOfCall,
-  attributesOfConnection,
-  attributesOfServer,
-  operationOf,
-  whatFailed,
-} = require("./attributes.js");
+const { attributesOfCall, attributesOfConnection, attributesOfServer, whatFailed } = require("./attributes.js");
 const { Metrics } = require("./metrics.js");
 
 const NAME = "@idioteque/redis";
@@ -34,6 +28,7 @@ class Recorder {
       ["tracing:idioteque-redis:call:asyncEnd", (call) => this.end(call)],
       ["idioteque-redis:ready", (event) => this.metrics.connected(attributesOfConnection(event), event.ms / 1000)],
       ["idioteque-redis:disconnected", (event) => this.metrics.disconnected(attributesOfConnection(event))],
+      ["idioteque-redis:closed", (event) => this.metrics.disconnected(attributesOfConnection(event))],
     ].map(([name, receive]) => ({ channel: channels.channel(name), receive: guarded(receive) }));
   }
 
@@ -84,7 +79,7 @@ class Recorder {
     }
     const options = { kind: SpanKind.CLIENT, startTime: epoch, attributes: { ...attributes, ...more } };
     // Asked for each time, because the global provider may be replaced.
-    return this.tracerProvider.getTracer(NAME, version).startSpan(operationOf(call), options, parent);
+    return this.tracerProvider.getTracer(NAME, version).startSpan(call.command, options, parent);
   }
 }
 

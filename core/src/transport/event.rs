@@ -35,6 +35,13 @@ pub enum Event {
         /// The calls without an answer.
         pending: usize,
     },
+    /// A connection was closed because nobody uses it any more.
+    Closed {
+        /// Where to connect, as it was configured.
+        address: String,
+        /// Who was connected.
+        peer: Address,
+    },
     /// Something is tried again after a pause: calls that the server refused for now, or to connect.
     Retry {
         /// Where to connect, as it was configured.
@@ -67,6 +74,7 @@ impl Event {
         match self {
             Event::Ready { .. } => "ready",
             Event::Disconnected { .. } => "disconnected",
+            Event::Closed { .. } => "closed",
             Event::Retry { .. } => "retry",
             Event::Topology { .. } => "topology",
         }
@@ -88,6 +96,7 @@ impl Event {
                 "error": error_fields(error),
                 "pending": pending,
             }),
+            Event::Closed { address, peer } => json!({ "address": address, "peer": display_address(peer) }),
             Event::Retry { address, error, waiting, pause } => json!({
                 "address": address,
                 "error": error_fields(error),

@@ -295,6 +295,8 @@ pub struct ServerObserver {
     condition: Condition,
     /// Who is, or was, connected.
     peer: Option<Address>,
+    /// Who was told to be ready, so that the loss is told of the same.
+    ready: Option<Address>,
     /// The configuration epoch in which sentinels named it.
     epoch: Option<u64>,
     /// Since when a connection is wanted.
@@ -316,6 +318,7 @@ impl ServerObserver {
             number,
             condition: Condition::Connecting,
             peer: None,
+            ready: None,
             epoch: None,
             wanted_since: Instant::now(),
         }
@@ -365,11 +368,11 @@ impl ServerObserver {
         });
         self.condition = condition;
         let observed = &self.observed;
-        let peer = self.peer.clone().or_else(|| observed.lock().dialled.clone());
-        let Some(peer) = peer else { return };
         let address = observed.address.clone();
         match condition {
             Condition::Ready => {
+                let Some(peer) = self.peer.clone().or_else(|| observed.lock().dialled.clone()) else { return };
+                self.ready = Some(peer.clone());
                 let state = observed.lock();
                 let version = state.version.as_ref().filter(|(of, _)| *of == peer).map(|(_, version)| version.clone());
                 drop(state);
@@ -380,7 +383,9 @@ impl ServerObserver {
                 self.wanted_since = now;
                 let (error, pending) = why();
                 observed.note_error(&error);
-                observed.tell(&Event::Disconnected { address, peer, error, pending });
+                if let Some(peer) = self.ready.take() {
+                    observed.tell(&Event::Disconnected { address, peer, error, pending });
+                }
             }
             Condition::Connecting => {}
         }
@@ -397,5 +402,8 @@ impl Drop for ServerObserver {
     fn drop(&mut self) {
         let number = self.number;
         self.observed.change(|state| state.servers.retain(|server| server.number != number));
+        if let Some(peer) = self.ready.take() {
+            self.observed.tell(&Event::Closed { address: self.observed.address.clone(), peer });
+        }
     }
 }
