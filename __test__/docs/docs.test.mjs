@@ -51,6 +51,7 @@ const PROGRAMS = {
   },
   cargo: ([command]) => expect(["build", "clippy", "fmt", "test"]).toContain(command),
   node: ([path], document) => expect(isBeside(document, path), path).toBe(true),
+  curl: (args) => expect(args.at(-1)).toMatch(/^localhost:3000\/(?:orders\/\d+|ready)$/),
   cp: ([path], document) => expect(isBeside(document, path), path).toBe(true),
 };
 

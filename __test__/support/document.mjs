@@ -117,7 +117,9 @@ function homeOf(document) {
  */
 export function allDocuments() {
   const pages = (dir) => readdirSync(join(ROOT, dir)).filter((name) => name.endsWith(".md"));
-  const paths = ["", "docs", "examples/nextjs"].flatMap((dir) => pages(dir).map((name) => posix.join(dir, name)));
+  const paths = ["", "docs", "examples/nextjs", "examples/service"].flatMap((dir) =>
+    pages(dir).map((name) => posix.join(dir, name)),
+  );
   return paths.map((path) => {
     const text = read(path);
     return { path, text, blocks: codeBlocks(text).map((block) => ({ ...block, document: path })) };
