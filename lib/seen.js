@@ -2,8 +2,6 @@
 // What is to be seen of a store: the channels that its calls and connections publish on, its statistics, pings. Loaded with the
 // first call, while the connection is made.
 
-const { PHRASES, fill } = require("./error-texts.js");
-
 const NAME = "idioteque-redis";
 /** Peers that are remembered by the numbers of their connections. */
 const MAX_PEERS = 256;
@@ -141,15 +139,41 @@ function traceCall(store, method, name, executionId, taskId, value) {
     promise = startCall(store, context, method, executionId, taskId, value);
   }
   if (end.hasSubscribers) end.publish(context);
-  // Not what the caller gets, so that its continuation is not later for being traced.
-  promise.then(
-    () => finishCall(store, context),
+  // A promise of its own, as Node's: what nobody handles has to be noticed.
+  return promise.then(
+    (result) => {
+      finishCall(store, context);
+      return result;
+    },
     (error) => {
       context.error = error;
       finishCall(store, context);
+      throw error;
     },
   );
-  return promise;
+}
+
+/** Publishes that a call has begun that was made before this file was loaded. */
+function startEarly(begun) {
+  const { start, end, asyncStart, asyncEnd, error } = call;
+  if (begun.context !== undefined || ![start, end, asyncStart, asyncEnd, error].some(isSubscribedTo)) return;
+  const { name, executionId, taskId } = begun;
+  const { about } = begun.store();
+  begun.context = new CallContext(name, executionId, WITH_TASK.has(name) ? taskId : undefined, about());
+  start.publish(begun.context);
+  end.publish(begun.context);
+}
+
+/** And that it is over. */
+function finishEarly(begun) {
+  startEarly(begun);
+  if (begun.context === undefined) return;
+  if (begun.error !== undefined) begun.context.error = begun.error;
+  finishCall(begun.store(), begun.context);
+}
+
+function isSubscribedTo({ hasSubscribers }) {
+  return hasSubscribers;
 }
 
 /** All fields from the beginning, so that all contexts have one shape. */
@@ -199,11 +223,19 @@ function inOrder(names, fields) {
   return ordered;
 }
 
-/** What a call and its tracing need of a native store, with what does not change kept. */
-function nativeTools({ stats, about, ping, trace, traced, peer }) {
+/**
+ * What a call and its tracing need of a native store, with what does not change kept.
+ *
+ * @param {object} natives
+ * @param {(number: number) => void} natives.trace says that the next call is traced, by this number
+ * @param {() => object} natives.tools makes the functions that are not needed by every store
+ * @param {{ context?: object }[]} early the calls that were traced already, by their numbers
+ */
+function nativeTools({ trace, tools }, early) {
+  const { stats, about, ping, traced, peer } = tools();
   const peers = new Map();
   // By their numbers, which are used again.
-  const contexts = [];
+  const contexts = early.map((begun) => () => begun.context);
   const free = [];
   let place;
 
@@ -218,9 +250,11 @@ function nativeTools({ stats, about, ping, trace, traced, peer }) {
 
   function tell(row) {
     const number = rows[row];
-    const context = contexts[number];
+    const entry = contexts[number];
     contexts[number] = undefined;
     free.push(number);
+    const context = typeof entry === "function" ? entry() : entry;
+    if (context === undefined) return;
     context.fromReadAhead = rows[row + 1] === 1;
     context.attempts = rows[row + 2];
     if (!Number.isNaN(rows[row + 3])) context.queuedMs = rows[row + 3];
@@ -259,6 +293,7 @@ function nativeTools({ stats, about, ping, trace, traced, peer }) {
  * @returns {number} milliseconds
  */
 function pingTimeout(options) {
+  const { PHRASES, fill } = require("./error-texts.js");
   const timeout = options?.timeout ?? 1000;
   if (typeof timeout !== "number") {
     throw Object.assign(new TypeError(fill(PHRASES.wrongTimeout, { received: typeof timeout })), {
@@ -281,4 +316,4 @@ function inspectStore(stats, inspect) {
   return `RedisStore { ${shown.map(([key, value]) => `${key}: ${(inspect ?? text)(value)}`).join(", ")} }`;
 }
 
-module.exports = { call, publish, traceCall, nativeTools, pingTimeout, inspectStore };
+module.exports = { call, publish, traceCall, startEarly, finishEarly, nativeTools, pingTimeout, inspectStore };

@@ -70,18 +70,12 @@ macro_rules! entries {
 }
 
 entries! {
-    /// `open()`: connects, if that has not begun. What keeps it from that is told by the calls.
-    open(engine, context, _) {
-        context.store.open(|| context.environment.turn.end());
-        Ok(engine.undefined())
-    }
-
     /// `tools()`: an object of the functions below.
     tools(engine, context, _) {
         let object = engine.object()?;
         let owned = context.store.owned();
-        let functions: [(&str, Callback); 6] =
-            [("stats", stats), ("about", about), ("ping", ping), ("trace", trace), ("traced", traced), ("peer", peer)];
+        let functions: [(&str, Callback); 5] =
+            [("stats", stats), ("about", about), ("ping", ping), ("traced", traced), ("peer", peer)];
         for (name, callback) in functions {
             let function = engine.function_sharing(name, callback, context.clone())?;
             context.environment.ownership.give(function, owned)?;
