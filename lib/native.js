@@ -25,9 +25,16 @@ const METHODS = [
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 
 // The channels of `idioteque-redis:call`, once lib/seen.js is loaded. Until then they seem to have subscribers, so that the first
-// call loads it.
+// calls see to its being loaded.
 let [start, end, asyncStart, asyncEnd, failed] = new Array(5).fill({ hasSubscribers: true });
 let seen;
+// Calls that may be made before that.
+let earlyCalls = nextTick === undefined ? 0 : 16;
+// What happened before that to connections. The addon has few of them at a time.
+const earlyEvents = [];
+const CALL_CHANNELS = ["start", "end", "asyncStart", "asyncEnd", "error"].map(
+  (name) => `tracing:idioteque-redis:call:${name}`,
+);
 
 /**
  * Loads the addon.
@@ -52,12 +59,14 @@ function openNative(entry) {
     afterTurn: clock.afterTurn,
     setImmediate,
     emitWarning,
-    publish: (name, json) => loadSeen().publish(name, () => JSON.parse(json)),
+    publish,
     rejectLater,
   };
   return (redis, options) => {
     const natives = addon.createRedisStore(redis, options, helpers);
-    return natives.tools === undefined ? natives : makeStore(natives, () => loadSeen().nativeTools(natives.tools()));
+    return natives.tools === undefined
+      ? natives
+      : makeStore(natives, (early) => loadSeen().nativeTools(natives, early));
   };
 }
 
@@ -65,15 +74,15 @@ function openNative(entry) {
  * The store that callers get: a plain object of functions, each of which works without the others, so that callers may destructure
  * it, spread it, wrap it and spy on it. A call that nobody traces costs only the look at whether somebody does.
  *
- * @param {object} natives the functions that make the calls, `close`, `backend`, and `open`, which begins to connect
- * @param {() => object} makeTools gives what else is needed of the store: `stats`, `about`, `ping` and, where calls have details,
- *   `trace`, `traced` and `peer`
+ * @param {object} natives the functions that make the calls, `close`, `backend` and, where calls have details, `trace`
+ * @param {(early: object[]) => object} makeTools gives what else is needed of the store, see lib/seen.js
  */
 function makeStore(natives, makeTools) {
   const { close, backend } = natives;
+  const early = [];
   let made;
   const tools = () => {
-    made ??= makeTools();
+    made ??= makeTools(early);
     return made;
   };
   const store = {};
@@ -88,7 +97,11 @@ function makeStore(natives, makeTools) {
         failed.hasSubscribers;
       if (!isTraced) return method(executionId, taskId, value);
       if (seen !== undefined) return seen.traceCall(tools(), method, name, executionId, taskId, value);
-      natives.open?.();
+      if (earlyCalls > 0) {
+        const begun = { name, executionId, taskId, store: tools, context: undefined, isOver: false, error: undefined };
+        natives.trace?.(early.push(begun) - 1);
+        return callEarly(begun, method(executionId, taskId, value));
+      }
       loadSeen();
       return call(executionId, taskId, value);
     };
@@ -106,12 +119,60 @@ function makeStore(natives, makeTools) {
   return store;
 }
 
+/**
+ * One of the first calls. To find out whether anybody subscribes to calls takes time, and to be able to publish takes a quarter of a
+ * cold start. So the former is done when the call is on its way, and the latter, where nobody does, when it is over.
+ */
+function callEarly(begun, promise) {
+  earlyCalls -= 1;
+  afterTurn(() => {
+    if (seen === undefined && !isSubscribedTo(CALL_CHANNELS)) return;
+    loadSeen().startEarly(begun);
+    if (begun.isOver) seen.finishEarly(begun);
+  });
+  const finish = (error) => {
+    begun.isOver = true;
+    begun.error = error;
+    if (seen === undefined) setImmediate(loadSeen).unref?.();
+    else seen.finishEarly(begun);
+  };
+  return promise.then(
+    (result) => {
+      finish();
+      return result;
+    },
+    (error) => {
+      finish(error);
+      throw error;
+    },
+  );
+}
+
+function isSubscribedTo(names) {
+  try {
+    const { hasSubscribers } = require("node:diagnostics_channel");
+    return names.some((name) => hasSubscribers(name));
+  } catch {
+    return false;
+  }
+}
+
 function loadSeen() {
   if (seen === undefined) {
     seen = require("./seen.js");
     ({ start, end, asyncStart, asyncEnd, error: failed } = seen.call);
+    for (const [name, json] of earlyEvents.splice(0)) publish(name, json);
   }
   return seen;
+}
+
+function publish(name, json) {
+  if (seen !== undefined) {
+    seen.publish(name, () => JSON.parse(json));
+  } else {
+    earlyEvents.push([name, json]);
+    setImmediate(loadSeen).unref?.();
+  }
 }
 
 /**
@@ -174,4 +235,4 @@ function loadUsual() {
   return undefined;
 }
 
-module.exports = { openNative };
+module.exports = { openNative, loadSeen };

@@ -2,8 +2,6 @@
 // What is to be seen of a store: the channels that its calls and connections publish on, its statistics, pings. Loaded with the
 // first call, while the connection is made.
 
-const { PHRASES, fill } = require("./error-texts.js");
-
 const NAME = "idioteque-redis";
 /** Peers that are remembered by the numbers of their connections. */
 const MAX_PEERS = 256;
@@ -81,7 +79,9 @@ const points = {
 };
 
 const log = debugLog();
-const details = new Float64Array(4);
+/** What a native store tells of traced calls: number, whether read-ahead had the answer, attempts, wait, connection. */
+const ROW = 5;
+const rows = new Float64Array(256 * ROW);
 
 function diagnostics() {
   try {
@@ -131,56 +131,35 @@ function phrase(value) {
  *
  * @param {object} store what is needed of the store
  * @param {() => object} store.about where its calls go
- * @param {() => number} [store.trace] says that the next call is traced, and returns its number
- * @param {(number: number, details: Float64Array) => void} [store.traced] what became of that call
- * @param {(connection: number) => object | undefined} [store.peer] who is at the other end of a connection
+ * @param {(context: object) => void} [store.trace] says that the next call is traced
+ * @param {() => void} [store.tell] adds what became of calls to their contexts
  * @param {Function} method the function that makes the call
  * @param {string} name of the method
  */
 function traceCall(store, method, name, executionId, taskId, value) {
-  const about = store.about();
-  const { backend, serverAddress, serverPort, database, clientName } = about;
-  const context = {
-    call: name,
-    command: commandOf(name, about),
-    executionId,
-    taskId: WITH_TASK.has(name) ? taskId : undefined,
-    backend,
-    serverAddress,
-    serverPort,
-    database,
-    clientName,
-  };
-  let number;
+  const context = new CallContext(name, executionId, WITH_TASK.has(name) ? taskId : undefined, store.about());
+  const { start, end } = call;
   let promise;
-  const run = () => {
-    number = store.trace?.();
-    promise = method(executionId, taskId, value);
-  };
   // Binds what subscribers want to be current while the call is made.
-  if (call.start.runStores !== undefined) {
-    call.start.runStores(context, run);
+  if (start.hasSubscribers && start.runStores !== undefined) {
+    promise = start.runStores(context, startCall, undefined, store, context, method, executionId, taskId, value);
   } else {
-    call.start.publish(context);
-    run();
+    start.publish(context);
+    promise = startCall(store, context, method, executionId, taskId, value);
   }
-  call.end.publish(context);
-  const finish = () => {
-    if (number !== undefined) addDetails(context, store, number);
-    if (context.error !== undefined) call.error.publish(context);
-    if (call.asyncStart.runStores !== undefined) {
-      call.asyncStart.runStores(context, () => call.asyncEnd.publish(context));
-    } else {
-      call.asyncStart.publish(context);
-      call.asyncEnd.publish(context);
-    }
-  };
-  // Not what the caller gets, so that its continuation is not later for being traced.
-  promise.then(finish, (error) => {
-    context.error = error;
-    finish();
-  });
-  return promise;
+  if (end.hasSubscribers) end.publish(context);
+  // A promise of its own, as Node's: what nobody handles has to be noticed.
+  return promise.then(
+    (result) => {
+      finishCall(store, context);
+      return result;
+    },
+    (error) => {
+      context.error = error;
+      finishCall(store, context);
+      throw error;
+    },
+  );
 }
 
 /**
@@ -198,15 +177,66 @@ function commandOf(name, { expires, several = "MULTI", deletes = "UNLINK" }) {
   return name === "disposeExecution" ? deletes : COMMANDS[name];
 }
 
-function addDetails(context, store, number) {
-  store.traced(number, details);
-  const [fromReadAhead, attempts, queuedMs, connection] = details;
-  context.fromReadAhead = fromReadAhead === 1;
-  context.attempts = attempts;
-  context.queuedMs = Number.isNaN(queuedMs) ? undefined : queuedMs;
-  const peer = connection === 0 ? undefined : store.peer(connection);
-  context.peerAddress = peer?.address;
-  context.peerPort = peer?.port;
+/** Publishes that a call has begun that was made before this file was loaded. */
+function startEarly(begun) {
+  const { start, end, asyncStart, asyncEnd, error } = call;
+  if (begun.context !== undefined || ![start, end, asyncStart, asyncEnd, error].some(isSubscribedTo)) return;
+  const { name, executionId, taskId } = begun;
+  const { about } = begun.store();
+  begun.context = new CallContext(name, executionId, WITH_TASK.has(name) ? taskId : undefined, about());
+  start.publish(begun.context);
+  end.publish(begun.context);
+}
+
+/** And that it is over. */
+function finishEarly(begun) {
+  startEarly(begun);
+  if (begun.context === undefined) return;
+  if (begun.error !== undefined) begun.context.error = begun.error;
+  finishCall(begun.store(), begun.context);
+}
+
+function isSubscribedTo({ hasSubscribers }) {
+  return hasSubscribers;
+}
+
+/** All fields from the beginning, so that all contexts have one shape. */
+class CallContext {
+  constructor(name, executionId, taskId, about) {
+    this.call = name;
+    this.command = commandOf(name, about);
+    this.executionId = executionId;
+    this.taskId = taskId;
+    this.backend = about.backend;
+    this.serverAddress = about.serverAddress;
+    this.serverPort = about.serverPort;
+    this.database = about.database;
+    this.clientName = about.clientName;
+    this.fromReadAhead = undefined;
+    this.attempts = undefined;
+    this.queuedMs = undefined;
+    this.peerAddress = undefined;
+    this.peerPort = undefined;
+  }
+}
+
+function startCall(store, context, method, executionId, taskId, value) {
+  if (store.trace !== undefined) store.trace(context);
+  return method(executionId, taskId, value);
+}
+
+function finishCall(store, context) {
+  const { asyncStart, asyncEnd, error } = call;
+  if (context.attempts === undefined && store.tell !== undefined) store.tell();
+  if (context.error !== undefined) error.publish(context);
+  if (!asyncStart.hasSubscribers) {
+    asyncEnd.publish(context);
+  } else if (asyncStart.runStores !== undefined) {
+    asyncStart.runStores(context, () => asyncEnd.publish(context));
+  } else {
+    asyncStart.publish(context);
+    asyncEnd.publish(context);
+  }
 }
 
 /** The same fields in this order, as far as there are any. */
@@ -218,24 +248,65 @@ function inOrder(names, fields) {
   return ordered;
 }
 
-/** What a traced call needs of a native store, with what does not change kept. */
-function nativeTools(tools) {
+/**
+ * What a call and its tracing need of a native store, with what does not change kept.
+ *
+ * @param {object} natives
+ * @param {(number: number) => void} natives.trace says that the next call is traced, by this number
+ * @param {() => object} natives.tools makes the functions that are not needed by every store
+ * @param {{ context?: object }[]} early the calls that were traced already, by their numbers
+ */
+function nativeTools({ trace, tools }, early) {
+  const { stats, about, ping, traced, peer } = tools();
   const peers = new Map();
-  let about;
+  // By their numbers, which are used again.
+  const contexts = early.map((begun) => () => begun.context);
+  const free = [];
+  let place;
+
+  function peerOf(connection) {
+    if (peers.has(connection)) return peers.get(connection);
+    const text = peer(connection);
+    const known = text === undefined ? undefined : JSON.parse(text);
+    if (peers.size >= MAX_PEERS) peers.clear();
+    peers.set(connection, known);
+    return known;
+  }
+
+  function tell(row) {
+    const number = rows[row];
+    const entry = contexts[number];
+    contexts[number] = undefined;
+    free.push(number);
+    const context = typeof entry === "function" ? entry() : entry;
+    if (context === undefined) return;
+    context.fromReadAhead = rows[row + 1] === 1;
+    context.attempts = rows[row + 2];
+    if (!Number.isNaN(rows[row + 3])) context.queuedMs = rows[row + 3];
+    const known = rows[row + 4] === 0 ? undefined : peerOf(rows[row + 4]);
+    if (known === undefined) return;
+    context.peerAddress = known.address;
+    context.peerPort = known.port;
+  }
+
   return {
-    ...tools,
-    stats: () => inOrder(STATS, JSON.parse(tools.stats())),
+    stats: () => inOrder(STATS, JSON.parse(stats())),
     about() {
-      if (about === undefined || about.isLive) about = JSON.parse(tools.about());
-      return about;
+      if (place === undefined || place.isLive) place = JSON.parse(about());
+      return place;
     },
-    peer(connection) {
-      if (peers.has(connection)) return peers.get(connection);
-      const text = tools.peer(connection);
-      const peer = text === undefined ? undefined : JSON.parse(text);
-      if (peers.size >= MAX_PEERS) peers.clear();
-      peers.set(connection, peer);
-      return peer;
+    ping,
+    trace(context) {
+      const number = free.length > 0 ? free.pop() : contexts.length;
+      contexts[number] = context;
+      trace(number);
+    },
+    tell() {
+      let count;
+      do {
+        count = traced(rows);
+        for (let row = 0; row < count; row++) tell(row * ROW);
+      } while (count * ROW === rows.length);
     },
   };
 }
@@ -247,6 +318,7 @@ function nativeTools(tools) {
  * @returns {number} milliseconds
  */
 function pingTimeout(options) {
+  const { PHRASES, fill } = require("./error-texts.js");
   const timeout = options?.timeout ?? 1000;
   if (typeof timeout !== "number") {
     throw Object.assign(new TypeError(fill(PHRASES.wrongTimeout, { received: typeof timeout })), {
@@ -269,4 +341,4 @@ function inspectStore(stats, inspect) {
   return `RedisStore { ${shown.map(([key, value]) => `${key}: ${(inspect ?? text)(value)}`).join(", ")} }`;
 }
 
-module.exports = { call, publish, traceCall, nativeTools, pingTimeout, inspectStore };
+module.exports = { call, publish, traceCall, startEarly, finishEarly, nativeTools, pingTimeout, inspectStore };

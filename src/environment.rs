@@ -20,7 +20,6 @@ use crate::node_api::{Deferred, Engine, EnvHandle, Thrown, Value};
 use crate::outbox::Outbox;
 use crate::ownership::Ownership;
 use crate::read_ahead::ReadAhead;
-use crate::seen::TracedCall;
 
 /// One environment. JavaScript thread only, like everything that is not behind the completion queue's lock.
 pub struct Environment {
@@ -34,8 +33,6 @@ pub struct Environment {
     closing: RefCell<Slab<Rc<NativeStore>>>,
     /// The pings that have no answer; a ping's place is its token.
     pub pings: RefCell<Slab<(Deferred, Rc<NativeStore>)>>,
-    /// What became of the calls that are traced; a call's place is its number.
-    pub traces: RefCell<Slab<TracedCall>>,
     /// The number of the next call, if that is traced.
     pub next_trace: Cell<Option<u32>>,
     /// What is known in this turn of the event loop.
@@ -104,7 +101,6 @@ impl Environment {
             calls: RefCell::default(),
             closing: RefCell::default(),
             pings: RefCell::default(),
-            traces: RefCell::default(),
             next_trace: Cell::new(None),
             turn: ReadAhead::new(&handle, after_turn, outbox.clone())?,
             outbox,

@@ -82,11 +82,12 @@ fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Valu
     match prepare(context, kind, id, task, json) {
         Err(error) => {
             store.counts.error();
+            store.note_traced(trace, TracedCall::default);
             engine.settle(deferred, Err(error));
         }
         Ok(Prepared::Known(value)) => {
             store.counts.read_ahead_hit();
-            environment.note_traced(trace, TracedCall::known());
+            store.note_traced(trace, TracedCall::known);
             engine.settle(deferred, Ok(value));
         }
         Ok(Prepared::ToSend(call, connection)) => {

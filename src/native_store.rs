@@ -18,6 +18,7 @@ use crate::adopted_client::{AdoptedClient, ClientState};
 use crate::environment::Environment;
 use crate::js_builtins::JsBuiltins;
 use crate::node_api::{Deferred, Reference, Value};
+use crate::seen::TracedCall;
 use crate::statistics::Counts;
 
 /// Bytes of arguments in flight before more are refused: what `maxPending` calls have with some 2.6 KB each, and what a
@@ -53,6 +54,8 @@ pub struct NativeStore {
     completions: Arc<dyn CompletionSink>,
     /// What is counted of its calls.
     pub counts: Counts,
+    /// What became of traced calls and was not told, with their numbers.
+    pub traces: RefCell<Vec<(u32, TracedCall)>>,
     /// Calls in flight before more are refused.
     max_pending: usize,
     /// Calls in flight.
@@ -98,6 +101,7 @@ impl NativeStore {
             owned,
             completions,
             counts: Counts::default(),
+            traces: RefCell::default(),
             max_pending: options.max_pending,
             pending: Cell::new(0),
             pending_bytes: Cell::new(0),
@@ -242,6 +246,13 @@ impl NativeStore {
     /// The number of its calls that are pending, and the bytes of their arguments.
     pub fn in_flight(&self) -> (usize, usize) {
         (self.pending.get(), self.pending_bytes.get())
+    }
+
+    /// Notes what became of a call, if it is traced.
+    pub fn note_traced(&self, number: Option<u32>, call: impl FnOnce() -> TracedCall) {
+        if let Some(number) = number {
+            self.traces.borrow_mut().push((number, call()));
+        }
     }
 
     /// What a call should carry along.

@@ -8,7 +8,6 @@ use std::time::Duration;
 use idioteque_redis_core::transport::{Finished, Ping};
 use napi::sys;
 
-use crate::environment::Environment;
 use crate::error;
 use crate::method::MethodContext;
 use crate::node_api::{Callback, Engine};
@@ -42,6 +41,19 @@ impl TracedCall {
     pub fn known() -> Self {
         Self { from_read_ahead: true, ..Self::default() }
     }
+
+    /// How many numbers it is told in.
+    const NUMBERS: usize = 5;
+
+    fn numbers(&self, number: u32) -> [f64; Self::NUMBERS] {
+        [
+            f64::from(number),
+            f64::from(u8::from(self.from_read_ahead)),
+            f64::from(self.attempts),
+            self.queued.map_or(f64::NAN, |queued| queued.as_secs_f64() * 1000.0),
+            self.connection.map_or(0.0, |connection| connection.get() as f64),
+        ]
+    }
 }
 
 macro_rules! entries {
@@ -58,18 +70,12 @@ macro_rules! entries {
 }
 
 entries! {
-    /// `open()`: connects, if that has not begun. What keeps it from that is told by the calls.
-    open(engine, context, _) {
-        context.store.open(|| context.environment.turn.end());
-        Ok(engine.undefined())
-    }
-
     /// `tools()`: an object of the functions below.
     tools(engine, context, _) {
         let object = engine.object()?;
         let owned = context.store.owned();
-        let functions: [(&str, Callback); 6] =
-            [("stats", stats), ("about", about), ("ping", ping), ("trace", trace), ("traced", traced), ("peer", peer)];
+        let functions: [(&str, Callback); 5] =
+            [("stats", stats), ("about", about), ("ping", ping), ("traced", traced), ("peer", peer)];
         for (name, callback) in functions {
             let function = engine.function_sharing(name, callback, context.clone())?;
             context.environment.ownership.give(function, owned)?;
@@ -105,25 +111,21 @@ entries! {
         Ok(promise)
     }
 
-    /// `trace()`: the next call is traced, by the number that is returned.
-    trace(engine, context, _) {
-        let environment = &context.environment;
-        let number = environment.traces.borrow_mut().insert(TracedCall::default()) as u32;
-        environment.next_trace.set(Some(number));
-        Ok(engine.number(f64::from(number)))
+    /// `trace(number)`: the next call is traced, by this number.
+    trace(engine, context, [number, ..]) {
+        context.environment.next_trace.set(engine.to_f64(number).map(|number| number as u32));
+        Ok(engine.undefined())
     }
 
-    /// `traced(number, details)`: writes what became of that call into an array of numbers, and forgets it.
-    traced(engine, context, [number, details, _]) {
-        let number = engine.to_f64(number).unwrap_or(-1.0);
-        let call = context.environment.traces.borrow_mut().try_remove(number as usize).unwrap_or_default();
-        engine.write_numbers(details, &[
-            f64::from(u8::from(call.from_read_ahead)),
-            f64::from(call.attempts),
-            call.queued.map_or(f64::NAN, |queued| queued.as_secs_f64() * 1000.0),
-            call.connection.map_or(0.0, |connection| connection.get() as f64),
-        ]);
-        Ok(engine.undefined())
+    /// `traced(rows)`: writes what became of traced calls of this store into an array of numbers, as many as there is room for, and
+    /// returns how many. Each is told once.
+    traced(engine, context, [rows, ..]) {
+        let mut traces = context.store.traces.borrow_mut();
+        let room = engine.numbers_length(rows) / TracedCall::NUMBERS;
+        let told: Vec<f64> = traces.iter().take(room).flat_map(|(number, call)| call.numbers(*number)).collect();
+        traces.drain(..told.len() / TracedCall::NUMBERS);
+        engine.write_numbers(rows, &told);
+        Ok(engine.number((told.len() / TracedCall::NUMBERS) as f64))
     }
 
     /// `peer(connection)`: who is at the other end of a connection, as JSON; `undefined` when that is not known any more.
@@ -132,17 +134,6 @@ entries! {
         match connection.and_then(|connection| context.store.peer(connection)) {
             Some(peer) => engine.text(peer.to_string().as_bytes()),
             None => Ok(engine.undefined()),
-        }
-    }
-}
-
-impl Environment {
-    /// Notes what became of a traced call.
-    pub fn note_traced(&self, number: Option<u32>, call: TracedCall) {
-        if let Some(number) = number
-            && let Some(noted) = self.traces.borrow_mut().get_mut(number as usize)
-        {
-            *noted = call;
         }
     }
 }

@@ -254,9 +254,7 @@ fn settle_ping(environment: &Environment, token: u32, pong: Pong) {
 /// result.
 fn settle_call(environment: &Environment, finished: Finished) -> usize {
     let Some(pending) = environment.end_call(finished.request.token) else { return 0 };
-    if pending.trace.is_some() {
-        environment.note_traced(pending.trace, TracedCall::sent(&finished));
-    }
+    pending.store.note_traced(pending.trace, || TracedCall::sent(&finished));
     let call = &finished.request.call;
     let (turn, position) = (&environment.turn, finished.position);
     let changes = call.operation.writes() || finished.outcome.is_err();

@@ -42,11 +42,6 @@ impl Counts {
 }
 
 impl NativeStore {
-    /// Connects, if that has not begun. What keeps it from that is told by the calls.
-    pub fn open(&self, moved: impl FnOnce()) {
-        let _ = self.connection(moved);
-    }
-
     /// The connection for a ping; connects when there was no call yet. `has_room` is whether there are not too many pings.
     pub fn pinged(&self, has_room: bool, moved: impl FnOnce()) -> Result<Arc<SharedConnection>, StoreError> {
         let refuse = |error: StoreError| StoreError { message: format!("ping: {}", error.message), ..error };

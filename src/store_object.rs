@@ -33,7 +33,7 @@ pub fn create(
         environment.ownership.give(function, owned)?;
         engine.set_by(object, engine.text(kind.name().as_bytes())?, function)?;
     }
-    for (name, callback) in [("open", seen::open as Callback), ("tools", seen::tools)] {
+    for (name, callback) in [("trace", seen::trace as Callback), ("tools", seen::tools)] {
         let function = engine.function_sharing(name, callback, context.clone())?;
         environment.ownership.give(function, owned)?;
         engine.set_by(object, engine.text(name.as_bytes())?, function)?;

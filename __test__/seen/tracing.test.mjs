@@ -2,14 +2,22 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { channel, tracingChannel } from "node:diagnostics_channel";
 import { Redis } from "ioredis";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../../index.js";
 import { startMasters } from "../../tooling/servers/cluster.mjs";
+import { runScript } from "../support/child.mjs";
 import { eventually, privateRedis, sharedRedis } from "../support/redis.mjs";
 
 const { url, newId } = sharedRedis();
 const { hostname, port } = new URL(url);
 const calls = tracingChannel("idioteque-redis:call");
+
+// The first calls of a process are published when their turn is over.
+beforeAll(async () => {
+  const store = createRedisStore(url);
+  await Promise.all(Array.from({ length: 32 }, () => store.isExecutionInProgress(newId())));
+  await store.close();
+});
 
 const releases = [];
 afterEach(async () => {
@@ -205,5 +213,53 @@ describe("a traced call", () => {
     const ports = cluster.startup.map((node) => node.port);
     expect(ports).toContain(published.at(-1)[1].peerPort);
     expect(published.at(-1)[1]).toMatchObject({ attempts: 1, queuedMs: expect.any(Number) });
+  });
+});
+
+describe("the first calls of a process", () => {
+  it("are traced like any other, whether or not anybody waits for them", async () => {
+    const source = `
+      import { tracingChannel } from "node:diagnostics_channel";
+      const published = [];
+      const note = (name) => ({ executionId, attempts, error }) => published.push([name, executionId, attempts, error?.code]);
+      const names = ["start", "end", "asyncEnd", "error"];
+      tracingChannel("idioteque-redis:call").subscribe(Object.fromEntries(names.map((name) => [name, note(name)])));
+      const store = createRedisStore(args.url);
+      const ids = Array.from({ length: 40 }, (_, index) => args.id + index);
+      const outcomes = await Promise.allSettled([...ids.map((id) => store.isExecutionInProgress(id)), store.beginExecution("")]);
+      await store.beginExecution(args.id);
+      await store.close();
+      console.log(JSON.stringify({ published, outcomes: outcomes.map(({ status }) => status) }));`;
+    const { code, lines, errors } = await runScript(source, { args: { url, id: newId() } });
+    expect({ code, errors }).toEqual({ code: 0, errors: "" });
+    const { published, outcomes } = JSON.parse(lines[0]);
+    expect(outcomes.filter((status) => status === "rejected")).toHaveLength(1);
+    for (const name of ["start", "end", "asyncEnd"]) {
+      const ids = published.filter(([of]) => of === name).map(([, id]) => id);
+      expect({ name, count: new Set(ids).size, times: ids.length }).toEqual({ name, count: 42, times: 42 });
+    }
+    const attempts = published.filter(([name]) => name === "asyncEnd").map(([, , attempts]) => attempts);
+    expect(attempts.filter((count) => count === 1)).toHaveLength(41);
+    expect(published.filter(([name]) => name === "error")).toEqual([["error", "", 0, "ERR_INVALID_ARG_VALUE"]]);
+  });
+
+  it("leave it to Node.js to notice an error that nobody handles, traced or not", async () => {
+    for (const subscribed of [true, false]) {
+      const source = `
+        import { channel } from "node:diagnostics_channel";
+        const unhandled = [];
+        process.on("unhandledRejection", ({ code }) => unhandled.push(code));
+        if (args.subscribed) channel("tracing:idioteque-redis:call:start").subscribe(() => {});
+        const store = createRedisStore(args.url);
+        store.beginExecution("");
+        await store.beginExecution(args.id);
+        for (let call = 0; call < 20; call += 1) await store.isExecutionInProgress(args.id + call);
+        store.beginExecution("");
+        await new Promise((resolve) => setImmediate(resolve));
+        await store.close();
+        console.log(JSON.stringify(unhandled));`;
+      const { code, lines } = await runScript(source, { args: { url, id: newId(), subscribed } });
+      expect({ code, lines }).toEqual({ code: 0, lines: ['["ERR_INVALID_ARG_VALUE","ERR_INVALID_ARG_VALUE"]'] });
+    }
   });
 });
