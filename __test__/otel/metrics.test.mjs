@@ -1,4 +1,5 @@
 // Metrics of OpenTelemetry: durations, connections, what is under way, what was sent again and what read-ahead answered.
+import { channel } from "node:diagnostics_channel";
 import * as api from "@opentelemetry/api";
 import { core } from "@opentelemetry/sdk-node";
 import { describe, expect, it } from "vitest";
@@ -155,6 +156,21 @@ describe("connections", () => {
     expect(await counted()).toEqual(cluster.startup.map(({ port }) => [port, 1]).sort());
     await store.close();
     await eventually(async () => (await counted()).every(([, value]) => value === 0), { message: "their end" });
+  });
+
+  it("that are gone are forgotten when there are too many", async () => {
+    const { collect } = record();
+    const [ready, closed] = ["ready", "closed"].map((name) => channel(`idioteque-redis:${name}`));
+    for (let number = 0; number < 1000; number += 1) {
+      const event = { address: "redis:6379", peer: `[fd00::${number.toString(16)}]:6379`, ms: 1 };
+      ready.publish(event);
+      if (number > 0) closed.publish(event);
+    }
+    const { dataPoints } = (await collect()).get("db.client.connection.count");
+    expect(dataPoints.length).toBeLessThanOrEqual(256);
+    expect(dataPoints.filter(({ value }) => value !== 0).map(({ attributes }) => attributes)).toEqual([
+      expect.objectContaining({ "network.peer.address": "fd00::0", "network.peer.port": 6379 }),
+    ]);
   });
 
   it("are not counted below zero when they are lost that were made before anybody looked", async () => {

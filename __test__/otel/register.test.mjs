@@ -112,12 +112,16 @@ describe("two copies of the package in a process", () => {
         if (load(one, "index.js").createRedisStore === load(other, "index.js").createRedisStore) throw new Error("one copy");
         const registers = [one, other].map((home) => load(home, "lib/otel.js").register);
         if (registers[0] === registers[1]) throw new Error("one copy");
+        const { trace } = require("@opentelemetry/api");
         const counts = [];
-        const count = async () => {
-          exporter.reset();
-          for (const store of stores) await store.beginExecution(${JSON.stringify(newId())});
-          counts.push(names().length);
-        };
+        // The first call of the copy that is not registered among them.
+        const count = () =>
+          trace.getTracer("test").startActiveSpan("caller", async (caller) => {
+            exporter.reset();
+            for (const store of stores) await store.beginExecution(${JSON.stringify(newId())});
+            const { spanId } = caller.spanContext();
+            counts.push(exporter.getFinishedSpans().filter((span) => span.parentSpanContext.spanId === spanId).length);
+          });
         const undo = registers[0]();
         await count();
         const undoOther = registers[1]();

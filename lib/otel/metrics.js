@@ -117,7 +117,7 @@ class Metrics {
 /** Numbers by attributes. One that has come back to 0 is still observed. */
 class Tally {
   constructor() {
-    this.entries = new Map();
+    this.clear();
   }
 
   of(attributes) {
@@ -125,14 +125,22 @@ class Tally {
   }
 
   add(attributes, change) {
+    // Mostly the same object as the last time, whose key need not be made again.
+    if (attributes !== this.last?.attributes) this.last = this.entry(attributes);
+    this.last.count += change;
+  }
+
+  entry(attributes) {
     const key = keyOf(attributes);
-    const entry = this.entries.get(key);
-    if (entry !== undefined) {
-      entry.count += change;
-      return;
+    const known = this.entries.get(key);
+    if (known !== undefined) {
+      known.attributes = attributes;
+      return known;
     }
-    this.entries.set(key, { attributes, count: change });
-    if (this.entries.size > MAX_SETS) this.forgetIdle();
+    if (this.entries.size >= MAX_SETS) this.forgetIdle();
+    const entry = { attributes, count: 0 };
+    this.entries.set(key, entry);
+    return entry;
   }
 
   forgetIdle() {
@@ -144,7 +152,8 @@ class Tally {
   }
 
   clear() {
-    this.entries.clear();
+    this.entries = new Map();
+    this.last = undefined;
   }
 }
 

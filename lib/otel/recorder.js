@@ -22,6 +22,7 @@ class Recorder {
     this.metrics = new Metrics({ name: NAME, version, meterProvider });
     /** When each call that is under way began, and in whose context. */
     this.calls = new WeakMap();
+    this.last = {};
     // Channels are only held by who holds them: without this they and their subscribers could be collected.
     this.subscriptions = [
       ["tracing:idioteque-redis:call:start", (call) => this.begin(call)],
@@ -43,9 +44,19 @@ class Recorder {
   }
 
   begin(call) {
-    const server = attributesOfServer(call);
+    const server = this.serverOf(call);
     this.calls.set(call, { server, parent: context.active(), epoch: wallClock(), began: monotonic() });
     this.metrics.pending(server, 1);
+  }
+
+  /** The attributes of where a call goes: one object for calls that follow one another to the same place. */
+  serverOf({ serverAddress, serverPort, database }) {
+    const { last } = this;
+    const isLast = last.address === serverAddress && last.port === serverPort && last.database === database;
+    if (isLast && last.server !== undefined) return last.server;
+    const server = attributesOfServer({ serverAddress, serverPort, database });
+    this.last = { address: serverAddress, port: serverPort, database, server };
+    return server;
   }
 
   /** The span is made here, where it is known whether the call went to Redis at all. */
