@@ -235,4 +235,4 @@ function loadUsual() {
   return undefined;
 }
 
-module.exports = { openNative, loadSeen };
+module.exports = { openNative };

@@ -3,7 +3,6 @@
 // nobody else needs `@opentelemetry/api`.
 
 const { PHRASES, fill } = require("./error-texts.js");
-const { loadSeen } = require("./native.js");
 const { Recorder } = require("./otel/recorder.js");
 
 const OPTIONS = ["executionIds", "requireParentSpan", "tracerProvider", "meterProvider"];
@@ -32,8 +31,6 @@ function register(options = {}) {
       throw new TypeError(fill(PHRASES.unknownOption, { name, known: OPTIONS.join(", ") }));
     }
   }
-  // The first calls of a process are published late while it is not loaded.
-  loadSeen();
   const recorder = new Recorder(options);
   latest()?.stop();
   registrations.push(recorder);
