@@ -5,6 +5,7 @@ import { core } from "@opentelemetry/sdk-node";
 import { describe, expect, it } from "vitest";
 import { register } from "../../lib/otel.js";
 import { startMasters } from "../../tooling/servers/cluster.mjs";
+import { MASTER, startSentinels } from "../../tooling/servers/sentinels.mjs";
 import { eventually, privateRedis, sharedRedis } from "../support/redis.mjs";
 import { openMeter, startTelemetry, undoAfterTest } from "../support/telemetry.mjs";
 import { rejectionOf, temporaryProxy, temporaryStore } from "../support/temporary.mjs";
@@ -156,6 +157,29 @@ describe("connections", () => {
     expect(await counted()).toEqual(cluster.startup.map(({ port }) => [port, 1]).sort());
     await store.close();
     await eventually(async () => (await counted()).every(([, value]) => value === 0), { message: "their end" });
+  });
+
+  it("move with a failover, and spans have where the store asks and who answered", async () => {
+    const { collect, spans } = record();
+    const group = await startSentinels();
+    undoAfterTest(() => group.stop());
+    const store = temporaryStore({ sentinels: group.addresses, name: MASTER }, { commandTimeout: 60_000 });
+    await store.beginExecution("before");
+    const old = await group.primary();
+    await old.kill();
+    await store.beginExecution("after");
+    const { dataPoints } = (await collect()).get("db.client.connection.count");
+    const ports = spans().map(({ attributes }) => attributes["network.peer.port"]);
+    expect(ports[0]).toBe(old.port);
+    expect(ports[1]).not.toBe(old.port);
+    const counts = dataPoints.map(({ attributes, value }) => [attributes["network.peer.port"], value]);
+    expect(new Map(counts)).toEqual(
+      new Map([
+        [ports[0], 0],
+        [ports[1], 1],
+      ]),
+    );
+    expect(spans()[1].attributes["server.port"]).toBe(group.addresses[0].port);
   });
 
   it("that are gone are forgotten when there are too many", async () => {

@@ -4,6 +4,7 @@ import * as api from "@opentelemetry/api";
 import { core, tracing } from "@opentelemetry/sdk-node";
 import { describe, expect, it } from "vitest";
 import { register } from "../../lib/otel.js";
+import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
 import { createMapClient } from "../support/map-client.mjs";
 import { privateRedis, sharedRedis } from "../support/redis.mjs";
 import { startTelemetry, undoAfterTest } from "../support/telemetry.mjs";
@@ -173,6 +174,26 @@ describe("a span", () => {
     const ioredis = temporaryClient({ url });
     await temporaryStore(ioredis, { connection: "client" }).beginExecution(newId());
     expect(spans()[1].attributes).toMatchObject({ "server.address": hostname, "server.port": Number(port) });
+  });
+});
+
+describe("over HTTP", () => {
+  it("a span says as much, also of what the service refused", async () => {
+    const { spans, collect } = record();
+    const rest = await startRestEndpoint({ redisUrl: url });
+    undoAfterTest(() => rest.stop());
+    const { hostname: host, port: restPort } = new URL(rest.url);
+    await temporaryStore({ url: rest.url, token: rest.token }).commitExecutionTaskResult(newId(), "task", 1);
+    await rejectionOf(
+      temporaryStore({ url: rest.url, token: "wrong" }, { commandTimeout: 500 }).beginExecution(newId()),
+    );
+    const [done, refused] = spans();
+    expect(done.name).toBe("MULTI");
+    const address = { "server.address": host, "server.port": Number(restPort) };
+    expect(done.attributes).toMatchObject({ ...address, "network.peer.address": "127.0.0.1" });
+    expect(refused.attributes).toMatchObject({ ...address, "error.type": expect.stringMatching(/^[A-Z_]+$/) });
+    expect(exported(spans())).not.toContain("wrong");
+    expect((await collect()).get("db.client.connection.count").dataPoints.length).toBeGreaterThan(0);
   });
 });
 
