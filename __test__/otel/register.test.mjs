@@ -1,10 +1,11 @@
 // Registering with OpenTelemetry: however often, from however many copies of the package, under loaders that wrap modules, and at no
 // cost for who does not.
 import { execFile } from "node:child_process";
-import { symlinkSync } from "node:fs";
+import { readFileSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { register } from "../../lib/otel.js";
 import { ROOT } from "../../tooling/setup.mjs";
@@ -182,6 +183,17 @@ describe("loaders that wrap modules", () => {
     const { dir } = installWhole();
     symlinkSync(join(ROOT, "node_modules/require-in-the-middle"), join(dir, "node_modules/require-in-the-middle"));
     expect(await run(["--eval", program], dir)).toEqual({ wrapped: true, names: ["SET"] });
+  });
+});
+
+describe("where there can be no stores", () => {
+  it.each(["edge-light", "workerd", "browser"])("%s is sent to what records nothing and needs nothing", (condition) => {
+    const entry = require("../../package.json").exports["./otel"];
+    expect(Object.keys(entry).indexOf("node")).toBeLessThan(Object.keys(entry).indexOf(condition));
+    const module = { exports: {} };
+    runInNewContext(readFileSync(join(ROOT, entry[condition]), "utf8"), { module });
+    expect(Object.keys(module.exports)).toEqual(Object.keys(require("../../lib/otel.js")));
+    expect(module.exports.register({ executionIds: true })()).toBe(undefined);
   });
 });
 

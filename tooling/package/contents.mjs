@@ -6,7 +6,7 @@ import { join, posix } from "node:path";
 import { ROOT } from "../setup.mjs";
 
 /** Where `exports` of package.json leads. */
-const ENTRY_POINTS = ["index.js", "lib/otel.js", "lib/unsupported.js"];
+const ENTRY_POINTS = ["index.js", "lib/otel.js", "lib/otel/unsupported.js", "lib/unsupported.js"];
 const TYPES = ["index.d.ts", "otel.d.ts"];
 const ALWAYS = ["LICENSE", "README.md", "package.json"];
 
