@@ -61,6 +61,22 @@ export interface RedisStore extends RedisStoreDisposal {
   /** Deletes the three keys of an execution. */
   disposeExecution: (executionId: string) => Promise<void>;
   /**
+   * Asks the server whether it is there, with one `PING` over the very connection that calls use (in a cluster, over those to all
+   * servers; over HTTP, with one request; over a client's own methods, with its `ping`, else with `GET` of a key that is never
+   * set). For readiness probes. Connects when there was no call yet, and is not a call: it is neither counted as one nor traced.
+   *
+   * Resolves with the milliseconds that the server took. Rejects with the {@link RedisStoreError} that calls would have been given,
+   * at once where it is known that there is no connection, and with `ERR_REDIS_TIMEOUT` when there is no answer in time.
+   */
+  ping: (options?: RedisPingOptions) => Promise<number>;
+  /** What the store has counted, and what is known of its connection. Asks nobody. */
+  stats: () => RedisStoreStats;
+  /**
+   * Whether calls can be sent, see {@link RedisStoreStatus}. Not enumerable, because a copy of the store would keep the status of the
+   * moment; there, `stats().status` has it.
+   */
+  readonly status: RedisStoreStatus;
+  /**
    * Lets the calls in flight finish, then closes the store's own connection. Calls made afterwards reject with
    * `ERR_REDIS_CLOSED`. A client that the caller passed in stays open. Closing twice is fine.
    */
@@ -72,6 +88,192 @@ export interface RedisStore extends RedisStoreDisposal {
    * impossible, as with a server whose TLS only OpenSSL can do.
    */
   readonly backend: "redis" | "redis-sentinel" | "redis-cluster" | "upstash" | "client";
+}
+
+/**
+ * Whether calls can be sent.
+ *
+ * - `"idle"`: there was no call yet, so no connection is made
+ * - `"connecting"`: nobody has been reached yet
+ * - `"ready"`: they can
+ * - `"reconnecting"`: they could; the connection is being made again, whether or not there are calls. In a cluster, that to any of
+ *   the servers
+ * - `"closed"`: the store was closed
+ *
+ * Over a client's own methods, what the client says, in these words; where it says nothing, what its last answers tell.
+ */
+export type RedisStoreStatus = "idle" | "connecting" | "ready" | "reconnecting" | "closed";
+
+/** Options of {@link RedisStore.ping}. */
+export interface RedisPingOptions {
+  /** Milliseconds until the ping is given up. @default 1000 */
+  timeout?: number | undefined;
+}
+
+/**
+ * Statistics of a store and its connection. What is said of the connection is that of all stores that share it: those with equal
+ * settings. Over a client's own methods there is only what the client tells.
+ */
+export interface RedisStoreStats {
+  /** Whether calls can be sent. */
+  status: RedisStoreStatus;
+  /** How the commands travel. */
+  backend: RedisStore["backend"];
+  /** Where to connect, as it was configured, without secrets: one address, or several with commas between them. */
+  address?: string;
+  /** Who is connected, as the socket says; in a cluster a list. Absent while nobody is. */
+  peer?: string | string[];
+  /** The server's version, once it is known. */
+  serverVersion?: string;
+  /** Connections that were made. */
+  connects?: number;
+  /** How often the connection was lost and made again. */
+  reconnects?: number;
+  /** Why there was no connection, when that was so last. */
+  lastError?: RedisStoreStatsError;
+  /** Calls of this store in flight. */
+  pending: number;
+  /** Bytes of their ids and results; over a client's own methods, characters. */
+  pendingBytes: number;
+  /** Calls of this store. */
+  calls: number;
+  /** Calls of this store that rejected. */
+  errors: number;
+  /** Calls that were sent again: after a refusal that passes, or over another connection. */
+  retries?: number;
+  /** Calls that were sent, again included; over HTTP requests; over a client's own methods its commands. No pings. */
+  roundTrips: number;
+  /** Calls of this store that were answered by what another call had brought. */
+  readAheadHits: number;
+  /** Bytes sent; before they were encrypted, and over HTTP those of bodies. */
+  bytesWritten?: number;
+  /** Bytes received, likewise. */
+  bytesRead?: number;
+}
+
+/** An error in {@link RedisStoreStats}. */
+export interface RedisStoreStatsError {
+  /** The code of the {@link RedisStoreError} that calls would have been given. */
+  code: RedisStoreErrorCode;
+  /** Its message. */
+  message: string;
+  /** The server's own error code. */
+  reply?: string;
+  /** What the layer below said. */
+  cause?: string;
+  /** When, in milliseconds since 1970, as `Date.now()` counts. */
+  at: number;
+}
+
+/**
+ * What is published on the channels of the tracing channel `idioteque-redis:call` (`node:diagnostics_channel`):
+ * `tracing:idioteque-redis:call:start`, `…:end`, `…:asyncStart`, `…:asyncEnd`, `…:error`. One object for each call. Never has a result.
+ */
+export interface RedisCallContext {
+  /** The method of the store. */
+  call: keyof WorkerStore;
+  /**
+   * The command it sends, such as `HGET`. Several commands are a transaction, `MULTI`; over a client's own methods they are sent side
+   * by side, `PIPELINE`.
+   */
+  command: string;
+  /** The execution the call is about, as it was passed. */
+  executionId: string;
+  /** The task the call is about. */
+  taskId: string | undefined;
+  /** How the commands travel. */
+  backend: RedisStore["backend"];
+  /** The host to connect to, or the path of a socket, as it was configured: the first of several. */
+  serverAddress: string | undefined;
+  /** Its port. */
+  serverPort: number | undefined;
+  /** The database. */
+  database: number | undefined;
+  /** The name of the connection, as it was configured. */
+  clientName: string | undefined;
+  /** By `asyncEnd`: whether the call was answered by what another call had brought. */
+  fromReadAhead?: boolean | undefined;
+  /** By `asyncEnd`: how often it was sent. */
+  attempts?: number | undefined;
+  /** By `asyncEnd`: milliseconds until it was sent first. */
+  queuedMs?: number | undefined;
+  /** By `asyncEnd`: the IP address of the server that answered, if it was one. */
+  peerAddress?: string | undefined;
+  /** By `asyncEnd`: its port. */
+  peerPort?: number | undefined;
+  /** By `error` and `asyncEnd`: what the call rejected with. */
+  error?: unknown;
+}
+
+/** What is published on `idioteque-redis:ready`: calls can be sent. */
+export interface RedisReadyEvent {
+  /** Where to connect, as it was configured. */
+  address: string;
+  /** Who is connected. */
+  peer: string;
+  /** The server's version, if it is known already. */
+  serverVersion?: string;
+  /** The configuration epoch of the sentinels that named the server. */
+  epoch?: number;
+  /** Milliseconds since the last connection was lost, or the store began to connect. */
+  ms: number;
+}
+
+/** What is published on `idioteque-redis:disconnected`: no calls can be sent, and the connection is made again. */
+export interface RedisDisconnectedEvent {
+  /** Where to connect, as it was configured. */
+  address: string;
+  /** Who was connected. */
+  peer: string;
+  /** Why. */
+  error: Omit<RedisStoreStatsError, "at">;
+  /** Calls without an answer. */
+  pending: number;
+}
+
+/**
+ * What is published on `idioteque-redis:closed`: a connection was closed in order, because its last store was, or because its server is
+ * no longer part of the cluster.
+ */
+export interface RedisClosedEvent {
+  /** Where to connect, as it was configured. */
+  address: string;
+  /** Who was connected. */
+  peer: string;
+}
+
+/** What is published on `idioteque-redis:retry`: something is tried again after a pause. */
+export interface RedisRetryEvent {
+  /** Where to connect, as it was configured. */
+  address: string;
+  /** What the server refused for now, or why there is no connection. */
+  error: Omit<RedisStoreStatsError, "at">;
+  /** Calls without an answer. */
+  pending: number;
+  /** The pause, in milliseconds. */
+  pauseMs: number;
+}
+
+/** What is published on `idioteque-redis:topology`: calls go to other servers from now on. */
+export interface RedisTopologyEvent {
+  /** Where to connect, as it was configured. */
+  address: string;
+  /** The servers that calls went to. */
+  from: string[];
+  /** The servers that they go to. */
+  to: string[];
+  /** The slot of a cluster that this is about; without it, all of them. */
+  slot?: number;
+  /** Where that is known from: `"sentinel"`, the map of a `"cluster"`, or a server's `"MOVED"`. */
+  toldBy: "sentinel" | "cluster" | "MOVED";
+}
+
+/** What is published on `idioteque-redis:warning`: what the process is warned of, too. */
+export interface RedisWarningEvent {
+  /** Such as `IDIOTEQUE_REDIS_PASSWORD`. */
+  code: string;
+  /** What is likely wrong, and what to do. */
+  message: string;
 }
 
 /** The symbol of `await using`, if the compiler's `lib` (or `@types/node`) has it; else no key at all. */

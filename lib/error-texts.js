@@ -31,11 +31,17 @@ const CALLS = {
     sentence: "{method} was given up after {timeout} ms (commandTimeout): {reason}",
     advice: "",
   },
+  pingGivenUp: {
+    code: "ERR_REDIS_TIMEOUT",
+    sentence: "ping was given up after {timeout} ms: {reason}",
+    advice: "",
+  },
 };
 
 /** Parts of those sentences, and sentences without a code of ours. */
 const PHRASES = {
   wrongId: 'The "{name}" argument must be a non-empty string. Received {received}',
+  wrongTimeout: 'The "timeout" option must be a positive number of milliseconds. Received {received}',
   noJsonForm: "undefined, functions and symbols have no JSON form",
   notAnError: "something was thrown that is not an Error",
   clientDidNotAnswer: "the client did not answer",
@@ -43,6 +49,7 @@ const PHRASES = {
   requestAborted: "the request was aborted by the client's signal",
   incompleteResponse: "the response does not answer the request",
   databaseNotNamed: "the server does not name the database",
+  unknownOption: "`{name}` is not an option of `register`. Those that count are: {known}",
 };
 
 /** What to do where an installation is not that of this machine. */

@@ -8,11 +8,36 @@ const { isProxy } = require("node:util").types;
 // Taken at load, so that fake timers installed by a test later do not stop the deadlines of a store, nor the end of a turn.
 const nanoseconds = process.hrtime.bigint;
 const { nextTick } = process;
+const { captureStackTrace } = Error;
 const resolved = Promise.resolve();
 const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6, afterTurn: nextTick && afterTurn };
 
 /** The version of this code, which the addon has to be of too: written here, because reading package.json takes time. */
 const VERSION = "0.2.1";
+
+const METHODS = [
+  "beginExecution",
+  "isExecutionInProgress",
+  "beginExecutionTask",
+  "isExecutionTaskInProgress",
+  "commitExecutionTaskResult",
+  "getExecutionTaskResult",
+  "getExecutionTaskResults",
+  "disposeExecution",
+];
+const INSPECT = Symbol.for("nodejs.util.inspect.custom");
+
+// The channels of `idioteque-redis:call`, once lib/seen.js is loaded. Until then they seem to have subscribers, so that the first
+// calls see to its being loaded.
+let [start, end, asyncStart, asyncEnd, failed] = new Array(5).fill({ hasSubscribers: true });
+let seen;
+// Calls that may be made before that.
+let earlyCalls = nextTick === undefined ? 0 : 16;
+// What happened before that to connections. The addon has few of them at a time.
+const earlyEvents = [];
+const CALL_CHANNELS = ["start", "end", "asyncStart", "asyncEnd", "error"].map(
+  (name) => `tracing:idioteque-redis:call:${name}`,
+);
 
 /**
  * Loads the addon.
@@ -37,12 +62,141 @@ function openNative(entry) {
     loadLive,
     afterTurn: clock.afterTurn,
     setImmediate,
-    emitWarning: (message, code) => process.emitWarning(message, { code }),
+    emitWarning,
+    publish,
+    rejectLater,
   };
   return {
-    createRedisStore: (redis, options) => addon.createRedisStore(redis, options, helpers),
-    createRedisStoreFromEnv: (options) => addon.createRedisStoreFromEnv(options, helpers),
+    createRedisStore: (redis, options) => finish(addon.createRedisStore(redis, options, helpers)),
+    createRedisStoreFromEnv: (options) => finish(addon.createRedisStoreFromEnv(options, helpers)),
   };
+}
+
+// What is made over a client's own methods is a store already.
+function finish(natives) {
+  if (natives.tools === undefined) return natives;
+  return makeStore(natives, (early) => loadSeen().nativeTools(natives, early));
+}
+
+/**
+ * The store that callers get: a plain object of functions, each of which works without the others, so that callers may destructure
+ * it, spread it, wrap it and spy on it. A call that nobody traces costs only the look at whether somebody does.
+ *
+ * @param {object} natives the functions that make the calls, `close`, `backend` and, where calls have details, `trace`
+ * @param {(early: object[]) => object} makeTools gives what else is needed of the store, see lib/seen.js
+ */
+function makeStore(natives, makeTools) {
+  const { close, backend } = natives;
+  const early = [];
+  let made;
+  const tools = () => {
+    made ??= makeTools(early);
+    return made;
+  };
+  const store = {};
+  for (const name of METHODS) {
+    const method = natives[name];
+    const call = (executionId, taskId, value) => {
+      const isTraced =
+        start.hasSubscribers ||
+        end.hasSubscribers ||
+        asyncStart.hasSubscribers ||
+        asyncEnd.hasSubscribers ||
+        failed.hasSubscribers;
+      if (!isTraced) return method(executionId, taskId, value);
+      if (seen !== undefined) return seen.traceCall(tools(), method, name, executionId, taskId, value);
+      if (earlyCalls > 0) {
+        const begun = { name, executionId, taskId, store: tools, context: undefined, isOver: false, error: undefined };
+        natives.trace?.(early.push(begun) - 1);
+        return callEarly(begun, method(executionId, taskId, value));
+      }
+      loadSeen();
+      return call(executionId, taskId, value);
+    };
+    store[name] = Object.defineProperty(call, "name", { value: name });
+  }
+  store.ping = async (options) => tools().ping(loadSeen().pingTimeout(options));
+  store.stats = () => tools().stats();
+  store.close = close;
+  if (Symbol.asyncDispose !== undefined) store[Symbol.asyncDispose] = close;
+  store.backend = backend;
+  // Not enumerable: a copy would keep the value of the moment.
+  Object.defineProperty(store, "status", { get: () => tools().stats().status, configurable: true });
+  const inspect = () => loadSeen().inspectStore(tools().stats());
+  Object.defineProperty(store, INSPECT, { value: inspect, configurable: true });
+  return store;
+}
+
+/**
+ * One of the first calls. To find out whether anybody subscribes to calls takes time, and to be able to publish takes a quarter of a
+ * cold start. So the former is done when the call is on its way, and the latter, where nobody does, when it is over.
+ */
+function callEarly(begun, promise) {
+  earlyCalls -= 1;
+  afterTurn(() => {
+    if (seen === undefined && !isSubscribedTo(CALL_CHANNELS)) return;
+    loadSeen().startEarly(begun);
+    if (begun.isOver) seen.finishEarly(begun);
+  });
+  const finish = (error) => {
+    begun.isOver = true;
+    begun.error = error;
+    if (seen === undefined) setImmediate(loadSeen).unref?.();
+    else seen.finishEarly(begun);
+  };
+  return promise.then(
+    (result) => {
+      finish();
+      return result;
+    },
+    (error) => {
+      finish(error);
+      throw error;
+    },
+  );
+}
+
+function isSubscribedTo(names) {
+  try {
+    const { hasSubscribers } = require("node:diagnostics_channel");
+    return names.some((name) => hasSubscribers(name));
+  } catch {
+    return false;
+  }
+}
+
+function loadSeen() {
+  if (seen === undefined) {
+    seen = require("./seen.js");
+    ({ start, end, asyncStart, asyncEnd, error: failed } = seen.call);
+    for (const [name, json] of earlyEvents.splice(0)) publish(name, json);
+  }
+  return seen;
+}
+
+function publish(name, json) {
+  if (seen !== undefined) {
+    seen.publish(name, () => JSON.parse(json));
+  } else {
+    earlyEvents.push([name, json]);
+    setImmediate(loadSeen).unref?.();
+  }
+}
+
+/**
+ * A promise that rejects once who awaits it is known to the engine, with an error whose stack has the frames of these. Only for
+ * errors that are made outside of the caller's functions.
+ */
+async function rejectLater(error) {
+  await undefined;
+  await undefined;
+  if (captureStackTrace !== undefined) captureStackTrace(error, rejectLater);
+  throw error;
+}
+
+function emitWarning(message, code) {
+  process.emitWarning(message, { code });
+  loadSeen().publish("warning", () => ({ code, message }));
 }
 
 // A tick that is asked for in a microtask comes after all microtasks and before any other callback.
@@ -52,7 +206,7 @@ function afterTurn(callback) {
 
 // Only needed where the caller's own client carries the commands, so only loaded there.
 function openClientStore(client, settings) {
-  return require("./client-store/store.js").openClientStore(client, settings, clock);
+  return require("./client-store/store.js").openClientStore(client, settings, { ...clock, makeStore, rejectLater });
 }
 
 // Only needed for clients whose settings the addon uses.

@@ -1,13 +1,17 @@
 //! What the I/O thread has for the JavaScript thread of one environment: finished calls, questions and warnings, and the
 //! thread-safe function that calls that thread for all that has come since it was called last.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{mem, ptr, vec};
 
-use idioteque_redis_core::transport::{CompletionSink, Finished, ResultBudget, Warning};
+use idioteque_redis_core::transport::{CompletionSink, Event, Finished, Pong, ResultBudget, Warning};
 use napi::sys;
 
 use crate::node_api::Engine;
+
+/// Events that are kept for a thread that has no time for them; then the oldest are dropped.
+const MAX_EVENTS: usize = 256;
 
 /// The queue of one environment. `Q` is a question of the I/O thread to the JavaScript thread.
 pub struct CompletionQueue<Q> {
@@ -20,6 +24,8 @@ struct QueueState<Q> {
     finished: Vec<Delivery>,
     questions: Vec<Q>,
     warnings: Vec<Warning>,
+    events: VecDeque<NamedEvent>,
+    pongs: Vec<(u32, Pong)>,
     /// The tokens of connections that have ended.
     closed: Vec<u32>,
     /// `None` before the environment is set up and after it has ended.
@@ -36,9 +42,16 @@ pub struct Arrived<Q> {
     pub questions: Vec<Q>,
     /// What works and is likely wrong.
     pub warnings: Vec<Warning>,
+    /// What happened to connections.
+    pub events: VecDeque<NamedEvent>,
+    /// What became of pings, by their tokens.
+    pub pongs: Vec<(u32, Pong)>,
     /// The tokens of connections that have ended.
     pub closed: Vec<u32>,
 }
+
+/// What happened to a connection: the name of the event, and its fields as JSON.
+pub struct NamedEvent(pub &'static str, pub String);
 
 /// Calls that finished together. They stay together until they are settled: there may be a hundred thousand of them, which
 /// would take the event loop's time to move.
@@ -62,6 +75,8 @@ impl<Q> Default for CompletionQueue<Q> {
             finished: Vec::new(),
             questions: Vec::new(),
             warnings: Vec::new(),
+            events: VecDeque::new(),
+            pongs: Vec::new(),
             closed: Vec::new(),
             function: None,
             called: false,
@@ -112,6 +127,8 @@ impl<Q> CompletionQueue<Q> {
             finished: mem::take(&mut state.finished),
             questions: mem::take(&mut state.questions),
             warnings: mem::take(&mut state.warnings),
+            events: mem::take(&mut state.events),
+            pongs: mem::take(&mut state.pongs),
             closed: mem::take(&mut state.closed),
         }
     }
@@ -144,7 +161,18 @@ impl<Q> CompletionQueue<Q> {
         state.finished.clear();
         state.questions.clear();
         state.warnings.clear();
+        state.events.clear();
+        state.pongs.clear();
         state.closed.clear();
+    }
+
+    /// A ping is over. When its environment has ended, nobody is told.
+    pub fn ponged(&self, token: u32, pong: Pong) {
+        let mut state = self.lock();
+        if state.function.is_some() {
+            state.pongs.push((token, pong));
+            Self::call(&mut state);
+        }
     }
 
     /// Asks something of the JavaScript thread. When its environment has ended, the question is dropped.
@@ -172,6 +200,17 @@ impl<Q: Send> CompletionSink for CompletionQueue<Q> {
         let mut state = self.lock();
         if state.function.is_some() {
             state.warnings.push(warning);
+            Self::call(&mut state);
+        }
+    }
+
+    fn event(&self, event: &Event) {
+        let mut state = self.lock();
+        if state.function.is_some() {
+            if state.events.len() >= MAX_EVENTS {
+                state.events.pop_front();
+            }
+            state.events.push_back(NamedEvent(event.name(), event.to_json()));
             Self::call(&mut state);
         }
     }

@@ -83,6 +83,8 @@ struct Helpers {
     set_immediate: Value,
     /// Passes a warning on to the process.
     emit_warning: Value,
+    /// Publishes what happens to connections.
+    publish: Value,
 }
 
 impl Helpers {
@@ -95,6 +97,7 @@ impl Helpers {
             after_turn: engine.get(helpers, c"afterTurn")?,
             set_immediate: engine.get(helpers, c"setImmediate")?,
             emit_warning: engine.get(helpers, c"emitWarning")?,
+            publish: engine.get(helpers, c"publish")?,
         })
     }
 
@@ -107,7 +110,7 @@ impl Helpers {
 
     fn environment(&self, engine: Engine) -> std::result::Result<Rc<Environment>, Thrown> {
         Environment::current(engine, self.after_turn, |environment| {
-            settle::connect(environment, self.set_immediate, self.emit_warning)
+            settle::connect(environment, self.set_immediate, self.emit_warning, self.publish)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What one JavaScript environment (the main thread, a worker thread, a vm context) keeps: the calls that
 //! are pending, and the completion queue through which the I/O thread reaches it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::ptr;
 use std::rc::Rc;
@@ -32,6 +32,10 @@ pub struct Environment {
     pub calls: RefCell<Slab<PendingPromise>>,
     /// The stores whose connections are being closed; a store's place is the token.
     closing: RefCell<Slab<Rc<NativeStore>>>,
+    /// The pings that have no answer; a ping's place is its token.
+    pub pings: RefCell<Slab<(Deferred, Rc<NativeStore>)>>,
+    /// The number of the next call, if that is traced.
+    pub next_trace: Cell<Option<u32>>,
     /// What is known in this turn of the event loop.
     pub turn: Rc<ReadAhead>,
     /// What is sent when that is over.
@@ -58,6 +62,8 @@ pub struct PendingPromise {
     pub bytes: usize,
     /// The call that could have carried it, if it is a question that was asked behind another call.
     pub behind: Option<(Operation, Depth)>,
+    /// Its number if it is traced.
+    pub trace: Option<u32>,
 }
 
 impl Environment {
@@ -97,6 +103,8 @@ impl Environment {
             completions: Arc::new(CompletionQueue::default()),
             calls: RefCell::default(),
             closing: RefCell::default(),
+            pings: RefCell::default(),
+            next_trace: Cell::new(None),
             turn: ReadAhead::new(&handle, after_turn, outbox.clone())?,
             outbox,
             ownership: Ownership::new(&handle)?,
@@ -128,12 +136,13 @@ impl Environment {
         store: Rc<NativeStore>,
         call: &Call,
         behind: Option<(Operation, Depth)>,
+        trace: Option<u32>,
     ) -> u32 {
         self.begin_waiting();
         let mut calls = self.calls.borrow_mut();
         // `maxPending` keeps a store far below 2³² calls.
         let (database, begun, bytes) = (store.database(), self.turn.begin_call(call.id()), call.size());
-        calls.insert(PendingPromise { deferred, store, database, begun, bytes, behind }) as u32
+        calls.insert(PendingPromise { deferred, store, database, begun, bytes, behind, trace }) as u32
     }
 
     /// What tells the store of a call from others.
@@ -165,8 +174,21 @@ impl Environment {
         }
     }
 
+    /// Notes a ping, and keeps the process alive for it. Returns its token.
+    pub fn begin_ping(&self, deferred: Deferred, store: Rc<NativeStore>) -> u32 {
+        self.begin_waiting();
+        self.pings.borrow_mut().insert((deferred, store)) as u32
+    }
+
+    /// Takes a ping that is over.
+    pub fn end_ping(&self, token: u32) -> Option<(Deferred, Rc<NativeStore>)> {
+        let ping = self.pings.borrow_mut().try_remove(token as usize);
+        self.end_waiting();
+        ping
+    }
+
     fn is_waiting(&self) -> bool {
-        !self.calls.borrow().is_empty() || !self.closing.borrow().is_empty()
+        !self.calls.borrow().is_empty() || !self.closing.borrow().is_empty() || !self.pings.borrow().is_empty()
     }
 
     /// To be called before there is something to wait for.
@@ -219,8 +241,8 @@ unsafe extern "C" fn end(data: *mut c_void) {
     // The promises can no longer be settled. Dropping their stores closes connections that nothing else uses.
     environment.turn.end();
     environment.outbox.clear();
-    let (calls, closing) = (environment.calls.take(), environment.closing.take());
-    drop((calls, closing));
+    let (calls, closing, pings) = (environment.calls.take(), environment.closing.take(), environment.pings.take());
+    drop((calls, closing, pings));
 }
 
 /// # Safety

@@ -2,7 +2,7 @@
 //! Test runners load the package once for each of their `vm` contexts, but the addon only once, so that these are not the
 //! addon's own: results must be objects of the caller's realm, and its errors instances of the caller's class.
 
-use crate::node_api::{Engine, EnvHandle, Reference, Thrown, Value};
+use crate::node_api::{Deferred, Engine, EnvHandle, Reference, Thrown, Value};
 
 /// What one store calls of JavaScript, for as long as what `index.js` handed over is alive.
 pub struct JsBuiltins {
@@ -11,6 +11,7 @@ pub struct JsBuiltins {
     stringify: Reference,
     set_prototype_of: Reference,
     error_class: Reference,
+    reject_later: Reference,
 }
 
 impl JsBuiltins {
@@ -23,6 +24,7 @@ impl JsBuiltins {
             stringify: refer(c"stringify")?,
             set_prototype_of: refer(c"setPrototypeOf")?,
             error_class: refer(c"RedisStoreError")?,
+            reject_later: refer(c"rejectLater")?,
         })
     }
 
@@ -51,6 +53,13 @@ impl JsBuiltins {
     pub fn error(&self, message: &str, details: Value) -> Result<Value, Thrown> {
         let engine = self.engine();
         engine.construct(self.error_class.value(), &[engine.text(message.as_bytes())?, details])
+    }
+
+    /// Rejects a promise that somebody may await, with an error whose stack says who: the engine knows that only in what runs
+    /// for the promise. So it is resolved with a promise that rejects in a moment, which puts that into the error.
+    pub fn reject(&self, deferred: Deferred, error: Value) {
+        let outcome = self.call(&self.reject_later, &[error]).map_err(|_| error);
+        self.engine().settle(deferred, outcome);
     }
 
     fn call(&self, function: &Reference, arguments: &[Value]) -> Result<Value, Thrown> {

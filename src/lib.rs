@@ -14,6 +14,7 @@
 //! - `fallback`: the client's own methods, where a native connection turned out to be impossible.
 //! - `environment`: what one JavaScript environment keeps. `completion_queue`, `backlog`, `settle`, `results`: finished calls,
 //!   back to their promises.
+//! - `seen`: status, statistics, pings and the details of traced calls.
 //! - `node_api`: Node-API, wrapped. `js_builtins`, `error`: what is made of the JavaScript side's own classes.
 //!
 //! This crate has the only `unsafe` code; the store itself is in [`idioteque_redis_core`], which has nothing of Node.js.
@@ -42,8 +43,10 @@ mod pin;
 mod read_ahead;
 mod results;
 mod scheduled;
+mod seen;
 mod settings_warnings;
 mod settle;
+mod statistics;
 mod store_object;
 
 /// Calls are made on one thread and freed on another, which costs the allocators of C libraries more. Version 2 of mimalloc,

@@ -13,6 +13,7 @@ use crate::environment::Environment;
 use crate::native_store::NativeStore;
 use crate::node_api::{Callback, Engine, Thrown, Type, Value};
 use crate::read_ahead::Beside;
+use crate::seen::TracedCall;
 use crate::{error, results};
 
 /// A scratch buffer larger than this is given away with its call instead of being copied and kept.
@@ -78,18 +79,30 @@ pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info
 fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Value; 3]) -> Result<Value, Thrown> {
     let MethodContext { environment, store } = context;
     let engine = environment.engine();
+    // Before `toJSON` may make another call.
+    let trace = environment.next_trace.take();
     if let Some(promise) = store.carried(kind, &[id, task, value]) {
+        store.note_traced(trace, TracedCall::default);
         return promise;
     }
+    store.counts.call();
     // First, because it may run the caller's code (`toJSON`), and everything after it must not be interrupted.
     let json = if kind == Operation::CommitResult { Some(store.realm.stringify(value)) } else { None };
     let (deferred, promise) = engine.promise()?;
     match prepare(context, kind, id, task, json) {
-        Err(error) => engine.settle(deferred, Err(error)),
-        Ok(Prepared::Known(value)) => engine.settle(deferred, Ok(value)),
+        Err(error) => {
+            store.counts.error();
+            store.note_traced(trace, TracedCall::default);
+            engine.settle(deferred, Err(error));
+        }
+        Ok(Prepared::Known(value)) => {
+            store.counts.read_ahead_hit();
+            store.note_traced(trace, TracedCall::known);
+            engine.settle(deferred, Ok(value));
+        }
         Ok(Prepared::ToSend { call, connection, behind }) => {
             store.call_begun(call.size());
-            let token = environment.begin_call(deferred, store.clone(), &call, behind);
+            let token = environment.begin_call(deferred, store.clone(), &call, behind, trace);
             let request = Request::new(call, token, environment.completions.clone());
             environment.outbox.send(connection, request, environment.turn.is_watched());
         }

@@ -13,7 +13,7 @@ use idioteque_redis_core::moment::Moment;
 use idioteque_redis_core::store::freshness::RoundTrip;
 use idioteque_redis_core::store::prefetch_policy::{Carried, Depth, PrefetchPolicies};
 use idioteque_redis_core::store::{Call, KeyOptions, Operation, Prefetch};
-use idioteque_redis_core::transport::{Member, SharedConnection, Target};
+use idioteque_redis_core::transport::{CompletionSink, Member, Observed, SharedConnection, Target};
 
 use crate::adopted_client;
 use crate::adopted_client::{AdoptedClient, ClientState};
@@ -21,6 +21,8 @@ use crate::environment::Environment;
 use crate::fallback;
 use crate::js_builtins::JsBuiltins;
 use crate::node_api::{Deferred, Reference, Thrown, Value};
+use crate::seen::TracedCall;
+use crate::statistics::Counts;
 
 /// Bytes of arguments in flight before more are refused: what `maxPending` calls have with some 2.6 KB each, and what a
 /// container of 512 MB can bear.
@@ -51,6 +53,12 @@ pub struct NativeStore {
     pub realm: JsBuiltins,
     /// The object that has that and the live client. Its functions keep it alive, and so do its pending calls.
     owned: Reference,
+    /// Told what happens to its connection.
+    completions: Arc<dyn CompletionSink>,
+    /// What is counted of its calls.
+    pub counts: Counts,
+    /// What became of traced calls and was not told, with their numbers.
+    pub traces: RefCell<Vec<(u32, TracedCall)>>,
     /// Calls in flight before more are refused.
     max_pending: usize,
     /// Calls in flight.
@@ -77,6 +85,8 @@ struct Connected {
     key_options: Arc<KeyOptions>,
     /// `None` once the store is closed.
     connection: RefCell<Option<Arc<SharedConnection>>>,
+    /// What can be seen of the connection, also when the store is closed.
+    observed: RefCell<Arc<Observed>>,
     /// The database of the connection.
     database: Cell<u32>,
 }
@@ -86,10 +96,19 @@ pub type Admitted = (Arc<KeyOptions>, Arc<SharedConnection>);
 
 impl NativeStore {
     /// A store that has not connected yet.
-    pub fn new(realm: JsBuiltins, owned: Reference, origin: Origin, options: Options) -> Self {
+    pub fn new(
+        realm: JsBuiltins,
+        owned: Reference,
+        completions: Arc<dyn CompletionSink>,
+        origin: Origin,
+        options: Options,
+    ) -> Self {
         Self {
             realm,
             owned,
+            completions,
+            counts: Counts::default(),
+            traces: RefCell::default(),
             max_pending: options.max_pending,
             pending: Cell::new(0),
             pending_bytes: Cell::new(0),
@@ -174,7 +193,9 @@ impl NativeStore {
                 let target = self.target()?;
                 connected.database.set(target.settings.database);
                 moved();
-                connected.connection.replace(Some(SharedConnection::open(target)?));
+                let connection = SharedConnection::open(target, &self.completions)?;
+                connected.observed.replace(connection.observed().clone());
+                connected.connection.replace(Some(connection));
                 Ok(())
             }
             ClientState::Database(_) | ClientState::Unknown => Ok(()),
@@ -212,8 +233,65 @@ impl NativeStore {
             quiet: !self.options.warnings,
         };
         let database = Cell::new(settings.database);
-        let connection = RefCell::new(Some(SharedConnection::open(target)?));
-        Ok(self.connected.get_or_init(|| Connected { key_options: Arc::new(key_options), connection, database }))
+        let connection = SharedConnection::open(target, &self.completions)?;
+        let observed = RefCell::new(connection.observed().clone());
+        let connection = RefCell::new(Some(connection));
+        let key_options = Arc::new(key_options);
+        Ok(self.connected.get_or_init(|| Connected { key_options, connection, observed, database }))
+    }
+
+    /// Whether its keys expire.
+    pub fn expires(&self) -> bool {
+        self.options.ttl.is_some()
+    }
+
+    /// The connection; connects when there was no call yet. `moved` is as for a call.
+    pub fn connection(&self, moved: impl FnOnce()) -> Result<Arc<SharedConnection>, StoreError> {
+        let connected = match self.connected.get() {
+            Some(connected) => connected,
+            None if self.closed.get() => return Err(texts::closed().error()),
+            None => self.connect()?,
+        };
+        self.follow(connected, moved)?;
+        let connection = connected.connection.borrow().clone();
+        connection.filter(|_| !self.closed.get()).ok_or_else(|| texts::closed().error())
+    }
+
+    /// What can be seen of its connection, if it has or had one.
+    pub fn observed(&self) -> Option<Arc<Observed>> {
+        self.connected.get().map(|connected| connected.observed.borrow().clone())
+    }
+
+    /// Whether further calls are refused.
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Where its settings come from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The `backend` of its object.
+    pub fn backend(&self) -> &'static str {
+        self.origin.backend()
+    }
+
+    /// What it uses of JavaScript.
+    pub fn owned(&self) -> Value {
+        self.owned.value()
+    }
+
+    /// The number of its calls that are pending, and the bytes of their arguments.
+    pub fn in_flight(&self) -> (usize, usize) {
+        (self.pending.get(), self.pending_bytes.get())
+    }
+
+    /// Notes what became of a call, if it is traced.
+    pub fn note_traced(&self, number: Option<u32>, call: impl FnOnce() -> TracedCall) {
+        if let Some(number) = number {
+            self.traces.borrow_mut().push((number, call()));
+        }
     }
 
     /// An execution is disposed of.

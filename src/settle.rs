@@ -7,14 +7,15 @@ use std::ptr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use idioteque_redis_core::transport::{Finished, Warning};
+use idioteque_redis_core::transport::{Finished, Pong, Warning, milliseconds};
 use napi::sys;
 
 use crate::backlog::Backlog;
-use crate::completion_queue::Arrived;
+use crate::completion_queue::{Arrived, NamedEvent};
 use crate::environment::Environment;
 use crate::node_api::{Engine, Kept, Thrown, Type, Value};
 use crate::scheduled::Scheduled;
+use crate::seen::TracedCall;
 use crate::{error, results};
 
 /// How long promises may be settled before the event loop gets its turn.
@@ -31,6 +32,8 @@ struct Drainer {
     environment: Rc<Environment>,
     /// `emitWarning(message, code)` of `lib/native.js`
     emit_warning: Option<Kept>,
+    /// `publish(name, json)` of `lib/native.js`
+    publish: Option<Kept>,
     backlog: RefCell<Backlog>,
     /// When the first large batch since the event loop's last turn began. While it is set, the turn is going to be noticed.
     began: Cell<Option<Instant>>,
@@ -42,15 +45,22 @@ struct Drainer {
 /// Gives the completion queue of an environment its thread-safe function, a weak one: it alone keeps no process alive.
 ///
 /// `set_immediate` calls a function in the next turn of the event loop; `undefined` where the runtime cannot. `emit_warning`
-/// passes a warning on to the process; `undefined` in runtimes without warnings.
-pub fn connect(environment: &Rc<Environment>, set_immediate: Value, emit_warning: Value) -> Result<(), Thrown> {
+/// passes a warning on to the process; `undefined` in runtimes without warnings. `publish` publishes an event.
+pub fn connect(
+    environment: &Rc<Environment>,
+    set_immediate: Value,
+    emit_warning: Value,
+    publish: Value,
+) -> Result<(), Thrown> {
     let engine = environment.engine();
+    let keep = |value| match engine.type_of(value) {
+        Type::Function => environment.handle.keep(value).map(Some),
+        _ => Ok(None),
+    };
     let drainer = Rc::new(Drainer {
         environment: environment.clone(),
-        emit_warning: match engine.type_of(emit_warning) {
-            Type::Function => Some(environment.handle.keep(emit_warning)?),
-            _ => None,
-        },
+        emit_warning: keep(emit_warning)?,
+        publish: keep(publish)?,
         backlog: RefCell::default(),
         began: Cell::new(None),
         next_turn: RefCell::default(),
@@ -139,9 +149,15 @@ impl Drainer {
         if environment.handle.has_ended() {
             return;
         }
-        let Arrived { finished, questions, warnings, closed } = environment.completions.take();
+        let Arrived { finished, questions, warnings, events, pongs, closed } = environment.completions.take();
         for warning in warnings {
             environment.engine().scope(|| self.emit(&warning));
+        }
+        for event in events {
+            environment.engine().scope(|| self.publish(&event));
+        }
+        for (token, pong) in pongs {
+            environment.engine().scope(|| settle_ping(environment, token, pong));
         }
         for question in questions {
             environment.engine().scope(|| question.answer(&environment.clients));
@@ -195,6 +211,14 @@ impl Drainer {
         }
     }
 
+    /// Publishes an event. What subscribers throw, Node.js reports.
+    fn publish(&self, NamedEvent(name, json): &NamedEvent) {
+        let (engine, Some(publish)) = (self.environment.engine(), &self.publish) else { return };
+        if let [Ok(name), Ok(json)] = [name.as_bytes(), json.as_bytes()].map(|text| engine.text(text)) {
+            let _ = engine.call(publish.value(), engine.undefined(), &[name, json]);
+        }
+    }
+
     /// Whether promises have been settled for long enough since the event loop's last turn.
     fn is_overdue(&self) -> bool {
         self.began.get().is_some_and(|began| began.elapsed() >= SLICE)
@@ -214,10 +238,23 @@ impl Drainer {
     }
 }
 
+/// Settles the promise of a ping.
+fn settle_ping(environment: &Environment, token: u32, pong: Pong) {
+    let Some((deferred, store)) = environment.end_ping(token) else { return };
+    match pong {
+        Ok(took) => {
+            let engine = environment.engine();
+            engine.settle(deferred, Ok(engine.number(milliseconds(took))));
+        }
+        Err(error) => store.realm.reject(deferred, error::store_error(&store.realm, &error, None)),
+    }
+}
+
 /// Settles the promise of a call, and passes its answer on to the read-ahead of its execution. Returns the bytes of its
 /// result.
 fn settle_call(environment: &Environment, finished: Finished) -> usize {
     let Some(pending) = environment.end_call(finished.request.token) else { return 0 };
+    pending.store.note_traced(pending.trace, || TracedCall::sent(&finished));
     let call = &finished.request.call;
     let (turn, position) = (&environment.turn, finished.position);
     let is_newest = turn.end_call(&pending.begun, position, finished.outcome.is_err());
@@ -236,7 +273,13 @@ fn settle_call(environment: &Environment, finished: Finished) -> usize {
             results::value_of(&pending.store.realm, call, reply.answer)
         }
     };
-    environment.engine().settle(pending.deferred, outcome);
+    match outcome {
+        Ok(value) => environment.engine().settle(pending.deferred, Ok(value)),
+        Err(error) => {
+            pending.store.counts.error();
+            pending.store.realm.reject(pending.deferred, error);
+        }
+    }
     pending.store.call_ended(pending.bytes, environment);
     bytes
 }

@@ -1,7 +1,6 @@
-//! The store as a JavaScript object: a plain object of functions, each of which works without the others, so that callers
-//! may destructure it, spread it, wrap it and spy on it.
+//! The native side of a store as a JavaScript object of functions, each of which works without the others. `lib/native.js` makes
+//! the store of them.
 
-use std::ffi::CStr;
 use std::rc::Rc;
 
 use idioteque_redis_core::config::options::Options;
@@ -13,7 +12,8 @@ use crate::js_builtins::JsBuiltins;
 use crate::method;
 use crate::method::MethodContext;
 use crate::native_store::{NativeStore, Origin};
-use crate::node_api::{Engine, Thrown, Type, Value};
+use crate::node_api::{Callback, Thrown, Value};
+use crate::seen;
 
 /// Makes the store object. `owned` has the values that the store uses: each of its functions keeps them alive.
 pub fn create(
@@ -25,7 +25,8 @@ pub fn create(
 ) -> Result<Value, Thrown> {
     let engine = environment.engine();
     let backend = origin.backend();
-    let store = NativeStore::new(realm, environment.handle.refer(owned)?, origin, options);
+    let store =
+        NativeStore::new(realm, environment.handle.refer(owned)?, environment.completions.clone(), origin, options);
     let context = Rc::new(MethodContext { environment: environment.clone(), store: Rc::new(store) });
     let object = engine.object()?;
     for kind in Operation::ALL {
@@ -33,20 +34,15 @@ pub fn create(
         environment.ownership.give(function, owned)?;
         engine.set_by(object, engine.text(kind.name().as_bytes())?, function)?;
     }
+    for (name, callback) in [("trace", seen::trace as Callback), ("tools", seen::tools)] {
+        let function = engine.function_sharing(name, callback, context.clone())?;
+        environment.ownership.give(function, owned)?;
+        engine.set_by(object, engine.text(name.as_bytes())?, function)?;
+    }
     let close = engine.function_sharing("close", method::close, context)?;
     environment.ownership.give(close, owned)?;
     engine.set(object, c"close", close)?;
-    let dispose = well_known(engine, c"asyncDispose")?;
-    if engine.type_of(dispose) == Type::Symbol {
-        engine.set_by(object, dispose, close)?;
-    }
     engine.set(object, c"backend", engine.text(backend.as_bytes())?)?;
     fallback::attach(engine, owned, object)?;
     Ok(object)
-}
-
-/// `Symbol[name]`, which an older runtime may not have.
-fn well_known(engine: Engine, name: &CStr) -> Result<Value, Thrown> {
-    let symbol = engine.get(engine.global()?, c"Symbol")?;
-    engine.get(symbol, name)
 }

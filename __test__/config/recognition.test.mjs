@@ -33,7 +33,13 @@ function recognise(client, options) {
   const load = () => createRequire(import.meta.url)("../../lib/adopted-client.js");
   const { parse, stringify } = JSON;
   const { setPrototypeOf } = Object;
-  const realm = { RedisStoreError: Error, parse, stringify, setPrototypeOf };
+  const realm = {
+    RedisStoreError: Error,
+    rejectLater: (error) => Promise.reject(error),
+    parse,
+    stringify,
+    setPrototypeOf,
+  };
   const helpers = { ...realm, openClientStore: open, isProxy: types.isProxy, loadLive: load };
   const made = binding.createRedisStore(client, options, helpers);
   if (!made.backend?.startsWith("redis")) return made;

@@ -3,8 +3,11 @@
  */
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { parse as parseYaml } from "yaml";
+import { freePort } from "../../tooling/servers/redis-server.mjs";
 import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
-import { allDocuments, isBeside, openWorkshop, scriptsBeside } from "../support/document.mjs";
+import { startCollector } from "../support/collector.mjs";
+import { allDocuments, isBeside, openWorkshop, read, scriptsBeside } from "../support/document.mjs";
 import { eventually, privateRedis } from "../support/redis.mjs";
 import { temporaryStore } from "../support/temporary.mjs";
 
@@ -26,11 +29,20 @@ const CONFIGURATIONS = {
   "rollup.config.mjs": { external: [packageName] },
 };
 
+/** Files that are programs, and what they have to have done. */
+const STARTED = {
+  "telemetry.mjs": () => {
+    expect(collector.received("/v1/traces")).toContain("db.operation.name");
+    expect(collector.received("/v1/metrics")).toContain("db.client.operation.duration");
+  },
+  "metrics.mjs": (printed) => expect(printed.join("\n")).toContain("db_client_connection_count{"),
+};
+
 /** Programs that a block for the shell may call, and what can be said of their arguments without calling them. */
 const PROGRAMS = {
-  npm: ([command, name], document) => {
-    if (command === "run") expect(scriptsBeside(document)).toContain(name);
-    else if (command === "install" && name !== undefined) expect(name).toBe(packageName);
+  npm: ([command, ...names], document) => {
+    if (command === "run") expect(scriptsBeside(document)).toContain(names[0]);
+    else if (command === "install") expect(installable).toEqual(expect.arrayContaining(names));
     else expect(["ci", "install", "test"]).toContain(command);
   },
   npx: (args, document) => {
@@ -39,12 +51,17 @@ const PROGRAMS = {
   },
   cargo: ([command]) => expect(["build", "clippy", "fmt", "test"]).toContain(command),
   node: ([path], document) => expect(isBeside(document, path), path).toBe(true),
+  curl: (args) => expect(args.at(-1)).toMatch(/^localhost:3000\/(?:orders\/\d+|ready)$/),
   cp: ([path], document) => expect(isBeside(document, path), path).toBe(true),
 };
+
+/** The package itself, and what it is tried with. */
+const installable = [packageName, ...Object.keys(JSON.parse(read("package.json")).devDependencies)];
 
 let server;
 let admin;
 let rest;
+let collector;
 let workshop;
 
 beforeAll(async () => {
@@ -52,8 +69,12 @@ beforeAll(async () => {
   admin = new Redis(server.url);
   rest = await startRestEndpoint({ redisUrl: server.url });
   const { url, token } = rest;
+  collector = await startCollector();
   workshop = openWorkshop({
     REDIS_URL: server.url,
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+    PROBES_PORT: String(await freePort()),
+    METRICS_PORT: String(await freePort()),
     UPSTASH_REDIS_REST_URL: url,
     UPSTASH_REDIS_REST_TOKEN: token,
     KV_REST_API_URL: url,
@@ -66,6 +87,7 @@ beforeEach(() => admin.flushall());
 afterAll(async () => {
   admin.disconnect();
   workshop.close();
+  await collector.stop();
   await rest.stop();
 });
 
@@ -74,6 +96,7 @@ const TRIALS = {
   async js(block) {
     const firstLine = block.code.split("\n", 1)[0];
     if (Object.hasOwn(NOT_RUN, firstLine)) return workshop.parse(block);
+    if (Object.hasOwn(STARTED, block.title ?? "")) return STARTED[block.title](await workshop.run(block));
     if (block.title) {
       expect(CONFIGURATIONS).toHaveProperty([block.title]);
       return expect(await workshop.load(block)).toMatchObject(CONFIGURATIONS[block.title]);
@@ -103,6 +126,17 @@ const TRIALS = {
   },
 
   json: ({ code }) => JSON.parse(code),
+
+  async yaml({ code, document }) {
+    const expressions = parseYaml(code).groups?.flatMap(({ rules }) => rules.map(({ expr }) => expr)) ?? [];
+    if (expressions.length === 0) return;
+    // Names that an expression has wrong would be an alert that never fires.
+    const program = documents.find(({ path }) => path === document).blocks.find(({ title }) => title === "metrics.mjs");
+    const served = (await workshop.run(program)).join("\n");
+    const names = expressions.flatMap((expr) => expr.match(/\b(?:db|idioteque|otel|error)_\w+/g));
+    expect(names.length).toBeGreaterThanOrEqual(expressions.length);
+    expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(served))).toEqual([]);
+  },
 
   // There is no engine here to build it; the page has to say so.
   dockerfile({ code, document }) {

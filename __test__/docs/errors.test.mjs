@@ -13,8 +13,16 @@ const { CALLS, LOADING, PHRASES } = createRequire(import.meta.url)("../../lib/er
 const tables = addonTexts();
 const tableOf = (name) => tables.find((table) => table.name === name);
 
-/** The names that only the JavaScript side has: what a client, or the engine, has to do with. */
-const OF_CLIENTS = ["clientDidNotAnswer", "passedToClient", "requestAborted", "incompleteResponse", "databaseNotNamed"];
+/** The names that only the JavaScript side has: what a client, the engine or OpenTelemetry has to do with. */
+const OF_CLIENTS = [
+  "clientDidNotAnswer",
+  "passedToClient",
+  "requestAborted",
+  "incompleteResponse",
+  "databaseNotNamed",
+  "wrongTimeout",
+  "unknownOption",
+];
 
 /** The sources below some folders, as paths in the checkout. */
 function sources(extension, ...folders) {

@@ -28,6 +28,8 @@ describe("the package", () => {
         "lib/native.js",
         "lib/adopted-client.js",
         "lib/load-error/failure.js",
+        "otel.d.ts",
+        "lib/otel.js",
       ]),
     );
   });
@@ -41,7 +43,9 @@ describe("the package", () => {
     const whileInstalling = /^(pre|post)?(install|prepare)$/;
     expect(Object.keys(manifest.scripts).filter((name) => whileInstalling.test(name))).toEqual([]);
     expect(manifest.dependencies).toBe(undefined);
-    expect(manifest.peerDependencies).toBe(undefined);
+    // For who uses it: `@idioteque/redis/otel` alone loads it.
+    expect(manifest.peerDependencies).toEqual({ "@opentelemetry/api": expect.any(String) });
+    expect(manifest.peerDependenciesMeta).toEqual({ "@opentelemetry/api": { optional: true } });
   });
 
   it("describes itself", () => {

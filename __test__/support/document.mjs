@@ -49,6 +49,36 @@ const USES = [
     'await handler({ Records: [{ body: JSON.stringify({ id: "order-1", event: { name: "order.placed" } }) }] });',
   ],
   [
+    "probes.listen(",
+    `if (!probes.listening) await new Promise((resolve) => probes.once("listening", resolve));
+for (const path of ["live", "ready"]) {
+  const response = await fetch(\`http://127.0.0.1:\${probes.address().port}/\${path}\`);
+  const text = await response.text();
+  if (response.status !== 200) throw new Error(\`/\${path} answered \${response.status}: \${text}\`);
+}`,
+  ],
+  [
+    "new NodeSDK(",
+    `const { createRedisStore: open } = await import("@idioteque/redis");
+await open(process.env.REDIS_URL).beginExecution("traced");
+await sdk.shutdown();`,
+  ],
+  [
+    "prometheus.getMetricsRequestHandler(",
+    `const { createRedisStore: open } = await import("@idioteque/redis");
+const { Redis: Admin } = await import("ioredis");
+const [store, admin] = [open(process.env.REDIS_URL), new Admin(process.env.REDIS_URL)];
+await open("redis://127.0.0.1:1", { commandTimeout: 50 }).beginExecution("fails").catch(() => {});
+await admin.config("SET", "min-replicas-to-write", "1");
+const call = store.beginExecution("is sent again");
+for (const end = Date.now() + 5000; store.stats().retries === 0; await new Promise((resolve) => setTimeout(resolve, 10)))
+  if (Date.now() > end) throw new Error("nothing was sent again");
+await admin.config("SET", "min-replicas-to-write", "0");
+await call;
+const response = await fetch(\`http://127.0.0.1:\${process.env.METRICS_PORT}/metrics\`);
+console.log(await response.text());`,
+  ],
+  [
     'process.once("SIGTERM"',
     `process.kill(process.pid, "SIGTERM");
 for (const end = Date.now() + 5000; ; await new Promise((resolve) => setTimeout(resolve, 10))) {
@@ -88,7 +118,9 @@ function homeOf(document) {
  */
 export function allDocuments() {
   const pages = (dir) => readdirSync(join(ROOT, dir)).filter((name) => name.endsWith(".md"));
-  const paths = ["", "docs", "examples/nextjs"].flatMap((dir) => pages(dir).map((name) => posix.join(dir, name)));
+  const paths = ["", "docs", "examples/nextjs", "examples/service"].flatMap((dir) =>
+    pages(dir).map((name) => posix.join(dir, name)),
+  );
   return paths.map((path) => {
     const text = read(path);
     return { path, text, blocks: codeBlocks(text).map((block) => ({ ...block, document: path })) };

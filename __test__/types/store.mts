@@ -1,9 +1,12 @@
 // What the store gives: to a worker, to callers that catch its errors, to `await using`.
+import { subscribe } from "node:diagnostics_channel";
 import idioteque, {
   createRedisStore,
+  type RedisReadyEvent,
   type RedisStore,
   RedisStoreError,
   type RedisStoreErrorCode,
+  type RedisStoreStats,
   type WorkerStore,
 } from "@idioteque/redis";
 
@@ -41,6 +44,16 @@ holds<Equal<Awaited<ReturnType<typeof store.isExecutionTaskInProgress>>, boolean
 // With @types/node, or a lib that has it, the store can be disposed of.
 holds<Equal<(typeof store)[typeof Symbol.asyncDispose], () => Promise<void>>>();
 
+// What it shows of itself.
+holds<Equal<typeof store.status, "idle" | "connecting" | "ready" | "reconnecting" | "closed">>();
+holds<Equal<ReturnType<typeof store.ping>, Promise<number>>>();
+await store.ping({ timeout: 100 });
+const { status, peer, lastError, pending }: RedisStoreStats = store.stats();
+const shown: (string | number | string[] | undefined)[] = [status, peer, lastError?.code, lastError?.at, pending];
+subscribe("idioteque-redis:ready", (event) => shown.push((event as RedisReadyEvent).ms));
+// @ts-expect-error a timeout is a number
+await store.ping({ timeout: "100" });
+
 // The errors.
 const error: unknown = undefined;
 if (error instanceof RedisStoreError) {
@@ -70,6 +83,8 @@ store.beginExecutionTask("execution");
 store.commitExecutionTaskResult("execution", "task");
 // @ts-expect-error what is in use cannot be changed
 store.backend = "client";
+// @ts-expect-error nor can the status
+store.status = "ready";
 // @ts-expect-error no such method
 store.deleteExecution("execution");
 // @ts-expect-error a result is unknown until it is checked

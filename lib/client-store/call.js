@@ -36,9 +36,8 @@ class Call {
     this.deadline = 0;
     this.older = undefined;
     this.newer = undefined;
-    this.promise = new Promise((resolve, reject) => {
+    this.promise = new Promise((resolve) => {
       this.resolve = resolve;
-      this.reject = reject;
     });
     store.inFlight.add(this);
   }
@@ -59,6 +58,7 @@ class Call {
    */
   send(command, key, argument, value) {
     this.waiting += 1;
+    this.store.counts.roundTrips += 1;
     let answer;
     try {
       answer = Promise.resolve(command(this.store.client, key, argument, value));
@@ -145,12 +145,19 @@ class Call {
       return;
     }
     this.settle();
+    this.store.counts.answered = true;
+    this.store.counts.lastAnswerAt = Date.now();
     this.resolve(result);
   }
 
   fail(error) {
     this.settle();
-    this.reject(error);
+    const { counts, clock } = this.store;
+    counts.errors += 1;
+    if (error.code === "ERR_REDIS_CONNECTION") {
+      counts.lastError = { code: error.code, message: error.message, at: Date.now() };
+    }
+    this.resolve(clock.rejectLater(error));
   }
 
   settle() {

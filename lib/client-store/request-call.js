@@ -30,6 +30,7 @@ class RequestCall extends Call {
 
   flush() {
     this.waiting = 1;
+    this.store.counts.roundTrips += 1;
     this.store.requests.add(this);
   }
 

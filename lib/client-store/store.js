@@ -25,9 +25,13 @@ const { Requests } = require("./requests.js");
  * @param {(executionId: string) => void} settings.forget reports to the native stores of this thread that what they have read ahead
  *   of an execution may be older than what is known of it now
  * @param {Function} settings.RedisStoreError the class of what calls reject with
- * @param {{ setTimeout: typeof setTimeout, now: () => number, afterTurn?: (callback: () => void) => void }} clock the
- *   runtime's own clock, and what calls a function when the current turn of the event loop is over
- * @returns {object} the store: the eight methods, `close` and `backend`
+ * @param {object} clock
+ * @param {typeof setTimeout} clock.setTimeout the runtime's own clock
+ * @param {() => number} clock.now the runtime's own clock
+ * @param {(callback: () => void) => void} [clock.afterTurn] calls a function when the current turn of the event loop is over
+ * @param {Function} clock.makeStore makes the store of its methods
+ * @param {(error: Error) => Promise<never>} clock.rejectLater rejects with the frames of who awaits it
+ * @returns {object} the store
  */
 function openClientStore(client, settings, clock) {
   const { keyPrefix = "", hashTags, ttl, maxPending, RedisStoreError } = settings;
@@ -38,6 +42,8 @@ function openClientStore(client, settings, clock) {
     client: adapter.open === undefined ? client : adapter.open(client),
     settings,
     inFlight,
+    clock,
+    counts: { calls: 0, errors: 0, roundTrips: 0, answered: false, lastAnswerAt: 0, lastError: undefined },
     adapter,
     expiry: ttl === undefined ? undefined : Math.ceil(ttl / adapter.expiryUnit),
     keyOf: hashTags
@@ -48,10 +54,14 @@ function openClientStore(client, settings, clock) {
   let closing;
 
   function start(method, executionId, taskId, value) {
+    store.counts.calls += 1;
     // First, because it may run the caller's code (`toJSON`), which may call this store, or close it.
     const json = method.takesValue ? serialise(value) : undefined;
     const wrong = wrongId("executionId", executionId) ?? (method.hasTask ? wrongId("taskId", taskId) : undefined);
-    if (wrong !== undefined) return Promise.reject(wrong);
+    if (wrong !== undefined) {
+      store.counts.errors += 1;
+      return Promise.reject(wrong);
+    }
     const ids = [method, executionId, taskId];
     if (closing !== undefined) return refuse(ids, CALLS.closed.code, inCall(method, CALLS.closed));
     const size = executionId.length + (method.hasTask ? taskId.length : 0) + (json?.length ?? 0);
@@ -70,6 +80,7 @@ function openClientStore(client, settings, clock) {
 
   /** Rejects a call of which nothing was sent. */
   function refuse([method, executionId, taskId], code, message, cause) {
+    store.counts.errors += 1;
     const key = store.keyOf(executionId, method.suffix);
     return Promise.reject(new RedisStoreError(message, { code, cause, executionId, taskId, key }));
   }
@@ -88,8 +99,8 @@ function openClientStore(client, settings, clock) {
   }
   methods.close = close;
   methods.backend = adapter.backend;
-  if (Symbol.asyncDispose !== undefined) methods[Symbol.asyncDispose] = close;
-  return methods;
+  const isClosed = () => closing !== undefined;
+  return clock.makeStore(methods, () => require("./seen.js").clientTools(store, client, isClosed));
 }
 
 /** The value as JSON; an object with the reason where it has none. */

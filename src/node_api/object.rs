@@ -121,6 +121,34 @@ impl Engine {
         Some(unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length) }.to_vec())
     }
 
+    /// The length of a `Float64Array`, and where its numbers are; none where the value is something else.
+    fn numbers(self, value: Value) -> (usize, *mut f64) {
+        let (mut kind, mut length, mut data) = (0, 0, ptr::null_mut());
+        // SAFETY: the module's rules; the out pointers are valid or null, and what is no typed array is an error.
+        let status = unsafe {
+            let (buffer, offset) = (ptr::null_mut(), ptr::null_mut());
+            sys::napi_get_typedarray_info(self.0, value.0, &mut kind, &mut length, &mut data, buffer, offset)
+        };
+        match status == sys::Status::napi_ok && kind == sys::TypedarrayType::float64_array && !data.is_null() {
+            true => (length, data.cast()),
+            false => (0, ptr::null_mut()),
+        }
+    }
+
+    /// How many numbers a `Float64Array` has room for.
+    pub fn numbers_length(self, value: Value) -> usize {
+        self.numbers(value).0
+    }
+
+    /// Writes numbers into a `Float64Array`, those that there is no room for left out.
+    pub fn write_numbers(self, value: Value, numbers: &[f64]) {
+        let (length, data) = self.numbers(value);
+        if length > 0 {
+            // SAFETY: N-API has returned that length, of aligned numbers, and no JavaScript runs meanwhile.
+            unsafe { ptr::copy_nonoverlapping(numbers.as_ptr(), data, numbers.len().min(length)) };
+        }
+    }
+
     /// The global object.
     pub fn global(self) -> Result<Value, Thrown> {
         let mut value = ptr::null_mut();

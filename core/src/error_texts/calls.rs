@@ -18,6 +18,8 @@ texts! {
         "Failed to parse JSON for Redis key \"{key}\" field \"{field}\": {reason}. Raw value: \"{raw}\"", "";
 
     given_up(method, timeout, reason) => Timeout, "{method} was given up after {timeout} ms (commandTimeout): {reason}", "";
+    too_many_pings() => Overloaded, "1024 pings have no answer yet", "";
+    ping_given_up(timeout, reason) => Timeout, "ping was given up after {timeout} ms: {reason}", "";
     reply_too_large(key) => Reply,
         "the reply about \"{key}\" is larger than 512 MB or 16 million values, which is more than can be read at once", "";
     results_wait(limit) => Timeout,

@@ -21,6 +21,7 @@ pub struct Delivery {
     last: Attempt,
     /// What the earlier attempts may have done.
     earlier: Applied,
+    attempts: u32,
 }
 
 /// The last time a call was sent.
@@ -41,6 +42,17 @@ impl Delivery {
     /// Bytes of the call are handed to a connection.
     pub fn sent(&mut self) {
         self.last = Attempt::UnderWay;
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// How often it was sent.
+    pub fn attempts(self) -> u32 {
+        self.attempts
+    }
+
+    /// The same of a call of which a part was sent so often.
+    pub fn with_attempts(self, attempts: u32) -> Self {
+        Self { attempts, ..self }
     }
 
     /// The server refused it for now, or did not take it: this time nothing was applied.
@@ -61,13 +73,13 @@ impl Delivery {
     /// Its connection ended, or was given up, before the answer came.
     pub fn lost(&mut self) {
         if self.last == Attempt::UnderWay {
-            *self = Self { last: Attempt::None, earlier: self.earlier.max(Applied::Maybe) };
+            *self = Self { last: Attempt::None, earlier: self.earlier.max(Applied::Maybe), ..*self };
         }
     }
 
     /// It was done, and will be done again.
     pub fn repeated(&mut self) {
-        self.sent();
+        self.last = Attempt::UnderWay;
         self.lost();
     }
 

@@ -79,7 +79,8 @@ impl ConnectError {
     }
 }
 
-pub(crate) fn display_address(address: &Address) -> String {
+/// An address as a person writes it.
+pub fn display_address(address: &Address) -> String {
     match address {
         Address::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
         Address::Tcp(host, port) => format!("{host}:{port}"),

@@ -5,18 +5,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use super::closer::Closer;
+use super::observed::Observed;
+use super::ping::Ping;
 use super::request::Request;
 use super::runtime;
 
 /// The queue between the JavaScript threads and the I/O thread.
-#[derive(Default)]
 pub(super) struct Inbox {
     pub(super) state: Mutex<InboxState>,
+    /// What can be seen of the connection.
+    pub(super) observed: Arc<Observed>,
 }
 
 #[derive(Default)]
 pub(super) struct InboxState {
     pub(super) requests: Vec<Request>,
+    pub(super) pings: Vec<Ping>,
     pub(super) closed: bool,
     /// Who waits for the connection to have ended. Told when the last handle of this inbox is dropped.
     pub(super) closer: Option<Arc<Closer>>,
@@ -27,6 +31,11 @@ pub(super) struct InboxState {
 }
 
 impl Inbox {
+    /// An empty one.
+    pub(super) fn new(observed: Arc<Observed>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), observed })
+    }
+
     /// The state is a plain queue, valid at every step, so a panic elsewhere does not spoil it.
     pub(super) fn lock(&self) -> MutexGuard<'_, InboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -39,6 +48,11 @@ impl Inbox {
         mem::take(&mut state.requests)
     }
 
+    /// Takes out the pings that have arrived.
+    pub(super) fn take_pings(&self) -> Vec<Ping> {
+        mem::take(&mut self.lock().pings)
+    }
+
     /// Who waits for the connection to have ended, if anybody does.
     pub(super) fn closer(&self) -> Option<Arc<Closer>> {
         self.lock().closer.clone()
@@ -48,7 +62,7 @@ impl Inbox {
     /// what was noted last.
     pub(super) fn register_waker(&self, closed: bool, cx: &Context<'_>) -> bool {
         let mut state = self.lock();
-        if !state.requests.is_empty() || state.closed != closed {
+        if !state.requests.is_empty() || !state.pings.is_empty() || state.closed != closed {
             return false;
         }
         match &state.sleeper {
@@ -77,6 +91,9 @@ impl Inbox {
     pub(super) fn give_up(&self) -> Vec<Request> {
         let mut state = self.lock();
         (state.abandoned, state.sleeper) = (true, None);
-        mem::take(&mut state.requests)
+        let (requests, pings) = (mem::take(&mut state.requests), mem::take(&mut state.pings));
+        drop(state);
+        drop(pings);
+        requests
     }
 }

@@ -182,11 +182,14 @@ impl OrderedCalls {
         None
     }
 
-    /// A call was sent.
-    pub fn sent(&mut self, key: CallKey, number: u64) {
+    /// A call was sent. Returns how often it has been.
+    pub fn sent(&mut self, key: CallKey, number: u64, now: Instant) -> u32 {
         let entry = &mut self.calls[key.0 as usize];
         entry.place = Place::InFlight(number);
-        entry.pending.request.delivery.sent();
+        let request = &mut entry.pending.request;
+        request.delivery.sent();
+        request.sent_at = request.sent_at.or(Some(now));
+        request.attempts()
     }
 
     /// Whether a call was answered although one for the same execution that came before it was not.

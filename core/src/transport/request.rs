@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::applied::Delivery;
+use super::event::Event;
 use super::result_budget::{Charge, ResultBudget};
 use super::warning::Warning;
 use crate::error::StoreError;
@@ -20,6 +21,9 @@ pub trait CompletionSink: Send + Sync {
 
     /// Tells of something that works and is likely wrong. Called on the I/O thread; must not block.
     fn warn(&self, warning: Warning);
+
+    /// Tells what happened to a connection. Called on the I/O thread; must not block.
+    fn event(&self, _: &Event) {}
 
     /// A connection that was closed under this token has ended.
     fn closed(&self, token: u32);
@@ -57,6 +61,8 @@ pub struct Request {
     pub(super) answered: bool,
     /// The times it was sent.
     pub(super) delivery: Delivery,
+    /// When it was sent first.
+    pub(super) sent_at: Option<Instant>,
     /// What its result takes of the environment's budget, if it is large.
     pub(super) charge: Option<Charge>,
     /// Present when it is part of a call to a cluster.
@@ -100,7 +106,18 @@ impl Request {
     /// A request that is made now and whose answer goes to `sink` under `token`.
     pub fn new(call: Call, token: u32, sink: Arc<dyn CompletionSink>) -> Self {
         let delivery = Delivery::default();
-        Self { call, token, made_at: Instant::now(), sink, answered: false, delivery, charge: None, route: None }
+        let made_at = Instant::now();
+        Self { call, token, made_at, sink, answered: false, delivery, sent_at: None, charge: None, route: None }
+    }
+
+    /// How often it was sent; in a cluster, the part of it that was sent most often.
+    pub fn attempts(&self) -> u32 {
+        self.delivery.attempts()
+    }
+
+    /// How long it waited before it was sent first.
+    pub fn queued(&self) -> Option<Duration> {
+        self.sent_at.map(|sent_at| sent_at.saturating_duration_since(self.made_at))
     }
 
     /// What the environment's calls may bring before it takes it.

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::closer::Closer;
 use super::inbox::{Inbox, InboxState};
+use super::observed::Observed;
 use super::pending_calls::deliver;
-use super::request::Request;
+use super::ping::Ping;
+use super::request::{CompletionSink, Request};
 use super::target::Target;
 use super::{cluster, connection, http, runtime};
 use crate::config::Topology;
@@ -34,19 +36,22 @@ pub struct SharedConnection {
 pub(super) static CONNECTIONS: Mutex<Vec<Weak<SharedConnection>>> = Mutex::new(Vec::new());
 
 impl SharedConnection {
-    /// The connection to a target: the one in use if there is one, else a new one, which starts to connect.
+    /// The connection to a target: the one in use if there is one, else a new one, which starts to connect. `sink`
+    /// is told what happens to it.
     ///
     /// # Errors
     /// When the I/O thread cannot be started.
-    pub fn open(target: Target) -> Result<Arc<SharedConnection>, StoreError> {
+    pub fn open(target: Target, sink: &Arc<dyn CompletionSink>) -> Result<Arc<SharedConnection>, StoreError> {
         let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
         connections.retain(|connection| connection.strong_count() > 0);
         if let Some(connection) =
             connections.iter().filter_map(Weak::upgrade).find(|connection| connection.target.shares_with(&target))
         {
+            connection.observed().listen(sink);
             return Ok(connection);
         }
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Inbox::new(Arc::new(Observed::new(&target.settings)));
+        inbox.observed.listen(sink);
         start(&target, &inbox)?;
         let connection = Arc::new(SharedConnection { target, inbox });
         connections.push(Arc::downgrade(&connection));
@@ -67,6 +72,21 @@ impl SharedConnection {
             true => state.requests = requests,
             false => state.requests.extend(requests),
         });
+    }
+
+    /// What can be seen of it.
+    pub fn observed(&self) -> &Arc<Observed> {
+        &self.inbox.observed
+    }
+
+    /// Where to connect, as far as that was known when it was opened.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Asks whether the server is there, over the connection that calls use.
+    pub fn ping(&self, ping: Ping) {
+        self.queue(|state| state.pings.push(ping));
     }
 
     /// Queues requests; starts anew when the I/O thread has ended.

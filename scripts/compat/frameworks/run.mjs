@@ -1,17 +1,17 @@
 /**
- * `npm run test:frameworks`: the packed package in Next.js and through bundlers, each time with a whole workflow on a real
- * Redis. Prints a table. Only built-in modules are loaded until the packages are installed.
+ * `npm run test:frameworks`: the packed package in Next.js, through bundlers and in a service, each time with a whole workflow
+ * on a real Redis. Prints a table. Only built-in modules are loaded until the packages are installed.
  */
 import { parseArgs } from "node:util";
 import { ensureRedisServer, startRedis } from "../../../tooling/servers/redis-server.mjs";
 import { addonFiles, setup } from "../../../tooling/setup.mjs";
 import { createTerminal } from "../../../tooling/terminal.mjs";
 
-const HELP = `npm run test:frameworks -- [bundlers] [nextjs]
+const HELP = `npm run test:frameworks -- [bundlers] [nextjs] [service]
 
 Packs the packages with the addon that was built for this machine, installs them into projects in a temporary folder,
-builds these with each bundler, and runs an order of ten steps in what was built. Without a name, both kinds of project are
-tried. What npm downloads is kept in node_modules/.cache.`;
+builds these with each bundler, and runs an order in what was built. Without a name, all kinds of project are tried. What npm
+downloads is kept in node_modules/.cache.`;
 
 /**
  * @typedef {object} Context
@@ -61,6 +61,7 @@ async function main() {
 const KINDS = {
   bundlers: async () => (await import("./bundlers.mjs")).bundlerRows,
   nextjs: async () => (await import("./nextjs.mjs")).nextjsRows,
+  service: async () => (await import("./service.mjs")).serviceRows,
 };
 
 function chooseKinds(names) {

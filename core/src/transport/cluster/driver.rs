@@ -19,7 +19,9 @@ use crate::transport::error::ConnectError;
 use crate::transport::handover::Handover;
 use crate::transport::inbox::Inbox;
 use crate::transport::node_id::ExpectedNode;
+use crate::transport::observed::Observed;
 use crate::transport::pending_calls::deliver;
+use crate::transport::ping::Ping;
 use crate::transport::request::Request;
 use crate::transport::target::{Member, Target};
 use crate::transport::timer::Timer;
@@ -60,6 +62,8 @@ struct Driver {
     returns: Arc<Returns>,
     connections: Connections,
     map: Option<MapBeingRead>,
+    /// Those that wait for the map.
+    pings: Vec<Ping>,
     /// The last handle was dropped.
     closed: bool,
     alarm: Timer,
@@ -67,8 +71,9 @@ struct Driver {
 
 impl Driver {
     fn new(router: Router, target: Target, inbox: Arc<Inbox>, returns: Arc<Returns>) -> Self {
-        let (connections, alarm) = (Connections::default(), Timer::new());
-        Self { router, target, proven: false, inbox, returns, connections, map: None, closed: false, alarm }
+        let connections = Connections { inboxes: HashMap::new(), observed: inbox.observed.clone(), closer: None };
+        let (pings, alarm) = (Vec::new(), Timer::new());
+        Self { router, target, proven: false, inbox, returns, connections, map: None, pings, closed: false, alarm }
     }
 
     async fn run(mut self) {
@@ -78,6 +83,7 @@ impl Driver {
                 self.drain_inbox(now);
                 self.take_back(now);
                 self.poll_map(cx, now);
+                self.pass_pings(now);
                 self.router.advance(now);
                 self.carry_out();
                 deliver(self.router.finished());
@@ -89,7 +95,8 @@ impl Driver {
                 if self.poll_map(cx, now) {
                     continue;
                 }
-                if self.alarm.sleep_until(cx, self.router.next_moment()) && self.register_waker(cx) {
+                let moment = self.router.next_moment().into_iter().chain(self.ping_deadline()).min();
+                if self.alarm.sleep_until(cx, moment) && self.register_waker(cx) {
                     return Poll::Pending;
                 }
             }
@@ -126,9 +133,33 @@ impl Driver {
                     (self.target.settings, self.proven) = (settings, true);
                 }
             }
-            Err(error) => self.router.map_not_read(error),
+            Err(error) => {
+                self.inbox.observed.note_error(error.error());
+                for ping in self.pings.drain(..) {
+                    ping.answer(Err(error.error().clone()));
+                }
+                self.router.map_not_read(error);
+            }
         }
         true
+    }
+
+    /// Passes pings on to all servers. Before there are any, they wait for the map.
+    fn pass_pings(&mut self, now: Instant) {
+        self.pings.extend(self.inbox.take_pings());
+        for ping in mem::take(&mut self.pings) {
+            if ping.deadline <= now {
+                ping.expire(Some(self.router.connect_error().error()));
+            } else if let Some(ping) = self.connections.ping(ping) {
+                self.pings.push(ping);
+                self.router.want_map();
+            }
+        }
+    }
+
+    /// When the first ping is given up that waits for the map.
+    fn ping_deadline(&self) -> Option<Instant> {
+        self.pings.iter().map(|ping| ping.deadline).min()
     }
 
     fn carry_out(&mut self) {
@@ -142,6 +173,7 @@ impl Driver {
                 Effect::ReadMap { addresses, known } => {
                     self.map = Some(Box::pin(fetch(self.target.clone(), self.proven, addresses, known)));
                 }
+                Effect::Moved { from, to, told_by, slot } => self.inbox.observed.moved(from, to, told_by, slot),
                 Effect::Warn { sink, warning } => sink.warn(warning),
             }
         }
@@ -154,16 +186,16 @@ impl Driver {
 }
 
 /// The open connections, by the router's numbers.
-#[derive(Default)]
 struct Connections {
     inboxes: HashMap<u32, Arc<Inbox>>,
+    observed: Arc<Observed>,
     /// Who waits for all of them to have ended.
     closer: Option<Arc<Closer>>,
 }
 
 impl Connections {
     fn open(&mut self, node: u32, target: Target) {
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Inbox::new(self.observed.clone());
         let (task_inbox, abandoned) = (inbox.clone(), inbox.clone());
         // The thread runs: we are on it.
         let _ = runtime::spawn(move || serve(target.clone(), task_inbox.clone()), move || abandoned.abandon());
@@ -177,6 +209,17 @@ impl Connections {
             true => state.requests = mem::take(&mut parts),
             false => state.requests.append(&mut parts),
         });
+    }
+
+    /// Asks every server whether it is there. Without servers the ping comes back.
+    fn ping(&self, ping: Ping) -> Option<Ping> {
+        if self.inboxes.is_empty() {
+            return Some(ping);
+        }
+        for (inbox, part) in self.inboxes.values().zip(ping.split(self.inboxes.len())) {
+            inbox.change(|state| state.pings.push(part));
+        }
+        None
     }
 
     fn close(&mut self, node: u32) {

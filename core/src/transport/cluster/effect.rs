@@ -37,6 +37,17 @@ pub enum Effect {
         /// The nodes that were known before.
         known: Arc<[NodeId]>,
     },
+    /// Who watches is told that calls go elsewhere from now on.
+    Moved {
+        /// Where they went.
+        from: Vec<Address>,
+        /// Where they go.
+        to: Vec<Address>,
+        /// Who said so.
+        told_by: &'static str,
+        /// Calls for this slot, or all.
+        slot: Option<u16>,
+    },
     /// Somebody who calls is warned.
     Warn {
         /// Who.

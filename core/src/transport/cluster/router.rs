@@ -11,6 +11,7 @@
 
 mod map;
 mod returned;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -77,6 +78,8 @@ pub struct Router {
     /// The deadlines of the calls that wait in the order.
     waiting: BTreeSet<(Instant, usize)>,
     nodes: Nodes,
+    /// The servers that have slots.
+    owners: Vec<Address>,
     connect_error: ConnectError,
     finished: Vec<Finished>,
     effects: Vec<Effect>,
@@ -119,6 +122,7 @@ impl Router {
             order: Order::default(),
             waiting: BTreeSet::new(),
             nodes: Nodes::default(),
+            owners: Vec::new(),
             finished: Vec::new(),
             effects: Vec::new(),
             warnings: Vec::new(),
@@ -143,6 +147,11 @@ impl Router {
     /// Whether there is nothing left to do.
     pub fn is_over(&self) -> bool {
         self.closed && self.calls.is_empty()
+    }
+
+    /// Why there is no server, if there is none.
+    pub fn connect_error(&self) -> &ConnectError {
+        &self.connect_error
     }
 
     /// A connection of a server warns of something.

@@ -33,6 +33,8 @@ pub struct SplitCall {
     pub position: Option<Position>,
     /// Why it failed, and the deliveries of the part that did.
     pub failure: Option<(Box<StoreError>, Delivery)>,
+    /// How often the part was sent that was sent most often.
+    pub attempts: u32,
     /// How much of it its parts have applied: in part as soon as one was answered with success.
     pub applied: Applied,
 }
@@ -148,6 +150,7 @@ impl SplitCall {
             reply: None,
             position: None,
             failure: None,
+            attempts: 0,
             applied: Applied::No,
         }
     }

@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 use super::attempts::Reached;
 use super::handshake::{Fences, Handshake, Presence};
 use super::session::Opening;
-use crate::config::{Settings, Topology};
+use crate::config::{Address, Settings, Topology};
 use crate::transport::conversation::Conversation;
 use crate::transport::error::ConnectError;
 use crate::transport::io::AsyncStream;
@@ -27,6 +27,8 @@ pub struct Connected {
     pub stream: Box<dyn AsyncStream>,
     /// Signs of life.
     pub progress: Progress,
+    /// Who is at the other end.
+    pub peer: Address,
     /// How it begins.
     pub opening: Opening,
     /// The settings that were right.
@@ -66,6 +68,7 @@ pub async fn connect(
         .map_err(|error| ConnectError::dial(&error, address))?;
     reached.note();
     let progress = stream.progress();
+    let peer = stream.peer_or(address);
     let (at_once, fences) = if fences.one_is_used { (Vec::new(), Some(fences)) } else { (fences.identities, None) };
     let handshake = Handshake::new(&target, &settings, &at_once);
     let greeted = match &settings.tls {
@@ -82,7 +85,7 @@ pub async fn connect(
     };
     let (stream, opening, login_not_needed) = greeted.unwrap_or_else(|_| Err(ConnectError::unresponsive(address)))?;
     warnings.extend(login_not_needed.then(|| Credentials::not_needed(address)));
-    Ok(Connected { stream, progress, opening, settings, warnings })
+    Ok(Connected { stream, progress, peer, opening, settings, warnings })
 }
 
 /// Logs in over a stream. Where nothing in the handshake has to come first, and not `wait`, that is left to the session, and

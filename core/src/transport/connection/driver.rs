@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::{Future, pending, poll_fn};
 use std::io;
+use std::num::NonZeroU64;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,7 +15,7 @@ use super::attempts::Attempts;
 use super::connect::{Connected, connect};
 use super::machine::{Config, Machine, Need};
 use super::spin::Spin;
-use crate::config::{Address, Topology};
+use crate::config::{Address, Settings, Topology};
 use crate::moment::Moment;
 use crate::transport::backoff::Backoff;
 use crate::transport::connection_id::next_connection_id;
@@ -23,6 +24,7 @@ use crate::transport::handover::Handover;
 use crate::transport::inbox::Inbox;
 use crate::transport::io::AsyncStream;
 use crate::transport::io::tcp::Progress;
+use crate::transport::observed::{Counts, ServerObserver};
 use crate::transport::pending_calls::deliver;
 use crate::transport::sentinel::discovery::{SentinelSubscriptions, primary_moved};
 use crate::transport::settings_provider::client_ended;
@@ -59,6 +61,7 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         machine: Machine::new(config, backoff),
         target,
         proven: false,
+        observer: ServerObserver::new(&inbox.observed),
         inbox,
         closed: false,
         stream: None,
@@ -94,6 +97,8 @@ struct Driver {
     target: Target,
     /// A connection was made with the target's settings, so that they are complete.
     proven: bool,
+    /// What others can see of the connection.
+    observer: ServerObserver,
     inbox: Arc<Inbox>,
     /// The last handle of the connection was dropped.
     closed: bool,
@@ -113,6 +118,7 @@ impl Driver {
                 let now = Instant::now();
                 self.drain_inbox(now);
                 self.advance(now);
+                self.observe(now);
                 if self.machine.need() != Need::Connection {
                     return Poll::Ready(());
                 }
@@ -147,6 +153,7 @@ impl Driver {
                 let now = Instant::now();
                 self.drain_inbox(now);
                 self.advance(now);
+                self.observe(now);
                 if news.as_mut().poll(cx).is_ready() {
                     self.machine.connect_now();
                 }
@@ -199,6 +206,7 @@ impl Driver {
                 }
                 any |= stream.write(cx, &mut self.machine, now);
                 deliver(self.machine.finished());
+                self.observe(now);
                 match self.machine.need() {
                     Need::Bytes => self.attempts.end(),
                     Need::BytesAndConnection => {
@@ -248,18 +256,21 @@ impl Driver {
             connect(target.clone(), proven, machine.to_fence(), reached)
         }));
         match outcome {
-            Ok(Connected { stream, progress, opening, settings, warnings }) => {
+            Ok(Connected { stream, progress, peer, opening, settings, warnings }) => {
                 self.attempts.end();
+                let id = next_connection_id();
+                self.note_connected(id, &peer, &settings);
                 (self.target.settings, self.proven) = (settings, true);
                 let new = warnings.into_iter().filter(|warning| !self.warnings.contains(warning));
                 self.warnings.extend(new.collect::<Vec<_>>());
                 self.stream = Some(ServerStream::new(stream, progress));
-                self.machine.connected(next_connection_id(), opening, now);
+                self.machine.connected(id, opening, now);
             }
             Err(error) => {
                 if let ConnectError::Fatal(_) = error {
                     self.attempts.end();
                 }
+                self.observer.not_connected(&error);
                 self.machine.not_connected(error, self.attempts.any(), now);
             }
         }
@@ -279,10 +290,42 @@ impl Driver {
             let deadline = request.deadline(self.target.command_timeout, now);
             self.machine.call(request, deadline);
         }
+        for ping in self.inbox.take_pings() {
+            self.machine.ping(ping, now);
+        }
         if self.closed {
             self.machine.close(self.inbox.closer().is_some(), now);
         }
         any
+    }
+
+    /// Lets others see what has changed.
+    fn observe(&mut self, now: Instant) {
+        let (machine, observer) = (&mut self.machine, &mut self.observer);
+        let counts = machine.take_counts();
+        if counts != Counts::default() {
+            observer.observed().count(counts);
+        }
+        if matches!(machine.need(), Need::Over | Need::Sharded) {
+            return;
+        }
+        observer.note(machine.is_ready(), now, || (machine.connect_error().clone(), machine.calls().count()));
+        for (error, pause) in machine.take_retries() {
+            observer.retries(error, machine.calls().count(), pause);
+        }
+    }
+
+    /// Lets others see that a connection was made, and that sentinels lead elsewhere than before.
+    fn note_connected(&mut self, id: NonZeroU64, peer: &Address, settings: &Settings) {
+        let epoch = match &settings.topology {
+            Topology::Sentinel(sentinels) => Some(sentinels.epoch),
+            _ => None,
+        };
+        let before = &self.target.settings.address;
+        if epoch.is_some() && self.proven && *before != settings.address {
+            self.observer.observed().moved(vec![before.clone()], vec![settings.address.clone()], "sentinel", None);
+        }
+        self.observer.connected(id, peer, epoch);
     }
 
     /// Leaves word to be woken; false when something has come in the meantime.

@@ -8,6 +8,8 @@
 mod answers;
 mod budget;
 mod loss;
+mod pings;
+mod seen;
 mod sending;
 #[cfg(test)]
 mod tests;
@@ -20,10 +22,12 @@ use super::reconnect::Reconnect;
 use super::refusal::Gate;
 use super::session::{Opening, Session};
 use crate::config::Address;
+use crate::error::StoreError;
 use crate::moment::Moment;
 use crate::store::server_features::ServerFeatures;
 use crate::transport::backoff::Backoff;
 use crate::transport::error::ConnectError;
+use crate::transport::observed::Counts;
 use crate::transport::ordered_calls::OrderedCalls;
 use crate::transport::pending_calls::PendingCall;
 use crate::transport::request::{Finished, Request};
@@ -126,6 +130,11 @@ pub struct Machine {
     shared_until: Option<Instant>,
     /// What calls wait for besides.
     blocked: Vec<Blocked>,
+    pings: pings::Pings,
+    /// What was counted and not taken.
+    counts: Counts,
+    /// What is tried again and was not told, with the pause.
+    retries: Vec<(StoreError, Duration)>,
 }
 
 impl Machine {
@@ -147,6 +156,9 @@ impl Machine {
             unfenced: false,
             shared_until: None,
             blocked: Vec::new(),
+            pings: pings::Pings::default(),
+            counts: Counts::default(),
+            retries: Vec::new(),
         }
     }
 
@@ -238,6 +250,9 @@ impl Machine {
         self.connect_error = error;
         if let State::Serving(serving) = &mut self.state {
             if !others && serving.beside == Beside::Connecting {
+                let error = self.connect_error.error().clone();
+                self.fail_pings(&error);
+                let State::Serving(serving) = &mut self.state else { return };
                 serving.beside = Beside::Pausing(now + self.reconnect.after_failure());
             }
             return;
@@ -247,10 +262,16 @@ impl Machine {
             self.finished.extend(self.calls.take_unsent().into_iter().map(|pending| pending.fail(error.clone())));
         }
         self.hand_back_if_routed();
+        let error = self.connect_error.error().clone();
+        if is_fatal || !others {
+            self.fail_pings(&error);
+        }
         if is_fatal {
             self.state = State::Refused(now + self.reconnect.after_refusal());
         } else if !others {
-            self.state = State::Pausing(now + self.reconnect.after_failure());
+            let at = now + self.reconnect.after_failure();
+            self.state = State::Pausing(at);
+            self.note_retry(&error, at, now);
         }
     }
 
@@ -289,6 +310,7 @@ impl Machine {
     pub fn wrote(&mut self, bytes: usize, at: Moment) {
         if let State::Serving(serving) = &mut self.state {
             serving.session.wrote(bytes, at);
+            self.counts.bytes_written += bytes as u64;
         }
     }
 
@@ -300,10 +322,13 @@ impl Machine {
     /// Time has passed: gives up what is past its deadline, goes on with what paused, and sends what may be sent.
     pub fn advance(&mut self, now: Instant) {
         self.expire(now);
+        self.expire_pings(now);
         match &self.state {
             State::Connecting | State::Over | State::Sharded => {}
             State::Pausing(at) if *at <= now => self.state = State::Connecting,
-            State::Refused(at) if *at <= now && self.calls.has_unsent() => self.state = State::Connecting,
+            State::Refused(at) if *at <= now && (self.calls.has_unsent() || self.has_ping()) => {
+                self.state = State::Connecting
+            }
             State::Pausing(_) | State::Refused(_) => {}
             State::Serving(_) => self.serve(now),
         }
@@ -347,7 +372,12 @@ impl Machine {
             }
             State::Connecting | State::Over | State::Sharded => None,
         };
-        deadline.into_iter().chain(other).chain(self.fence_until.filter(|_| self.calls.is_empty())).min()
+        deadline
+            .into_iter()
+            .chain(self.ping_deadline())
+            .chain(other)
+            .chain(self.fence_until.filter(|_| self.calls.is_empty()))
+            .min()
     }
 
     /// Whether a call in flight is past its deadline, or the server silent for too long: before that is believed, what its
@@ -356,12 +386,12 @@ impl Machine {
         let State::Serving(serving) = &self.state else { return false };
         let session = &serving.session;
         if !session.owes() {
-            return false;
+            return self.has_overdue_ping(now);
         }
         let silent = serving.beside == Beside::No
             && serving.paused.is_none()
             && session.silent_since().is_some_and(|at| at + serving.silence <= now);
-        silent || self.calls.earliest_deadline().is_some_and(|deadline| deadline <= now)
+        silent || self.has_overdue_ping(now) || self.calls.earliest_deadline().is_some_and(|deadline| deadline <= now)
     }
 
     /// The calls that are over.

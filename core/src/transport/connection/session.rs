@@ -79,6 +79,8 @@ enum Owner {
     GivenUp { bytes: usize, writes: bool },
     /// The session's own. The last one tells its name.
     Question,
+    /// A ping's.
+    Ping,
 }
 
 struct SentCall {
@@ -115,6 +117,8 @@ pub enum Event {
     Nothing,
     /// A call was answered, and this is what its replies mean. The rest of the bytes is still to be read.
     Answered(Answered, usize),
+    /// A ping was answered, with this, and it was sent at this moment. The rest of the bytes is still to be read.
+    Ponged(Value, Instant, usize),
     /// The session's own question was answered. The rest of the bytes is still to be read.
     Named(usize),
 }
@@ -246,6 +250,18 @@ impl Session {
         self.expect(Owner::Question, pipeline.len() as u32, begins_at, now);
     }
 
+    /// Asks whether the server is there.
+    pub fn ping(&mut self, now: Instant) {
+        let begins_at = self.end_of_bytes();
+        self.encoder.command(&[b"PING"]);
+        self.expect(Owner::Ping, 1, begins_at, now);
+    }
+
+    /// Whether the server has answered anything.
+    pub fn was_greeted(&self) -> bool {
+        !matches!(self.naming, Naming::Asked(None))
+    }
+
     /// Asks for the connection's name again, if it is time to.
     pub fn ask_name(&mut self, now: Instant) {
         if let Naming::AskAgain(error, at) = &self.naming
@@ -370,7 +386,9 @@ impl Session {
                     self.decoder.read(rest, &mut Noting { visitor: &mut self.reader, error })?
                 }
                 Owner::GivenUp { .. } => self.decoder.read(rest, &mut Noting { visitor: &mut Ignored, error })?,
-                Owner::Question => self.decoder.read(rest, &mut Noting { visitor: &mut self.values, error })?,
+                Owner::Question | Owner::Ping => {
+                    self.decoder.read(rest, &mut Noting { visitor: &mut self.values, error })?
+                }
             };
             rest = &rest[progress.used..];
             self.coming += progress.used;
@@ -411,6 +429,10 @@ impl Session {
                     self.given_up -= 1;
                     self.bytes_in_flight -= bytes;
                     self.answered = true;
+                }
+                Owner::Ping => {
+                    let reply = self.values.take().unwrap_or(Value::Nil);
+                    return Ok(Event::Ponged(reply, sent_at, bytes.len() - rest.len()));
                 }
                 Owner::Question => return Ok(Event::Named(bytes.len() - rest.len())),
             }
@@ -491,7 +513,7 @@ impl Session {
     pub fn next_call(&self) -> Option<CallKey> {
         match self.expected.front()?.owner {
             Owner::Call(SentCall { key, .. }) => Some(key),
-            Owner::GivenUp { .. } | Owner::Question => None,
+            Owner::GivenUp { .. } | Owner::Question | Owner::Ping => None,
         }
     }
 

@@ -22,6 +22,7 @@ use crate::store::server_features::ServerFeatures;
 use crate::store::{Position, reply};
 use crate::transport::applied::Delivery;
 use crate::transport::connection_id::next_connection_id;
+use crate::transport::observed::Counts;
 use crate::transport::pending_calls::PendingCall;
 use crate::transport::request::Finished;
 use crate::transport::result_budget::Blocked;
@@ -52,6 +53,10 @@ pub struct HttpBatch {
     pub alone: bool,
     /// Whether any of its calls is a transaction for the sake of the reads that it carries.
     pub isolates: bool,
+    /// What was counted when it was sent.
+    counts: Counts,
+    /// Bytes of the answer that have come and were not counted.
+    bytes_read: u64,
 }
 
 /// The calls of a request that have no answer yet, in their order. Those that were given up stay, because they are still
@@ -143,6 +148,7 @@ impl HttpBatch {
         let (mut body, mut bytes) = (Body::default(), 0);
         let mut writes = false;
         let mut alone = false;
+        let mut counts = Counts { round_trips: 1, ..Counts::default() };
         let mut admission = waiting.admit();
         while slots.len() < most.min(MAX_CALLS)
             && let Some(next) = admission.peek()
@@ -170,6 +176,8 @@ impl HttpBatch {
             let shapes = body.add(&pending.request.call, features);
             let before = pending.request.delivery;
             pending.request.delivery.sent();
+            counts.retries += u64::from(pending.request.attempts() > 1);
+            pending.request.sent_at = pending.request.sent_at.or(Some(now));
             slots.push_back(Slot { pending: Some(pending), shapes, before, _pass: pass });
             if is_alone || bytes >= MAX_BYTES {
                 break;
@@ -180,6 +188,7 @@ impl HttpBatch {
             return None;
         }
         let (path, bytes, commands) = body.finish();
+        counts.bytes_written = bytes.len() as u64;
         let reader = AnswerReader::new(commands, path != Path::Single);
         Some(Self {
             id: next_connection_id(),
@@ -193,6 +202,8 @@ impl HttpBatch {
             writes,
             alone,
             isolates,
+            counts,
+            bytes_read: 0,
         })
     }
 
@@ -223,14 +234,20 @@ impl HttpBatch {
                     }
                     // Read to its end also when all is there, so that the connection can be used again.
                     match ready!(response.poll_body(cx)) {
-                        Some(Ok(bytes)) => reader.push(&bytes),
+                        Some(Ok(bytes)) => {
+                            self.bytes_read += bytes.len() as u64;
+                            reader.push(&bytes);
+                        }
                         _ if reader.is_complete() => return Poll::Ready(Event::End(End::Complete)),
                         Some(Err(failure)) => return Poll::Ready(Event::End(End::Failed(failure))),
                         None => return Poll::Ready(Event::End(End::Malformed)),
                     }
                 }
                 Exchange::Refused(response, body) => match ready!(response.poll_body(cx)) {
-                    Some(Ok(bytes)) => body.extend_from_slice(&bytes),
+                    Some(Ok(bytes)) => {
+                        self.bytes_read += bytes.len() as u64;
+                        body.extend_from_slice(&bytes);
+                    }
                     Some(Err(failure)) => return Poll::Ready(Event::End(End::Failed(failure))),
                     None => {
                         let body = mem::take(body);
@@ -240,6 +257,21 @@ impl HttpBatch {
             }
             self.heard_at = now;
         }
+    }
+
+    /// What is counted of its being sent.
+    pub fn sent_counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The bytes of the answer that have come since they were taken last.
+    pub fn take_bytes_read(&mut self) -> u64 {
+        mem::take(&mut self.bytes_read)
+    }
+
+    /// The number of its calls that have no answer.
+    pub fn len(&self) -> usize {
+        self.calls.slots.len() - self.calls.given_up
     }
 
     /// What an answer that has begun says to send along from now on.

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use super::proxy::on_the_way;
 use crate::config::{Address, Upstash};
 use crate::error_texts::http as texts;
 use crate::transport::error::{ConnectError, display_address};
+use crate::transport::observed::Observed;
 use crate::transport::runtime::Executor;
 use crate::transport::target::Target;
 
@@ -90,7 +92,7 @@ impl Client {
     ///
     /// # Errors
     /// When the environment names a proxy that cannot be used.
-    pub fn new(target: &Target, upstash: &Upstash) -> Result<Self, ConnectError> {
+    pub fn new(target: &Target, upstash: &Upstash, observed: &Arc<Observed>) -> Result<Self, ConnectError> {
         let settings = &target.settings;
         let proxy = on_the_way(upstash, settings)?;
         let mut headers = HeaderMap::new();
@@ -113,6 +115,7 @@ impl Client {
             tls: settings.tls.clone(),
             proxy,
             timeout: target.connect_timeout,
+            observed: observed.clone(),
         });
         let pool = Pool::builder(Executor).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector);
         let endpoint = upstash.url.parse().unwrap_or_default();

@@ -26,6 +26,7 @@ use crate::transport::io::AsyncStream;
 use crate::transport::io::tcp::dial;
 use crate::transport::io::tls;
 use crate::transport::io::tls::{encrypt, encrypt_for};
+use crate::transport::observed::Observed;
 
 /// The supported protocols, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -48,6 +49,8 @@ pub struct Endpoint {
     pub proxy: Option<Proxy>,
     /// Limit for one attempt.
     pub timeout: Duration,
+    /// What others can see of the endpoint.
+    pub observed: Arc<Observed>,
 }
 
 impl Connector {
@@ -84,9 +87,9 @@ impl Service<Uri> for Connector {
 impl Endpoint {
     async fn connect(&self, endpoint: Uri) -> Result<Channel, ConnectError> {
         let stream = match (&self.proxy, &self.tls) {
-            (None, _) => reach(&self.address, self.family, None).await?,
-            (Some(proxy), None) => reach(&proxy.address, self.family, proxy.tls.as_ref()).await?,
-            (Some(proxy), Some(_)) => through(proxy, self.family, endpoint).await?,
+            (None, _) => reach(&self.address, self.family, None, &self.observed).await?,
+            (Some(proxy), None) => reach(&proxy.address, self.family, proxy.tls.as_ref(), &self.observed).await?,
+            (Some(proxy), Some(_)) => through(proxy, self.family, endpoint, &self.observed).await?,
         };
         let Some(tls) = &self.tls else {
             return Ok(Channel { stream, is_http2: false, is_proxied: self.proxy.is_some() });
@@ -98,8 +101,14 @@ impl Endpoint {
 }
 
 /// Dials, and encrypts the stream where that is asked for.
-async fn reach(address: &Address, family: Family, tls: Option<&Tls>) -> Result<Box<dyn AsyncStream>, ConnectError> {
+async fn reach(
+    address: &Address,
+    family: Family,
+    tls: Option<&Tls>,
+    observed: &Observed,
+) -> Result<Box<dyn AsyncStream>, ConnectError> {
     let stream = dial(address, family).await.map_err(|error| ConnectError::dial(&error, address))?;
+    observed.dialled(stream.peer_or(address));
     match tls {
         None => Ok(Box::new(stream)),
         Some(tls) => Ok(Box::new(encrypt(stream, tls, address).await?)),
@@ -107,8 +116,14 @@ async fn reach(address: &Address, family: Family, tls: Option<&Tls>) -> Result<B
 }
 
 /// A tunnel through a proxy to the endpoint.
-async fn through(proxy: &Proxy, family: Family, endpoint: Uri) -> Result<Box<dyn AsyncStream>, ConnectError> {
-    let dialler = ToProxy { address: proxy.address.clone(), family, tls: proxy.tls.clone() };
+async fn through(
+    proxy: &Proxy,
+    family: Family,
+    endpoint: Uri,
+    observed: &Arc<Observed>,
+) -> Result<Box<dyn AsyncStream>, ConnectError> {
+    let dialler =
+        ToProxy { address: proxy.address.clone(), family, tls: proxy.tls.clone(), observed: observed.clone() };
     let mut tunnel = Tunnel::new(Uri::default(), dialler);
     if let Some(login) = &proxy.login {
         tunnel = tunnel.with_auth(HeaderValue::clone(login));
@@ -124,6 +139,7 @@ struct ToProxy {
     address: Address,
     family: Family,
     tls: Option<Tls>,
+    observed: Arc<Observed>,
 }
 
 impl Service<Uri> for ToProxy {
@@ -137,7 +153,11 @@ impl Service<Uri> for ToProxy {
 
     fn call(&mut self, _: Uri) -> Self::Future {
         let (address, family, tls) = (self.address.clone(), self.family, self.tls.clone());
-        Box::pin(async move { reach(&address, family, tls.as_ref()).await.map(TokioIo::new).map_err(NotConnected) })
+        let observed = self.observed.clone();
+        Box::pin(async move {
+            let reached = reach(&address, family, tls.as_ref(), &observed).await;
+            reached.map(TokioIo::new).map_err(NotConnected)
+        })
     }
 }
 

@@ -15,6 +15,7 @@ use hyper::header::HeaderValue;
 use super::batch::{Attempt, End, Event, HttpBatch, Outcome};
 use super::client::{Client, Failure, Head, MAX_ANSWER_BYTES};
 use super::pace::{Allowed, Pace};
+use super::seen::HttpPing;
 use super::waiting::WaitingCalls;
 use super::{decode, error};
 use crate::config::{Topology, Upstash};
@@ -26,6 +27,7 @@ use crate::transport::connection::refusal::{Refusal, decide};
 use crate::transport::error::ConnectError;
 use crate::transport::handover::Handover;
 use crate::transport::inbox::Inbox;
+use crate::transport::observed::{Counts, ServerObserver};
 use crate::transport::pending_calls::{PendingCall, deliver};
 use crate::transport::protocol::auth::conceal;
 use crate::transport::request::Finished;
@@ -43,8 +45,9 @@ const MAX_BATCHES: usize = 16;
 pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
     let Topology::Upstash(upstash) = &target.settings.topology else { return None };
     let mut driver = HttpDriver {
-        client: Client::new(&target, upstash),
+        client: Client::new(&target, upstash, &inbox.observed),
         upstash: upstash.clone(),
+        observer: ServerObserver::new(&inbox.observed),
         inbox,
         next_sequence: 0,
         waiting: WaitingCalls::default(),
@@ -58,6 +61,7 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         target,
         alarm: Timer::new(),
         blocked: Vec::new(),
+        pings: Vec::new(),
     };
     match driver.run().await {
         Phase::Splitting => {
@@ -79,18 +83,20 @@ enum Phase {
     Splitting,
 }
 
-struct HttpDriver {
-    target: Target,
+pub(super) struct HttpDriver {
+    pub(super) target: Target,
     upstash: Upstash,
-    inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox>,
+    /// What others can see of the endpoint.
+    pub(super) observer: ServerObserver,
     /// Or why there can be none.
-    client: Result<Client, ConnectError>,
+    pub(super) client: Result<Client, ConnectError>,
     next_sequence: u64,
     /// To be sent.
-    waiting: WaitingCalls,
+    pub(super) waiting: WaitingCalls,
     /// When something may be sent.
-    pace: Pace,
-    batches: Vec<HttpBatch>,
+    pub(super) pace: Pace,
+    pub(super) batches: Vec<HttpBatch>,
     sync_token: Option<HeaderValue>,
     /// When the answer to the last write came.
     written_at: Option<Instant>,
@@ -102,6 +108,8 @@ struct HttpDriver {
     alarm: Timer,
     /// What calls wait for besides.
     blocked: Vec<Blocked>,
+    /// Those without an answer.
+    pub(super) pings: Vec<HttpPing>,
 }
 
 impl HttpDriver {
@@ -111,6 +119,8 @@ impl HttpDriver {
             loop {
                 let now = Instant::now();
                 self.drain_inbox(now);
+                self.take_pings(now);
+                self.poll_pings(cx, now);
                 self.expire(now);
                 let mut any = self.settle(cx, now);
                 any |= self.send(now);
@@ -163,7 +173,7 @@ impl HttpDriver {
         let patience = self.patience();
         let batches = self.batches.iter().flat_map(|batch| [batch.deadline(), batch.ask_again_at(patience)]).flatten();
         let resume = self.pace.next_moment(now).filter(|_| !self.waiting.is_empty());
-        self.waiting.deadline().into_iter().chain(batches).chain(resume).min()
+        self.waiting.deadline().into_iter().chain(batches).chain(resume).chain(self.ping_deadline()).min()
     }
 
     /// How long an endpoint that was asked something may be silent, before it is asked again: half the time of a call.
@@ -206,6 +216,7 @@ impl HttpDriver {
             else {
                 break;
             };
+            self.observer.observed().count(batch.sent_counts());
             self.batches.push(batch);
             self.pace.request_sent(now);
         }
@@ -221,6 +232,11 @@ impl HttpDriver {
             let event = batch.poll(cx, now);
             let token = batch.take_sync_token();
             self.note_sync_token(index, token, now);
+            let bytes_read = self.batches[index].take_bytes_read();
+            self.observer.observed().count(Counts { bytes_read, ..Counts::default() });
+            if let Poll::Ready(event) = &event {
+                self.observe(event, now);
+            }
             match event {
                 Poll::Ready(Event::Replies(outcomes)) => self.replied(index, outcomes, now),
                 Poll::Ready(Event::End(end)) => {
@@ -325,8 +341,9 @@ impl HttpDriver {
                 }
                 Refusal::Reshape => {}
                 Refusal::Retry(error, _) | Refusal::Reconnect(error, _) => {
-                    pending.error_reply = Some(Box::new(error));
                     self.pace.pause(None, now);
+                    self.observe_retry(&error, now);
+                    pending.error_reply = Some(Box::new(error));
                 }
             }
             pending.request.delivery.postponed();
@@ -362,7 +379,7 @@ impl HttpDriver {
     }
 
     /// A refusal that does not repeat the token.
-    fn without_token(&self, error_reply: ErrorReply) -> ErrorReply {
+    pub(super) fn without_token(&self, error_reply: ErrorReply) -> ErrorReply {
         conceal(error_reply, iter::once(&self.upstash.token), WORDS_WITH_TOKEN)
     }
 
@@ -387,6 +404,7 @@ impl HttpDriver {
     /// Puts the calls of a request back to be sent again after a pause, as long as the server says within limits.
     fn retry(&mut self, batch: HttpBatch, attempt: Attempt, error: &StoreError, after: Option<Duration>, now: Instant) {
         self.pace.pause(after, now);
+        self.observe_retry(error, now);
         self.requeue(batch, attempt, error);
     }
 

@@ -13,6 +13,7 @@ mod encode;
 mod error;
 mod pace;
 mod proxy;
+mod seen;
 mod waiting;
 
 pub use driver::serve;

@@ -117,6 +117,11 @@ impl WaitingCalls {
         self.deadlines.is_empty()
     }
 
+    /// The number of calls that wait.
+    pub fn count(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// Adds a call that has just come.
     pub fn push(&mut self, mut pending: PendingCall) {
         pending.turn = self.turns.add(&pending);

@@ -115,6 +115,16 @@ impl Stream {
         self.progress.clone()
     }
 
+    /// Who is at the other end, which was dialled by this address.
+    pub fn peer_or(&self, address: &Address) -> Address {
+        let peer = match &self.socket {
+            Socket::Tcp(stream) => stream.peer_addr().ok(),
+            #[cfg(unix)]
+            Socket::Unix(_) => None,
+        };
+        peer.map_or_else(|| address.clone(), |peer| Address::Tcp(peer.ip().to_string(), peer.port()))
+    }
+
     fn note_write<T>(&mut self, result: Poll<T>) -> Poll<T> {
         if result.is_ready() && self.write_blocked {
             self.progress.note();

@@ -77,7 +77,7 @@ impl History {
             let is_earlier = *other < token && known.execution == execution;
             assert!(!is_earlier || matches!(known.place, Place::InFlight(_)), "{token} was sent before {other}");
         }
-        self.calls.sent(key, token);
+        self.calls.sent(key, token, Instant::now());
         self.known.get_mut(&token).unwrap().place = Place::InFlight(token);
         self.in_flight.push((key, token));
     }
@@ -213,7 +213,7 @@ impl Stores {
         while sent.len() < count
             && let Some(key) = self.calls.next(|_| Admission::Send)
         {
-            self.calls.sent(key, 0);
+            self.calls.sent(key, 0, Instant::now());
             let call = &self.calls.get(key).request.call;
             sent.push(String::from_utf8_lossy(call.id()).into_owned() + &self.calls.get(key).request.token.to_string());
         }

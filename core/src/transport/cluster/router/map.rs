@@ -19,8 +19,8 @@ pub enum Belief {
 }
 
 impl Router {
-    /// The map may have changed.
-    pub(super) fn want_map(&mut self) {
+    /// The map may have changed, or is needed.
+    pub fn want_map(&mut self) {
         if let Layout::Cluster(map) = &mut self.layout {
             map.want();
         }
@@ -66,7 +66,7 @@ impl Router {
 
     fn draw(&mut self, ranges: Vec<Range>) {
         self.slots.clear();
-        let mut owners = Vec::new();
+        let (mut owners, mut addresses) = (Vec::new(), Vec::new());
         for (first, last, owner) in ranges {
             // A node whose address the cluster does not name now is tried at its last one.
             let lost = matches!(owner.address, Address::Tcp(_, 0));
@@ -77,8 +77,10 @@ impl Router {
             };
             let Some(node) = node else { continue };
             owners.push(node);
+            addresses.extend(self.nodes.address(node).cloned());
             self.slots.give(first, last, node);
         }
         self.nodes.keep(&owners, &mut self.effects);
+        self.note_owners(addresses);
     }
 }

@@ -28,6 +28,9 @@ impl Router {
         };
         let call = mem::replace(&mut request.call, Call::empty());
         let Some(mut route) = request.route.take() else { return };
+        if let Some(entry) = self.calls.get_mut(token.index) {
+            entry.request.sent_at = entry.request.sent_at.or(request.sent_at);
+        }
         self.slots.came_back(route.slot, of_slot);
         self.nodes.asked(destination);
         let health = if let Some(Redirect::Lost) = redirect { Health::Lost } else { Health::Answers };
@@ -72,7 +75,10 @@ impl Router {
         let mut destination = Destination::Owner;
         match (ask, other) {
             (true, Some(other)) => destination = self.nodes.ask(other),
-            (false, Some(other)) => self.slots.give(route.slot, route.slot, other),
+            (false, Some(other)) => {
+                self.note_redirect(route.slot, node, other);
+                self.slots.give(route.slot, route.slot, other);
+            }
             (_, None) => {}
         }
         if !ask {
@@ -96,6 +102,7 @@ impl Router {
         if which == Which::Whole {
             (entry.request.call, entry.position) = (call, position);
         }
+        entry.attempts = entry.attempts.max(delivery.attempts());
         entry.applied = entry.applied.max(match &outcome {
             Ok(_) => Applied::InPart,
             Err(_) => delivery.applied(),
@@ -120,11 +127,12 @@ impl Router {
             return self.step(index);
         }
         self.unstage(index);
-        let SplitCall { mut request, failure, reply, position, applied, .. } = self.calls.remove(index);
+        let SplitCall { mut request, failure, reply, position, applied, attempts, .. } = self.calls.remove(index);
+        request.delivery = request.delivery.with_attempts(attempts);
         let finished = match (failure, reply) {
             (None, Some(reply)) => request.finish(Ok(reply)).at(position),
             (Some((error, delivery)), _) => {
-                request.delivery = Delivery::of_parts(delivery, applied);
+                request.delivery = Delivery::of_parts(delivery, applied).with_attempts(attempts);
                 request.fail(*error)
             }
             (None, None) => request.fail(self.connect_error.error().clone()),

@@ -234,6 +234,8 @@ impl World {
                     let index = self.links.iter().position(|link| link.node == node).expect("an open connection");
                     self.with_link(index, |link, world| link.send(world, parts));
                 }
+                // Only told to who watches.
+                Effect::Moved { .. } => {}
                 Effect::Close { node } => {
                     log!(self, "node {node} is let go");
                     let index = self.links.iter().position(|link| link.node == node).expect("an open connection");

@@ -22,6 +22,7 @@ impl Machine {
     /// Bytes came.
     pub fn received(&mut self, mut bytes: &[u8], now: Instant) {
         self.heard(now);
+        self.counts.bytes_read += bytes.len() as u64;
         while let State::Serving(serving) = &mut self.state {
             let calls = &self.calls;
             match serving.session.read(bytes, |key| &calls.get(key).request.call) {
@@ -39,6 +40,10 @@ impl Machine {
                     if let Err(error) = serving.session.learn_name(now) {
                         serving.replace = Some(error);
                     }
+                }
+                Ok(Event::Ponged(reply, sent_at, used)) => {
+                    bytes = &bytes[used..];
+                    self.ponged(&reply, sent_at, now);
                 }
                 Err(violation) => {
                     let error = ConnectError::lost(&violation.to_string());
@@ -160,7 +165,10 @@ impl Machine {
     pub(super) fn retry(&mut self, key: CallKey, error: StoreError, scope: Scope, now: Instant) {
         self.calls.get_mut(key).error_reply = Some(Box::new(error));
         if scope == Scope::Execution {
-            return self.park_until(key, now + REFUSED_PAUSE);
+            let at = now + REFUSED_PAUSE;
+            let error = self.calls.get(key).error_reply.clone();
+            error.iter().for_each(|error| self.note_retry(error, at, now));
+            return self.park_until(key, at);
         }
         self.calls.get_mut(key).request.delivery.postponed();
         self.calls.park(key);
@@ -168,9 +176,16 @@ impl Machine {
 
     /// The server refuses more than one call.
     pub(super) fn close_gate(&mut self, key: CallKey, error: &StoreError, scope: Scope, now: Instant) {
-        match &mut self.gate {
-            Some(gate) => gate.refused(key, error.clone(), scope, now),
-            None => self.gate = Some(Gate::new(error.clone(), scope, now)),
+        let paused_until = self.gate.as_ref().and_then(Gate::probes_at);
+        let gate = match &mut self.gate {
+            Some(gate) => {
+                gate.refused(key, error.clone(), scope, now);
+                gate
+            }
+            None => self.gate.insert(Gate::new(error.clone(), scope, now)),
+        };
+        if let Some(at) = gate.probes_at().filter(|at| Some(*at) != paused_until) {
+            self.note_retry(error, at, now);
         }
     }
 

@@ -76,6 +76,7 @@ impl Machine {
             ConnectError::Fatal(error) => {
                 let error = error.clone();
                 self.finished.extend(self.calls.take_unsent().into_iter().map(|pending| pending.fail(error.clone())));
+                self.fail_pings(&error);
                 State::Refused(now + self.reconnect.after_refusal())
             }
             ConnectError::Transient(_) => State::Pausing(now + self.reconnect.after_connection(answered, made_at, now)),
@@ -88,6 +89,7 @@ impl Machine {
         (self.gate, self.release_at) = (None, None);
         self.blocked.clear();
         self.calls.requeue();
+        self.requeue_pings();
     }
 
     /// Looks for what may have ended the connection, and would do so again and again and let no other call through: the call

@@ -38,6 +38,9 @@ impl Machine {
             // What is not sent is certainly not applied.
             return;
         }
+        self.send_pings(now);
+        let State::Serving(serving) = &mut self.state else { return };
+        let session = &mut serving.session;
         if !self.features.cross_slot && !self.config.is_routed {
             // What is in flight is awaited; then the calls are taken apart.
             if !session.owes() {
@@ -60,7 +63,8 @@ impl Machine {
                         Some(key) => {
                             gate.probe(key);
                             let number = session.send(key, self.calls.get(key), self.features, now);
-                            self.calls.sent(key, number);
+                            let attempts = self.calls.sent(key, number, now);
+                            self.counts.note_sent(attempts);
                         }
                         // What it refused was given up; so nobody knows whether it still would.
                         None if !names_missing => {
@@ -105,7 +109,8 @@ impl Machine {
                 charge.reserve();
             }
             let number = session.send(key, self.calls.get(key), self.features, now);
-            self.calls.sent(key, number);
+            let attempts = self.calls.sent(key, number, now);
+            self.counts.note_sent(attempts);
         }
     }
 

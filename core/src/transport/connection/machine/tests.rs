@@ -8,6 +8,7 @@ use redis::Value;
 use super::*;
 use crate::store::{Call, ErrorReply, Operation};
 use crate::transport::connection::handshake::Name;
+use crate::transport::ping::{Ping, Pong};
 use crate::transport::request::CompletionSink;
 use crate::transport::result_budget::ResultBudget;
 use crate::transport::warning::Warning;
@@ -254,4 +255,103 @@ fn a_server_that_refuses_the_login_is_asked_a_few_times_however_many_call() {
         world.machine.advance(world.now);
     }
     assert!((20..50).contains(&attempts), "{attempts}");
+}
+
+/// What becomes of pings.
+#[derive(Clone, Default)]
+struct Pongs(Arc<Mutex<Vec<Result<Duration, String>>>>);
+
+impl Pongs {
+    /// A ping with this much time.
+    fn ping(&self, world: &mut World, time: Duration) {
+        let pongs = self.clone();
+        let answer = move |pong: Pong| pongs.0.lock().unwrap().push(pong.map_err(|error| error.message));
+        // Its deadline counts from the clock, and this world's time may be elsewhere.
+        let mut ping = Ping::new(time, answer);
+        ping.deadline = world.now + time;
+        world.machine.ping(ping, world.now);
+        world.machine.advance(world.now);
+    }
+
+    fn taken(&self) -> Vec<Result<Duration, String>> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn pings_are_answered_in_their_place_among_the_replies() {
+    let (mut world, pongs) = (World::new(1), Pongs::default());
+    pongs.ping(&mut world, SECOND);
+    world.connect();
+    world.call();
+    pongs.ping(&mut world, SECOND);
+    assert_eq!(world.machine.unwritten().windows(4).filter(|word| word == b"PING").count(), 2);
+    assert!(world.write());
+    world.now += Duration::from_millis(20);
+    world.machine.received(b"+PONG\r\n$4\r\ntrue\r\n-NOPERM no ping\r\n", world.now);
+    let took = Duration::from_millis(20);
+    assert_eq!((world.answers(), pongs.taken()), (1, vec![Ok(took), Ok(took)]));
+}
+
+#[test]
+fn a_ping_is_answered_at_once_where_it_is_known_that_there_is_no_connection() {
+    let (mut world, pongs) = (World::new(1), Pongs::default());
+    pongs.ping(&mut world, SECOND);
+    assert_eq!(pongs.taken(), []);
+    world.machine.not_connected(ConnectError::closed(), false, world.now);
+    assert!(matches!(&pongs.taken()[..], [Err(_)]));
+    pongs.ping(&mut world, SECOND);
+    assert!(matches!(&pongs.taken()[..], [Err(_)]), "during the pause as well");
+    world.connect();
+    pongs.ping(&mut world, SECOND);
+    assert_eq!(pongs.taken(), []);
+}
+
+#[test]
+fn a_ping_goes_over_the_next_connection_and_no_late_answer_is_taken_for_its_own() {
+    let (mut world, pongs) = (World::new(1), Pongs::default());
+    world.connect();
+    pongs.ping(&mut world, SECOND);
+    assert!(world.write());
+    world.machine.disconnected(ConnectError::closed(), false, world.now);
+    world.pass_until(Need::Connection, world.now + SECOND);
+    world.connect();
+    world.machine.advance(world.now);
+    assert!(world.write());
+    world.now += SECOND * 2;
+    world.machine.advance(world.now);
+    assert!(matches!(&pongs.taken()[..], [Err(message)] if message.contains("1000 ms")));
+    pongs.ping(&mut world, SECOND);
+    world.machine.received(b"+PONG\r\n", world.now);
+    assert_eq!(pongs.taken(), [], "that was the answer to the one given up");
+    world.machine.received(b"+PONG\r\n", world.now);
+    assert_eq!(pongs.taken(), [Ok(Duration::ZERO)]);
+}
+
+#[test]
+fn a_machine_is_ready_once_the_server_has_answered_and_while_it_is_not_silent() {
+    let mut world = World::new(1);
+    assert!(!world.machine.is_ready());
+    let opening = Opening::Pipelined({
+        let mut pipeline = redis::Pipeline::new();
+        Name::ask(&mut pipeline);
+        pipeline
+    });
+    world.machine.connected(NonZeroU64::MIN, opening, world.now);
+    assert!(!world.machine.is_ready());
+    assert!(world.write());
+    world.machine.received(b"$27\r\nid=1 addr=127.0.0.1:1 a=b c\r\n", world.now);
+    assert!(world.machine.is_ready());
+    world.call();
+    assert!(world.write());
+    let end = world.now + COMMAND_TIMEOUT;
+    world.pass_until(Need::BytesAndConnection, end);
+    assert!(!world.machine.is_ready());
+    world.answer();
+    assert!(world.machine.is_ready());
+    let counts = world.machine.take_counts();
+    assert_eq!((counts.round_trips, counts.retries), (1, 0));
+    assert!(counts.bytes_written > 0 && counts.bytes_read > 0);
 }

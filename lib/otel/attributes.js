@@ -1,0 +1,74 @@
+"use strict";
+// What spans and metrics say of a call and of a connection, by the names of OpenTelemetry's semantic conventions for database
+// clients and for Redis.
+
+/** Failures whose messages say nothing but what happened to a connection of the store's own. */
+const TELLING = new Set(["ERR_REDIS_CONNECTION", "ERR_REDIS_TIMEOUT", "ERR_REDIS_OVERLOADED", "ERR_REDIS_CLOSED"]);
+
+/** Failures of the caller's arguments, which no database had to do with. */
+const OF_CALLER = new Set(["ERR_INVALID_ARG_TYPE", "ERR_INVALID_ARG_VALUE", "ERR_REDIS_SERIALIZE"]);
+
+/** A `reply` that is not the server's. */
+const NO_REPLY = "UNEXPECTED";
+
+/** Where a call goes, as it was configured. */
+function attributesOfServer({ serverAddress, serverPort, database }) {
+  const attributes = { "db.system.name": "redis" };
+  if (database !== undefined) attributes["db.namespace"] = String(database);
+  if (serverAddress !== undefined) attributes["server.address"] = serverAddress;
+  if (serverPort !== undefined) attributes["server.port"] = serverPort;
+  return attributes;
+}
+
+/**
+ * A call that is over.
+ *
+ * @param {object} call what was published of it
+ * @param {object} server the attributes of where it went
+ * @param {ReturnType<typeof whatFailed>} [failure]
+ */
+function attributesOfCall(call, server, failure) {
+  const attributes = { ...server, "db.operation.name": call.command };
+  if (call.peerAddress !== undefined) attributes["network.peer.address"] = call.peerAddress;
+  if (call.peerPort !== undefined) attributes["network.peer.port"] = call.peerPort;
+  if (failure !== undefined) {
+    attributes["error.type"] = failure.type;
+    if (failure.reply !== undefined) attributes["db.response.status_code"] = failure.reply;
+  }
+  return attributes;
+}
+
+/**
+ * Why a call failed.
+ *
+ * @param {{ error: Error, executionId: unknown, taskId?: unknown, attempts?: number }} call
+ * @returns {{ type: string, reply?: string, message?: string, isOfCaller: boolean }} `type` is the server's code, else that of the
+ *   error; `message` is only there when neither an id nor a value can be in it
+ */
+function whatFailed(call) {
+  const { error } = call;
+  const reply = error?.reply === NO_REPLY ? undefined : error?.reply;
+  return {
+    type: reply ?? error?.code ?? error?.name ?? "_OTHER",
+    reply,
+    message: isTelling(call) ? error.message : undefined,
+    isOfCaller: OF_CALLER.has(error?.code),
+  };
+}
+
+/** Clients may quote the whole command in their messages; what they carry has no `attempts`. */
+function isTelling({ error, executionId, taskId, attempts }) {
+  if (attempts === undefined || !TELLING.has(error?.code)) return false;
+  return ![executionId, taskId].some((id) => typeof id === "string" && error.message.includes(id));
+}
+
+/** A connection: the pool that it is the one connection of is named after where it was configured to go. */
+function attributesOfConnection({ address, peer }) {
+  const attributes = { "db.client.connection.pool.name": address, "db.client.connection.state": "used" };
+  const [, host = peer, port] = /^\[?(.*?)\]?:(\d+)$/.exec(peer) ?? [];
+  if (host !== undefined) attributes["network.peer.address"] = host;
+  if (port !== undefined) attributes["network.peer.port"] = Number(port);
+  return attributes;
+}
+
+module.exports = { attributesOfCall, attributesOfConnection, attributesOfServer, whatFailed };

@@ -1,0 +1,155 @@
+//! What a store counts of its calls, and what it tells of itself and its connection. Nothing here asks the server.
+
+use std::cell::Cell;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use idioteque_redis_core::config::{Address, Settings};
+use idioteque_redis_core::error::StoreError;
+use idioteque_redis_core::error_texts::calls as texts;
+use idioteque_redis_core::transport::{
+    LastError, Observed, Seen, SharedConnection, Status, display_address, error_fields, without_nulls,
+};
+use serde_json::{Value, json};
+
+use crate::adopted_client::ClientState;
+use crate::native_store::{NativeStore, Origin};
+
+/// What a store has counted of its calls.
+#[derive(Default)]
+pub struct Counts {
+    calls: Cell<u64>,
+    errors: Cell<u64>,
+    read_ahead_hits: Cell<u64>,
+}
+
+impl Counts {
+    /// A call was made.
+    pub fn call(&self) {
+        self.calls.set(self.calls.get() + 1);
+    }
+
+    /// A call rejected.
+    pub fn error(&self) {
+        self.errors.set(self.errors.get() + 1);
+    }
+
+    /// The answer to a call was known already.
+    pub fn read_ahead_hit(&self) {
+        self.read_ahead_hits.set(self.read_ahead_hits.get() + 1);
+    }
+}
+
+impl NativeStore {
+    /// The connection for a ping; connects when there was no call yet. `has_room` is whether there are not too many pings.
+    pub fn pinged(&self, has_room: bool, moved: impl FnOnce()) -> Result<Arc<SharedConnection>, StoreError> {
+        let refuse = |error: StoreError| StoreError { message: format!("ping: {}", error.message), ..error };
+        if !has_room {
+            return Err(refuse(texts::too_many_pings().error()));
+        }
+        self.connection(moved).map_err(refuse)
+    }
+
+    /// `stats()`
+    pub fn statistics(&self) -> Value {
+        let seen = self.observed().map(|observed| observed.seen());
+        let settings = self.settings_now();
+        let address = match (&seen, &settings) {
+            (Some(seen), _) => Some(seen.address.clone()),
+            (None, Some(settings)) => Some(Observed::address_of(settings)),
+            (None, None) => None,
+        };
+        let status = match &seen {
+            _ if self.is_closed() => "closed",
+            Some(seen) => seen.status.as_str(),
+            None => "idle",
+        };
+        let is_cluster = self.backend() == "redis-cluster";
+        let Counts { calls, errors, read_ahead_hits } = &self.counts;
+        let (pending, pending_bytes) = self.in_flight();
+        let seen = seen.unwrap_or_else(nothing_seen);
+        let mut peers = seen.peers.iter().map(display_address).collect::<Vec<_>>();
+        peers.sort_unstable();
+        let peer = if is_cluster { Some(json!(peers)) } else { peers.pop().map(Value::from) };
+        without_nulls(json!({
+            "status": status,
+            "backend": self.backend(),
+            "address": address,
+            "peer": peer,
+            "serverVersion": seen.version,
+            "connects": seen.connects,
+            "reconnects": seen.reconnects,
+            "lastError": seen.last_error.map(last_error),
+            "pending": pending,
+            "pendingBytes": pending_bytes,
+            "calls": calls.get(),
+            "errors": errors.get(),
+            "retries": seen.counts.retries,
+            "roundTrips": seen.counts.round_trips,
+            "readAheadHits": read_ahead_hits.get(),
+            "bytesWritten": seen.counts.bytes_written,
+            "bytesRead": seen.counts.bytes_read,
+        }))
+    }
+
+    /// Where its calls go.
+    pub fn about(&self) -> Value {
+        let settings = self.settings_now();
+        let first = settings.as_ref().map(|settings| settings.topology.first().unwrap_or(&settings.address));
+        let (address, port) = first.map_or((None, None), split);
+        without_nulls(json!({
+            "backend": self.backend(),
+            "serverAddress": address,
+            "serverPort": port,
+            "database": settings.as_ref().map(|settings| settings.database),
+            "expires": self.expires(),
+            "clientName": settings.as_ref().and_then(|settings| settings.client_name.clone()),
+            // Its database may change.
+            "isLive": matches!(self.origin(), Origin::Live(_)),
+        }))
+    }
+
+    /// Who is at the other end of a connection, if that is still known.
+    pub fn peer(&self, connection: NonZeroU64) -> Option<Value> {
+        let (address, port) = split(&self.observed()?.peer_of(connection)?);
+        Some(without_nulls(json!({ "address": address, "port": port })))
+    }
+
+    /// The settings, as far as they are known now.
+    fn settings_now(&self) -> Option<Settings> {
+        match self.origin() {
+            Origin::Fixed(settings) => Some((**settings).clone()),
+            Origin::Live(live) => match live.state() {
+                ClientState::Ended => None,
+                ClientState::Database(_) | ClientState::Unknown => live.settings().ok(),
+            },
+        }
+    }
+}
+
+fn split(address: &Address) -> (Option<String>, Option<u16>) {
+    match address {
+        Address::Tcp(host, port) => (Some(host.clone()), Some(*port)),
+        Address::Unix(path) => (Some(path.display().to_string()), None),
+    }
+}
+
+fn last_error(LastError { error, at }: LastError) -> Value {
+    let mut fields = error_fields(&error);
+    fields["at"] = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64).into();
+    fields
+}
+
+fn nothing_seen() -> Seen {
+    Seen {
+        status: Status::Connecting,
+        address: String::new(),
+        peers: Vec::new(),
+        version: None,
+        last_error: None,
+        connects: 0,
+        reconnects: 0,
+        counts: Default::default(),
+    }
+}
