@@ -88,7 +88,7 @@ pub struct Node {
     pub stale_until: Option<Instant>,
     /// It takes the cluster to be down until then.
     pub cluster_down_until: Option<Instant>,
-    /// What it held before each write, and whether that was acknowledged.
+    /// What it held before each part of a call, and whether the answer to that was heard.
     pub journal: Vec<(Keys, Rc<Cell<bool>>)>,
 }
 
@@ -161,9 +161,8 @@ pub fn answer(
         }
     }
     let node = &mut nodes[number];
-    if call.operation.writes() {
-        node.journal.push((node.server.keys.clone(), acknowledged.clone()));
-    }
+    // What was read is as certain to be kept as what was acknowledged.
+    node.journal.push((node.server.keys.clone(), acknowledged.clone()));
     let mut out = Vec::new();
     node.server.take(&mut Client::default(), &encoder.bytes, now, random, &mut out);
     let (mut rest, mut parser) = (out.as_slice(), redis::Parser::new());

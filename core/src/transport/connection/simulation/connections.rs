@@ -40,7 +40,6 @@ impl World {
         id
     }
 
-    /// A connection that is not forgotten.
     /// Sends bytes to the server over a connection that it has not closed.
     pub fn send(&mut self, id: u64, bytes: &[u8]) {
         let (now, conditions) = (self.now, self.plan.conditions);
