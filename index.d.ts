@@ -329,9 +329,9 @@ export interface RedisStoreOptions {
   connection?: "auto" | "native" | "client" | null | undefined;
   /**
    * Whether calls on a native connection carry the small reads that a worker asks next. What they bring answers questions
-   * about the same execution for as long as only microtasks have run since, and is dropped by any write to it: about half
-   * the round trips, and each answer is what Redis held when it answered the last of them. None is older than an answer
-   * about the execution that any store of this thread was given before. It stops by itself for a caller that does not ask.
+   * about the same execution for as long as only microtasks have run since, and for 0.5 to 1 ms at most; any write to it ends that too. A third to a half of the round trips, and no more commands,
+   * `MULTI` and `EXEC` not counted. All that one call brings is what Redis held at one moment, and no answer is older than
+   * one about the execution that any store of this thread was given before. It stops by itself for a caller that does not ask.
    *
    * `false`: each call sends its own commands and nothing else. Over a client's own methods that is always so.
    *

@@ -5,6 +5,7 @@
 import { contenders } from "./rivals.mjs";
 import { bareSocket } from "./workloads/bare-socket.mjs";
 import { besideLarge } from "./workloads/beside-large.mjs";
+import { doubleHandOut } from "./workloads/double-hand-out.mjs";
 import { kills } from "./workloads/kills.mjs";
 import { memory, memoryOfResults } from "./workloads/memory.mjs";
 import { recordable } from "./workloads/recordable.mjs";
@@ -15,6 +16,7 @@ import { workflow } from "./workloads/workflow.mjs";
 const workloads = {
   bareSocket,
   besideLarge,
+  doubleHandOut,
   kills,
   latency,
   memory,

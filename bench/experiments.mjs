@@ -6,6 +6,7 @@ import { besideLargeExperiments } from "./experiments/beside-large.mjs";
 import { ceilingExperiments } from "./experiments/ceiling.mjs";
 import { clusterExperiments } from "./experiments/cluster.mjs";
 import { coldStartExperiments } from "./experiments/cold-start.mjs";
+import { doubleHandOutExperiments } from "./experiments/double-hand-out.mjs";
 import { killsExperiments } from "./experiments/kills.mjs";
 import { memoryExperiments } from "./experiments/memory.mjs";
 import { resultsExperiments } from "./experiments/results.mjs";
@@ -50,6 +51,7 @@ export function allExperiments(settings) {
   return [
     ...throughputExperiments(settings),
     ...workflowExperiments(settings),
+    ...doubleHandOutExperiments(settings),
     ...resultsExperiments(settings),
     ...coldStartExperiments(),
     ...ceilingExperiments(settings),

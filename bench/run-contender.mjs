@@ -27,7 +27,8 @@ const MAX_STDERR = 8_192;
  * Runs one job in a process of its own.
  *
  * @param {Job} job
- * @param {(phase: string) => unknown} [onPhase] called when the workload reaches a phase; it goes on when this is done
+ * @param {(phase: string) => unknown} [onPhase] called when the workload reaches a phase; it goes on when this is done, with what
+ *   it returns
  * @returns {Promise<Record<string, number>>} the figures of the workload
  */
 export function runContender(job, onPhase = () => undefined) {
@@ -53,8 +54,7 @@ export function runContender(job, onPhase = () => undefined) {
         return;
       }
       try {
-        await onPhase(message.phase);
-        child.send({ proceed: true });
+        child.send({ proceed: true, ...(await onPhase(message.phase)) });
       } catch (error) {
         fail(error);
       }

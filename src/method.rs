@@ -154,7 +154,10 @@ fn prepare(
         if kind == Operation::Dispose {
             store.disposes();
         }
-        environment.turn.forget(id_bytes);
+        match kind {
+            Operation::BeginTask | Operation::CommitResult => environment.turn.forget_task(id_bytes, task_bytes),
+            _ => environment.turn.forget(id_bytes),
+        }
     } else if let Some(answer) = environment.turn.answer(store, kind, id_bytes, task_bytes) {
         if let Some(value) = results::plain(engine, &answer) {
             environment.scratch.replace(text);

@@ -313,9 +313,12 @@ impl NativeStore {
     }
 
     /// A call that was written at one moment is settled at another. Returns until when what it brought may answer questions.
-    pub fn settled_after(&self, written_at: Moment, now: Moment) -> Moment {
+    pub fn settled_after(&self, written_at: Moment, now: Moment, prefetch: Prefetch) -> Moment {
         let (mut trip, time) = (self.round_trip.get(), now.since(written_at));
-        let fresh_until = trip.fresh_until(written_at, time);
+        let fresh_until = match prefetch {
+            Prefetch::OwnMark => trip.mark_fresh_until(written_at, time),
+            _ => trip.fresh_until(written_at, time),
+        };
         trip.note(time);
         self.round_trip.set(trip);
         fresh_until

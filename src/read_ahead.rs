@@ -198,8 +198,9 @@ impl ReadAhead {
     ) {
         let execution = hash(call.id());
         let source = Source { kind: call.operation, depth: Depth::of(call.task()), prefetch: call.prefetch, behind };
-        let fresh_until =
-            position.map_or(Moment::NEVER, |position| store.settled_after(position.written_at, self.woken_at.get()));
+        let fresh_until = position.map_or(Moment::NEVER, |position| {
+            store.settled_after(position.written_at, self.woken_at.get(), call.prefetch)
+        });
         self.last.set(Last { wake_up: self.wake_up.get(), source, fresh_until, execution });
         let Some(snapshot) = snapshot else { return };
         self.few.borrow_mut().note(execution, snapshot.tasks());
@@ -279,6 +280,18 @@ impl ReadAhead {
     /// flight bring besides their own answers, no longer holds.
     pub fn forget(&self, id: &[u8]) {
         self.invalidate(hash(id));
+    }
+
+    /// A write about one of its tasks begins.
+    pub fn forget_task(&self, id: &[u8], task: &[u8]) {
+        let execution = hash(id);
+        self.in_flight.borrow_mut().invalidate(execution);
+        let mut snapshots = self.snapshots.borrow_mut();
+        if !snapshots.is_empty()
+            && let Some(held) = snapshots.get_mut(&execution)
+        {
+            held.snapshot.forget_task(task);
+        }
     }
 
     fn invalidate(&self, execution: u64) {

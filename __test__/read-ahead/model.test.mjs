@@ -1,7 +1,8 @@
 /**
  * Random interleavings of stores and a plain client, every command of theirs in one known order, against a model of
  * what Redis held after each: no answer may be one that was not true at some moment between the round trip of its turn and
- * now, nor be older than another one that this thread has had before.
+ * now, nor be older than another one that this thread has had before; and over one connection all answers are of moments in
+ * their order, those among them that one call brought of one moment.
  */
 import { randomInt } from "node:crypto";
 import { setTimeout as delay, setImmediate as nextIteration } from "node:timers/promises";
@@ -195,6 +196,11 @@ class Caller {
     const write = this.#anyCall(WRITES);
     const question = this.#anyCall(READS);
     write.args[0] = question.args[0];
+    if (write.args.length > 1) {
+      // What is known of another task, or of the execution, stays.
+      if (question.name === "isExecutionInProgress") question.name = "getExecutionTaskResults";
+      if (question.args.length > 1) question.args[1] = write.args[1];
+    }
     const from = sequencer.passed.length;
     const written = this.#store[write.name](...write.args);
     const answer = await this.#store[question.name](...question.args);
@@ -365,6 +371,50 @@ it("no answer is older than another one that this thread has had before", async 
     network.stop();
     for (const store of stores) await store.close();
     client.disconnect();
+  }
+  expect(hits, "answers without a round trip").toBeGreaterThan(RUNS);
+});
+
+it("answers over one connection are of moments in their order, whoever comes in between any two commands", async () => {
+  let hits = 0;
+  for (let run = 0; run < RUNS; run += 1) {
+    const seed = newSeed();
+    const say = sayWith(seed);
+    const random = createRandom(seed);
+    const ids = [newId()];
+    const model = createModel();
+    const store = createRedisStore(sequencer.url);
+    await store.isExecutionInProgress(ids[0]);
+    connectModel(model, createRandom(seed + 1), ids);
+    // Answers to several callers arrive together.
+    sequencer.delayAnswers(() => random.pick(KEPT));
+    /** The earliest version that the next answer can be of. */
+    let moment = 0;
+    let values = 0;
+
+    const caller = async () => {
+      for (let call = 0; call < CALLS; call += 1) {
+        const { name, args } = callTo(random.pick(random.chance(0.1) ? WRITES : READS), ids[0], random, () => ({
+          n: ++values,
+        }));
+        const answered = store[name](...args);
+        if (!inspect(answered).includes("<pending>")) hits += 1;
+        const answer = await answered;
+        if (model.isReading(name)) {
+          const right = model.answers(moment, name, args);
+          const later = right.findIndex((candidate) => isDeepStrictEqual(candidate, answer));
+          const shown = `${name}(${args.join(", ")}) = ${JSON.stringify(answer)}`;
+          if (later === -1)
+            expect.fail(say(`${shown}, but since the answer before only ${JSON.stringify(right)} was true`));
+          moment += later;
+        }
+        if (random.chance(0.3)) await nextIteration();
+      }
+    };
+    await Promise.all(Array.from({ length: CALLERS }, caller));
+    sequencer.delayAnswers(() => 0);
+    sequencer.beforeEach(() => {});
+    await store.close();
   }
   expect(hits, "answers without a round trip").toBeGreaterThan(RUNS);
 });

@@ -259,27 +259,6 @@ describe("of answers over two connections", () => {
   });
 });
 
-describe("an answer that is certainly older than what was read ahead", () => {
-  it("takes nothing of it away", () =>
-    unhurried(async () => {
-      const id = newId();
-      const commands = await recordCommands(admin);
-      releases.push(() => commands.stop());
-      const proxy = await openProxy(server);
-      const store = await openStore({ ...server, host: proxy.host, port: proxy.port });
-      const other = await openStore(url);
-      const answers = new Answers(proxy);
-      const older = await answers.to(() => store.isExecutionTaskInProgress(id, "task"));
-      // Another answer in between: calls side by side carry nothing.
-      await other.isExecutionInProgress("another");
-      const newer = await answers.to(() => store.getExecutionTaskResults(id));
-      answers.release();
-      await Promise.all([older.answer, newer.answer]);
-      await store.isExecutionInProgress(id);
-      expect((await commands.take()).filter(([name, key]) => name === "GET" && key === id)).toHaveLength(1);
-    }));
-});
-
 describe("what a store over a client's own methods is answered and writes", () => {
   const openClientStore = (client) => openStore(client, { connection: "client" });
 

@@ -395,11 +395,36 @@ describe("what was read is dropped", () => {
         const id = await prepareFor();
         await store.getExecutionTaskResults(id);
         const written = write(other, id);
-        await store.isExecutionInProgress(id);
+        await store.isExecutionTaskInProgress(id, "task");
         await written;
-        expect((await commandsOf(id)).filter(([name]) => name === "GET")).toHaveLength(2);
+        expect(await commandsOf(id)).toContainEqual(["HGET", `${id}-transactions`, "task"]);
       }
     }
+  });
+
+  it("only as far as it is about the task that is written", async () => {
+    await unhurried(async () => {
+      const id = await prepareFor({ marked: "marked" });
+      await store.getExecutionTaskResults(id);
+      const written = [store.commitExecutionTaskResult(id, "task", 1), store.beginExecutionTask(id, "another")];
+      const answers = await Promise.all([
+        store.isExecutionInProgress(id),
+        store.isExecutionTaskInProgress(id, "marked"),
+        store.isExecutionTaskInProgress(id, "another"),
+        store.getExecutionTaskResult(id, "task"),
+        store.getExecutionTaskResults(id),
+      ]);
+      await Promise.all(written);
+      expect(answers).toEqual([true, true, true, 1, { task: 1 }]);
+      const sent = (await commandsOf(id))
+        .slice(WHOLE(id).length)
+        .filter(([name]) => ["GET", "HGET", "HGETALL"].includes(name));
+      expect(sent).toEqual([
+        ["HGET", `${id}-transactions`, "another"],
+        ["HGET", `${id}-results`, "task"],
+        ["HGETALL", `${id}-results`],
+      ]);
+    });
   });
 
   it("by an error, also by one that came with it", async () => {

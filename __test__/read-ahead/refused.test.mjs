@@ -83,6 +83,35 @@ describe("a user who may not ask what is carried", () => {
     }
   });
 
+  it("goes on without HKEYS", async () => {
+    const store = await openStore("~*", "+@all", "-hkeys");
+    const id = newId();
+    await store.beginExecution(id);
+    for (let round = 0; round < 2 * ROUNDS; round += 1) {
+      await store.beginExecutionTask(id, `a:${round}`);
+      await store.commitExecutionTaskResult(id, `a:${round}`, round);
+      expect(await store.isExecutionInProgress(id)).toBe(true);
+      expect(await store.getExecutionTaskResult(id, "a:next")).toBeUndefined();
+      expect(await store.isExecutionTaskInProgress(id, "a:next")).toBe(false);
+    }
+    expect(Object.keys(await store.getExecutionTaskResults(id))).toHaveLength(2 * ROUNDS);
+  });
+
+  it("reads and writes without MULTI for what is carried, as behind a proxy that has none", async () => {
+    const store = await openStore("~*", "+@all", "-multi", "-exec");
+    const id = newId();
+    for (let round = 0; round < ROUNDS; round += 1) {
+      await store.beginExecution(id);
+      expect(await store.getExecutionTaskResults(id)).toEqual({});
+      expect(await store.isExecutionInProgress(id)).toBe(true);
+      expect(await store.getExecutionTaskResult(id, "task")).toBeUndefined();
+      await store.beginExecutionTask(id, "task");
+      expect(await store.isExecutionTaskInProgress(id, "task")).toBe(true);
+      expect(await replyOf(store.commitExecutionTaskResult(id, "task", 1))).toBe("NOPERM");
+      await store.disposeExecution(id);
+    }
+  });
+
   it("writes without GET", async () => {
     const store = await openStore("~*", "+@all", "-get");
     const id = newId();

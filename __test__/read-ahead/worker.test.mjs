@@ -143,16 +143,19 @@ describe.each(MODES)("a workflow in mode %s", (mode) => {
     ["with a ttl", { ttl: 60_000 }],
   ])("waits for few of its calls, %s", async (_, options) => {
     const [calls, first, later] = mode === "ISOLATED" ? [92, 46, 46] : [70, 27, 24];
+    // What a caller asks too late only takes more, so of several stores the fewest count.
+    const fewest = Array(WARM_UP).fill(calls);
     await unhurried(async () => {
       const store = openStore(options);
       // The first of its calls finds out how long they take.
       await store.isExecutionInProgress("connected");
-      for (let run = 0; run <= WARM_UP; run += 1) {
+      for (let run = 0; run < WARM_UP; run += 1) {
         const { counts, store: counted } = count(store);
         await runWorkflow({ store: counted, mode, id: newId(), define: sequence(STEPS) });
         expect(counts.calls).toBe(calls);
-        expect(counts.trips, `in workflow ${run + 1}`).toBe(run === 0 ? first : later);
+        fewest[run] = Math.min(fewest[run], counts.trips);
       }
+      expect(fewest).toEqual([first, later, later]);
     });
   });
 

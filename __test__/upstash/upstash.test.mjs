@@ -121,7 +121,7 @@ describe("what is sent", () => {
     await store.isExecutionInProgress(run);
     await store.isExecutionTaskInProgress(run, "task");
     expect(sent().map(([path, body]) => [path, body.map(([name]) => name)])).toEqual([
-      ["/pipeline", ["HGETALL", "HGETALL", "GET"]],
+      ["/multi-exec", ["HGETALL", "HGETALL", "GET"]],
     ]);
   });
 

@@ -1,5 +1,5 @@
 /**
- * Workflows of ten steps on a network that takes a millisecond each way: what a user of a worker waits for.
+ * Workflows on a network that takes a millisecond each way: what a user of a worker waits for.
  */
 import { startProxy } from "../proxy.mjs";
 import { BASELINE, RIVALS } from "../rivals.mjs";
@@ -8,37 +8,47 @@ import { runContender } from "../run-contender.mjs";
 /** Milliseconds that the proxy adds each way. */
 const DELAY = 1;
 
+const MODES = ["ISOLATED", "UNTIL_ERROR"];
+
+const KINDS = [
+  { kind: "steps", prefix: "workflow", what: "A workflow of ten steps", rivals: RIVALS },
+  { kind: "parallel", prefix: "workflow-parallel", what: "A workflow of five steps side by side", rivals: [] },
+  { kind: "functions", prefix: "workflow-functions", what: "Three functions of three steps on one event", rivals: [] },
+];
+
 /**
  * @param {import("../experiments.mjs").Settings} settings
  * @returns {import("../experiments.mjs").Experiment[]}
  */
 export function workflowExperiments({ quick }) {
   const params = { warmUp: 1, workflows: quick ? 1 : 3 };
-  return ["ISOLATED", "UNTIL_ERROR"].map((mode) => {
-    const name = `workflow-${mode.toLowerCase().replace("_", "-")}`;
-    const title = `A workflow of ten steps, ${mode}`;
-    return {
-      contenders: ["ours", BASELINE, ...RIVALS],
-      cases: [
-        { name, title: `${title}, ${DELAY} ms each way`, figure: "time", unit: "ms", better: "lower" },
-        {
-          name: `${name}-round-trips`,
-          title: `${title}, round trips`,
-          figure: "roundTrips",
-          unit: "trips",
-          better: "lower",
-        },
-        {
-          name: `${name}-commands`,
-          title: `${title}, commands without MULTI and EXEC`,
-          figure: "commands",
-          unit: "commands",
-          better: "lower",
-        },
-      ],
-      run: (contender, { redis }) => runBehindProxy(contender, redis, { mode, ...params }),
-    };
-  });
+  return KINDS.flatMap(({ kind, prefix, what, rivals }) =>
+    MODES.map((mode) => {
+      const name = `${prefix}-${mode.toLowerCase().replace("_", "-")}`;
+      const title = `${what}, ${mode}`;
+      return {
+        contenders: ["ours", BASELINE, ...rivals],
+        cases: [
+          { name, title: `${title}, ${DELAY} ms each way`, figure: "time", unit: "ms", better: "lower" },
+          {
+            name: `${name}-round-trips`,
+            title: `${title}, round trips`,
+            figure: "roundTrips",
+            unit: "trips",
+            better: "lower",
+          },
+          {
+            name: `${name}-commands`,
+            title: `${title}, commands without MULTI and EXEC`,
+            figure: "commands",
+            unit: "commands",
+            better: "lower",
+          },
+        ],
+        run: (contender, { redis }) => runBehindProxy(contender, redis, { mode, kind, ...params }),
+      };
+    }),
+  );
 }
 
 async function runBehindProxy(contender, redis, params) {

@@ -129,12 +129,21 @@ impl Call {
     /// Whether the call and the reads that it carries are one transaction: so nothing comes in between, and what they bring is
     /// true of one moment.
     pub fn is_isolated(&self, features: ServerFeatures) -> bool {
-        features.isolates && self.only.is_none() && self.prefetch.is_several()
+        features.isolates && self.only.is_none() && self.carried(features).is_several(self.operation)
     }
 
-    /// How many replies the carried reads bring before and behind those of the call itself.
-    pub fn carried_replies(&self) -> (usize, usize) {
-        self.prefetch.replies(self.operation)
+    /// The reads that it carries to a server with these features.
+    fn carried(&self, features: ServerFeatures) -> Prefetch {
+        match (self.prefetch, self.operation) {
+            (prefetch, _) if prefetch != Prefetch::Tasks || features.task_names => prefetch,
+            (_, Operation::IsExecutionInProgress) => Prefetch::Nothing,
+            _ => Prefetch::Execution,
+        }
+    }
+
+    /// How many replies these bring before and behind those of the call itself.
+    pub fn carried_replies(&self, features: ServerFeatures) -> (usize, usize) {
+        self.carried(features).replies(self.operation)
     }
 
     /// Writes the call's commands and returns how many replies they bring.
@@ -144,9 +153,9 @@ impl Call {
         }
         let isolated = self.is_isolated(features);
         let opened = if isolated { word(out, "MULTI") } else { 0 };
-        let before = self.append_prefetch_before(out);
+        let before = self.append_prefetch_before(features, out);
         let own = self.append_own(features, isolated, out);
-        let behind = self.append_prefetch_behind(out);
+        let behind = self.append_prefetch_behind(features, out);
         let closed = if isolated { word(out, "EXEC") } else { 0 };
         opened + before + own + behind + closed
     }
@@ -191,8 +200,8 @@ impl Call {
     }
 
     /// Writes the reads that go before the call's own commands.
-    fn append_prefetch_before(&self, out: &mut impl CommandWriter) -> usize {
-        match self.prefetch {
+    fn append_prefetch_before(&self, features: ServerFeatures, out: &mut impl CommandWriter) -> usize {
+        match self.carried(features) {
             Prefetch::OwnMark => self.push(out, "HGET", Role::Transactions, &[self.task()]),
             Prefetch::ExecutionAndMarks => self.push(out, "HGETALL", Role::Transactions, &[]),
             Prefetch::Tasks if self.operation == Operation::IsExecutionInProgress => self.append_task_names(out),
@@ -201,8 +210,8 @@ impl Call {
     }
 
     /// Writes the reads that go behind the call's own commands.
-    fn append_prefetch_behind(&self, out: &mut impl CommandWriter) -> usize {
-        match self.prefetch {
+    fn append_prefetch_behind(&self, features: ServerFeatures, out: &mut impl CommandWriter) -> usize {
+        match self.carried(features) {
             Prefetch::Nothing | Prefetch::OwnMark => 0,
             Prefetch::Execution | Prefetch::ExecutionAndMarks => self.push(out, "GET", Role::Execution, &[]),
             Prefetch::MarksAndResults => {

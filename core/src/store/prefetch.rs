@@ -49,9 +49,14 @@ impl Prefetch {
         }
     }
 
-    /// Whether these are several reads. They are answered as of one moment, where the server allows it.
-    pub fn is_several(self) -> bool {
-        !matches!(self, Prefetch::Nothing | Prefetch::Execution)
+    /// Whether these are several reads, that of the call itself included. They are answered as of one moment, where the server
+    /// allows it.
+    pub fn is_several(self, operation: Operation) -> bool {
+        match self {
+            Prefetch::Nothing => false,
+            Prefetch::Execution => !operation.writes(),
+            Prefetch::OwnMark | Prefetch::ExecutionAndMarks | Prefetch::MarksAndResults | Prefetch::Tasks => true,
+        }
     }
 
     /// How many replies the reads that a call carries bring before and behind those of the call itself.

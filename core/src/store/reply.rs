@@ -73,7 +73,7 @@ pub fn is_partly_done(call: &Call, features: ServerFeatures, replies: &[Value]) 
         _ => false,
     };
     // Of one transaction, what carried reads bring is no number.
-    let (before, behind) = if call.is_isolated(features) { (0, 0) } else { call.carried_replies() };
+    let (before, behind) = if call.is_isolated(features) { (0, 0) } else { call.carried_replies(features) };
     let own = replies.get(before..replies.len().saturating_sub(behind)).unwrap_or_default();
     call.operation.writes() && own.iter().any(acknowledged)
 }

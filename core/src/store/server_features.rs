@@ -17,6 +17,8 @@ pub struct ServerFeatures {
     /// A call and the reads that it carries may be one transaction: not so behind a proxy without `MULTI`, and for a user who may
     /// not read all that is carried.
     pub isolates: bool,
+    /// The names of tasks may be read (`HKEYS`): a user may lack the permission, which nothing but read-ahead needs.
+    pub task_names: bool,
 }
 
 impl ServerFeatures {
@@ -42,9 +44,13 @@ impl ServerFeatures {
         learnt
     }
 
-    /// Learns that a call was refused for a read that it carried, or because it was a transaction for the sake of those reads.
-    /// Returns whether the server may take it in another form.
-    pub fn learn_isolation(&mut self, sent_with: ServerFeatures) -> bool {
+    /// Learns that calls were refused for the reads that they carried, among them task names or not, or because each was a
+    /// transaction for the sake of those reads. Returns whether the server may take them in another form.
+    pub fn learn_isolation(&mut self, sent_with: ServerFeatures, had_task_names: bool) -> bool {
+        if had_task_names && sent_with.task_names {
+            self.task_names = false;
+            return true;
+        }
         self.isolates &= !sent_with.isolates;
         sent_with.isolates
     }
@@ -59,13 +65,26 @@ impl ServerFeatures {
 
 impl Default for ServerFeatures {
     fn default() -> Self {
-        Self { set_get: true, cross_slot: true, isolates: true }
+        Self { set_get: true, cross_slot: true, isolates: true, task_names: true }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_have_been_refused_beside_a_call_is_left_out_one_thing_after_the_other() {
+        let mut features = ServerFeatures::default();
+        let sent_with = features;
+        assert!(features.learn_isolation(sent_with, true) && features.isolates && !features.task_names);
+        // Another call that was sent before that was known.
+        assert!(features.learn_isolation(sent_with, true) && features.isolates);
+        let sent_with = features;
+        assert!(features.learn_isolation(sent_with, true) && !features.isolates);
+        let sent_with = features;
+        assert!(!features.learn_isolation(sent_with, true));
+    }
 
     #[test]
     fn only_a_feature_that_the_call_needed_is_taken_as_missing() {

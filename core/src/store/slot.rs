@@ -42,7 +42,7 @@ pub fn slot_of(key: &[u8]) -> u16 {
 
 /// Whether a call is one command or transaction on keys that may be in different slots.
 pub fn spans_slots(call: &Call) -> bool {
-    let is_several = steps(call).is_some() || call.prefetch.is_several();
+    let is_several = steps(call).is_some() || call.prefetch.is_several(call.operation);
     call.only.is_none() && is_several && tag_of(&call.key(Role::Execution).to_bytes()).is_none()
 }
 

@@ -29,6 +29,8 @@ pub struct Snapshot {
     execution: Option<bool>,
     marks: Option<Marks>,
     results: Option<Known>,
+    /// Hashes of tasks of which nothing is known any more.
+    forgotten: Vec<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,14 +63,14 @@ impl Snapshot {
         let marks = marks.map(Marks::All);
         let snapshot = match prefetch {
             Prefetch::Nothing => return None,
-            Prefetch::Execution => Snapshot { execution, results: own_results, marks: None },
+            Prefetch::Execution => Snapshot { execution, results: own_results, ..Snapshot::default() },
             Prefetch::OwnMark => {
                 Snapshot { marks: mark.map(|marked| Marks::One(task.to_vec(), marked)), ..Snapshot::default() }
             }
-            Prefetch::ExecutionAndMarks => Snapshot { execution, marks, results: own_results },
+            Prefetch::ExecutionAndMarks => Snapshot { execution, marks, results: own_results, ..Snapshot::default() },
             // The call has just written it.
-            Prefetch::MarksAndResults => Snapshot { execution: Some(true), marks, results },
-            Prefetch::Tasks => Snapshot { execution, marks, results },
+            Prefetch::MarksAndResults => Snapshot { execution: Some(true), marks, results, ..Snapshot::default() },
+            Prefetch::Tasks => Snapshot { execution, marks, results, ..Snapshot::default() },
         };
         Some(snapshot)
     }
@@ -81,8 +83,22 @@ impl Snapshot {
         }
     }
 
+    /// A write about a task begins: nothing is known any more of that task, nor of all of them together. What is known of
+    /// the others and of the execution is not changed by it.
+    pub fn forget_task(&mut self, task: &[u8]) {
+        self.forgotten.push(hash(task));
+    }
+
     /// The answer to a question, if the snapshot has it.
     pub fn answer(&self, operation: Operation, task: &[u8]) -> Option<Answer> {
+        let is_forgotten = match operation {
+            Operation::GetResult | Operation::IsTaskInProgress => self.forgotten.contains(&hash(task)),
+            Operation::GetResults => !self.forgotten.is_empty(),
+            _ => false,
+        };
+        if is_forgotten {
+            return None;
+        }
         match operation {
             Operation::IsExecutionInProgress => self.execution.map(Answer::Flag),
             Operation::IsTaskInProgress => match self.marks.as_ref()? {

@@ -35,7 +35,7 @@ pub fn read(call: &Call, features: ServerFeatures, replies: &[Value]) -> Result<
         return read_answers(call, features, replies, Vec::new());
     }
     let commands = call.append(features, &mut redis::Pipeline::new()) - 2;
-    let (before, behind) = call.carried_replies();
+    let (before, behind) = call.carried_replies(features);
     let (exec, queued) = replies.split_last().unwrap_or((&Value::Nil, &[]));
     let mut errors = Vec::new();
     // The first is the reply to MULTI.
@@ -62,7 +62,7 @@ fn read_answers(
     replies: &[Value],
     mut errors: Vec<ErrorReply>,
 ) -> Result<Reply, ErrorReply> {
-    let (before, behind) = call.carried_replies();
+    let (before, behind) = call.carried_replies(features);
     let (carried_before, rest) = replies.split_at(before.min(replies.len()));
     let (own, carried_behind) = rest.split_at(rest.len().saturating_sub(behind));
     own.iter().for_each(|reply| find_errors(reply, &mut errors));

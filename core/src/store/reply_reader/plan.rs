@@ -40,7 +40,7 @@ impl Plan {
 
     /// That of a call made for a server with these features, to which so many replies come.
     pub fn of(call: &Call, features: ServerFeatures, replies: usize) -> Self {
-        let (before, behind) = call.carried_replies();
+        let (before, behind) = call.carried_replies(features);
         let last = match call.operation {
             Operation::BeginExecution if call.only.is_none() => Purpose::Previous,
             Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose => {

@@ -138,7 +138,7 @@ fn what_is_carried_does_not_fail_the_call() {
         let apart = ServerFeatures { isolates: false, ..ServerFeatures::default() };
         let snapshot = read_as(&mut reader, &call, apart, text.as_bytes(), 3).unwrap().snapshot.unwrap();
         // The same answers as one transaction.
-        if carried.is_several() {
+        if carried.is_several(operation) {
             let count = call.append(ServerFeatures::default(), &mut Counter) - 2;
             let whole = format!("+OK\r\n{}*{count}\r\n{text}", "+QUEUED\r\n".repeat(count));
             let isolated = read(&mut reader, &call, whole.as_bytes(), 3).unwrap().snapshot;

@@ -85,7 +85,7 @@ fn what_a_write_carries_is_read_behind_it() {
 #[test]
 fn several_reads_and_the_call_that_carries_them_are_one_transaction() {
     let isolated = |operation| commands_of(&prefetching(operation), ServerFeatures::default());
-    for operation in Operation::ALL.into_iter().filter(|&operation| Prefetch::of(operation).is_several()) {
+    for operation in Operation::ALL.into_iter().filter(|&operation| Prefetch::of(operation).is_several(operation)) {
         let plain: Vec<_> =
             commands(operation).into_iter().filter(|command| command != "MULTI" && command != "EXEC").collect();
         let expected = [vec!["MULTI".to_owned()], plain, vec!["EXEC".to_owned()]].concat();
@@ -94,6 +94,8 @@ fn several_reads_and_the_call_that_carries_them_are_one_transaction() {
     // One read is of one moment by itself.
     let commit = prefetching(Operation::CommitResult).prefetching(Prefetch::Execution);
     assert_eq!(commands_of(&commit, ServerFeatures::default())[3..], ["EXEC", "GET run"]);
+    let results = prefetching(Operation::GetResults).prefetching(Prefetch::Execution);
+    assert_eq!(commands_of(&results, ServerFeatures::default()), ["MULTI", "HGETALL run-results", "GET run", "EXEC"]);
     let expiring = KeyOptions { ttl: Some(9), ..KeyOptions::default() };
     let mark = Call::new(Operation::BeginTask, expiring.into(), b"runstep".to_vec(), 3, 7).prefetching(Prefetch::Tasks);
     let words = commands_of(&mark, ServerFeatures::default());
@@ -163,6 +165,18 @@ fn names_tell_which_tasks_have_no_result_and_nothing_of_results() {
     let known = snapshot(Operation::IsExecutionInProgress, vec![names(&[]), names(&["done"]), Value::Nil]);
     assert_eq!(known.answer(Operation::IsExecutionInProgress, b""), Some(Answer::Flag(false)));
     assert_eq!(known.answer(Operation::IsTaskInProgress, b"done"), Some(Answer::Flag(false)));
+}
+
+#[test]
+fn a_write_about_a_task_leaves_what_is_known_of_the_others() {
+    let mut known =
+        snapshot(Operation::GetResults, vec![hash_of(&[("m", "true")]), hash_of(&[("r", "7")]), bulk("true")]);
+    known.forget_task(b"r");
+    assert_eq!(known.answer(Operation::GetResult, b"r"), None);
+    assert_eq!(known.answer(Operation::IsTaskInProgress, b"r"), None);
+    assert_eq!(known.answer(Operation::GetResults, b""), None);
+    assert_eq!(known.answer(Operation::IsTaskInProgress, b"m"), Some(Answer::Flag(true)));
+    assert_eq!(known.answer(Operation::IsExecutionInProgress, b""), Some(Answer::Flag(true)));
 }
 
 #[test]

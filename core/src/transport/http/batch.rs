@@ -19,7 +19,7 @@ use super::waiting::{Pass, WaitingCalls};
 use crate::moment::Moment;
 use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
-use crate::store::{Position, reply};
+use crate::store::{Position, Prefetch, reply};
 use crate::transport::applied::Delivery;
 use crate::transport::connection_id::next_connection_id;
 use crate::transport::observed::Counts;
@@ -57,6 +57,8 @@ pub struct HttpBatch {
     counts: Counts,
     /// Bytes of the answer that have come and were not counted.
     bytes_read: u64,
+    /// Whether any of them carries the names of tasks.
+    pub has_task_names: bool,
 }
 
 /// The calls of a request that have no answer yet, in their order. Those that were given up stay, because they are still
@@ -144,7 +146,7 @@ impl HttpBatch {
         let mut slots = VecDeque::new();
         // Where keys may be on different shards, a transaction would have to travel alone.
         let features = ServerFeatures { isolates: features.isolates && features.cross_slot, ..features };
-        let mut isolates = false;
+        let (mut isolates, mut has_task_names) = (false, false);
         let (mut body, mut bytes) = (Body::default(), 0);
         let mut writes = false;
         let mut alone = false;
@@ -173,6 +175,7 @@ impl HttpBatch {
             bytes += size;
             writes |= pending.request.call.operation.writes();
             isolates |= pending.request.call.is_isolated(features);
+            has_task_names |= pending.request.call.prefetch == Prefetch::Tasks;
             let shapes = body.add(&pending.request.call, features);
             let before = pending.request.delivery;
             pending.request.delivery.sent();
@@ -204,6 +207,7 @@ impl HttpBatch {
             isolates,
             counts,
             bytes_read: 0,
+            has_task_names,
         })
     }
 

@@ -368,7 +368,9 @@ impl HttpDriver {
                 let all = batch.into_unanswered(Attempt::Postponed);
                 self.finished.extend(all.map(|pending| pending.refuse(error.clone())));
             }
-            (_, RetryDecision::Report) if batch.isolates && self.features.learn_isolation(batch.features) => {
+            (_, RetryDecision::Report)
+                if batch.isolates && self.features.learn_isolation(batch.features, batch.has_task_names) =>
+            {
                 self.requeue(batch, Attempt::Postponed, &error::refused(status, error_reply));
             }
             (_, RetryDecision::Report) => {

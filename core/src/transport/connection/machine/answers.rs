@@ -6,12 +6,13 @@ use super::loss::Abandon;
 use super::{Beside, Machine, State};
 use crate::error::StoreError;
 use crate::error_texts::connections::REPLY_OF_ANOTHER_KIND;
-use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
+use crate::store::{ErrorReply, Prefetch};
 use crate::transport::connection::refusal::{Gate, Refusal, Scope, decide};
 use crate::transport::connection::session::{Answered, Event};
 use crate::transport::error::ConnectError;
 use crate::transport::ordered_calls::CallKey;
+use crate::transport::pending_calls::PendingCall;
 use crate::transport::request::Redirect;
 use crate::transport::result_budget::SMALL;
 
@@ -91,9 +92,14 @@ impl Machine {
             Err(error_reply) => error_reply,
         };
         let trust = if error_reply.is_unexpected() { Trust::No } else { Trust::Yes };
-        let refusal = match serving.session.has_refused_isolation() && self.features.learn_isolation(features) {
-            true => Refusal::Reshape,
-            false => decide(pending, error_reply, features, &mut self.features),
+        let is_unread = serving.session.has_refused_isolation();
+        let refusal = if is_unread && self.features.learn_isolation(features, carries_task_names(pending)) {
+            Refusal::Reshape
+        } else if pending.request.call.is_isolated(features) && concerns_transactions(pending, &error_reply) {
+            self.calls.get_mut(key).request.call.drop_prefetch();
+            Refusal::Reshape
+        } else {
+            decide(pending, error_reply, features, &mut self.features)
         };
         match refusal.concerns_others() {
             Some((error, scope)) => self.close_gate(key, error, scope, now),
@@ -133,11 +139,18 @@ impl Machine {
         let pending = self.calls.get(key);
         let error_reply = serving.session.reply_to(&pending.request.call).err();
         let is_unexpected = error_reply.as_ref().is_some_and(ErrorReply::is_unexpected);
-        let reshapes = serving.session.has_refused_isolation() && self.features.learn_isolation(features);
-        let refusal = error_reply.map(|error_reply| match reshapes {
-            true => Refusal::Reshape,
-            false => decide(pending, error_reply, features, &mut self.features),
+        let is_unread = serving.session.has_refused_isolation();
+        let reshapes = is_unread && self.features.learn_isolation(features, carries_task_names(pending));
+        let refusal = error_reply.map(|error_reply| {
+            let isolated = pending.request.call.is_isolated(features);
+            match reshapes || isolated && concerns_transactions(pending, &error_reply) {
+                true => Refusal::Reshape,
+                false => decide(pending, error_reply, features, &mut self.features),
+            }
         });
+        if refusal.is_some() {
+            self.calls.get_mut(key).request.call.drop_prefetch();
+        }
         let delivery = &mut self.calls.get_mut(key).request.delivery;
         match &refusal {
             None | Some(Refusal::Report(_)) => delivery.repeated(),
@@ -196,6 +209,21 @@ impl Machine {
             (self.gate, self.release_at) = (None, None);
             self.calls.release();
         }
+    }
+}
+
+/// Whether a call carries the names of tasks.
+fn carries_task_names(pending: &PendingCall) -> bool {
+    pending.request.call.prefetch == Prefetch::Tasks
+}
+
+/// Whether a call that is one transaction with the reads that it carries may have been refused because of that: a server without
+/// memory left takes reads, but not in a transaction, and one whose slots move does not find all keys of several commands.
+fn concerns_transactions(pending: &PendingCall, error_reply: &ErrorReply) -> bool {
+    match error_reply.code.as_str() {
+        "TRYAGAIN" => true,
+        "OOM" => !pending.request.call.operation.writes(),
+        _ => false,
     }
 }
 
