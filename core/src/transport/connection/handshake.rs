@@ -97,10 +97,7 @@ impl Handshake {
         }
         Fences::append_to(&mut pipeline, abandoned);
         steps.extend(abandoned.iter().map(|_| Step::Fence));
-        if let Some(name) = &settings.client_name {
-            pipeline.cmd("CLIENT").arg("SETNAME").arg(name);
-            steps.push(Step::SetName);
-        }
+        steps.extend(introduce(&mut pipeline, settings.client_name.as_deref()));
         Name::ask(&mut pipeline);
         steps.push(Step::Info);
         Self { pipeline, steps, credentials, address: settings.address.clone(), node }
@@ -178,6 +175,16 @@ impl Handshake {
         let is_known = |id: &NodeId| expected.id.get() == Some(id) || expected.known.contains(id);
         if named.iter().any(is_known) { Ok(()) } else { Err(ConnectError::stranger(&self.address)) }
     }
+}
+
+/// Tells the server who is connected, as it shows in its list of clients. Servers that do not know the commands, or forbid them,
+/// go without.
+fn introduce(pipeline: &mut Pipeline, name: Option<&str>) -> [Step; 3] {
+    const LIBRARY: &str = "idioteque-redis";
+    pipeline.cmd("CLIENT").arg("SETNAME").arg(name.unwrap_or(LIBRARY));
+    pipeline.cmd("CLIENT").arg("SETINFO").arg("LIB-NAME").arg(LIBRARY);
+    pipeline.cmd("CLIENT").arg("SETINFO").arg("LIB-VER").arg(env!("CARGO_PKG_VERSION"));
+    [Step::SetName; 3]
 }
 
 impl Fences {
