@@ -38,6 +38,14 @@ const CERTIFICATE_SIGNING: u8 = 0x04;
 pub(super) struct X509<'a> {
     /// Whether it is of version 3, the only one that has extensions.
     pub has_extensions: bool,
+    /// What its issuer has signed.
+    pub signed: &'a [u8],
+    /// The signature's algorithm, without its tag.
+    pub algorithm: &'a [u8],
+    /// The signature.
+    pub signature: &'a [u8],
+    /// The key and its kind.
+    pub public_key: &'a [u8],
     issuer: &'a [u8],
     subject: &'a [u8],
     /// Seconds since 1970.
@@ -65,27 +73,47 @@ impl<'a> X509<'a> {
     /// Reads a certificate; `None` when it is malformed.
     pub fn read(der: &'a [u8]) -> Option<Self> {
         let mut outer = Der(Der(der).only(SEQUENCE)?);
-        let mut fields = Der(outer.take(SEQUENCE)?);
+        let signed = outer.raw()?;
+        let algorithm = outer.take(SEQUENCE)?;
+        let [0, signature @ ..] = outer.take(BIT_STRING)? else { return None };
+        let mut fields = Der(Der(signed).only(SEQUENCE)?);
         let version = match fields.take_if(VERSION)? {
             Some(version) => Der(version).only(INTEGER)?,
             None => &[0],
         };
         fields.take(INTEGER)?;
-        fields.take(SEQUENCE)?;
+        if fields.take(SEQUENCE)? != algorithm {
+            return None;
+        }
         let issuer = fields.take(SEQUENCE)?;
         let mut validity = Der(fields.take(SEQUENCE)?);
         let (not_before, not_after) = (time(validity.any()?)?, time(validity.any()?)?);
         let subject = fields.take(SEQUENCE)?;
-        fields.take(SEQUENCE)?;
-        let has_extensions = *version == [2];
-        let common_name = common_name(subject)?;
-        let mut read = X509 { has_extensions, issuer, subject, not_before, not_after, common_name, ..Self::default() };
+        let public_key = fields.raw()?;
+        let mut read = X509 {
+            has_extensions: *version == [2],
+            signed,
+            algorithm,
+            signature,
+            public_key,
+            issuer,
+            subject,
+            not_before,
+            not_after,
+            common_name: common_name(subject)?,
+            ..Self::default()
+        };
         while !fields.is_empty() {
             if let (EXTENSIONS, content) = fields.any()? {
                 read.read_extensions(Der(Der(content).only(SEQUENCE)?))?;
             }
         }
         Some(read)
+    }
+
+    /// The issuer's name, without its tag.
+    pub fn issuer(&self) -> &'a [u8] {
+        self.issuer
     }
 
     /// Whether it names itself as its issuer.
@@ -226,6 +254,13 @@ impl<'a> Der<'a> {
         let (content, rest) = rest.split_at_checked(length)?;
         self.0 = rest;
         Some((*tag, content))
+    }
+
+    /// The next value with its tag and its length.
+    fn raw(&mut self) -> Option<&'a [u8]> {
+        let all = self.0;
+        self.any()?;
+        all.get(..all.len() - self.0.len())
     }
 
     fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
