@@ -145,7 +145,6 @@ describe.each([
 
   it.each([
     ["TLS without verification", { tls: { rejectUnauthorized: false } }],
-    ["a replica", { sentinels: [{ host: "127.0.0.1", port: 1 }], name: "main", role: "slave" }],
     ["Sentinel with TLS for the sentinels alone", { sentinels: [{ port: 1 }], name: "main", tls: {} }],
     ["a connector of its own", { Connector }],
     ["a decision about reconnecting", { reconnectOnError: () => true }],

@@ -319,9 +319,37 @@ describe("a name", () => {
 
 describe("a server's certificate", () => {
   it.each([
+    ["of version 1 is taken", { made: issued({ name: "localhost", extensions: null }), ...NATIVE }],
     [
-      "of version 1 is the client's affair",
-      { made: issued({ name: "localhost", extensions: null }), is: "client", says: /version 1 of X\.509/ },
+      "of version 1 is taken with RSA",
+      { made: issued({ name: "localhost", extensions: null, kind: "RSA 2048" }, { kind: "RSA 2048" }), ...NATIVE },
+    ],
+    [
+      "of version 1 is taken with TLS 1.2",
+      { made: issued({ name: "localhost", extensions: null }), endpoint: { maxVersion: "TLSv1.2" }, ...NATIVE },
+    ],
+    [
+      "of version 1 is refused for another name",
+      { made: issued({ name: "other.test", extensions: null }), ...OTHER_NAME },
+    ],
+    [
+      "of version 1 is refused for an IP address",
+      { made: issued({ name: "127.0.0.1", extensions: null }), tls: { host: "127.0.0.1" }, ...OTHER_NAME },
+    ],
+    [
+      "of version 1 is refused from a stranger",
+      {
+        made: () => ({ ...issued({ name: "localhost", extensions: null })(), ca: folder.authority().cert }),
+        ...NOT_TRUSTED,
+      },
+    ],
+    [
+      "of version 1 is refused from a stranger of the same name",
+      { made: () => stolenName(), is: "refused", says: /cannot verify/ },
+    ],
+    [
+      "of version 1 is the client's affair below an intermediate authority",
+      { made: () => belowIntermediate(), is: "client", says: /not from an authority|version 1/ },
     ],
     [
       "of an authority is the client's affair",
@@ -360,6 +388,18 @@ describe("a server's certificate", () => {
       },
     ],
   ])("%s", (_, row) => check(row));
+
+  const stolenName = () => {
+    const leaf = folder.issue(folder.authority({ name: "same" }), { name: "localhost", extensions: null });
+    return { ...leaf, ca: folder.authority({ name: "same" }).cert };
+  };
+
+  const belowIntermediate = () => {
+    const root = folder.authority();
+    const middle = folder.issue(root, { name: "middle", extensions: AUTHORITY });
+    const leaf = folder.issue(middle, { name: "localhost", extensions: null });
+    return { key: leaf.key, cert: certs(leaf, middle), ca: root.cert };
+  };
 
   const ofAuthority = (authority, wanted) => ({
     ca: authority.cert,

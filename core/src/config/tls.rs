@@ -19,6 +19,7 @@ use crate::error_texts::unsupported as texts;
 
 mod algorithms;
 mod verifier;
+mod version1;
 mod x509;
 
 /// How a connection is encrypted, and who the server has to be. Its certificate and its name are always verified.

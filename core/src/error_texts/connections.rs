@@ -64,7 +64,7 @@ texts! {
         "the certificate of {server}, or one above it, has a key or a signature that a native connection cannot verify (see `cause`)",
         "use RSA with 2048 bits or more, P-256, P-384, P-521 or Ed25519, with SHA-256 to SHA-512; or pass a client of ioredis or node-redis, whose own methods are used then";
     certificate_of_old_version(server) => Connection,
-        "the certificate of {server} is of version 1 of X.509, which a native connection does not verify",
+        "the certificate of {server} is of version 1 of X.509, which a native connection verifies only where an authority in `ca` has issued it itself",
         "issue it with extensions, such as a subjectAltName; or pass a client of ioredis or node-redis, whose own methods are used then";
     certificate_of_authority(server) => Connection,
         "the certificate of {server} is that of an authority itself",

@@ -9,10 +9,13 @@ use tokio_rustls::rustls::client::{verify_server_cert_signed_by_trust_anchor, ve
 use tokio_rustls::rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use tokio_rustls::rustls::server::ParsedCertificate;
-use tokio_rustls::rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio_rustls::rustls::{
+    CertificateError, DigitallySignedStruct, Error, ProtocolVersion, RootCertStore, SignatureScheme,
+};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath, anchor_from_trusted_cert};
 
 use super::algorithms::ALGORITHMS;
+use super::version1;
 use super::x509::X509;
 
 /// Verifies servers' certificates.
@@ -79,7 +82,13 @@ impl Verifier {
         now: UnixTime,
     ) -> Result<(), Error> {
         let intermediates: Vec<_> = sent.iter().chain(&self.intermediates).cloned().collect();
-        let end_entity = EndEntityCert::try_from(certificate).map_err(other)?;
+        let end_entity = match EndEntityCert::try_from(certificate) {
+            Ok(end_entity) => end_entity,
+            Err(webpki::Error::UnsupportedCertVersion) => {
+                return self.verify_version1(certificate, &intermediates, now);
+            }
+            Err(error) => return Err(other(error)),
+        };
         let authority_allows = |path: &VerifiedPath<'_>| self.check_authority(path, now);
         let verified = end_entity.verify_for_usage(
             ALGORITHMS.all,
@@ -103,6 +112,34 @@ impl Verifier {
         }
     }
 
+    /// A certificate of version 1, which an authority that was given has to have issued itself.
+    fn verify_version1(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let read = X509::read(certificate).filter(|read| !read.has_extensions).ok_or(CertificateError::BadEncoding)?;
+        check_dates(&read, now)?;
+        if !read.may_serve() {
+            return Err(CertificateError::InvalidPurpose.into());
+        }
+        let mut refusal = match intermediates {
+            [] => CertificateError::UnknownIssuer.into(),
+            // One of them may have issued it.
+            _ => other(webpki::Error::UnsupportedCertVersion),
+        };
+        for authority in self.authorities.iter().filter(|authority| !authority.constrains_names) {
+            match version1::verify_issuer(&read, &authority.anchor) {
+                Ok(()) if check_validity(authority.not_before, authority.not_after, now).is_ok() => return Ok(()),
+                Ok(()) => refusal = CertificateError::Expired.into(),
+                Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {}
+                Err(error) => refusal = error,
+            }
+        }
+        Err(refusal)
+    }
+
     /// What webpki does not check of the authority at the end of a chain.
     fn check_authority(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<(), webpki::Error> {
         let same = |authority: &&Authority| authority.anchor == *path.anchor();
@@ -119,11 +156,7 @@ impl Verifier {
     /// A certificate that was given, presented by the server itself: it is trusted, and has to be valid and for servers.
     fn verify_own(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
         let read = X509::read(certificate).ok_or(CertificateError::BadEncoding)?;
-        match check_validity(read.not_before, read.not_after, now) {
-            Ok(()) => {}
-            Err(webpki::Error::CertExpired { .. }) => return Err(CertificateError::Expired.into()),
-            Err(_) => return Err(CertificateError::NotValidYet.into()),
-        }
+        check_dates(&read, now)?;
         if read.may_serve() { Ok(()) } else { Err(CertificateError::InvalidPurpose.into()) }
     }
 
@@ -135,9 +168,16 @@ impl Verifier {
         sent: &[CertificateDer<'_>],
         name: &ServerName<'_>,
     ) -> Result<(), Error> {
-        let parsed = ParsedCertificate::try_from(certificate)?;
-        let Err(refusal) = verify_server_name(&parsed, name) else { return Ok(()) };
         let read = X509::read(certificate).ok_or(CertificateError::BadEncoding)?;
+        let refusal = if read.has_extensions {
+            let parsed = ParsedCertificate::try_from(certificate)?;
+            match verify_server_name(&parsed, name) {
+                Ok(()) => return Ok(()),
+                Err(refusal) => refusal,
+            }
+        } else {
+            CertificateError::NotValidForName.into()
+        };
         let (ServerName::DnsName(host), Some(common_name), false) = (name, &read.common_name, read.names_hosts) else {
             return Err(refusal);
         };
@@ -174,7 +214,10 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &ALGORITHMS)
+        match X509::read(certificate).filter(|read| !read.has_extensions) {
+            Some(read) => version1::verify_handshake(ProtocolVersion::TLSv1_2, message, &read, signed),
+            None => verify_tls12_signature(message, certificate, signed, &ALGORITHMS),
+        }
     }
 
     fn verify_tls13_signature(
@@ -183,7 +226,10 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &ALGORITHMS)
+        match X509::read(certificate).filter(|read| !read.has_extensions) {
+            Some(read) => version1::verify_handshake(ProtocolVersion::TLSv1_3, message, &read, signed),
+            None => verify_tls13_signature(message, certificate, signed, &ALGORITHMS),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -201,6 +247,15 @@ fn check_validity(not_before: i64, not_after: i64, now: UnixTime) -> Result<(), 
         return Err(webpki::Error::CertExpired { time: now, not_after });
     }
     Ok(())
+}
+
+/// Whether a certificate is valid today.
+fn check_dates(certificate: &X509, now: UnixTime) -> Result<(), Error> {
+    match check_validity(certificate.not_before, certificate.not_after, now) {
+        Ok(()) => Ok(()),
+        Err(webpki::Error::CertExpired { .. }) => Err(CertificateError::Expired.into()),
+        Err(_) => Err(CertificateError::NotValidYet.into()),
+    }
 }
 
 fn other(error: webpki::Error) -> Error {

@@ -1,6 +1,7 @@
 //! What is read of an X.509 certificate besides what webpki reads: who may issue with it, for how long, and the common name.
 //! <https://www.rfc-editor.org/rfc/rfc5280#section-4.1>
 
+use x509_parser::asn1_rs::Any;
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate, X509Extension, X509Version};
 
 /// A certificate, as far as it is read.
@@ -9,7 +10,17 @@ pub(super) struct X509 {
     /// Whether it names itself as its issuer.
     pub is_self_issued: bool,
     /// Whether it is of version 3, the only one that has extensions.
-    has_extensions: bool,
+    pub has_extensions: bool,
+    /// What its issuer has signed.
+    pub signed: Vec<u8>,
+    /// The signature's algorithm, without its tag.
+    pub algorithm: Vec<u8>,
+    /// The signature.
+    pub signature: Vec<u8>,
+    /// The key and its kind.
+    pub public_key: Vec<u8>,
+    /// The issuer's name, without its tag.
+    pub issuer: Vec<u8>,
     /// Seconds since 1970.
     pub not_before: i64,
     /// Seconds since 1970.
@@ -45,11 +56,22 @@ impl X509 {
         if !rest.is_empty() {
             return None;
         }
+        let signed = certificate.tbs_certificate.as_ref().to_vec();
+        if certificate.signature_algorithm != certificate.tbs_certificate.signature {
+            return None;
+        }
+        // Behind what is signed, in the one sequence that a certificate is.
+        let algorithm = content(content(der)?.get(signed.len()..)?)?.to_vec();
         let (subject, validity) = (certificate.subject(), certificate.validity());
         let common_name = subject.iter_common_name().last().and_then(|name| name.as_str().ok());
         let mut read = X509 {
             is_self_issued: subject.as_raw() == certificate.issuer().as_raw(),
             has_extensions: certificate.version() == X509Version::V3,
+            signed,
+            algorithm,
+            signature: certificate.signature_value.data.to_vec(),
+            public_key: certificate.public_key().raw.to_vec(),
+            issuer: content(certificate.issuer().as_raw())?.to_vec(),
             not_before: validity.not_before.timestamp(),
             not_after: validity.not_after.timestamp(),
             common_name: common_name.map(str::to_owned),
@@ -103,6 +125,11 @@ impl X509 {
         }
         Some(())
     }
+}
+
+/// What the first value holds.
+fn content(der: &[u8]) -> Option<&[u8]> {
+    Any::from_der(der).ok().map(|(_, value)| value.data)
 }
 
 #[cfg(test)]
