@@ -347,6 +347,9 @@ export interface RedisStoreOptions {
    * Whether the process is warned (`process.emitWarning`) of what works and is likely wrong, once for each server:
    *
    * - `IDIOTEQUE_REDIS_PASSWORD`: a password is given, and the server asks for none
+   * - `IDIOTEQUE_REDIS_EVICTION`: the server has a memory limit and may evict executions
+   * - `IDIOTEQUE_REDIS_PERSISTENCE`: the server keeps nothing on disk
+   * - `IDIOTEQUE_REDIS_VERSION`: the server is older than what is tested
    *
    * @default true
    */
