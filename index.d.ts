@@ -367,6 +367,9 @@ export interface RedisStoreOptions {
    * - `IDIOTEQUE_REDIS_REPLICA_READS`: the store reads from replicas, because it is told to use such a client
    * - `IDIOTEQUE_REDIS_CLIENT`: a native connection turned out to be impossible, and the client's methods carry the calls
    * - `IDIOTEQUE_REDIS_PASSWORD`: a password is given, and the server asks for none
+   * - `IDIOTEQUE_REDIS_EVICTION`: the server has a memory limit and may evict executions
+   * - `IDIOTEQUE_REDIS_PERSISTENCE`: the server keeps nothing on disk
+   * - `IDIOTEQUE_REDIS_VERSION`: the server is older than what is tested
    *
    * @default true
    */

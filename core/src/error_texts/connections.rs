@@ -139,3 +139,24 @@ pub fn closed_unfenced(server: impl Display) -> String {
          commandTimeout to end its connection: a write that was given up may still be applied when the network delivers it."
     )
 }
+
+/// A warning: executions may be evicted.
+pub fn may_evict(server: impl Display, policy: impl Display) -> String {
+    format!(
+        "{server} has a memory limit and evicts keys when it is reached (maxmemory-policy {policy}), also those of executions in \
+         progress, whose tasks would run again. Set maxmemory-policy to noeviction, or use a server of its own for executions"
+    )
+}
+
+/// A warning: a restart loses everything.
+pub fn keeps_nothing(server: impl Display) -> String {
+    format!(
+        "{server} keeps nothing on disk: a restart loses all executions. Turn on the append-only file (appendonly yes), or \
+         snapshots (save)"
+    )
+}
+
+/// A warning: a server that nobody has tried.
+pub fn old_version(server: impl Display, version: impl Display) -> String {
+    format!("{server} is Redis {version}, which is older than what is tested. Use Redis 6.2 or later, or Valkey")
+}

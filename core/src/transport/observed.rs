@@ -329,9 +329,11 @@ impl ServerObserver {
         &self.observed
     }
 
-    /// A connection was made, which may turn out to be of no use. `epoch` is the sentinels'.
-    pub fn connected(&mut self, id: NonZeroU64, peer: &Address, epoch: Option<u64>) {
+    /// A connection was made, which may turn out to be of no use. `epoch` is the sentinels'. Returns whether it is to another server
+    /// than the last one.
+    pub fn connected(&mut self, id: NonZeroU64, peer: &Address, epoch: Option<u64>) -> bool {
         self.observed.counters.connects.fetch_add(1, Relaxed);
+        let is_another = self.peer.as_ref().is_some_and(|before| before != peer);
         (self.peer, self.epoch) = (Some(peer.clone()), epoch);
         let number = self.number;
         self.observed.change(|state| {
@@ -343,6 +345,7 @@ impl ServerObserver {
                 server.peer = Some(peer.clone());
             }
         });
+        is_another
     }
 
     /// An attempt to connect failed.
@@ -388,6 +391,13 @@ impl ServerObserver {
                 }
             }
             Condition::Connecting => {}
+        }
+    }
+
+    /// What the server says of its version.
+    pub fn note_version(&self, version: String) {
+        if let Some(peer) = &self.peer {
+            self.observed.lock().version = Some((peer.clone(), version));
         }
     }
 

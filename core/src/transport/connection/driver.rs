@@ -5,9 +5,9 @@ use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::num::NonZeroU64;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -26,6 +26,7 @@ use crate::transport::io::AsyncStream;
 use crate::transport::io::tcp::Progress;
 use crate::transport::observed::{Counts, ServerObserver};
 use crate::transport::pending_calls::deliver;
+use crate::transport::request::CompletionSink;
 use crate::transport::sentinel::discovery::{SentinelSubscriptions, primary_moved};
 use crate::transport::settings_provider::client_ended;
 use crate::transport::target::Target;
@@ -39,6 +40,9 @@ const MAX_ROUNDS: usize = 8;
 /// Bytes that are read after a deadline before it is believed to have passed without an answer.
 const MAX_OVERDUE_BYTES: usize = 16 * 1024 * 1024;
 
+/// How long after a connection was made the server is asked about itself, when nothing else is asked of it.
+const ASKS_AFTER: Duration = Duration::from_secs(1);
+
 thread_local! {
     /// Where bytes are read to. They are used before anything else is read.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
@@ -51,6 +55,7 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         command_timeout: target.command_timeout,
         is_routed: target.member.is_routed(),
         address: target.settings.address.clone(),
+        asks_after: Some(ASKS_AFTER),
     };
     let backoff = match &target.settings.topology {
         Topology::Sentinel(_) => Backoff::impatient(),
@@ -67,6 +72,7 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         stream: None,
         attempts: Attempts::new(),
         warnings: Vec::new(),
+        audience: None,
         alarm: Timer::new(),
     };
     loop {
@@ -107,6 +113,8 @@ struct Driver {
     attempts: Attempts,
     /// What works and is likely wrong, until there is somebody to be told.
     warnings: Vec<Warning>,
+    /// Who is told: an environment with a store that is not quiet.
+    audience: Option<Weak<dyn CompletionSink>>,
     alarm: Timer,
 }
 
@@ -288,6 +296,9 @@ impl Driver {
         let any = !requests.is_empty();
         for request in requests {
             let deadline = request.deadline(self.target.command_timeout, now);
+            if self.audience.is_none() && !request.call.key_options.quiet {
+                self.audience = Some(Arc::downgrade(&request.sink));
+            }
             self.machine.call(request, deadline);
         }
         for ping in self.inbox.take_pings() {
@@ -310,6 +321,12 @@ impl Driver {
             return;
         }
         observer.note(machine.is_ready(), now, || (machine.connect_error().clone(), machine.calls().count()));
+        if let Some((facts, expires)) = machine.take_facts() {
+            if let Some(version) = facts.version() {
+                observer.note_version(version);
+            }
+            self.warnings.extend(facts.warnings(&self.target.settings.address, expires));
+        }
         for (error, pause) in machine.take_retries() {
             observer.retries(error, machine.calls().count(), pause);
         }
@@ -325,7 +342,9 @@ impl Driver {
         if epoch.is_some() && self.proven && *before != settings.address {
             self.observer.observed().moved(vec![before.clone()], vec![settings.address.clone()], "sentinel", None);
         }
-        self.observer.connected(id, peer, epoch);
+        if self.observer.connected(id, peer, epoch) {
+            self.machine.is_another_server();
+        }
     }
 
     /// Leaves word to be woken; false when something has come in the meantime.
@@ -335,16 +354,18 @@ impl Driver {
             && self.machine.register_waker(cx)
     }
 
-    /// Passes warnings on to whoever made a call, if nobody has been told yet.
+    /// Passes warnings on to an environment that has made a call, if nobody has been told yet.
     fn warn(&mut self) {
         if self.warnings.is_empty() {
             return;
         }
-        let Some(pending) = self.machine.calls().find(|pending| !pending.request.call.key_options.quiet) else {
+        let Some(audience) = &self.audience else { return };
+        let Some(sink) = audience.upgrade() else {
+            self.audience = None;
             return;
         };
         for warning in self.warnings.drain(..).filter(Warning::is_first) {
-            pending.request.sink.warn(warning);
+            sink.warn(warning);
         }
     }
 }

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use super::handshake::{Fences, Identity};
 use super::reconnect::Reconnect;
 use super::refusal::Gate;
+use super::server_facts::ServerFacts;
 use super::session::{Opening, Session};
 use crate::config::Address;
 use crate::error::StoreError;
@@ -42,6 +43,8 @@ pub struct Config {
     pub is_routed: bool,
     /// The server, for errors.
     pub address: Address,
+    /// How long after the first answer the server is asked about itself, on an idle moment; `None` for never.
+    pub asks_after: Option<Duration>,
 }
 
 impl Config {
@@ -89,6 +92,18 @@ enum Beside {
     Pausing(Instant),
 }
 
+/// What the server has told of itself.
+enum About {
+    /// It was not asked.
+    Unasked,
+    /// It was asked, and has told this so far.
+    Asked(ServerFacts),
+    /// That is all, and to be taken.
+    Told(ServerFacts),
+    /// It is not asked again.
+    Over,
+}
+
 /// What a connection needs from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -131,6 +146,9 @@ pub struct Machine {
     /// What calls wait for besides.
     blocked: Vec<Blocked>,
     pings: pings::Pings,
+    about: About,
+    /// Keys are written that expire.
+    expires: bool,
     /// What was counted and not taken.
     counts: Counts,
     /// What is tried again and was not told, with the pause.
@@ -157,6 +175,8 @@ impl Machine {
             shared_until: None,
             blocked: Vec::new(),
             pings: pings::Pings::default(),
+            about: About::Unasked,
+            expires: false,
             counts: Counts::default(),
             retries: Vec::new(),
         }
@@ -164,6 +184,7 @@ impl Machine {
 
     /// A call came.
     pub fn call(&mut self, request: Request, deadline: Instant) {
+        self.expires |= request.call.key_options.ttl.is_some();
         self.calls.insert(request, deadline);
     }
 
@@ -375,6 +396,7 @@ impl Machine {
         deadline
             .into_iter()
             .chain(self.ping_deadline())
+            .chain(self.asks_at())
             .chain(other)
             .chain(self.fence_until.filter(|_| self.calls.is_empty()))
             .min()

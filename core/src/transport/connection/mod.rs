@@ -7,7 +7,8 @@ pub mod handshake;
 pub(super) mod machine;
 mod reconnect;
 pub(super) mod refusal;
-pub(super) mod session;
+pub(super) mod server_facts;
+mod session;
 mod shared_window;
 #[cfg(test)]
 mod simulation;

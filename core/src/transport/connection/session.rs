@@ -81,6 +81,8 @@ enum Owner {
     Question,
     /// A ping's.
     Ping,
+    /// That of a question about the server.
+    Fact,
 }
 
 struct SentCall {
@@ -119,6 +121,8 @@ pub enum Event {
     Answered(Answered, usize),
     /// A ping was answered, with this, and it was sent at this moment. The rest of the bytes is still to be read.
     Ponged(Value, Instant, usize),
+    /// A question about the server was answered, with this. The rest of the bytes is still to be read.
+    Told(Value, usize),
     /// The session's own question was answered. The rest of the bytes is still to be read.
     Named(usize),
 }
@@ -257,6 +261,14 @@ impl Session {
         self.expect(Owner::Ping, 1, begins_at, now);
     }
 
+    /// Asks about the server: as many replies come as there are questions.
+    pub fn ask_facts(&mut self, questions: &Pipeline, now: Instant) {
+        self.encoder.pipeline(questions);
+        for _ in 0..questions.len() {
+            self.expect(Owner::Fact, 1, now);
+        }
+    }
+
     /// Whether the server has answered anything.
     pub fn was_greeted(&self) -> bool {
         !matches!(self.naming, Naming::Asked(None))
@@ -386,7 +398,7 @@ impl Session {
                     self.decoder.read(rest, &mut Noting { visitor: &mut self.reader, error })?
                 }
                 Owner::GivenUp { .. } => self.decoder.read(rest, &mut Noting { visitor: &mut Ignored, error })?,
-                Owner::Question | Owner::Ping => {
+                Owner::Question | Owner::Ping | Owner::Fact => {
                     self.decoder.read(rest, &mut Noting { visitor: &mut self.values, error })?
                 }
             };
@@ -429,6 +441,10 @@ impl Session {
                     self.given_up -= 1;
                     self.bytes_in_flight -= bytes;
                     self.answered = true;
+                }
+                Owner::Fact => {
+                    let reply = self.values.take().unwrap_or(Value::Nil);
+                    return Ok(Event::Told(reply, bytes.len() - rest.len()));
                 }
                 Owner::Ping => {
                     let reply = self.values.take().unwrap_or(Value::Nil);
@@ -513,7 +529,7 @@ impl Session {
     pub fn next_call(&self) -> Option<CallKey> {
         match self.expected.front()?.owner {
             Owner::Call(SentCall { key, .. }) => Some(key),
-            Owner::GivenUp { .. } | Owner::Question | Owner::Ping => None,
+            Owner::GivenUp { .. } | Owner::Question | Owner::Ping | Owner::Fact => None,
         }
     }
 

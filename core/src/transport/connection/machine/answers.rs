@@ -42,6 +42,10 @@ impl Machine {
                         serving.replace = Some(error);
                     }
                 }
+                Ok(Event::Told(reply, used)) => {
+                    bytes = &bytes[used..];
+                    self.told(&reply);
+                }
                 Ok(Event::Ponged(reply, sent_at, used)) => {
                     bytes = &bytes[used..];
                     self.ponged(&reply, sent_at, now);

@@ -90,6 +90,7 @@ impl Machine {
         self.blocked.clear();
         self.calls.requeue();
         self.requeue_pings();
+        self.forget_question();
     }
 
     /// Looks for what may have ended the connection, and would do so again and again and let no other call through: the call

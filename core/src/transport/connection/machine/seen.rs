@@ -3,8 +3,11 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
-use super::{Beside, Machine, State};
+use redis::Value;
+
+use super::{About, Beside, Machine, State};
 use crate::error::StoreError;
+use crate::transport::connection::server_facts::ServerFacts;
 use crate::transport::observed::Counts;
 
 /// Retries that are kept until they are told. More in one turn tell nothing new.
@@ -36,5 +39,52 @@ impl Machine {
         if self.retries.len() < MAX_RETRIES {
             self.retries.push((error.clone(), at.saturating_duration_since(now)));
         }
+    }
+
+    /// When the server is asked about itself, if nothing is in flight then.
+    pub(super) fn asks_at(&self) -> Option<Instant> {
+        let (State::Serving(serving), About::Unasked) = (&self.state, &self.about) else { return None };
+        let is_idle = !serving.session.owes() && !self.calls.has_unsent() && serving.beside == Beside::No;
+        let at = serving.made_at + self.config.asks_after?;
+        (is_idle && serving.session.has_answered()).then_some(at)
+    }
+
+    /// Asks the server about itself, if it is time to.
+    pub(super) fn ask_about_server(&mut self, now: Instant) {
+        if self.asks_at().is_some_and(|at| at <= now)
+            && let State::Serving(serving) = &mut self.state
+        {
+            serving.session.ask_facts(&ServerFacts::questions(), now);
+            self.about = About::Asked(ServerFacts::default());
+        }
+    }
+
+    /// The server answered one of those questions.
+    pub(super) fn told(&mut self, reply: &Value) {
+        if let About::Asked(facts) = &mut self.about
+            && facts.add(reply)
+        {
+            self.about = About::Told(mem::take(facts));
+        }
+    }
+
+    /// The connection ended: what it was asked may have ended it, so that it is not asked again.
+    pub(super) fn forget_question(&mut self) {
+        if let About::Asked(_) = self.about {
+            self.about = About::Over;
+        }
+    }
+
+    /// There is another server, of which nothing is known.
+    pub fn is_another_server(&mut self) {
+        self.about = About::Unasked;
+    }
+
+    /// What the server has told of itself, once; and whether keys are written that expire.
+    pub fn take_facts(&mut self) -> Option<(ServerFacts, bool)> {
+        let About::Told(facts) = &mut self.about else { return None };
+        let facts = mem::take(facts);
+        self.about = About::Over;
+        Some((facts, self.expires))
     }
 }

@@ -39,6 +39,7 @@ impl Machine {
             return;
         }
         self.send_pings(now);
+        self.ask_about_server(now);
         let State::Serving(serving) = &mut self.state else { return };
         let session = &mut serving.session;
         if !self.features.cross_slot && !self.config.is_routed {
