@@ -22,8 +22,29 @@ const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6, afterTurn: n
  */
 function openNative(entry) {
   const addon = loadAddon(entry);
-  // What the addon needs of the JavaScript side.
-  const helpers = {
+  const helpers = helpersOf(entry);
+  return (redis, options) => addon.createRedisStore(redis, options, helpers);
+}
+
+/**
+ * The same, but what is made is what the admin API asks servers through.
+ *
+ * @param {object} entry
+ * @param {string} entry.home
+ * @param {Function} entry.RedisStoreError
+ * @param {() => never} refuseClient what is called where only a client's own methods could be used
+ * @returns {{ open: (redis: unknown, options: unknown) => object, openFromEnv: (options: unknown) => object }}
+ */
+function openConsole(entry, refuseClient) {
+  const addon = loadAddon(entry);
+  const helpers = { ...helpersOf(entry), openClientStore: refuseClient, forConsole: true };
+  const open = (redis, options) => addon.createRedisStore(redis, options, helpers);
+  return { open, openFromEnv: (options) => open(undefined, options) };
+}
+
+/** What the addon needs of the JavaScript side. */
+function helpersOf(entry) {
+  return {
     RedisStoreError: entry.RedisStoreError,
     parse: JSON.parse,
     stringify: JSON.stringify,
@@ -35,7 +56,6 @@ function openNative(entry) {
     setImmediate,
     emitWarning: (message, code) => process.emitWarning(message, { code }),
   };
-  return (redis, options) => addon.createRedisStore(redis, options, helpers);
 }
 
 // A tick that is asked for in a microtask comes after all microtasks and before any other callback.
@@ -82,4 +102,4 @@ function loadUsual() {
   return undefined;
 }
 
-module.exports = { openNative };
+module.exports = { openNative, openConsole };

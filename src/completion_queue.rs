@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{mem, ptr, vec};
 
-use idioteque_redis_core::transport::{CompletionSink, Finished, ResultBudget, Warning};
+use idioteque_redis_core::error::StoreError;
+use idioteque_redis_core::transport::{Answer, CompletionSink, Finished, ResultBudget, Warning};
 use napi::sys;
 
 use crate::node_api::Engine;
@@ -22,6 +23,8 @@ struct QueueState<Q> {
     warnings: Vec<Warning>,
     /// The tokens of connections that have ended.
     closed: Vec<u32>,
+    /// What became of the questions of consoles.
+    answers: Vec<ConsoleAnswer>,
     /// `None` before the environment is set up and after it has ended.
     function: Option<Function>,
     /// The JavaScript thread has been called and has not come yet.
@@ -38,7 +41,12 @@ pub struct Arrived<Q> {
     pub warnings: Vec<Warning>,
     /// The tokens of connections that have ended.
     pub closed: Vec<u32>,
+    /// What became of the questions of consoles.
+    pub answers: Vec<ConsoleAnswer>,
 }
+
+/// What became of a question of a console: its token, and the answer.
+pub type ConsoleAnswer = (u32, Result<Answer, StoreError>);
 
 /// Calls that finished together. They stay together until they are settled: there may be a hundred thousand of them, which
 /// would take the event loop's time to move.
@@ -63,6 +71,7 @@ impl<Q> Default for CompletionQueue<Q> {
             questions: Vec::new(),
             warnings: Vec::new(),
             closed: Vec::new(),
+            answers: Vec::new(),
             function: None,
             called: false,
         };
@@ -113,6 +122,7 @@ impl<Q> CompletionQueue<Q> {
             questions: mem::take(&mut state.questions),
             warnings: mem::take(&mut state.warnings),
             closed: mem::take(&mut state.closed),
+            answers: mem::take(&mut state.answers),
         }
     }
 
@@ -145,6 +155,16 @@ impl<Q> CompletionQueue<Q> {
         state.questions.clear();
         state.warnings.clear();
         state.closed.clear();
+        state.answers.clear();
+    }
+
+    /// Hands over what became of a question of a console. When the environment has ended, it is dropped.
+    pub fn answer(&self, answer: ConsoleAnswer) {
+        let mut state = self.lock();
+        if state.function.is_some() {
+            state.answers.push(answer);
+            Self::call(&mut state);
+        }
     }
 
     /// Asks something of the JavaScript thread. When its environment has ended, the question is dropped.

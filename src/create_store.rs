@@ -15,7 +15,7 @@ use crate::environment::Environment;
 use crate::js_builtins::JsBuiltins;
 use crate::native_store::Origin;
 use crate::node_api::{Engine, Thrown, Type, Value};
-use crate::{detect, environment, js_values, settle, store_object};
+use crate::{console, detect, environment, js_values, settle, store_object};
 
 /// Makes a store. `lib/native.js` adds the last argument, which has what the addon needs of the JavaScript side.
 #[napi(catch_unwind)]
@@ -57,6 +57,8 @@ struct Helpers {
     set_immediate: Value,
     /// Passes a warning on to the process.
     emit_warning: Value,
+    /// Whether a console is wanted and no store.
+    for_console: bool,
 }
 
 impl Helpers {
@@ -69,6 +71,7 @@ impl Helpers {
             after_turn: engine.get(helpers, c"afterTurn")?,
             set_immediate: engine.get(helpers, c"setImmediate")?,
             emit_warning: engine.get(helpers, c"emitWarning")?,
+            for_console: engine.to_bool(engine.get(helpers, c"forConsole")?) == Some(true),
         })
     }
 
@@ -110,7 +113,8 @@ fn create(engine: Engine, redis: Value, options: Value, helpers: &Helpers) -> st
         }
     };
     let realm = JsBuiltins::new(&environment.handle, helpers.all)?;
-    Ok(store_object::create(environment, realm, owned, origin, options)?)
+    let create = if helpers.for_console { console::create } else { store_object::create };
+    Ok(create(environment, realm, owned, origin, options)?)
 }
 
 /// The options for a store over the caller's own client, checked and with their defaults.

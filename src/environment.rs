@@ -31,6 +31,8 @@ pub struct Environment {
     pub calls: RefCell<Slab<PendingPromise>>,
     /// The stores whose connections are being closed; a store's place is the token.
     closing: RefCell<Slab<Rc<NativeStore>>>,
+    /// The questions of consoles that have no answer yet; a question's place is its token.
+    questions: RefCell<Slab<(Deferred, Rc<NativeStore>)>>,
     /// What is known in this turn of the event loop.
     pub turn: Rc<ReadAhead>,
     /// What is sent when that is over.
@@ -94,6 +96,7 @@ impl Environment {
             completions: Arc::new(CompletionQueue::default()),
             calls: RefCell::default(),
             closing: RefCell::default(),
+            questions: RefCell::default(),
             turn: ReadAhead::new(&handle, after_turn, outbox.clone())?,
             outbox,
             ownership: Ownership::new(&handle)?,
@@ -156,8 +159,21 @@ impl Environment {
         }
     }
 
+    /// Notes a question of a console, and keeps the process alive for it. Returns its token.
+    pub fn begin_question(&self, deferred: Deferred, store: Rc<NativeStore>) -> u32 {
+        self.begin_waiting();
+        self.questions.borrow_mut().insert((deferred, store)) as u32
+    }
+
+    /// Takes a question of a console.
+    pub fn end_question(&self, token: u32) -> Option<(Deferred, Rc<NativeStore>)> {
+        let question = self.questions.borrow_mut().try_remove(token as usize);
+        self.end_waiting();
+        question
+    }
+
     fn is_waiting(&self) -> bool {
-        !self.calls.borrow().is_empty() || !self.closing.borrow().is_empty()
+        !self.calls.borrow().is_empty() || !self.closing.borrow().is_empty() || !self.questions.borrow().is_empty()
     }
 
     /// To be called before there is something to wait for.
@@ -211,7 +227,7 @@ unsafe extern "C" fn end(data: *mut c_void) {
     environment.turn.end();
     environment.outbox.clear();
     let (calls, closing) = (environment.calls.take(), environment.closing.take());
-    drop((calls, closing));
+    drop((calls, closing, environment.questions.take()));
 }
 
 /// # Safety

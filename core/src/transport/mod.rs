@@ -11,6 +11,7 @@ mod closer;
 pub mod cluster;
 pub mod connection;
 mod connection_id;
+mod console;
 mod conversation;
 mod error;
 mod handover;
@@ -36,6 +37,7 @@ mod timer;
 mod warning;
 
 pub use closer::Closer;
+pub use console::{Answer, Command, Console, Done, Node, Reply};
 pub use error::ConnectError;
 pub use node_id::ExpectedNode;
 pub use request::{CompletionSink, Finished, Request};
