@@ -5,8 +5,9 @@ import { readFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { ROOT } from "../setup.mjs";
 
-/** Where `exports` of package.json leads. */
-const ENTRY_POINTS = ["index.js", "lib/unsupported.js"];
+/** Where `exports` and `bin` of package.json lead. */
+const ENTRY_POINTS = ["index.js", "lib/unsupported.js", "lib/admin.js", "lib/cli/main.js"];
+const TYPES = ["index.d.ts", "admin.d.ts"];
 const ALWAYS = ["LICENSE", "README.md", "package.json"];
 
 /** What a platform package holds besides `package.json`, `README.md` and its addon. */
@@ -23,7 +24,7 @@ export const PLATFORM_LIMIT = 5 * 1024 * 1024;
 export function mainFiles() {
   const files = new Set(ENTRY_POINTS);
   for (const file of files) for (const required of requiredBy(file)) files.add(required);
-  return [...new Set([...ALWAYS, "index.d.ts", ...files])].sort();
+  return [...new Set([...ALWAYS, ...TYPES, ...files])].sort();
 }
 
 /**
