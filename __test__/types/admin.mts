@@ -1,5 +1,5 @@
 // What the admin API takes and gives.
-import { RedisStoreError } from "@idioteque/redis";
+import type { RedisStoreError } from "@idioteque/redis";
 import {
   createRedisAdmin,
   createRedisAdminFromEnv,
@@ -7,7 +7,7 @@ import {
   type ExecutionDetail,
   type ExecutionSummary,
   type RedisAdmin,
-  RedisStoreError as SameError,
+  type RedisStoreError as SameError,
   type SweepReport,
 } from "@idioteque/redis/admin";
 import { Redis } from "ioredis";
@@ -50,4 +50,5 @@ admin.executions({ older: 1 });
 createRedisAdmin("redis://localhost:6379", { expire: 1 });
 
 await using disposed = createRedisAdminFromEnv({ keyPrefix: "shop:" });
+
 export { disposed, ok, texts };

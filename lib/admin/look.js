@@ -151,7 +151,7 @@ async function withoutOtherTexts(servers, keys, all, { noTouch }, signal) {
   const others = new Set(
     alone.filter((_, index) => {
       const reply = replies[index];
-      return isRefusal(reply) ? false : noTouch ? reply !== MARK : reply !== "embstr" && reply !== "raw";
+      return isRefusal(reply) ? false : noTouch ? reply !== MARK : reply !== "embstr";
     }),
   );
   return all.filter((seen) => !others.has(seen));

@@ -70,7 +70,8 @@ class Servers {
    * @param {AbortSignal} [signal]
    * @returns {Promise<unknown[]>} a reply or {@link Refusal} for each
    */
-  on(node, commands, signal) {
+  async on(node, commands, signal) {
+    if (commands.length === 0) return [];
     return this.#timed(() => this.#send(node, commands, signal));
   }
 
