@@ -5,6 +5,7 @@ const { helpOf, overview } = require("./help.js");
 const { COMMANDS, UsageError, connectionOf, durationOf, readArguments } = require("./options.js");
 const { Output, Progress } = require("./terminal.js");
 const { setTimeout: delay } = require("node:timers/promises");
+const { inspect } = require("node:util");
 
 const DONE = 0;
 const USAGE = 2;
@@ -56,7 +57,7 @@ async function start(args, out, err) {
     progress.end();
     if (abort.signal.aborted) return INTERRUPTED;
     await err.line(`${err.style("red", "idioteque-redis:")} ${error.message}`);
-    if (isDebugged) await err.line(error.stack);
+    if (isDebugged) await err.line(inspect(error));
     if (error instanceof UsageError)
       await err.line(`Try: idioteque-redis ${COMMANDS[command] ? `${command} ` : ""}--help`);
     return error instanceof UsageError || error.code === "ERR_REDIS_CONFIG" ? USAGE : NO_CONNECTION;
