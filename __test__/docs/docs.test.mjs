@@ -34,6 +34,7 @@ const PROGRAMS = {
     else expect(["ci", "install", "test"]).toContain(command);
   },
   npx: (args, document) => {
+    if (args[0] === packageName) return;
     expect(args.slice(0, 2)).toEqual(["vitest", "run"]);
     expect(isBeside(document, args[2]), args[2]).toBe(true);
   },
@@ -103,6 +104,12 @@ const TRIALS = {
   },
 
   json: ({ code }) => JSON.parse(code),
+
+  // Run, with what they print, by the test of that page.
+  console: ({ code, document }) => {
+    expect(document).toBe("docs/operations.md");
+    expect(code).toMatch(/^\$ npx @idioteque\/redis /);
+  },
 
   // There is no engine here to build it; the page has to say so.
   dockerfile({ code, document }) {
