@@ -82,8 +82,14 @@ export interface ExecutionDetail extends ExecutionSummary {
   tasks: TaskDetail[];
   /** How many tasks come before them. */
   offset: number;
-  /** How many tasks there are. */
+  /** How many tasks there are; with a `limit` of 0, those that are done and in progress count twice. */
   total: number;
+}
+
+/** What {@link RedisAdmin.releaseTask} takes. */
+export interface ReleaseOptions extends AdminCallOptions {
+  /** Change nothing, only say whether the task is in progress. @default false */
+  dryRun?: boolean | undefined;
 }
 
 /** What {@link RedisAdmin.sweep} deletes. */
@@ -158,9 +164,9 @@ export interface RedisAdmin extends RedisStoreDisposal {
   execution(executionId: string, options?: ExecutionOptions): Promise<ExecutionDetail | undefined>;
   /**
    * Takes the in-progress mark of a task away, so that it is handed out again when its message is delivered again. Resolves
-   * to whether it was in progress.
+   * to whether it was in progress. With `dryRun`, the mark stays.
    */
-  releaseTask(executionId: string, taskId: string, options?: AdminCallOptions): Promise<boolean>;
+  releaseTask(executionId: string, taskId: string, options?: ReleaseOptions): Promise<boolean>;
   /** Deletes an execution. Resolves to whether there was anything of it. */
   disposeExecution(executionId: string, options?: AdminCallOptions): Promise<boolean>;
   /** Deletes orphans, and with `stuck` stuck executions. Each is looked at once more in the step that deletes it. */

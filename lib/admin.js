@@ -3,7 +3,7 @@
 // command line is a thin layer over it.
 
 const { RedisStoreError } = require("../index.js");
-const { checkId, listed, shown, swept, withSignal } = require("./admin/filter.js");
+const { checkId, listed, released, shown, swept, withSignal } = require("./admin/filter.js");
 const { Keys } = require("./admin/keys.js");
 const { Servers, isRefusal } = require("./admin/servers.js");
 const { TEXTS, argumentError } = require("./admin/texts.js");
@@ -58,7 +58,7 @@ function adminOver(native) {
       require("./admin/tasks.js").execution(context, checkId("executionId", id), shown(options)),
     releaseTask: async (id, task, options) => {
       const { releaseTask } = require("./admin/changes.js");
-      return releaseTask(context, checkId("executionId", id), checkId("taskId", task), withSignal(options).signal);
+      return releaseTask(context, checkId("executionId", id), checkId("taskId", task), released(options));
     },
     disposeExecution: async (id, options) => {
       const { disposeExecution } = require("./admin/changes.js");

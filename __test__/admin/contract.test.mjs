@@ -167,11 +167,14 @@ describe.each(INPUTS)("over $name", ({ make, options, backend }) => {
     const page = await admin.execution(id, { offset: 2, limit: 2 });
     expect(page.tasks.map((task) => task.id)).toEqual(["order:step-0", "order:step-1"]);
     expect(page).toMatchObject({ offset: 2, total: 7 });
+    expect(await admin.execution(id, { limit: 0 })).toMatchObject({ tasks: [], total: 7 });
     expect(await admin.execution(randomUUID())).toBe(undefined);
   });
 
   test("releases a task, so that it is handed out again", async () => {
     const id = await begin();
+    expect(await admin.releaseTask(id, "order:charge", { dryRun: true })).toBe(true);
+    expect(await store.isExecutionTaskInProgress(id, "order:charge")).toBe(true);
     expect(await admin.releaseTask(id, "order:charge")).toBe(true);
     expect(await store.isExecutionTaskInProgress(id, "order:charge")).toBe(false);
     expect(await admin.releaseTask(id, "order:charge")).toBe(false);

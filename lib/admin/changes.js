@@ -40,13 +40,17 @@ const NO_SCRIPTS = /^(NOPERM|ERR unknown command)/;
  * @param {import("./admin.js").Context} context
  * @param {string} id
  * @param {string} task
- * @param {AbortSignal} [signal]
- * @returns {Promise<boolean>} whether it had been in progress
+ * @param {{ dryRun?: boolean, signal?: AbortSignal }} options
+ * @returns {Promise<boolean>} whether it was in progress
  */
-async function releaseTask(context, id, task, signal) {
+async function releaseTask(context, id, task, { dryRun, signal }) {
   const { servers, keys } = context;
   await context.begin(signal);
   const key = keys.of(id).transactions;
+  if (dryRun) {
+    const [mark] = await servers.all([{ key, command: ["HGET", key, task] }], signal);
+    return servers.expect(mark, "HGET") !== null;
+  }
   const [reply] = await servers.all([{ key, command: ["HDEL", key, task] }], signal);
   return servers.expect(reply, "HDEL") > 0;
 }

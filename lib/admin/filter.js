@@ -69,6 +69,11 @@ function swept(filter) {
   return checked;
 }
 
+/** What `releaseTask` is asked for. */
+function released(options) {
+  return check(options, ["dryRun", "signal"]);
+}
+
 /** What only has a signal. */
 function withSignal(options) {
   return check(options, ["signal"]);
@@ -86,4 +91,4 @@ function show(value) {
   return typeof value === "undefined" ? "undefined" : `a value of type ${typeof value}`;
 }
 
-module.exports = { STUCK_AFTER_MS, checkId, listed, shown, swept, withSignal };
+module.exports = { checkId, listed, released, shown, swept, withSignal };

@@ -21,6 +21,7 @@ async function execution(context, id, { offset, limit, values, signal }) {
   // It is to be read, whatever that does to its age.
   const [summary] = await summarise(servers, keys, [seen], { ttl: context.ttl, noTouch: true }, signal);
   Object.assign(summary, ageOf(seen, context));
+  if (limit === 0) return { ...summary, tasks: [], offset, total: summary.results + summary.inProgressCount };
   const { transactions, results } = keys.of(id);
   const tasks = new Map();
   // Results first: a task that is committed meanwhile is then seen in progress, or twice, but never not at all.

@@ -83,12 +83,19 @@ class Progress {
   }
 }
 
-/** Asks a yes-or-no question; undefined where there is no terminal to ask on. */
+/** Asks a yes-or-no question; undefined where there is no terminal to ask on. The end of the input is a no. */
 async function confirm(question, signal) {
   if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) return undefined;
   const lines = createInterface({ input: process.stdin, output: process.stderr });
+  // Ctrl-C comes as a character while a line is read.
+  lines.on("SIGINT", () => process.emit("SIGINT"));
   try {
     return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `, { signal })).trim());
+  } catch (error) {
+    signal?.throwIfAborted();
+    // Ctrl-D.
+    if (error.code === "ABORT_ERR") return false;
+    throw error;
   } finally {
     lines.close();
   }

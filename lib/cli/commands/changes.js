@@ -23,7 +23,7 @@ async function release(session) {
   const [id, task] = ids;
   const names = `${printable(task)} of ${printable(id)}`;
   const execution = await admin.execution(id, { limit: 0, signal });
-  const isInProgress = execution !== undefined && (await isMarked(admin, id, task, signal));
+  const isInProgress = execution !== undefined && (await admin.releaseTask(id, task, { dryRun: true, signal }));
   if (!isInProgress) {
     const why = execution === undefined ? "there is nothing of the execution" : "the task is not in progress";
     await out.line(values.json ? JSON.stringify({ released: false, dryRun: false }) : `${names}: ${why}.`);
@@ -39,17 +39,6 @@ async function release(session) {
   if (values.json) await out.line(JSON.stringify({ released, dryRun: false }));
   else await out.line(released ? `Released. ${REDELIVER}` : `${names} was not in progress any more.`);
   return released ? 0 : 1;
-}
-
-/** Whether a task is in progress; it may be one of very many. */
-async function isMarked(admin, id, task, signal) {
-  for (let offset = 0; ; ) {
-    const { tasks, total } = (await admin.execution(id, { offset, limit: 100_000, signal })) ?? { tasks: [], total: 0 };
-    const found = tasks.find((one) => one.id === task);
-    if (found) return found.state !== "done";
-    offset += tasks.length;
-    if (tasks.length === 0 || offset >= total) return false;
-  }
 }
 
 async function dispose(session) {
