@@ -137,7 +137,10 @@ describe("exit statuses", () => {
   });
 
   test("a problem that the doctor finds is 1", async () => {
-    expect(await run(["doctor"])).toMatchObject({ status: 0, stdout: expect.stringMatching(/^✓ version +Redis/) });
+    expect(await run(["doctor"])).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^✓ version +(Redis|Valkey) /),
+    });
     await redis.config("SET", "maxmemory-policy", "allkeys-lru");
     const { status, stdout } = await run(["doctor"]);
     expect(status).toBe(1);
