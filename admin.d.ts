@@ -72,7 +72,7 @@ export interface TaskDetail {
   state: "in progress" | "done" | "done and in progress";
   /** Bytes of its result. */
   bytes?: number | undefined;
-  /** Its result, as the JSON text that the store wrote. */
+  /** Its result, as the JSON text that the store wrote; not read if it is larger than 32 MiB. */
   value?: string | undefined;
 }
 

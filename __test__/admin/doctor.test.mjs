@@ -316,6 +316,20 @@ describe("a cluster", () => {
     await client.config("SET", "maxmemory-policy", "noeviction");
   });
 
+  test("of which one server does not answer names it, and says the rest", async () => {
+    const { server: lost } = cluster.masters[2];
+    lost.pause();
+    const admin = createRedisAdmin(cluster.startup, { connectTimeout: 500, commandTimeout: 500 });
+    const { ok, checks } = await admin.doctor();
+    await admin.close();
+    lost.resume();
+    expect(ok).toBe(false);
+    expect(checks.filter(({ name }) => name === "server")).toEqual([
+      expect.objectContaining({ status: "problem", server: `127.0.0.1:${lost.port}` }),
+    ]);
+    expect(checks.find(({ name }) => name === "persistence").status).toBe("ok");
+  });
+
   test("with slots that nobody has is a problem", async () => {
     for (const { admin: client } of cluster.nodes) await client.call("CLUSTER", "DELSLOTS", "0", "1");
     expect((await examine(cluster.startup)).slots).toMatchObject({

@@ -261,6 +261,20 @@ describe("finding the few among many", () => {
   });
 });
 
+test("results larger than what is read at a time are shown without their values", async () => {
+  const id = randomUUID();
+  await redis.config("SET", "proto-max-bulk-len", "200mb");
+  await store.beginExecution(id);
+  for (let step = 0; step < 2_000; step += 1) redis.hset(`${id}-results`, `step-${step}`, "1");
+  await redis.hset(`${id}-results`, "huge", "x".repeat(70_000_000));
+  const { tasks, total } = await admin.execution(id, { limit: 2, values: true });
+  expect(total).toBe(2_001);
+  expect(tasks).toEqual([
+    { id: "huge", state: "done", bytes: 70_000_000 },
+    { id: "step-0", state: "done", bytes: 1, value: "1" },
+  ]);
+});
+
 describe("questions", () => {
   test("end when their signal says so, and when the admin is closed", async () => {
     await begin();

@@ -4,7 +4,7 @@
 const { topologyChecks } = require("./doctor/cluster.js");
 const { keyChecks } = require("./doctor/keyspace.js");
 const { permissionChecks } = require("./doctor/permissions.js");
-const { serverChecks } = require("./doctor/server.js");
+const { problem, serverChecks } = require("./doctor/server.js");
 const { timeChecks } = require("./doctor/time.js");
 const { isRefusal } = require("./servers.js");
 
@@ -24,18 +24,34 @@ const { isRefusal } = require("./servers.js");
  */
 async function doctor(context, { signal }) {
   const { servers } = context;
-  const nodes = await context.begin(signal);
+  const nodes = await servers.find(signal);
   const checks = [];
+  const reached = [];
   for (const node of nodes) {
-    const [reply] = await servers.on(node, [["INFO"]], signal);
-    const info = isRefusal(reply) ? undefined : parseInfo(String(reply));
-    const known = { context, node, info, signal };
-    const found = [...(await serverChecks(known)), ...(await timeChecks(known)), ...(await permissionChecks(known))];
-    checks.push(...found.map((check) => ({ ...check, server: node.name })));
+    try {
+      const found = await examine(context, node, signal);
+      checks.push(...found.map((check) => ({ ...check, server: node.name })));
+      reached.push(node);
+    } catch (error) {
+      // Of one server among several it is a finding, else there is nothing to be said.
+      if (nodes.length === 1 || !error.code?.startsWith("ERR_REDIS_")) throw error;
+      checks.push({ ...problem("server", error.message, "`redis-cli --cluster check` says why"), server: node.name });
+    }
   }
-  checks.push(...(await topologyChecks(context, nodes, signal)), ...(await keyChecks(context, nodes, signal)));
+  checks.push(
+    ...(await topologyChecks(context, nodes, reached, signal)),
+    ...(await keyChecks(context, reached, signal)),
+  );
   const merged = merge(checks, nodes.length);
   return { ok: !merged.some(({ status }) => status === "problem"), checks: merged };
+}
+
+/** What there is to say of one server. */
+async function examine(context, node, signal) {
+  const [reply] = await context.servers.on(node, [["INFO"]], signal);
+  const info = isRefusal(reply) ? undefined : parseInfo(String(reply));
+  const known = { context, node, info, signal };
+  return [...(await serverChecks(known)), ...(await timeChecks(known)), ...(await permissionChecks(known))];
 }
 
 /** `INFO` as an object: https://redis.io/docs/latest/commands/info/ */
@@ -61,7 +77,8 @@ function merge(checks, servers) {
     const same = group.every(({ status, message }) => status === first.status && message === first.message);
     if (servers > 1 && !same && group.some(({ status }) => status !== "ok")) return group;
     const { server, ...common } = first;
-    if (servers === 1 || group.length === 1) return [common];
+    if (servers === 1 || (group.length === 1 && first.status === "ok")) return [common];
+    if (group.length === 1) return group;
     return [{ ...common, message: same ? first.message : `${first.message} (the first of ${servers} servers)` }];
   });
 }

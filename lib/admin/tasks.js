@@ -7,6 +7,8 @@ const { see, summarise, isOurs } = require("./look.js");
 /** Bytes of results that one answer should bring, and entries. */
 const PIECE_BYTES = 4 * 1024 * 1024;
 const PIECE_ENTRIES = 2_000;
+/** Larger results are not read. */
+const MAX_VALUE_BYTES = 32 * 1024 * 1024;
 
 /**
  * @param {import("./admin.js").Context} context
@@ -27,8 +29,8 @@ async function execution(context, id, { offset, limit, values, signal }) {
   // Results first: a task that is committed meanwhile is then seen in progress, or twice, but never not at all.
   const size = summary.bytes === undefined || summary.results === 0 ? 0 : summary.bytes / summary.results;
   if (seen.results.exists) {
-    for await (const [task, json] of entries(servers, results, size, signal)) {
-      tasks.set(task, { id: task, state: "done", bytes: Buffer.byteLength(json) });
+    for await (const [task, bytes] of sizes(servers, results, size, signal)) {
+      tasks.set(task, { id: task, state: "done", bytes });
     }
   }
   if (seen.transactions.exists) {
@@ -57,9 +59,35 @@ async function* entries(servers, key, size, signal) {
   } while (cursor !== "0");
 }
 
-/** Reads the results of the tasks of a page, as JSON texts. */
+/** The fields of a hash and the sizes of what they hold. */
+async function* sizes(servers, key, size, signal) {
+  try {
+    for await (const [field, text] of entries(servers, key, size, signal)) yield [field, Buffer.byteLength(text)];
+    return;
+  } catch (error) {
+    if (!isTooLarge(error)) throw error;
+  }
+  // Some of them are larger than what is read at a time: without them, then.
+  const [names] = await servers.all([{ key, command: ["HKEYS", key] }], signal);
+  const left = [...servers.expect(names, "HKEYS")];
+  while (left.length > 0) {
+    const piece = left.splice(0, PIECE_ENTRIES);
+    const lengths = await servers.all(
+      piece.map((field) => ({ key, command: ["HSTRLEN", key, field] })),
+      signal,
+    );
+    for (const [index, field] of piece.entries()) yield [field, servers.expect(lengths[index], "HSTRLEN")];
+  }
+}
+
+/** Whether an answer was larger than what is read. */
+function isTooLarge({ code, reply }) {
+  return code === "ERR_REDIS_REPLY" && reply === undefined;
+}
+
+/** Reads the results of the tasks of a page, as JSON texts; not those that are larger than what is read at a time. */
 async function addValues(servers, key, page, signal) {
-  const done = page.filter(({ bytes }) => bytes !== undefined);
+  const done = page.filter(({ bytes }) => bytes !== undefined && bytes <= MAX_VALUE_BYTES);
   while (done.length > 0) {
     let bytes = 0;
     let length = 0;

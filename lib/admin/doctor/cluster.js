@@ -5,7 +5,7 @@ const { isRefusal } = require("../servers.js");
 const { SLOTS } = require("../slots.js");
 const { ok, problem } = require("./server.js");
 
-async function topologyChecks({ servers }, nodes, signal) {
+async function topologyChecks({ servers }, nodes, reached, signal) {
   if (!servers.isCluster) return [];
   let covered = 0;
   for (const { slots } of nodes) for (const [first, last] of slots) covered += last - first + 1;
@@ -14,7 +14,7 @@ async function topologyChecks({ servers }, nodes, signal) {
   const checks = [
     covered === SLOTS ? ok("slots", text) : problem("slots", `${text}: executions in the others fail`, advice),
   ];
-  for (const node of nodes) {
+  for (const node of reached) {
     const [reply] = await servers.on(node, [["CLUSTER", "INFO"]], signal);
     if (isRefusal(reply) || /cluster_state:ok/.test(reply)) continue;
     checks.push(
