@@ -7,10 +7,17 @@ const { checkId, listed, released, shown, swept, withSignal } = require("./admin
 const { Keys } = require("./admin/keys.js");
 const { Servers, isRefusal } = require("./admin/servers.js");
 const { TEXTS, argumentError } = require("./admin/texts.js");
-const { openConsole } = require("./native.js");
+const { openNative } = require("./native.js");
 
-const { open, openFromEnv } = openConsole({ home: `${__dirname}/..`, RedisStoreError }, () => {
-  throw argumentError(TEXTS.needsNative);
+const open = openNative({
+  home: `${__dirname}/..`,
+  RedisStoreError,
+  helpers: {
+    forConsole: true,
+    openClientStore() {
+      throw argumentError(TEXTS.needsNative);
+    },
+  },
 });
 
 /** What the questions of one admin share. */
@@ -44,7 +51,7 @@ function createRedisAdmin(redis, options) {
 
 /** The same, for the servers that the environment names. */
 function createRedisAdminFromEnv(options) {
-  return adminOver(openFromEnv(options));
+  return adminOver(open(undefined, options));
 }
 
 function adminOver(native) {

@@ -16,46 +16,28 @@ const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6, afterTurn: n
  *
  * @param {object} entry
  * @param {string} entry.home the directory of the package, where its `index.js` is
+ * @param {object} [entry.helpers] what the addon gets in place of what it needs for a store, or besides
  * @param {Function} entry.RedisStoreError the class of errors, also of those that the addon makes
  * @returns {(redis: unknown, options: unknown) => object} makes a store
  * @throws {RedisStoreError} that says why the addon cannot be loaded and what to do
  */
 function openNative(entry) {
   const addon = loadAddon(entry);
-  const helpers = helpersOf(entry);
-  return (redis, options) => addon.createRedisStore(redis, options, helpers);
-}
-
-/**
- * The same, but what is made is what the admin API asks servers through.
- *
- * @param {object} entry
- * @param {string} entry.home
- * @param {Function} entry.RedisStoreError
- * @param {() => never} refuseClient what is called where only a client's own methods could be used
- * @returns {{ open: (redis: unknown, options: unknown) => object, openFromEnv: (options: unknown) => object }}
- */
-function openConsole(entry, refuseClient) {
-  const addon = loadAddon(entry);
-  const helpers = { ...helpersOf(entry), openClientStore: refuseClient, forConsole: true };
-  const open = (redis, options) => addon.createRedisStore(redis, options, helpers);
-  return { open, openFromEnv: (options) => open(undefined, options) };
-}
-
-/** What the addon needs of the JavaScript side. */
-function helpersOf(entry) {
-  return {
+  // What the addon needs of the JavaScript side.
+  const helpers = {
     RedisStoreError: entry.RedisStoreError,
     parse: JSON.parse,
     stringify: JSON.stringify,
     setPrototypeOf: Object.setPrototypeOf,
     openClientStore,
+    ...entry.helpers,
     isProxy,
     loadLive,
     afterTurn: clock.afterTurn,
     setImmediate,
     emitWarning: (message, code) => process.emitWarning(message, { code }),
   };
+  return (redis, options) => addon.createRedisStore(redis, options, helpers);
 }
 
 // A tick that is asked for in a microtask comes after all microtasks and before any other callback.
@@ -102,4 +84,4 @@ function loadUsual() {
   return undefined;
 }
 
-module.exports = { openNative, openConsole };
+module.exports = { openNative };

@@ -18,21 +18,26 @@ pub struct CompletionQueue<Q> {
 }
 
 struct QueueState<Q> {
+    /// What became of the questions of consoles.
+    answers: Vec<ConsoleAnswer>,
     finished: Vec<Delivery>,
     questions: Vec<Q>,
     warnings: Vec<Warning>,
     /// The tokens of connections that have ended.
     closed: Vec<u32>,
-    /// What became of the questions of consoles.
-    answers: Vec<ConsoleAnswer>,
     /// `None` before the environment is set up and after it has ended.
     function: Option<Function>,
     /// The JavaScript thread has been called and has not come yet.
     called: bool,
 }
 
+/// What became of a question of a console: its token, and the answer.
+pub type ConsoleAnswer = (u32, Result<Answer, StoreError>);
+
 /// What has come since it was taken last.
 pub struct Arrived<Q> {
+    /// What became of the questions of consoles.
+    pub answers: Vec<ConsoleAnswer>,
     /// Calls that are over.
     pub finished: Vec<Delivery>,
     /// What the I/O thread wants to know.
@@ -41,12 +46,7 @@ pub struct Arrived<Q> {
     pub warnings: Vec<Warning>,
     /// The tokens of connections that have ended.
     pub closed: Vec<u32>,
-    /// What became of the questions of consoles.
-    pub answers: Vec<ConsoleAnswer>,
 }
-
-/// What became of a question of a console: its token, and the answer.
-pub type ConsoleAnswer = (u32, Result<Answer, StoreError>);
 
 /// Calls that finished together. They stay together until they are settled: there may be a hundred thousand of them, which
 /// would take the event loop's time to move.
@@ -67,11 +67,11 @@ unsafe impl Send for Function {}
 impl<Q> Default for CompletionQueue<Q> {
     fn default() -> Self {
         let state = QueueState {
+            answers: Vec::new(),
             finished: Vec::new(),
             questions: Vec::new(),
             warnings: Vec::new(),
             closed: Vec::new(),
-            answers: Vec::new(),
             function: None,
             called: false,
         };
@@ -118,11 +118,11 @@ impl<Q> CompletionQueue<Q> {
         let mut state = self.lock();
         state.called = false;
         Arrived {
+            answers: mem::take(&mut state.answers),
             finished: mem::take(&mut state.finished),
             questions: mem::take(&mut state.questions),
             warnings: mem::take(&mut state.warnings),
             closed: mem::take(&mut state.closed),
-            answers: mem::take(&mut state.answers),
         }
     }
 
@@ -141,6 +141,15 @@ impl<Q> CompletionQueue<Q> {
         }
     }
 
+    /// Hands over what became of a question of a console. When the environment has ended, it is dropped.
+    pub fn answer(&self, answer: ConsoleAnswer) {
+        let mut state = self.lock();
+        if state.function.is_some() {
+            state.answers.push(answer);
+            Self::call(&mut state);
+        }
+    }
+
     /// Lets go of the JavaScript side: what is delivered from now on is dropped.
     pub fn close(&self) {
         let mut state = self.lock();
@@ -151,20 +160,11 @@ impl<Q> CompletionQueue<Q> {
                 sys::napi_release_threadsafe_function(function.0, mode)
             };
         }
+        state.answers.clear();
         state.finished.clear();
         state.questions.clear();
         state.warnings.clear();
         state.closed.clear();
-        state.answers.clear();
-    }
-
-    /// Hands over what became of a question of a console. When the environment has ended, it is dropped.
-    pub fn answer(&self, answer: ConsoleAnswer) {
-        let mut state = self.lock();
-        if state.function.is_some() {
-            state.answers.push(answer);
-            Self::call(&mut state);
-        }
     }
 
     /// Asks something of the JavaScript thread. When its environment has ended, the question is dropped.

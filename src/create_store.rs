@@ -15,7 +15,7 @@ use crate::environment::Environment;
 use crate::js_builtins::JsBuiltins;
 use crate::native_store::Origin;
 use crate::node_api::{Engine, Thrown, Type, Value};
-use crate::{console, detect, environment, js_values, settle, store_object};
+use crate::{detect, environment, js_values, settle, store_object};
 
 /// Makes a store. `lib/native.js` adds the last argument, which has what the addon needs of the JavaScript side.
 #[napi(catch_unwind)]
@@ -47,6 +47,8 @@ struct Helpers {
     all: Value,
     /// Makes a store over a client's own methods.
     open_client_store: Value,
+    /// Whether a console is wanted, and no store: see `crate::console`.
+    for_console: bool,
     /// `util.types.isProxy`
     is_proxy: Value,
     /// Loads `lib/adopted-client.js`.
@@ -57,8 +59,6 @@ struct Helpers {
     set_immediate: Value,
     /// Passes a warning on to the process.
     emit_warning: Value,
-    /// Whether a console is wanted and no store.
-    for_console: bool,
 }
 
 impl Helpers {
@@ -66,12 +66,12 @@ impl Helpers {
         Ok(Self {
             all: helpers,
             open_client_store: engine.get(helpers, c"openClientStore")?,
+            for_console: engine.to_bool(engine.get(helpers, c"forConsole")?) == Some(true),
             is_proxy: engine.get(helpers, c"isProxy")?,
             load_live: engine.get(helpers, c"loadLive")?,
             after_turn: engine.get(helpers, c"afterTurn")?,
             set_immediate: engine.get(helpers, c"setImmediate")?,
             emit_warning: engine.get(helpers, c"emitWarning")?,
-            for_console: engine.to_bool(engine.get(helpers, c"forConsole")?) == Some(true),
         })
     }
 
@@ -113,8 +113,10 @@ fn create(engine: Engine, redis: Value, options: Value, helpers: &Helpers) -> st
         }
     };
     let realm = JsBuiltins::new(&environment.handle, helpers.all)?;
-    let create = if helpers.for_console { console::create } else { store_object::create };
-    Ok(create(environment, realm, owned, origin, options)?)
+    if helpers.for_console {
+        return Ok(crate::console::create(environment, realm, owned, origin, options)?);
+    }
+    Ok(store_object::create(environment, realm, owned, origin, options)?)
 }
 
 /// The options for a store over the caller's own client, checked and with their defaults.

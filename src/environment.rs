@@ -27,12 +27,12 @@ pub struct Environment {
     pub handle: EnvHandle,
     /// Where the I/O thread puts finished calls.
     pub completions: Arc<CompletionQueue<SettingsQuestion>>,
+    /// The questions of consoles that have no answer yet; a question's place is its token.
+    questions: RefCell<Slab<(Deferred, Rc<NativeStore>)>>,
     /// The calls that are pending; a call's place is its token.
     pub calls: RefCell<Slab<PendingPromise>>,
     /// The stores whose connections are being closed; a store's place is the token.
     closing: RefCell<Slab<Rc<NativeStore>>>,
-    /// The questions of consoles that have no answer yet; a question's place is its token.
-    questions: RefCell<Slab<(Deferred, Rc<NativeStore>)>>,
     /// What is known in this turn of the event loop.
     pub turn: Rc<ReadAhead>,
     /// What is sent when that is over.
@@ -94,9 +94,9 @@ impl Environment {
         let outbox = Outbox::new(&handle, after_turn)?;
         let environment = Rc::new(Environment {
             completions: Arc::new(CompletionQueue::default()),
+            questions: RefCell::default(),
             calls: RefCell::default(),
             closing: RefCell::default(),
-            questions: RefCell::default(),
             turn: ReadAhead::new(&handle, after_turn, outbox.clone())?,
             outbox,
             ownership: Ownership::new(&handle)?,
@@ -130,6 +130,19 @@ impl Environment {
         calls.insert(PendingPromise { deferred, store, database, begun, bytes }) as u32
     }
 
+    /// Notes a question of a console, and keeps the process alive for it. Returns its token.
+    pub fn begin_question(&self, deferred: Deferred, store: Rc<NativeStore>) -> u32 {
+        self.begin_waiting();
+        self.questions.borrow_mut().insert((deferred, store)) as u32
+    }
+
+    /// Takes a question of a console.
+    pub fn end_question(&self, token: u32) -> Option<(Deferred, Rc<NativeStore>)> {
+        let question = self.questions.borrow_mut().try_remove(token as usize);
+        self.end_waiting();
+        question
+    }
+
     /// What tells the store of a call from others.
     pub fn store_of(&self, finished: &Finished) -> usize {
         self.calls.borrow().get(finished.request.token as usize).map_or(0, |pending| Rc::as_ptr(&pending.store).addr())
@@ -159,21 +172,8 @@ impl Environment {
         }
     }
 
-    /// Notes a question of a console, and keeps the process alive for it. Returns its token.
-    pub fn begin_question(&self, deferred: Deferred, store: Rc<NativeStore>) -> u32 {
-        self.begin_waiting();
-        self.questions.borrow_mut().insert((deferred, store)) as u32
-    }
-
-    /// Takes a question of a console.
-    pub fn end_question(&self, token: u32) -> Option<(Deferred, Rc<NativeStore>)> {
-        let question = self.questions.borrow_mut().try_remove(token as usize);
-        self.end_waiting();
-        question
-    }
-
     fn is_waiting(&self) -> bool {
-        !self.calls.borrow().is_empty() || !self.closing.borrow().is_empty() || !self.questions.borrow().is_empty()
+        !self.questions.borrow().is_empty() || !self.calls.borrow().is_empty() || !self.closing.borrow().is_empty()
     }
 
     /// To be called before there is something to wait for.
@@ -226,8 +226,9 @@ unsafe extern "C" fn end(data: *mut c_void) {
     // The promises can no longer be settled. Dropping their stores closes connections that nothing else uses.
     environment.turn.end();
     environment.outbox.clear();
+    drop(environment.questions.take());
     let (calls, closing) = (environment.calls.take(), environment.closing.take());
-    drop((calls, closing, environment.questions.take()));
+    drop((calls, closing));
 }
 
 /// # Safety

@@ -15,7 +15,7 @@ use crate::completion_queue::Arrived;
 use crate::environment::Environment;
 use crate::node_api::{Engine, Kept, Thrown, Type, Value};
 use crate::scheduled::Scheduled;
-use crate::{console, error, results};
+use crate::{error, results};
 
 /// How long promises may be settled before the event loop gets its turn.
 const SLICE: Duration = Duration::from_millis(4);
@@ -139,18 +139,18 @@ impl Drainer {
         if environment.handle.has_ended() {
             return;
         }
-        let Arrived { finished, questions, warnings, closed, answers } = environment.completions.take();
+        let Arrived { answers, finished, questions, warnings, closed } = environment.completions.take();
         for warning in warnings {
             environment.engine().scope(|| self.emit(&warning));
+        }
+        for (token, outcome) in answers {
+            environment.engine().scope(|| crate::console::settle(environment, token, outcome));
         }
         for question in questions {
             environment.engine().scope(|| question.answer(&environment.clients));
         }
         for token in closed {
             environment.engine().scope(|| environment.end_closing(token));
-        }
-        for (token, outcome) in answers {
-            environment.engine().scope(|| console::settle(environment, token, outcome));
         }
         for delivery in finished {
             let store = delivery.calls.as_slice().first().map_or(0, |first| environment.store_of(first));
