@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ROOT } from "../../tooling/setup.mjs";
+import { privateRedis } from "../support/redis.mjs";
 
 /** What a process prints that runs this code where the package can be found by its name. */
 function print(type, code) {
@@ -33,6 +34,31 @@ test("the store loads nothing of it, and an admin that was only made lets the pr
   expect(
     print("commonjs", `require("@idioteque/redis/admin").createRedisAdmin("redis://h"); console.log("made")`),
   ).toBe("made");
+});
+
+test("threads that ask are terminated without harm, also while nothing answers", async () => {
+  const server = await privateRedis();
+  const code = `
+    const { Worker } = require("node:worker_threads");
+    const { once } = require("node:events");
+    const asking = \`
+      const admin = require("@idioteque/redis/admin").createRedisAdmin("${server.url}");
+      (async () => {
+        await admin.execution("x");
+        require("node:worker_threads").parentPort.postMessage("asking");
+        for (;;) for await (const one of admin.executions());
+      })();\`;
+    (async () => {
+      for (let count = 0; count < 10; count += 1) {
+        const worker = new Worker(asking, { eval: true });
+        await once(worker, "message");
+        if (count === 7) process.kill(${server.pid}, "SIGSTOP");
+        await worker.terminate();
+        if (count === 7) process.kill(${server.pid}, "SIGCONT");
+      }
+      console.log("over");
+    })();`;
+  expect(print("commonjs", code)).toBe("over");
 });
 
 test("the command line is what package.json says", () => {

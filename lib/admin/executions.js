@@ -6,8 +6,9 @@ const { isOurs, see, summarise, withoutOtherTexts } = require("./look.js");
 const { ageOf } = require("./age.js");
 const { Pace, scan } = require("./scan.js");
 
-/** Executions that are looked at together. */
+/** Executions that are looked at together, and those that are asked for their age together. */
 const CHUNK = 100;
+const CHUNK_OF_AGES = 1_000;
 /** Ids that are remembered, because a scan may bring a key twice. */
 const MAX_REMEMBERED = 50_000;
 
@@ -27,9 +28,11 @@ async function* executions(context, filter) {
     const pace = new Pace(servers);
     await pace.begin(node, filter.signal);
     for await (const names of scan(servers, node, { pattern, pace, ...filter })) {
-      const found = candidates(context, names, parts, filter);
-      for (let at = 0; at < found.length; at += CHUNK) {
-        const chunk = found.slice(at, at + CHUNK);
+      const found = [];
+      for (const piece of pieces(candidates(context, names, parts, filter), CHUNK_OF_AGES)) {
+        found.push(...(await pace.spend(() => withoutYoung(context, piece, filter), filter.signal)));
+      }
+      for (const chunk of pieces(found, CHUNK)) {
         const summaries = await pace.spend(() => lookAt(context, chunk, filter), filter.signal);
         for (const summary of summaries) {
           if (!given.add(summary.id)) continue;
@@ -54,6 +57,30 @@ function candidates({ keys }, names, parts, filter) {
     found.push(parsed);
   }
   return found;
+}
+
+function pieces(list, size) {
+  return Array.from({ length: Math.ceil(list.length / size) }, (_, index) =>
+    list.slice(index * size, (index + 1) * size),
+  );
+}
+
+/** Leaves out what is younger than asked for, as far as one question about each shows it: mostly that is nearly all. */
+async function withoutYoung({ servers, keys, ttl, noTouch }, found, { olderThan, signal }) {
+  if (olderThan === undefined) return found;
+  const asked = found.map(({ id, part }) => {
+    const names = keys.of(id);
+    if (ttl !== undefined) return { key: names[part], command: ["PTTL", names[part]] };
+    const key = names[noTouch ? part : "execution"];
+    return { key, command: ["OBJECT", "IDLETIME", key] };
+  });
+  const replies = await servers.all(asked, signal);
+  return found.filter((_, index) => {
+    const reply = replies[index];
+    if (typeof reply !== "number") return true;
+    if (ttl === undefined) return reply * 1_000 >= olderThan;
+    return reply < 0 || reply > ttl || ttl - reply >= olderThan;
+  });
 }
 
 async function lookAt(context, chunk, filter) {
