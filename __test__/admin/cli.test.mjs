@@ -96,6 +96,42 @@ describe("help", () => {
   });
 });
 
+describe("permissions", () => {
+  const OF_STORE =
+    "+get +set +hget +hset +hdel +hgetall +unlink +pexpire +multi +exec +select +client|info +client|kill";
+
+  test.each([
+    ["doctor", () => []],
+    ["list", () => []],
+    ["list", () => ["--orphans"]],
+    ["show", (id) => [id, "--values"]],
+    ["count", () => []],
+    ["release", (id) => [id, "order:charge-card", "--yes"]],
+    ["dispose", (id) => [id, "--yes"]],
+    ["sweep", () => ["--older-than", "0s", "--stuck", "--yes"]],
+  ])("of %s are those of the store and those that its help names", async (command, args) => {
+    const id = await begin();
+    await orphan();
+    await store.beginExecution(randomUUID());
+    const help = (await run([command, "--help"])).stdout.replace(/\n(?! *\n)/g, " ");
+    const [, named] = /Permissions beyond the store's: ((?:\+\S+ ?)+)/.exec(help);
+    const rules = `${OF_STORE} ${named.replaceAll(";", "")}`.split(" ").filter(Boolean);
+    // A server that does not know a command has nothing to permit.
+    const known = rules.filter((rule) => rule !== "+client|no-touch");
+    await redis.call("ACL", "LOG", "RESET");
+    await redis.call("ACL", "SETUSER", "ops", "reset", "on", ">secret", "~*", "-@all", ...known);
+    await redis.call("ACL", "SETUSER", "ops", "+client|no-touch").catch(() => {});
+    const env = { REDIS_URL: server.url.replace("//", "//ops:secret@") };
+    const { status, stdout, stderr } = await run([command, ...args(id)], { env });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    if (command === "doctor") expect(stdout).not.toMatch(/^[·✗]/m);
+    const refused = await redis.call("ACL", "LOG");
+    expect(refused.map((entry) => entry[entry.indexOf("object") + 1]).filter((name) => !/no-touch/.test(name))).toEqual(
+      [],
+    );
+  });
+});
+
 describe("exit statuses", () => {
   test.each([
     [["lst"], 'there is no command "lst"'],

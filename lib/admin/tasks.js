@@ -6,7 +6,7 @@ const { see, summarise, isOurs } = require("./look.js");
 
 /** Bytes of results that one answer should bring, and entries. */
 const PIECE_BYTES = 4 * 1024 * 1024;
-const PIECE_ENTRIES = 2_000;
+const PIECE_ENTRIES = 5_000;
 /** Larger results are not read. */
 const MAX_VALUE_BYTES = 32 * 1024 * 1024;
 
