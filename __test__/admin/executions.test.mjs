@@ -75,10 +75,30 @@ describe("what is somebody else's", () => {
     );
     await redis.hset(randomUUID(), "field", "value");
     await redis.sadd(`${randomUUID()}-results`, "member");
+    const taken = randomUUID();
+    await redis.hset(taken, "field", "value");
+    await redis.hset(`${taken}-results`, "member", "1");
+    await redis.set("bank", "a text that is longer than a mark would be, and therefore kept apart from its key");
     expect(await listed()).toEqual([]);
     expect(await listed({ orphans: true })).toEqual([]);
     expect(await admin.sweep({ olderThan: 0, anyAge: true, stuck: true })).toMatchObject({ swept: 0 });
-    expect(await redis.dbsize()).toBe(7);
+    expect(await redis.dbsize()).toBe(10);
+  });
+
+  test("is not swept, however much it looks like one", async () => {
+    await redis.set("bank", "open");
+    await redis.hset("bank-transactions", "1", "true");
+    for (const [name, permission] of [
+      ["scripted", "+@all"],
+      ["plain", "-eval"],
+    ]) {
+      await redis.call("ACL", "SETUSER", name, "reset", "on", ">secret", "~*", "+@all", permission);
+      const { host, port } = server;
+      const own = createRedisAdmin({ host, port, username: name, password: "secret" });
+      expect(await own.sweep({ olderThan: 0, anyAge: true, stuck: true, all: true })).toMatchObject({ swept: 0 });
+      await own.close();
+    }
+    expect(await redis.exists("bank", "bank-transactions")).toBe(2);
   });
 
   test("is given when all that looks like one is asked for", async () => {

@@ -4,7 +4,7 @@
 const { ageOf } = require("./age.js");
 const { executions } = require("./executions.js");
 const { listed } = require("./filter.js");
-const { isOurs, see } = require("./look.js");
+const { MARK, isOurs, see } = require("./look.js");
 const { isRefusal } = require("./servers.js");
 
 /**
@@ -30,6 +30,7 @@ for index = 1, 3 do
   if age and (not youngest or age < youngest) then youngest = age end
 end
 if wanted >= 0 and youngest and youngest < wanted then return -1 end
+if there == 1 and redis.call('GET', KEYS[1]) ~= 'true' then return -1 end
 return redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
 `;
 
@@ -125,6 +126,8 @@ async function sweepOne(context, { id, orphan, idleMs }, { olderThan, all, signa
   const [seen] = await see(servers, keys, [id], signal);
   if (seen.execution.exists === orphan || !isOurs(seen, all)) return false;
   if (!orphan && !seen.transactions.exists) return false;
+  const [text] = await servers.all([{ key: names[0], command: ["GET", names[0]] }], signal);
+  if (!orphan && servers.expect(text, "GET") !== MARK) return false;
   const age = ageOf(seen, context).idleMs;
   if (idleMs !== undefined && age !== undefined && age < olderThan) return false;
   return (await remove(context, id, signal)) > 0;

@@ -131,7 +131,7 @@ function isOurs(seen, all) {
 }
 
 /**
- * Of those that are an execution's key alone, the ones that hold what an execution's key holds.
+ * Leaves out what has a text for an execution's key that is none. One with a UUID and hashes is believed to be.
  *
  * @param {import("./servers.js").Servers} servers
  * @param {import("./keys.js").Keys} keys
@@ -140,16 +140,19 @@ function isOurs(seen, all) {
  * @param {AbortSignal} [signal]
  */
 async function withoutOtherTexts(servers, keys, all, { noTouch }, signal) {
-  const alone = all.filter((seen) => !seen.transactions.exists && !seen.results.exists);
-  if (alone.length === 0) return all;
-  const asked = alone.map(({ id }) => {
+  const doubtful = all.filter(({ id, execution, transactions, results }) => {
+    const hasHash = transactions.exists || results.exists;
+    return execution.exists && !(hasHash && isUuid(id));
+  });
+  if (doubtful.length === 0) return all;
+  const asked = doubtful.map(({ id }) => {
     const key = keys.of(id).execution;
     // Where reading counts as use, how it is kept has to do: short texts are kept in one piece with their key.
     return { key, command: noTouch ? ["GETRANGE", key, "0", "4"] : ["OBJECT", "ENCODING", key] };
   });
   const replies = await servers.all(asked, signal);
   const others = new Set(
-    alone.filter((_, index) => {
+    doubtful.filter((_, index) => {
       const reply = replies[index];
       return isRefusal(reply) ? false : noTouch ? reply !== MARK : reply !== "embstr";
     }),
@@ -157,4 +160,4 @@ async function withoutOtherTexts(servers, keys, all, { noTouch }, signal) {
   return all.filter((seen) => !others.has(seen));
 }
 
-module.exports = { MAX_NAMES, isOurs, see, summarise, withoutOtherTexts };
+module.exports = { MARK, isOurs, see, summarise, withoutOtherTexts };
