@@ -19,7 +19,7 @@ import { SENTINEL_MASTER, startSentinel } from "../support/topologies.mjs";
 
 const require = createRequire(import.meta.url);
 const { Output, Progress, cutTo } = require("../../lib/cli/terminal.js");
-const { duration, printable, readDuration, size } = require("../../lib/cli/units.js");
+const { asJson, duration, printable, readDuration, size } = require("../../lib/cli/units.js");
 const commands = require("../../lib/cli/commands.js");
 
 const MAIN = join(ROOT, "lib/cli/main.js");
@@ -231,6 +231,9 @@ describe("what is printed", () => {
       const { stdout } = await run(args);
       expect(stdout).toContain("run\\u001b[2J\\u202e\\n");
       expect(stdout).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u);
+      const json = (await run([...args, "--json"])).stdout;
+      expect(json).not.toMatch(/[^\P{Cc}\n]|\p{Cf}/u);
+      expect(JSON.parse(json).id).toBe(id);
     }
   });
 });
@@ -438,6 +441,9 @@ describe("units", () => {
   test("texts are printable, and the same text is never printed for two", () => {
     expect(printable("a\\n\n\t\u0000\u{e0041}é")).toBe("a\\\\n\\n\\t\\u0000\\u{e0041}é");
     expect(printable("\ud800")).toBe("\\ud800");
+    const value = { "\u009b\u{e0041}": "é\u202e\n" };
+    expect(asJson(value)).toBe('{"\\u009b\\udb40\\udc41":"é\\u202e\\n"}');
+    expect(JSON.parse(asJson(value))).toEqual(value);
   });
 
   test("a text is cut behind its colours", () => {

@@ -47,4 +47,10 @@ function printable(text) {
   });
 }
 
-module.exports = { count, duration, many, printable, readDuration, size };
+/** A value as JSON that a terminal may show: the same characters are escaped, as JSON has it. */
+function asJson(value) {
+  const escaped = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => char.split("").map(escaped).join(""));
+}
+
+module.exports = { asJson, count, duration, many, printable, readDuration, size };

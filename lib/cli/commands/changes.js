@@ -3,7 +3,7 @@
 
 const { UsageError, durationOf, numberOf } = require("../options.js");
 const { confirm } = require("../terminal.js");
-const { duration, many, printable, size } = require("../units.js");
+const { asJson, duration, many, printable, size } = require("../units.js");
 
 const REDELIVER =
   "The step is handed out again when its message is delivered again: nothing here delivers it. If the queue has given the message up, send it anew.";
@@ -26,17 +26,17 @@ async function release(session) {
   const isInProgress = execution !== undefined && (await admin.releaseTask(id, task, { dryRun: true, signal }));
   if (!isInProgress) {
     const why = execution === undefined ? "there is nothing of the execution" : "the task is not in progress";
-    await out.line(values.json ? JSON.stringify({ released: false, dryRun: false }) : `${names}: ${why}.`);
+    await out.line(values.json ? asJson({ released: false, dryRun: false }) : `${names}: ${why}.`);
     return 1;
   }
   const age = execution.idleMs === undefined ? "" : `, idle for ${duration(execution.idleMs)}`;
   const would = `${names} is in progress${age}. Its mark is to be taken away, so that it can be handed out again.`;
   if (!(await mayDo(session, [would], "Take the mark away?"))) {
-    if (values.json) await out.line(JSON.stringify({ released: false, dryRun: true }));
+    if (values.json) await out.line(asJson({ released: false, dryRun: true }));
     return 1;
   }
   const released = await admin.releaseTask(id, task, { signal });
-  if (values.json) await out.line(JSON.stringify({ released, dryRun: false }));
+  if (values.json) await out.line(asJson({ released, dryRun: false }));
   else await out.line(released ? `Released. ${REDELIVER}` : `${names} was not in progress any more.`);
   return released ? 0 : 1;
 }
@@ -58,7 +58,7 @@ async function dispose(session) {
   if (isWanted) {
     for (const { id } of found) if (await admin.disposeExecution(id, { signal })) disposed.push(id);
   }
-  if (values.json) await out.line(JSON.stringify({ disposed, dryRun: found.length > 0 && !isWanted }));
+  if (values.json) await out.line(asJson({ disposed, dryRun: found.length > 0 && !isWanted }));
   else if (isWanted) await out.line(`${many(disposed.length, "execution")} deleted.`);
   return disposed.length === ids.length ? 0 : 1;
 }
@@ -98,13 +98,13 @@ async function sweep(session) {
     const isWanted = would.swept > 0 && (await mayDo(session, lines, "Delete them?"));
     if (would.swept === 0 && !values.json) for (const line of lines) await out.line(line);
     if (!isWanted) {
-      if (values.json) await out.line(JSON.stringify({ ...would, dryRun: true }));
+      if (values.json) await out.line(asJson({ ...would, dryRun: true }));
       return would.swept === 0 ? 0 : 1;
     }
   }
   const report = await run(false);
   if (values.json) {
-    await out.line(JSON.stringify({ ...report, dryRun: false }));
+    await out.line(asJson({ ...report, dryRun: false }));
     return 0;
   }
   await out.line(`${many(report.swept, "execution")} deleted, ${size(report.bytes)}.`);

@@ -1,6 +1,8 @@
 "use strict";
 // `doctor`: a line for each thing that was looked at, and what to do.
 
+const { asJson } = require("../units.js");
+
 const SIGNS = {
   ok: ["✓", "green"],
   warning: ["⚠", "yellow"],
@@ -11,7 +13,7 @@ const SIGNS = {
 async function doctor({ admin, values, out, signal }) {
   const { ok, checks } = await admin.doctor({ signal });
   if (values.json) {
-    await out.line(JSON.stringify({ ok, checks }));
+    await out.line(asJson({ ok, checks }));
     return ok ? 0 : 1;
   }
   const width = Math.max(...checks.map(({ name }) => name.length));

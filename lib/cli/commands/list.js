@@ -2,7 +2,7 @@
 // `list` and `count`: the executions on the servers.
 
 const { durationOf, numberOf } = require("../options.js");
-const { count: thousands, duration, many, printable, size } = require("../units.js");
+const { asJson, count: thousands, duration, many, printable, size } = require("../units.js");
 
 const ID_WIDTH = 36;
 
@@ -26,7 +26,7 @@ async function list({ admin, values, out, err, progress, signal }) {
   for await (const summary of found) {
     progress.end();
     if (values.json) {
-      await out.line(JSON.stringify(summary));
+      await out.line(asJson(summary));
     } else {
       if (listed === 0)
         await out.cut(out.style("dim", row("EXECUTION", "RESULTS", "SIZE", "IDLE", "TTL", "IN PROGRESS")));
@@ -84,7 +84,7 @@ async function count({ admin, values, out, progress, signal }) {
   }
   progress.end();
   if (values.json) {
-    await out.line(JSON.stringify(sums));
+    await out.line(asJson(sums));
     return 0;
   }
   const lines = [

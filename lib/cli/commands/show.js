@@ -2,7 +2,7 @@
 // `show`: one execution, its steps as a tree by their paths, a page at a time.
 
 const { numberOf } = require("../options.js");
-const { count, duration, many, printable, size } = require("../units.js");
+const { asJson, count, duration, many, printable, size } = require("../units.js");
 
 const PAGE = 1_000;
 const PAGE_ON_TERMINAL = 200;
@@ -12,7 +12,7 @@ async function show({ admin, ids: [id], values, out, signal }) {
   const offset = numberOf(values, "offset") ?? 0;
   const execution = await admin.execution(id, { limit, offset, values: values.values, signal });
   if (values.json) {
-    await out.line(JSON.stringify(execution ?? null));
+    await out.line(asJson(execution ?? null));
     return execution ? 0 : 1;
   }
   if (!execution) {
