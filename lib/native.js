@@ -44,6 +44,7 @@ const CALL_CHANNELS = ["start", "end", "asyncStart", "asyncEnd", "error"].map(
  *
  * @param {object} entry
  * @param {string} entry.home the directory of the package, where its `index.js` is
+ * @param {object} [entry.helpers] what the addon gets in place of what it needs for a store, or besides
  * @param {Function} entry.RedisStoreError the class of errors, also of those that the addon makes
  * @returns {{ createRedisStore: (redis: unknown, options: unknown) => object, createRedisStoreFromEnv: (options: unknown) => object }}
  *   make a store
@@ -58,6 +59,7 @@ function openNative(entry) {
     stringify: JSON.stringify,
     setPrototypeOf: Object.setPrototypeOf,
     openClientStore,
+    ...entry.helpers,
     isProxy,
     loadLive,
     afterTurn: clock.afterTurn,

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{mem, ptr, vec};
 
-use idioteque_redis_core::transport::{CompletionSink, Event, Finished, Pong, ResultBudget, Warning};
+use idioteque_redis_core::error::StoreError;
+use idioteque_redis_core::transport::{Answer, CompletionSink, Event, Finished, Pong, ResultBudget, Warning};
 use napi::sys;
 
 use crate::node_api::Engine;
@@ -21,6 +22,8 @@ pub struct CompletionQueue<Q> {
 }
 
 struct QueueState<Q> {
+    /// What became of the questions of consoles.
+    answers: Vec<ConsoleAnswer>,
     finished: Vec<Delivery>,
     questions: Vec<Q>,
     warnings: Vec<Warning>,
@@ -34,8 +37,13 @@ struct QueueState<Q> {
     called: bool,
 }
 
+/// What became of a question of a console: its token, and the answer.
+pub type ConsoleAnswer = (u32, Result<Answer, StoreError>);
+
 /// What has come since it was taken last.
 pub struct Arrived<Q> {
+    /// What became of the questions of consoles.
+    pub answers: Vec<ConsoleAnswer>,
     /// Calls that are over.
     pub finished: Vec<Delivery>,
     /// What the I/O thread wants to know.
@@ -72,6 +80,7 @@ unsafe impl Send for Function {}
 impl<Q> Default for CompletionQueue<Q> {
     fn default() -> Self {
         let state = QueueState {
+            answers: Vec::new(),
             finished: Vec::new(),
             questions: Vec::new(),
             warnings: Vec::new(),
@@ -124,6 +133,7 @@ impl<Q> CompletionQueue<Q> {
         let mut state = self.lock();
         state.called = false;
         Arrived {
+            answers: mem::take(&mut state.answers),
             finished: mem::take(&mut state.finished),
             questions: mem::take(&mut state.questions),
             warnings: mem::take(&mut state.warnings),
@@ -148,6 +158,15 @@ impl<Q> CompletionQueue<Q> {
         }
     }
 
+    /// Hands over what became of a question of a console. When the environment has ended, it is dropped.
+    pub fn answer(&self, answer: ConsoleAnswer) {
+        let mut state = self.lock();
+        if state.function.is_some() {
+            state.answers.push(answer);
+            Self::call(&mut state);
+        }
+    }
+
     /// Lets go of the JavaScript side: what is delivered from now on is dropped.
     pub fn close(&self) {
         let mut state = self.lock();
@@ -158,6 +177,7 @@ impl<Q> CompletionQueue<Q> {
                 sys::napi_release_threadsafe_function(function.0, mode)
             };
         }
+        state.answers.clear();
         state.finished.clear();
         state.questions.clear();
         state.warnings.clear();

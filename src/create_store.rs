@@ -73,6 +73,8 @@ struct Helpers {
     all: Value,
     /// Makes a store over a client's own methods.
     open_client_store: Value,
+    /// Whether a console is wanted, and no store: see `crate::console`.
+    for_console: bool,
     /// `util.types.isProxy`
     is_proxy: Value,
     /// Loads `lib/adopted-client.js`.
@@ -92,6 +94,7 @@ impl Helpers {
         Ok(Self {
             all: helpers,
             open_client_store: engine.get(helpers, c"openClientStore")?,
+            for_console: engine.to_bool(engine.get(helpers, c"forConsole")?) == Some(true),
             is_proxy: engine.get(helpers, c"isProxy")?,
             load_live: engine.get(helpers, c"loadLive")?,
             after_turn: engine.get(helpers, c"afterTurn")?,
@@ -165,6 +168,9 @@ fn create(engine: Engine, source: Source, options: Value, helpers: &Helpers) -> 
         }
     };
     let realm = JsBuiltins::new(&environment.handle, helpers.all)?;
+    if helpers.for_console {
+        return Ok(crate::console::create(environment, realm, owned, origin, options)?);
+    }
     Ok(store_object::create(environment, realm, owned, origin, options)?)
 }
 

@@ -28,6 +28,8 @@ pub struct Environment {
     pub handle: EnvHandle,
     /// Where the I/O thread puts finished calls.
     pub completions: Arc<CompletionQueue<SettingsQuestion>>,
+    /// The questions of consoles that have no answer yet; a question's place is its token.
+    questions: RefCell<Slab<(Deferred, Rc<NativeStore>)>>,
     /// The calls that are pending; a call's place is its token.
     pub calls: RefCell<Slab<PendingPromise>>,
     /// The stores whose connections are being closed; a store's place is the token.
@@ -101,6 +103,7 @@ impl Environment {
         let outbox = Outbox::new(&handle, after_turn)?;
         let environment = Rc::new(Environment {
             completions: Arc::new(CompletionQueue::default()),
+            questions: RefCell::default(),
             calls: RefCell::default(),
             closing: RefCell::default(),
             pings: RefCell::default(),
@@ -143,6 +146,19 @@ impl Environment {
         // `maxPending` keeps a store far below 2³² calls.
         let (database, begun, bytes) = (store.database(), self.turn.begin_call(call.id()), call.size());
         calls.insert(PendingPromise { deferred, store, database, begun, bytes, behind, trace }) as u32
+    }
+
+    /// Notes a question of a console, and keeps the process alive for it. Returns its token.
+    pub fn begin_question(&self, deferred: Deferred, store: Rc<NativeStore>) -> u32 {
+        self.begin_waiting();
+        self.questions.borrow_mut().insert((deferred, store)) as u32
+    }
+
+    /// Takes a question of a console.
+    pub fn end_question(&self, token: u32) -> Option<(Deferred, Rc<NativeStore>)> {
+        let question = self.questions.borrow_mut().try_remove(token as usize);
+        self.end_waiting();
+        question
     }
 
     /// What tells the store of a call from others.
@@ -188,7 +204,10 @@ impl Environment {
     }
 
     fn is_waiting(&self) -> bool {
-        !self.calls.borrow().is_empty() || !self.closing.borrow().is_empty() || !self.pings.borrow().is_empty()
+        !self.questions.borrow().is_empty()
+            || !self.calls.borrow().is_empty()
+            || !self.closing.borrow().is_empty()
+            || !self.pings.borrow().is_empty()
     }
 
     /// To be called before there is something to wait for.
@@ -241,6 +260,7 @@ unsafe extern "C" fn end(data: *mut c_void) {
     // The promises can no longer be settled. Dropping their stores closes connections that nothing else uses.
     environment.turn.end();
     environment.outbox.clear();
+    drop(environment.questions.take());
     let (calls, closing, pings) = (environment.calls.take(), environment.closing.take(), environment.pings.take());
     drop((calls, closing, pings));
 }

@@ -8,6 +8,7 @@
 //! - `settings_warnings`: what is likely wrong with what was passed.
 //! - `store_object`, `method`: the object with the store's methods, and what a call of one does. `native_store`: the store behind
 //!   it.
+//! - `console`: what the admin API asks the servers through, in place of a store.
 //! - `ownership`: values that the functions of a store keep alive, as the garbage collector sees it.
 //! - `read_ahead`: answers that are known already in this turn of the event loop. `scheduled`, `outbox`: what is done when
 //!   it is over.
@@ -26,6 +27,7 @@
 mod adopted_client;
 mod backlog;
 mod completion_queue;
+mod console;
 mod create_store;
 mod detect;
 mod env_vars;

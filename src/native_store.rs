@@ -208,7 +208,7 @@ impl NativeStore {
     }
 
     /// Where to connect, as far as that is known now.
-    fn target(&self) -> Result<Target, StoreError> {
+    pub fn target(&self) -> Result<Target, StoreError> {
         let (settings, source) = match &self.origin {
             Origin::Fixed(settings) => ((**settings).clone(), None),
             Origin::Live(live) => (live.settings()?, Some(live.source())),

@@ -149,7 +149,7 @@ impl Drainer {
         if environment.handle.has_ended() {
             return;
         }
-        let Arrived { finished, questions, warnings, events, pongs, closed } = environment.completions.take();
+        let Arrived { answers, finished, questions, warnings, events, pongs, closed } = environment.completions.take();
         for warning in warnings {
             environment.engine().scope(|| self.emit(&warning));
         }
@@ -158,6 +158,9 @@ impl Drainer {
         }
         for (token, pong) in pongs {
             environment.engine().scope(|| settle_ping(environment, token, pong));
+        }
+        for (token, outcome) in answers {
+            environment.engine().scope(|| crate::console::settle(environment, token, outcome));
         }
         for question in questions {
             environment.engine().scope(|| question.answer(&environment.clients));

@@ -8,7 +8,7 @@ import { ROOT } from "./setup.mjs";
 const FOLDER = "core/src/error_texts";
 
 /** The tables of the addon, in the order of the page. */
-const TABLES = ["calls", "connections", "replies", "http", "values", "urls", "clients", "unsupported"];
+const TABLES = ["calls", "connections", "replies", "http", "values", "urls", "clients", "unsupported", "admin"];
 
 const LITERAL = '"(?:[^"\\\\]|\\\\.)*"';
 const ROW = new RegExp(`^ {4}(\\w+)\\([\\w, ]*\\) => (\\w+),\\s*(${LITERAL}),\\s*(${LITERAL});`, "gms");

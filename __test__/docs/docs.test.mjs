@@ -46,6 +46,7 @@ const PROGRAMS = {
     else expect(["ci", "install", "test"]).toContain(command);
   },
   npx: (args, document) => {
+    if (args[0] === packageName) return;
     expect(args.slice(0, 2)).toEqual(["vitest", "run"]);
     expect(isBeside(document, args[2]), args[2]).toBe(true);
   },
@@ -136,6 +137,11 @@ const TRIALS = {
     const names = expressions.flatMap((expr) => expr.match(/\b(?:db|idioteque|otel|error)_\w+/g));
     expect(names.length).toBeGreaterThanOrEqual(expressions.length);
     expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(served))).toEqual([]);
+  },
+  // Run, with what they print, by the test of that page.
+  console: ({ code, document }) => {
+    expect(document).toBe("docs/operations.md");
+    expect(code).toMatch(/^\$ npx @idioteque\/redis /);
   },
 
   // There is no engine here to build it; the page has to say so.

@@ -103,6 +103,23 @@ impl Engine {
             .collect()
     }
 
+    /// A new array of as many items, which `item` makes.
+    pub fn array<T>(self, items: &[T], item: impl Fn(&T) -> Result<Value, Thrown>) -> Result<Value, Thrown> {
+        let mut array = ptr::null_mut();
+        // SAFETY: the module's rules; the out pointer is valid.
+        let status = unsafe { sys::napi_create_array_with_length(self.0, items.len(), &mut array) };
+        let array = self.checked(status, array)?;
+        for (index, made) in items.iter().enumerate() {
+            let made = item(made)?;
+            // SAFETY: the module's rules.
+            let status = unsafe { sys::napi_set_element(self.0, array.0, index as u32, made.0) };
+            if status != sys::Status::napi_ok {
+                return Err(self.caught());
+            }
+        }
+        Ok(array)
+    }
+
     /// The content of a Buffer or another `Uint8Array`, or `None` when the value is none.
     pub fn bytes(self, value: Value) -> Option<Vec<u8>> {
         let (mut kind, mut length, mut data) = (0, 0, ptr::null_mut());

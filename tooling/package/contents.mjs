@@ -5,9 +5,16 @@ import { readFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { ROOT } from "../setup.mjs";
 
-/** Where `exports` of package.json leads. */
-const ENTRY_POINTS = ["index.js", "lib/otel.js", "lib/otel/unsupported.js", "lib/unsupported.js"];
-const TYPES = ["index.d.ts", "otel.d.ts"];
+/** Where `exports` and `bin` of package.json lead. */
+const ENTRY_POINTS = [
+  "index.js",
+  "lib/otel.js",
+  "lib/otel/unsupported.js",
+  "lib/unsupported.js",
+  "lib/admin.js",
+  "lib/cli/main.js",
+];
+const TYPES = ["index.d.ts", "otel.d.ts", "admin.d.ts"];
 const ALWAYS = ["LICENSE", "README.md", "package.json"];
 
 /** What a platform package holds besides `package.json`, `README.md` and its addon. */

@@ -1,6 +1,7 @@
 //! Every sentence that a user can be shown, in tables: the code of the error, the sentence, and what to do next where that
 //! is known. Nothing else makes a [`StoreError`] or a `ConfigError`, so that no sentence exists twice.
 //!
+//! - [`admin`]: questions of the admin API
 //! - [`calls`]: store calls that are refused or given up
 //! - [`connections`]: connecting and TLS, Sentinel, clusters
 //! - [`http`]: requests to Upstash
@@ -32,6 +33,7 @@ macro_rules! texts {
     };
 }
 
+pub mod admin;
 pub mod calls;
 pub mod clients;
 pub mod connections;

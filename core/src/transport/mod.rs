@@ -11,6 +11,7 @@ mod closer;
 pub mod cluster;
 pub mod connection;
 mod connection_id;
+mod console;
 mod conversation;
 mod error;
 mod event;
@@ -41,6 +42,7 @@ mod timer;
 mod warning;
 
 pub use closer::Closer;
+pub use console::{Answer, Command, Console, Done, Node, Reply};
 pub use error::{ConnectError, display_address};
 pub use event::{Event, error_fields, milliseconds, without_nulls};
 pub use node_id::ExpectedNode;

@@ -263,9 +263,10 @@ impl Session {
 
     /// Asks about the server: as many replies come as there are questions.
     pub fn ask_facts(&mut self, questions: &Pipeline, now: Instant) {
+        let begins_at = self.end_of_bytes();
         self.encoder.pipeline(questions);
         for _ in 0..questions.len() {
-            self.expect(Owner::Fact, 1, now);
+            self.expect(Owner::Fact, 1, begins_at, now);
         }
     }
 

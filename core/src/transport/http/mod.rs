@@ -7,6 +7,7 @@
 mod batch;
 mod client;
 mod connector;
+pub mod console;
 mod decode;
 pub mod driver;
 mod encode;
