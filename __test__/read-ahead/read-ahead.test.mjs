@@ -265,30 +265,37 @@ describe("results too many or too large to keep", () => {
   it.each([
     ["300 results", 300, "1"],
     ["one result of 70 KB", 1, JSON.stringify("x".repeat(70_000))],
-  ])("are asked for again, but not what has none: %s", async (_, count, json) => {
-    const id = newId();
-    await prepare(id);
-    const fields = Array.from({ length: count }, (_, index) => [`task-${index}`, json]);
-    await admin.hset(`${id}-results`, Object.fromEntries(fields));
-    await commandsOf(id);
+  ])("are asked for again, but not what has none: %s", (_, count, json) =>
+    unhurried(async () => {
+      store = openStore(url);
+      const id = newId();
+      await prepare(id);
+      const fields = Array.from({ length: count }, (_, index) => [`task-${index}`, json]);
+      await admin.hset(`${id}-results`, Object.fromEntries(fields));
+      await commandsOf(id);
 
-    const results = await store.getExecutionTaskResults(id);
-    expect(Object.keys(results)).toHaveLength(count + 1);
-    expect(await store.isExecutionInProgress(id)).toBe(true);
-    expect(await store.isExecutionTaskInProgress(id, "marked")).toBe(true);
-    expect(await store.getExecutionTaskResult(id, "unknown")).toBeUndefined();
-    expect(await commandsOf(id)).toEqual(WHOLE(id));
+      const results = await store.getExecutionTaskResults(id);
+      const answers = [
+        await store.isExecutionInProgress(id),
+        await store.isExecutionTaskInProgress(id, "marked"),
+        await store.getExecutionTaskResult(id, "unknown"),
+      ];
+      expect(Object.keys(results)).toHaveLength(count + 1);
+      expect(answers).toEqual([true, true, undefined]);
+      expect(await commandsOf(id)).toEqual(WHOLE(id));
 
-    await store.getExecutionTaskResults(id);
-    expect(await store.getExecutionTaskResult(id, "task-0")).toEqual(JSON.parse(json));
-    const again = await store.getExecutionTaskResults(id);
-    expect(again).toEqual(results);
-    expect((await commandsOf(id)).map(([name]) => name)).toEqual([
-      ...["HGETALL", "HGETALL", "GET"],
-      ...["HGET", "HGET"],
-      ...["HGETALL", "HGETALL", "GET"],
-    ]);
-  });
+      await store.getExecutionTaskResults(id);
+      const result = await store.getExecutionTaskResult(id, "task-0");
+      expect(result).toEqual(JSON.parse(json));
+      const again = await store.getExecutionTaskResults(id);
+      expect(again).toEqual(results);
+      expect((await commandsOf(id)).map(([name]) => name)).toEqual([
+        ...["HGETALL", "HGETALL", "GET"],
+        ...["HGET", "HGET"],
+        ...["HGETALL", "HGETALL", "GET"],
+      ]);
+    }),
+  );
 });
 
 describe("what was read is dropped", () => {
@@ -443,6 +450,7 @@ describe("what was read is dropped", () => {
 
   it("by nothing that concerns another execution", () =>
     unhurried(async () => {
+      store = openStore(url);
       const [id, other] = [newId(), newId()];
       await prepare(id);
       const [, results] = await Promise.all([store.beginExecution(other), store.getExecutionTaskResults(id)]);

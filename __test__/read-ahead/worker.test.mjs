@@ -294,36 +294,39 @@ describe("prefetching", () => {
     return commandsOf(id).map(([name]) => name);
   }
 
-  it("in ISOLATED, nothing is carried with a write", async () => {
-    const store = openStore();
-    const ids = [newId(), newId(), newId()];
-    for (const id of ids) await runWorkflow({ store, mode: "ISOLATED", id, define: sequence(STEPS) });
-    const commands = sequencer.passed.map(({ command: [name] }) => name);
-    expect(commands).not.toContain("HKEYS");
-    const behind = commands.filter((name, index) => name === "GET" && commands[index - 1] === "HSET");
-    expect(behind).toEqual([]);
-  });
+  it("in ISOLATED, nothing is carried with a write", () =>
+    unhurried(async () => {
+      sequencer.passed.length = 0;
+      const store = openStore();
+      const ids = [newId(), newId(), newId()];
+      for (const id of ids) await runWorkflow({ store, mode: "ISOLATED", id, define: sequence(STEPS) });
+      const commands = sequencer.passed.map(({ command: [name] }) => name);
+      expect(commands).not.toContain("HKEYS");
+      const behind = commands.filter((name, index) => name === "GET" && commands[index - 1] === "HSET");
+      expect(behind).toEqual([]);
+    }));
 
-  it("in UNTIL_ERROR, the question after a write costs no round trip from the second time on", async () => {
-    const id = newId();
-    const store = openStore();
-    const writes = [() => store.beginExecutionTask(id, "task"), () => store.commitExecutionTaskResult(id, "task", 1)];
-    for (const write of writes) {
-      const sent = [];
-      for (let time = 1; time <= 4; time += 1) {
-        sequencer.passed.length = 0;
-        await write();
-        const trips = sequencer.passed.length;
-        await store.isExecutionInProgress(id);
-        sent.push(sequencer.passed.length > trips);
-        expect(commandsOf(id).filter(([name]) => name === "GET")).toHaveLength(1);
+  it("in UNTIL_ERROR, the question after a write costs no round trip from the second time on", () =>
+    unhurried(async () => {
+      const id = newId();
+      const store = openStore();
+      const writes = [() => store.beginExecutionTask(id, "task"), () => store.commitExecutionTaskResult(id, "task", 1)];
+      for (const write of writes) {
+        const sent = [];
+        for (let time = 1; time <= 4; time += 1) {
+          sequencer.passed.length = 0;
+          await write();
+          const trips = sequencer.passed.length;
+          await store.isExecutionInProgress(id);
+          sent.push(sequencer.passed.length > trips);
+          expect(commandsOf(id).filter(([name]) => name === "GET")).toHaveLength(1);
+        }
+        expect(sent).toEqual([true, false, false, false]);
+        // And as soon as it is not asked any more, it is not carried any more.
+        await sentBy(id, write);
+        expect(await sentBy(id, write)).not.toContain("GET");
       }
-      expect(sent).toEqual([true, false, false, false]);
-      // And as soon as it is not asked any more, it is not carried any more.
-      await sentBy(id, write);
-      expect(await sentBy(id, write)).not.toContain("GET");
-    }
-  });
+    }));
 
   it.each([
     ["getExecutionTaskResults", ["HGETALL"], (store, id) => store.getExecutionTaskResults(id)],

@@ -133,7 +133,7 @@ impl Call {
     }
 
     /// The reads that it carries to a server with these features.
-    fn carried(&self, features: ServerFeatures) -> Prefetch {
+    pub fn carried(&self, features: ServerFeatures) -> Prefetch {
         match (self.prefetch, self.operation) {
             (prefetch, _) if prefetch != Prefetch::Tasks || features.task_names => prefetch,
             (_, Operation::IsExecutionInProgress) => Prefetch::Nothing,

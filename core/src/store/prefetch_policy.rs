@@ -272,6 +272,7 @@ mod tests {
         for _ in 0..100 {
             (1..MAX_TOO_LATE).for_each(|_| carry(&mut policies, results, TOO_LATE));
             carry(&mut policies, results, BOTH);
+            policies.saved = 64;
         }
         assert_eq!(carries(&policies, results), Prefetch::ExecutionAndMarks);
         (0..MAX_TOO_LATE).for_each(|_| carry(&mut policies, results, TOO_LATE));

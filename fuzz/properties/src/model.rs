@@ -96,9 +96,20 @@ fn read_answers(
     let present = |reply: &Value| !matches!(reply, Value::Nil);
     let names = |reply| list(reply).ok();
     let marks = |reply| Some(entries(reply).ok()?.into_iter().map(|(task, _)| task).collect());
-    let known = match call.prefetch {
-        Prefetch::Nothing => None,
-        Prefetch::Execution => Some(Known { execution: next().map(present), ..Known::default() }),
+    let known = match call.carried(features) {
+        // What it would have carried, had the server taken that.
+        Prefetch::Nothing => (call.prefetch != Prefetch::Nothing).then(|| Known {
+            execution: match (&answer, call.operation) {
+                (Answer::Flag(flag), Operation::IsExecutionInProgress) => Some(*flag),
+                _ => None,
+            },
+            ..Known::default()
+        }),
+        Prefetch::Execution => Some(Known {
+            execution: next().map(present),
+            results: own_results.filter(|_| call.prefetch == Prefetch::Execution),
+            ..Known::default()
+        }),
         Prefetch::OwnMark => Some(Known { own_mark: next().map(present), ..Known::default() }),
         Prefetch::ExecutionAndMarks => Some(Known {
             all_marks: next().and_then(marks),

@@ -149,7 +149,7 @@ fn random_replies_mean_while_they_come_what_they_mean_as_trees() {
     for round in 0..60 {
         for kind in Operation::ALL {
             for prefetch in Prefetch::ALL {
-                let features = features(random.below(2) == 0);
+                let features = features(random.below(2) == 0, random.below(4) > 0);
                 for (ttl, sliding) in [(None, false), (Some(9), false), (Some(9), true)] {
                     let role = roles[random.below(roles.len())];
                     let call = call(kind, prefetch, ttl, sliding, role);

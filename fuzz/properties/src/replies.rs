@@ -16,8 +16,8 @@ use serde_json::Value as Json;
 use crate::model;
 
 /// A server that does what it can, and may or may not take a call and what it carries as one transaction.
-pub fn features(isolates: bool) -> ServerFeatures {
-    ServerFeatures { isolates, ..ServerFeatures::default() }
+pub fn features(isolates: bool, task_names: bool) -> ServerFeatures {
+    ServerFeatures { isolates, task_names, ..ServerFeatures::default() }
 }
 
 /// The first byte chooses the call, the rest is what the server answers.
@@ -28,7 +28,12 @@ pub fn reply(data: &[u8]) {
     let replies: Vec<Value> = super::values(bytes).collect();
     // The model knows the kinds of RESP2 alone.
     let is_modelled = replies.iter().all(is_plain);
-    check(&call(kind, prefetch, None, false, None), features(choice & 0x40 != 0), &replies, is_modelled);
+    check(
+        &call(kind, prefetch, None, false, None),
+        features(choice & 0x40 != 0, choice & 0x20 == 0),
+        &replies,
+        is_modelled,
+    );
 }
 
 /// The first byte chooses the call, the second what it carries or which part of it is meant, the third where the bytes are cut;
@@ -40,7 +45,7 @@ pub fn calls(data: &[u8]) {
     let ttl = (options & 8 != 0).then_some(86_400_000);
     let role =
         [None, Some(Role::Execution), Some(Role::Transactions), Some(Role::Results)][usize::from(options >> 5) % 4];
-    let features = features(options & 128 != 0);
+    let features = features(options & 128 != 0, choice & 8 == 0);
     read_in_pieces(&call(kind, prefetch, ttl, options & 16 != 0, role), features, usize::from(cut).max(1), bytes);
 }
 

@@ -55,7 +55,7 @@ impl Plan {
         let commands = if isolated.is_some() { call.append(features, &mut Counter).saturating_sub(2) } else { replies };
         Self {
             last,
-            prefetch: call.prefetch,
+            prefetch: call.carried(features),
             before: before.min(commands),
             behind,
             own: commands.saturating_sub(before + behind),
