@@ -133,7 +133,6 @@ fn every_option_of_ioredis_is_known() {
         ("monitor", Input::Bool(true), "monitor"),
         ("readOnly", Input::Bool(true), "read-only"),
         ("natMap", Input::Map(vec![]), "translates"),
-        ("preferredSlaves", Input::Function, "replica"),
         ("role", text("slave"), "master"),
         ("hots", text("h"), "Did you mean `host`?"),
         ("pass", text("hunter2"), "Did you mean `password`?"),
@@ -206,9 +205,6 @@ fn an_instance_that_needs_its_own_methods_is_refused_with_the_reason() {
         ("Connector", Input::Function),
         ("monitor", Input::Bool(true)),
         ("natMap", Input::Function),
-        ("readOnly", Input::Bool(true)),
-        ("preferredSlaves", Input::List(vec![])),
-        ("role", text("slave")),
         ("reconnectOnError", Input::Function),
         ("db", number(f64::NAN)),
         ("db", number(-1)),
@@ -225,6 +221,17 @@ fn an_instance_that_needs_its_own_methods_is_refused_with_the_reason() {
         assert_eq!(unsupported.setting, key);
         assert!(!unsupported.reason.starts_with('`'), "{unsupported}");
     }
+}
+
+#[test]
+fn what_is_about_replicas_means_nothing_to_a_connection_to_the_primary() {
+    for (key, value) in [("readOnly", Input::Bool(true)), ("preferredSlaves", Input::Function), ("role", text("slave"))]
+    {
+        assert!(from_instance(&instance([(key, value)]), None).is_ok(), "{key}");
+    }
+    let nodes = Input::List(vec![Input::Map(vec![("host".into(), text("s"))])]);
+    let behind = instance([("sentinels", nodes), ("name", text("m")), ("role", text("slave"))]);
+    assert_eq!(from_instance(&behind, None).unwrap_err().setting, "role");
 }
 
 #[test]

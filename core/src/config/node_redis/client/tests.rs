@@ -175,7 +175,6 @@ fn what_a_live_client_needs_beyond_a_native_connection_is_named() {
         (socket([("tls", Input::Bool(true)), ("rejectUnauthorized", Input::Bool(false))]), "socket.rejectUnauthorized"),
         (socket([("lookup", Input::Function)]), "socket.lookup"),
         (socket([("localAddress", text("10.0.0.1"))]), "socket.localAddress"),
-        (("readonly", Input::Bool(true)), "readonly"),
         (("password", Input::Function), "password"),
         (("database", number(1.5)), "database"),
     ] {
