@@ -40,7 +40,8 @@ pub fn create(
 ) -> Result<Value, Thrown> {
     let engine = environment.engine();
     let backend = origin.backend();
-    let store = Rc::new(NativeStore::new(realm, environment.handle.refer(owned)?, origin, options.clone()));
+    let (owner, completions) = (environment.handle.refer(owned)?, environment.completions.clone());
+    let store = Rc::new(NativeStore::new(realm, owner, completions, origin, options.clone()));
     let target = store.target().map_err(|error| Thrown(error::store_error(&store.realm, &error, None)))?;
     let object = engine.object()?;
     let set = |name, value| engine.set(object, name, value);
