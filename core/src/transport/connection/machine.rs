@@ -15,6 +15,7 @@ mod tests;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
+use super::attempts::OVERLAP;
 use super::handshake::{Fences, Identity};
 use super::reconnect::Reconnect;
 use super::refusal::Gate;
@@ -216,10 +217,15 @@ impl Machine {
             self.end_session();
         }
         self.abandoned.clear();
+        let silence = match opening {
+            Opening::Greeted(_) => self.config.silence(),
+            // It may be one of several addresses at which nobody answers.
+            Opening::Pipelined(_) => self.config.silence().min(OVERLAP),
+        };
         let serving = Serving {
             session: Box::new(Session::new(id, opening, now)),
             made_at: now,
-            silence: self.config.silence(),
+            silence,
             beside: Beside::No,
             replace: None,
             idle_since: now,
