@@ -125,10 +125,15 @@ impl Call {
         }
     }
 
+    /// Whether what it writes expires by a command of its own, which is to be in one transaction with it.
+    pub fn expires_apart(&self) -> bool {
+        self.is_transaction() && self.key_options.ttl.is_some()
+    }
+
     /// Writes the call's commands and returns how many replies they bring.
     pub fn append(&self, features: ServerFeatures, out: &mut impl CommandWriter) -> usize {
         if let Some(role) = self.only {
-            return self.append_part(role, out);
+            return self.append_part(role, features, out);
         }
         let before = self.append_prefetch_before(out);
         let own = match self.operation {
@@ -139,7 +144,7 @@ impl Call {
             Operation::GetResults => self.push(out, "HGETALL", Role::Results, &[]),
             Operation::Dispose => {
                 out.begin(4);
-                out.argument(b"UNLINK");
+                out.argument(if features.unlink { b"UNLINK" } else { b"DEL" });
                 for role in [Role::Execution, Role::Transactions, Role::Results] {
                     out.key(&self.key(role));
                 }
@@ -150,19 +155,19 @@ impl Call {
                 match self.key_options.ttl {
                     None => self.push(out, "HSET", Role::Transactions, &mark),
                     Some(ttl) => {
-                        word(out, "MULTI")
+                        word_of(features, out, "MULTI")
                             + self.push(out, "HSET", Role::Transactions, &mark)
                             + self.push_expiries(out, ttl, Role::Transactions)
-                            + word(out, "EXEC")
+                            + word_of(features, out, "EXEC")
                     }
                 }
             }
             Operation::CommitResult => {
-                word(out, "MULTI")
+                word_of(features, out, "MULTI")
                     + self.push(out, "HSET", Role::Results, &[self.task(), self.value()])
                     + self.push(out, "HDEL", Role::Transactions, &[self.task()])
                     + self.key_options.ttl.map_or(0, |ttl| self.push_expiries(out, ttl, Role::Results))
-                    + word(out, "EXEC")
+                    + word_of(features, out, "EXEC")
             }
         };
         before + own + self.append_prefetch_behind(out)
@@ -189,11 +194,11 @@ impl Call {
     }
 
     /// Writes what the call does to one of its keys, in a transaction of their own where these are two commands.
-    fn append_part(&self, role: Role, out: &mut impl CommandWriter) -> usize {
+    fn append_part(&self, role: Role, features: ServerFeatures, out: &mut impl CommandWriter) -> usize {
         let both = [self.task(), self.value()];
         let mark: [&[u8]; 2] = [self.task(), b"true"];
         let write: Option<(&str, &[&[u8]])> = match (self.operation, role) {
-            (Operation::Dispose, _) => Some(("UNLINK", &[])),
+            (Operation::Dispose, _) => Some((if features.unlink { "UNLINK" } else { "DEL" }, &[])),
             (Operation::BeginTask, Role::Transactions) => Some(("HSET", &mark)),
             (Operation::CommitResult, Role::Results) => Some(("HSET", &both)),
             (Operation::CommitResult, Role::Transactions) => Some(("HDEL", &both[..1])),
@@ -204,10 +209,10 @@ impl Call {
         let ttl = self.key_options.ttl.filter(|_| slides && self.operation != Operation::Dispose);
         match (write, ttl) {
             (Some((name, arguments)), Some(ttl)) => {
-                word(out, "MULTI")
+                word_of(features, out, "MULTI")
                     + self.push(out, name, role, arguments)
                     + self.push_expiry(out, ttl, role)
-                    + word(out, "EXEC")
+                    + word_of(features, out, "EXEC")
             }
             (Some((name, arguments)), None) => self.push(out, name, role, arguments),
             (None, Some(ttl)) => self.push_expiry(out, ttl, role),
@@ -253,8 +258,11 @@ impl Call {
     }
 }
 
-/// Writes a command that is nothing but its name.
-fn word(out: &mut impl CommandWriter, name: &str) -> usize {
+/// Writes a command of a transaction that is nothing but its name, where there are transactions.
+fn word_of(features: ServerFeatures, out: &mut impl CommandWriter, name: &str) -> usize {
+    if !features.multi {
+        return 0;
+    }
     out.begin(1);
     out.argument(name.as_bytes());
     1

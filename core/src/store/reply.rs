@@ -8,6 +8,7 @@ use super::call::Call;
 use super::error_reply::ErrorReply;
 use super::reply_reader::ReplyReader;
 use super::reply_visitor::ReplyVisitor;
+use super::server_features::ServerFeatures;
 use super::snapshot::Snapshot;
 
 /// What a call returned: its answer, and a snapshot from the reads it carried.
@@ -24,13 +25,23 @@ pub struct Reply {
 /// # Errors
 /// When the server refused the call or answered with something else than its commands bring.
 pub fn read(call: &Call, replies: &[Value]) -> Result<Reply, ErrorReply> {
+    read_sent_with(call, ServerFeatures::default(), replies).map_err(|(error_reply, _)| error_reply)
+}
+
+/// The same of a call that was sent as for a server with these features. Returns with a refusal whether it is that of the call's
+/// first command.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_sent_with(call: &Call, features: ServerFeatures, replies: &[Value]) -> Result<Reply, (ErrorReply, bool)> {
     let mut reader = ReplyReader::default();
-    reader.begin_with(call, replies.len());
+    reader.begin_with(call, replies.len(), features);
     for reply in replies {
         visit(reply, &mut reader);
         reader.end_of_reply();
     }
-    reader.finish(call)
+    let refused_first = reader.has_refused_first();
+    reader.finish(call).map_err(|error_reply| (error_reply, refused_first))
 }
 
 /// Tells a reader of a tree of values.

@@ -54,6 +54,8 @@ pub struct ReplyReader {
     has_hash: bool,
     /// Whether one of the call's own commands was answered with a number, as those are that write.
     acknowledged: bool,
+    /// Whether the first of them was refused.
+    refused_first: bool,
     bytes: usize,
 }
 
@@ -84,6 +86,7 @@ impl Default for ReplyReader {
             length: 0,
             has_hash: false,
             acknowledged: false,
+            refused_first: false,
             bytes: 0,
         }
     }
@@ -92,12 +95,18 @@ impl Default for ReplyReader {
 impl ReplyReader {
     /// Begins with the replies to another call, as many as [`Call::append`] announces.
     pub fn begin(&mut self, call: &Call) {
-        self.begin_with(call, call.append(ServerFeatures::default(), &mut Counter));
+        self.begin_sent_with(call, ServerFeatures::default());
+    }
+
+    /// The same for a call that was sent as for a server with these features.
+    pub fn begin_sent_with(&mut self, call: &Call, features: ServerFeatures) {
+        self.begin_with(call, call.append(features, &mut Counter), features);
     }
 
     /// Begins with so many replies to another call.
-    pub(super) fn begin_with(&mut self, call: &Call, replies: usize) {
-        self.plan = Plan::of(call, replies);
+    pub(super) fn begin_with(&mut self, call: &Call, replies: usize, features: ServerFeatures) {
+        self.plan = Plan::of(call, replies, features.multi);
+        self.refused_first = false;
         self.release();
         self.refusal = None;
         if call.prefetch != Prefetch::Nothing {
@@ -157,6 +166,11 @@ impl ReplyReader {
     /// About as many bytes as what has been decoded for this call takes: those of its strings, and a few for each value.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether the first of the call's own commands was refused.
+    pub fn has_refused_first(&self) -> bool {
+        self.refused_first
     }
 
     /// Whether one of the commands of a call that writes was carried out.
@@ -332,6 +346,7 @@ impl ReplyVisitor for ReplyReader {
         self.bytes += text.len();
         let slot = self.next_slot();
         if self.purpose.is_own() {
+            self.refused_first |= self.plan.is_first(self.place) && self.items.is_none();
             ErrorReply::keep_cause(&mut self.refusal, ErrorReply::from_line(text));
         } else if let (Slot::Field | Slot::Value, Some(items)) = (slot, &mut self.items) {
             items.wrong = true;
@@ -342,7 +357,9 @@ impl ReplyVisitor for ReplyReader {
         self.acknowledged |= self.purpose.is_own();
         match self.purpose {
             Purpose::Acknowledgement => match self.next_slot() {
-                Slot::Reply if self.plan.own == 1 => self.outcome = Outcome::Answer(Answer::Nothing),
+                Slot::Reply if self.plan.own == 1 || !self.plan.is_transaction => {
+                    self.outcome = Outcome::Answer(Answer::Nothing)
+                }
                 Slot::Reply => self.unexpected(Kind::Integer),
                 _ => {}
             },

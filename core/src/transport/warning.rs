@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use super::error::display_address;
 use crate::config::Address;
+use crate::error_texts::connections::expiry_apart;
 
 /// Servers that have been warned about. Beyond this number no more warnings are given.
 const MAX_REMEMBERED: usize = 1024;
@@ -17,6 +19,11 @@ pub struct Warning {
     pub message: String,
     /// The server it is about.
     server: Address,
+}
+
+/// What to say about a server that takes a write and its expiry one after the other.
+pub fn not_atomic(address: &Address) -> Warning {
+    Warning::new("IDIOTEQUE_REDIS_NOT_ATOMIC", address, expiry_apart(display_address(address)))
 }
 
 /// The warnings that were given in this process.

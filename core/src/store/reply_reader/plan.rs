@@ -24,8 +24,13 @@ impl Plan {
     pub const NOTHING: Self =
         Self { last: Purpose::Unknown, prefetch: Prefetch::Nothing, before: 0, own: 0, is_transaction: false };
 
-    /// That of a call to which so many replies come.
-    pub fn of(call: &Call, replies: usize) -> Self {
+    /// Whether the reply with a number is the first to the call's own commands.
+    pub fn is_first(&self, place: usize) -> bool {
+        place == self.before
+    }
+
+    /// That of a call to which so many replies come. `multi` is whether there are transactions.
+    pub fn of(call: &Call, replies: usize, multi: bool) -> Self {
         let (before, behind) = call.prefetch.replies();
         let last = match call.operation {
             Operation::BeginExecution if call.only.is_none() => Purpose::Previous,
@@ -41,7 +46,7 @@ impl Plan {
             prefetch: call.prefetch,
             before: before.min(replies),
             own: replies.saturating_sub(before + behind),
-            is_transaction: call.is_transaction(),
+            is_transaction: multi && call.is_transaction(),
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::topology::Owner;
 use crate::config::{Address, Topology};
 use crate::transport::closer::Closer;
+use crate::transport::handover::Learnt;
 use crate::transport::inbox::Inbox;
 use crate::transport::node_id::{ExpectedNode, NodeId};
 use crate::transport::request::{ClusterRoute, Request};
@@ -42,13 +43,13 @@ struct Node {
 
 impl Nodes {
     /// No servers yet.
-    pub fn new(target: &Target) -> Self {
-        Self { target: node_target(target), nodes: Vec::new(), by_address: HashMap::new(), closer: None }
+    pub fn new(target: &Target, learnt: &Learnt) -> Self {
+        Self { target: node_target(target, learnt), nodes: Vec::new(), by_address: HashMap::new(), closer: None }
     }
 
     /// New settings, for servers that are met from now on, and the nodes that the map names.
     pub fn settings(&mut self, target: &Target, known: Arc<[NodeId]>) {
-        self.target = node_target(target);
+        self.target = node_target(target, &Learnt::default());
         if let Member::Node(node) = &mut self.target.member {
             node.known = known;
         }
@@ -188,13 +189,13 @@ impl Drop for Nodes {
 }
 
 /// What is the same for all servers.
-fn node_target(target: &Target) -> Target {
+fn node_target(target: &Target, learnt: &Learnt) -> Target {
     let mut node = target.clone();
     if let Topology::Cluster(_) = target.settings.topology {
         (node.settings.topology, node.settings.database) = (Topology::Single, 0);
         node.member = Member::Node(ExpectedNode::default());
     } else {
-        node.member = Member::Shards;
+        node.member = Member::Shards(learnt.clone());
     }
     node
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use super::credit::Credit;
 use super::nodes::Nodes;
 use super::slot_table::SlotTable;
 use super::split_call::{Returns, SplitCall};
@@ -29,7 +30,7 @@ use crate::store::{Call, Position, Reply};
 use crate::transport::applied::{Applied, Delivery};
 use crate::transport::backoff::Backoff;
 use crate::transport::error::ConnectError;
-use crate::transport::handover::Handover;
+use crate::transport::handover::{Handover, Learnt};
 use crate::transport::inbox::Inbox;
 use crate::transport::node_id::NodeId;
 use crate::transport::pending_calls::{PendingCall, deliver};
@@ -63,9 +64,10 @@ pub async fn route(target: Target, inbox: Arc<Inbox>) {
 
 /// Runs what is several shards behind one address, with the calls that were pending when that turned out.
 pub async fn route_shards(handover: Handover, inbox: Arc<Inbox>) {
-    let Handover { target, pending, next_sequence } = handover;
+    let Handover { target, learnt, pending, next_sequence } = handover;
     let address = target.settings.address.clone();
-    let mut router = Router { sharded: true, map_wanted: false, next_sequence, ..Router::new(target, inbox) };
+    let nodes = Nodes::new(&target, &learnt);
+    let mut router = Router { sharded: true, map_wanted: false, next_sequence, nodes, ..Router::new(target, inbox) };
     let node = router.nodes.at(Owner { address, id: None });
     router.slots.give(0, (SLOTS - 1) as u16, node);
     let now = Instant::now();
@@ -99,6 +101,7 @@ struct Router {
     known: Arc<[NodeId]>,
     /// Since when there is only a map of nodes that were not known before.
     foreign_since: Option<Instant>,
+    credit: Credit,
     map_not_before: Instant,
     backoff: Backoff,
     /// The map was read with the target's settings, so that they are complete.
@@ -118,7 +121,7 @@ impl Router {
     fn new(target: Target, inbox: Arc<Inbox>) -> Self {
         Self {
             connect_error: ConnectError::connecting(&target.settings.address),
-            nodes: Nodes::new(&target),
+            nodes: Nodes::new(&target, &Learnt::default()),
             target,
             inbox,
             returns: Arc::default(),
@@ -130,6 +133,7 @@ impl Router {
             map_wanted: true,
             known: Arc::default(),
             foreign_since: None,
+            credit: Credit::default(),
             map_not_before: Instant::now(),
             backoff: Backoff::default(),
             proven: false,
@@ -309,6 +313,10 @@ impl Router {
             route.asking = None;
             let mut not_before = now;
             match redirect {
+                None => self.credit.led_somewhere(),
+                Some(_) => self.credit.led_nowhere(),
+            }
+            match redirect {
                 // Done, but before something that was asked earlier for the same execution: it is done again behind that.
                 None if self.slots.waits_before(route.slot, route.sequence, &call) => request.delivery.repeated(),
                 None => {
@@ -430,7 +438,8 @@ impl Router {
         if self.map.is_none() && self.map_wanted && self.map_not_before <= now {
             self.map_not_before = now + self.backoff.next().clamp(MIN_INTERVAL, MAX_INTERVAL);
             let (addresses, known) = (self.nodes.addresses(), self.known.clone());
-            self.map = Some(Box::pin(fetch(self.target.clone(), self.proven, addresses, known)));
+            let discredited = self.credit.discredited();
+            self.map = Some(Box::pin(fetch(self.target.clone(), self.proven, addresses, known, discredited)));
         }
         let Some(Poll::Ready(map)) = self.map.as_mut().map(|map| map.as_mut().poll(cx)) else { return };
         self.map = None;
@@ -438,8 +447,9 @@ impl Router {
             Ok(map) if map.is_foreign && now < *self.foreign_since.get_or_insert(now) + STALE_EPOCH_TIMEOUT => {
                 self.connect_error = ConnectError::Transient(texts::another_cluster().error());
             }
-            Ok(Map { ranges, nodes, settings, .. }) => {
+            Ok(Map { ranges, nodes, settings, source, .. }) => {
                 self.foreign_since = None;
+                self.credit.taken(source);
                 self.known = nodes.into();
                 (self.target.settings, self.proven) = (settings, true);
                 self.draw(ranges);

@@ -97,6 +97,11 @@ impl Attempts {
         !self.open.is_empty()
     }
 
+    /// Whether a server has taken a connection and not answered.
+    pub fn any_reached(&self) -> bool {
+        self.open.iter().any(|attempt| attempt.reached.is_so())
+    }
+
     /// Drops all of them: there is a connection, or the server refused us for good.
     pub fn end(&mut self) {
         self.open.clear();

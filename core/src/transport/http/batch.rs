@@ -5,6 +5,7 @@ use std::future::Future;
 use std::mem;
 use std::num::NonZeroU64;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use crate::store::{Position, reply};
 use crate::transport::applied::Delivery;
 use crate::transport::connection_id::next_connection_id;
 use crate::transport::pending_calls::PendingCall;
-use crate::transport::request::Finished;
+use crate::transport::request::{CompletionSink, Finished};
 use crate::transport::result_budget::Blocked;
 
 /// Calls in one request: large enough to amortise its cost, small enough that answers do not wait for other calls.
@@ -48,6 +49,10 @@ pub struct HttpBatch {
     pub writes: bool,
     /// Whether its call has to travel alone.
     pub alone: bool,
+    /// Whether it is sent as one transaction.
+    pub is_transaction: bool,
+    /// Who made a write in it whose expiry is a step of its own, and is to be warned of that.
+    pub expiries_apart: Option<Arc<dyn CompletionSink>>,
 }
 
 /// The calls of a request that have no answer yet, in their order. Those that were given up stay, because they are still
@@ -117,8 +122,8 @@ pub enum Attempt {
     Lost,
 }
 
-/// What was answered to one call, and the answer's position.
-pub type Outcome = (PendingCall, Result<reply::Reply, ErrorReply>, Position);
+/// What was answered to one call, of a refusal whether it is that of its first command, and the answer's position.
+pub type Outcome = (PendingCall, Result<reply::Reply, (ErrorReply, bool)>, Position);
 
 impl HttpBatch {
     /// Sends what may go now as one request, at most so many calls. A call that has to travel alone does.
@@ -134,6 +139,7 @@ impl HttpBatch {
         let (mut body, mut bytes) = (Body::default(), 0);
         let mut writes = false;
         let mut alone = false;
+        let mut expiries_apart = None;
         let mut admission = waiting.admit();
         while slots.len() < most.min(MAX_CALLS)
             && let Some(next) = admission.peek()
@@ -157,6 +163,10 @@ impl HttpBatch {
             let Some((mut pending, pass)) = admission.take() else { break };
             bytes += size;
             writes |= pending.request.call.operation.writes();
+            let call = &pending.request.call;
+            if !features.multi && call.expires_apart() && !call.key_options.quiet {
+                expiries_apart.get_or_insert_with(|| pending.request.sink.clone());
+            }
             let shapes = body.add(&pending.request.call, features);
             let before = pending.request.delivery;
             pending.request.delivery.sent();
@@ -181,6 +191,8 @@ impl HttpBatch {
             heard_at: now,
             writes,
             alone,
+            is_transaction: path == Path::Transaction,
+            expiries_apart,
         })
     }
 
@@ -204,7 +216,7 @@ impl HttpBatch {
                             Err(Malformed) => return Poll::Ready(Event::End(End::Malformed)),
                         }
                     }
-                    let outcomes = self.calls.take_answered(self.id, reader.is_complete());
+                    let outcomes = self.calls.take_answered(self.id, self.features, reader.is_complete());
                     if !outcomes.is_empty() {
                         return Poll::Ready(Event::Replies(outcomes));
                     }
@@ -285,7 +297,7 @@ impl HttpBatch {
 impl Calls {
     /// Takes out the calls whose replies are all there; the last one only when nothing more can come, because an answer with
     /// more replies than commands is to be believed nothing.
-    fn take_answered(&mut self, connection: NonZeroU64, is_complete: bool) -> Vec<Outcome> {
+    fn take_answered(&mut self, connection: NonZeroU64, features: ServerFeatures, is_complete: bool) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         while let Some(slot) = self.slots.front()
             && (is_complete || self.slots.len() > 1)
@@ -298,7 +310,7 @@ impl Calls {
             self.first += 1;
             self.given_up = self.given_up.saturating_sub(1);
             let Some(mut pending) = pending else { continue };
-            let outcome = reply::read(&pending.request.call, &own);
+            let outcome = reply::read_sent_with(&pending.request.call, features, &own);
             if outcome.is_err() && reply::is_partly_done(&pending.request.call, &own) {
                 pending.request.delivery.partly_done();
             }
