@@ -837,3 +837,4 @@ module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __n
 module.exports = nativeBinding
 module.exports.createRedisStore = nativeBinding.createRedisStore
 module.exports.createRedisStoreFromEnv = nativeBinding.createRedisStoreFromEnv
+module.exports.VERSION = nativeBinding.VERSION

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::mem;
 use std::num::NonZeroU64;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ use crate::store::{Position, reply};
 use crate::transport::applied::Delivery;
 use crate::transport::connection_id::next_connection_id;
 use crate::transport::pending_calls::PendingCall;
-use crate::transport::request::Finished;
+use crate::transport::request::{CompletionSink, Finished};
 use crate::transport::result_budget::Blocked;
 
 /// Calls in one request: large enough to amortise its cost, small enough that answers do not wait for other calls.
@@ -52,6 +53,10 @@ pub struct HttpBatch {
     pub alone: bool,
     /// Whether any of its calls is a transaction for the sake of the reads that it carries.
     pub isolates: bool,
+    /// Whether it is sent as one transaction.
+    pub is_transaction: bool,
+    /// Who made a write in it whose expiry is a step of its own, and is to be warned of that.
+    pub expiries_apart: Option<Arc<dyn CompletionSink>>,
 }
 
 /// The calls of a request that have no answer yet, in their order. Those that were given up stay, because they are still
@@ -123,8 +128,8 @@ pub enum Attempt {
     Lost,
 }
 
-/// What was answered to one call, and the answer's position.
-pub type Outcome = (PendingCall, Result<reply::Reply, ErrorReply>, Position);
+/// What was answered to one call, of a refusal whether it is that of its first command, and the answer's position.
+pub type Outcome = (PendingCall, Result<reply::Reply, (ErrorReply, bool)>, Position);
 
 impl HttpBatch {
     /// Sends what may go now as one request, at most so many calls. A call that has to travel alone does.
@@ -143,6 +148,7 @@ impl HttpBatch {
         let (mut body, mut bytes) = (Body::default(), 0);
         let mut writes = false;
         let mut alone = false;
+        let mut expiries_apart = None;
         let mut admission = waiting.admit();
         while slots.len() < most.min(MAX_CALLS)
             && let Some(next) = admission.peek()
@@ -166,7 +172,11 @@ impl HttpBatch {
             let Some((mut pending, pass)) = admission.take() else { break };
             bytes += size;
             writes |= pending.request.call.operation.writes();
-            isolates |= pending.request.call.is_isolated(features);
+            let call = &pending.request.call;
+            isolates |= call.is_isolated(features);
+            if !features.multi && call.expires_apart() && !call.key_options.quiet {
+                expiries_apart.get_or_insert_with(|| pending.request.sink.clone());
+            }
             let shapes = body.add(&pending.request.call, features);
             let before = pending.request.delivery;
             pending.request.delivery.sent();
@@ -193,6 +203,8 @@ impl HttpBatch {
             writes,
             alone,
             isolates,
+            is_transaction: path == Path::Transaction,
+            expiries_apart,
         })
     }
 
@@ -329,7 +341,7 @@ impl Calls {
                 self.given_up -= 1;
                 continue;
             };
-            let outcome = reply::read(&pending.request.call, features, &own);
+            let outcome = reply::read_noting_first(&pending.request.call, features, &own);
             if outcome.is_err() && reply::is_partly_done(&pending.request.call, features, &own) {
                 pending.request.delivery.partly_done();
             }

@@ -7,7 +7,7 @@ use super::{Beside, Machine, State};
 use crate::error::StoreError;
 use crate::error_texts::connections::REPLY_OF_ANOTHER_KIND;
 use crate::store::ErrorReply;
-use crate::store::server_features::ServerFeatures;
+use crate::store::server_features::{Refused, ServerFeatures};
 use crate::transport::connection::refusal::{Gate, Refusal, Scope, decide};
 use crate::transport::connection::session::{Answered, Event};
 use crate::transport::error::ConnectError;
@@ -80,15 +80,19 @@ impl Machine {
             Ok(reply) => {
                 self.open_gate(key);
                 let pending = self.calls.finish(key);
+                if pending.request.call.is_isolated(features) {
+                    self.isolation_losses = 0;
+                }
                 self.finished.push(pending.finish(Ok(reply)).at(Some(position)));
                 return Trust::Yes;
             }
             Err(error_reply) => error_reply,
         };
         let trust = if error_reply.is_unexpected() { Trust::No } else { Trust::Yes };
+        let refused = Refused { error_reply, at_first: serving.session.has_refused_first(), sent_with: features };
         let refusal = match serving.session.has_refused_isolation() && self.features.learn_isolation(features) {
             true => Refusal::Reshape,
-            false => decide(pending, error_reply, features, &mut self.features),
+            false => decide(pending, refused, &mut self.features),
         };
         match refusal.concerns_others() {
             Some((error, scope)) => self.close_gate(key, error, scope, now),
@@ -128,10 +132,11 @@ impl Machine {
         let pending = self.calls.get(key);
         let error_reply = serving.session.reply_to(&pending.request.call).err();
         let is_unexpected = error_reply.as_ref().is_some_and(ErrorReply::is_unexpected);
+        let at_first = serving.session.has_refused_first();
         let reshapes = serving.session.has_refused_isolation() && self.features.learn_isolation(features);
         let refusal = error_reply.map(|error_reply| match reshapes {
             true => Refusal::Reshape,
-            false => decide(pending, error_reply, features, &mut self.features),
+            false => decide(pending, Refused { error_reply, at_first, sent_with: features }, &mut self.features),
         });
         let delivery = &mut self.calls.get_mut(key).request.delivery;
         match &refusal {

@@ -103,8 +103,12 @@ fn every_history_keeps_the_promises() {
 #[test]
 fn a_server_that_answers_nothing_is_sent_no_more_than_a_window_of_calls() {
     let start = Instant::now();
-    let config =
-        Config { command_timeout: Duration::from_secs(10), is_routed: false, address: test_target().settings.address };
+    let config = Config {
+        command_timeout: Duration::from_secs(10),
+        is_routed: false,
+        address: test_target().settings.address,
+        features: Default::default(),
+    };
     let mut machine = Machine::new(config, Backoff::default());
     machine.connected(NonZeroU64::MIN, Opening::Greeted(Name::Never), start);
     let key_options = Arc::default();

@@ -114,6 +114,7 @@ impl World {
             command_timeout: plan.command_timeout,
             is_routed: plan.routed,
             address: Address::Tcp("10.0.0.2".into(), 6379),
+            features: Default::default(),
         };
         let server =
             Server { refuses_client: plan.refuses_client, ..Server::new(plan.naming, plan.set_get, plan.password) };
