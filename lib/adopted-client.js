@@ -16,7 +16,8 @@ const ENDED = -1;
  */
 function watchIoredis(client) {
   const state = () => {
-    if (client.status === "end") return ENDED;
+    // `manuallyClosing` is set from `quit()` or `disconnect()` until the socket has closed.
+    if (client.status === "end" || client.manuallyClosing === true) return ENDED;
     // `select()` leaves `options.db` alone; while reconnecting, the choice waits in `prevCondition`.
     return Number(client.prevCondition?.select ?? client.condition?.select ?? client.options.db ?? 0);
   };

@@ -13,6 +13,7 @@ const HOST = "127.0.0.1";
  * @typedef {object} Intervention what is done with a command; nothing in particular when there is none
  * @property {string | Buffer} [reply] answered instead of what the server says
  * @property {string[]} [instead] the server is sent this, in latin1; without it and with a `reply`, it is sent nothing
+ * @property {boolean} [hangUp] the connection ends here, and what came before it on the connection may have no answer
  *
  * @typedef {object} CommandProxy
  * @property {string} host
@@ -49,7 +50,11 @@ export async function startCommandProxy({ host, port }, intervene, { port: liste
     onValues(client, (bytes) => {
       const command = decodeCommand(bytes);
       commands.push(command);
-      const { reply, instead } = decide(command) ?? {};
+      const { reply, instead, hangUp } = decide(command) ?? {};
+      if (hangUp) {
+        client.destroy();
+        return;
+      }
       const silent = reply !== undefined && instead === undefined;
       const asked = silent ? undefined : ask(instead ? Buffer.from(encodeCommand(instead), "latin1") : bytes);
       asked?.catch(() => {});

@@ -21,14 +21,17 @@ export const SENTINEL_MASTER = "main";
 /**
  * Starts a cluster of one node, and resolves when it serves all slots.
  *
+ * @param {(server: { host: string, port: number }) => Promise<number>} [before] starts what stands in front of the node, and
+ *   resolves with its port, which the cluster's map names
  * @returns {Promise<import("../../tooling/servers/redis-server.mjs").RedisServer>}
  */
-export async function startCluster() {
+export async function startCluster(before) {
   // Alone, it would never find its own address, which some clients need.
   const server = await startRedis({ args: ["--cluster-enabled", "yes", "--cluster-announce-ip", HOST] });
   const admin = new Redis(server.url);
   try {
     await addSlots(admin, 0, SLOTS - 1);
+    if (before) await admin.config("SET", "cluster-announce-port", await before(server));
     const isUp = async () => (await admin.cluster("INFO")).includes("cluster_state:ok");
     await eventually(isUp, { message: "the cluster's state" });
   } finally {

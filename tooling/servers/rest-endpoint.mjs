@@ -54,6 +54,7 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
  * @param {{ key: string | Buffer, cert: string | Buffer }} [options.tls] makes it `https://`
  * @param {boolean} [options.http2] with `tls`, offers HTTP/2 too
  * @param {number} [options.port]
+ * @param {boolean} [options.transactions] whether it has `/multi-exec`
  * @param {number} [options.latency] milliseconds that every request and every answer is held back
  * @returns {Promise<RestEndpoint>}
  */
@@ -64,6 +65,7 @@ export async function startRestEndpoint({
   http2 = false,
   port = 0,
   latency = 0,
+  transactions = true,
 }) {
   const redis = new Redis(redisUrl, { lazyConnect: true });
   const faults = [];
@@ -97,6 +99,7 @@ export async function startRestEndpoint({
       return send(response, fault.status, fault.body ?? JSON.stringify({ error: fault.error ?? "ERR injected" }));
     }
     const encoding = request.headers["upstash-encoding"] === "base64" ? "base64" : "utf8";
+    if (path === "/multi-exec" && !transactions) throw new RestError(`ERR unknown path ${path}`, 404);
     const answer = await carryOut(redis, path, body, encoding);
     if (fault.cut === "after") return cut(request);
     if (latency > 0) await delay(latency);

@@ -14,6 +14,11 @@ texts! {
     cannot_connect(server) => Connection, "cannot connect to {server}", "";
     unresponsive(server) => Timeout,
         "{server} accepted the connection but does not answer", "is the server stopped or overloaded?";
+    hung_up(server) => Connection,
+        "{server} closed the connection without an answer",
+        "is this its TLS port (which needs `rediss://` or `tls`), or does something in front of it turn connections away?";
+    hangs_up_at(server, command) => Connection,
+        "{server} closes every connection at {command}, which the settings require", "is it a proxy that does not support it?";
     lost() => Connection, "the connection to Redis was lost and did not come back in time", "";
 
     // Settings that a live client is asked for.
@@ -97,6 +102,7 @@ pub const CLOSED_BY_SERVER: &str = "the connection was closed by the server";
 pub const UNSOLICITED_REPLY: &str = "the server sent a reply that belongs to no command";
 pub const REPLY_TOO_LARGE: &str = "the server sent a reply of more than 512 MB or 16 million values";
 pub const NOT_REDIS: &str = "what the server sent is not the Redis protocol (RESP2): is it a Redis server?";
+pub const NOT_PLAINTEXT: &str = "what the server sent is TLS: is this its TLS port (which needs `rediss://` or `tls`)?";
 pub const REPLY_OF_ANOTHER_KIND: &str = "the server sent a reply of another kind than the command brings";
 
 /// The causes where an address cannot be connected to at all.
@@ -159,4 +165,13 @@ pub fn keeps_nothing(server: impl Display) -> String {
 /// A warning: a server that nobody has tried.
 pub fn old_version(server: impl Display, version: impl Display) -> String {
     format!("{server} is Redis {version}, which is older than what is tested. Use Redis 6.2 or later, or Valkey")
+}
+
+/// A warning: a write and its expiry are not one step.
+pub fn expiry_apart(server: impl Display) -> String {
+    format!(
+        "{server} has no transactions (MULTI), so that a write and its expiry are two commands: what is written when the connection \
+         or the server ends between them has no TTL until the execution's next write. Connect to a server with transactions, or \
+         without the proxy in front of it."
+    )
 }

@@ -2,6 +2,8 @@
 
 texts! {
     unresponsive(server) => Timeout, "{server} accepted the request but does not answer", "";
+    hung_up(server) => Connection,
+        "{server} closed the connection without an answer", "is this its TLS port (which needs https://)?";
     lost(server) => Connection, "the connection to {server} was lost and did not come back in time", "";
     status(server, status) => Connection, "{server} answered with HTTP status {status}", "";
     not_an_answer(status) => Connection,
@@ -27,6 +29,7 @@ texts! {
 /// What is said for the server where it refuses a request without a word.
 pub const TOO_MANY_REQUESTS: &str = "ERR too many requests";
 pub const REQUEST_TOO_LARGE: &str = "ERR the request is too large";
+pub const NOT_FOUND: &str = "ERR not found";
 pub const UNAUTHORIZED: &str = "Unauthorized";
 
 /// What is said in place of words that repeat the token.

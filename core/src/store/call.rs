@@ -117,19 +117,13 @@ impl Call {
 
     /// Whether it may be several commands that are applied as one, on a server with these features.
     pub fn is_transaction(&self, features: ServerFeatures) -> bool {
-        let expires = self.key_options.ttl.is_some();
-        match self.operation {
-            _ if self.is_isolated(features) => true,
-            Operation::CommitResult => expires || self.only.is_none(),
-            Operation::BeginTask => expires,
-            _ => false,
-        }
+        self.is_isolated(features) || features.multi && self.writes_in_steps()
     }
 
     /// Whether the call and the reads that it carries are one transaction: so nothing comes in between, and what they bring is
     /// true of one moment.
     pub fn is_isolated(&self, features: ServerFeatures) -> bool {
-        features.isolates && self.only.is_none() && self.carried(features).is_several(self.operation)
+        features.isolates && features.multi && self.only.is_none() && self.carried(features).is_several(self.operation)
     }
 
     /// The reads that it carries to a server with these features.
@@ -146,23 +140,38 @@ impl Call {
         self.carried(features).replies(self.operation)
     }
 
+    /// Whether what it writes expires by a command of its own, which is to be in one transaction with it.
+    pub fn expires_apart(&self) -> bool {
+        self.writes_in_steps() && self.key_options.ttl.is_some()
+    }
+
+    /// Whether it writes by several commands, which are to be applied as one.
+    fn writes_in_steps(&self) -> bool {
+        let expires = self.key_options.ttl.is_some();
+        match self.operation {
+            Operation::CommitResult => expires || self.only.is_none(),
+            Operation::BeginTask => expires,
+            _ => false,
+        }
+    }
+
     /// Writes the call's commands and returns how many replies they bring.
     pub fn append(&self, features: ServerFeatures, out: &mut impl CommandWriter) -> usize {
         if let Some(role) = self.only {
-            return self.append_part(role, out);
+            return self.append_part(role, features, out);
         }
         let isolated = self.is_isolated(features);
-        let opened = if isolated { word(out, "MULTI") } else { 0 };
+        let opened = if isolated { word_of(features, out, "MULTI") } else { 0 };
         let before = self.append_prefetch_before(features, out);
         let own = self.append_own(features, isolated, out);
         let behind = self.append_prefetch_behind(features, out);
-        let closed = if isolated { word(out, "EXEC") } else { 0 };
+        let closed = if isolated { word_of(features, out, "EXEC") } else { 0 };
         opened + before + own + behind + closed
     }
 
     /// Writes the call's own commands. `within` is whether a transaction has begun.
     fn append_own(&self, features: ServerFeatures, within: bool, out: &mut impl CommandWriter) -> usize {
-        let bracket = |out: &mut _, name| if within { 0 } else { word(out, name) };
+        let bracket = |out: &mut _, name| if within { 0 } else { word_of(features, out, name) };
         match self.operation {
             Operation::BeginExecution => self.append_begin(features, out),
             Operation::IsExecutionInProgress => self.push(out, "GET", Role::Execution, &[]),
@@ -171,7 +180,7 @@ impl Call {
             Operation::GetResults => self.push(out, "HGETALL", Role::Results, &[]),
             Operation::Dispose => {
                 out.begin(4);
-                out.argument(b"UNLINK");
+                out.argument(if features.unlink { b"UNLINK" } else { b"DEL" });
                 for role in [Role::Execution, Role::Transactions, Role::Results] {
                     out.key(&self.key(role));
                 }
@@ -228,11 +237,11 @@ impl Call {
     }
 
     /// Writes what the call does to one of its keys, in a transaction of their own where these are two commands.
-    fn append_part(&self, role: Role, out: &mut impl CommandWriter) -> usize {
+    fn append_part(&self, role: Role, features: ServerFeatures, out: &mut impl CommandWriter) -> usize {
         let both = [self.task(), self.value()];
         let mark: [&[u8]; 2] = [self.task(), b"true"];
         let write: Option<(&str, &[&[u8]])> = match (self.operation, role) {
-            (Operation::Dispose, _) => Some(("UNLINK", &[])),
+            (Operation::Dispose, _) => Some((if features.unlink { "UNLINK" } else { "DEL" }, &[])),
             (Operation::BeginTask, Role::Transactions) => Some(("HSET", &mark)),
             (Operation::CommitResult, Role::Results) => Some(("HSET", &both)),
             (Operation::CommitResult, Role::Transactions) => Some(("HDEL", &both[..1])),
@@ -243,10 +252,10 @@ impl Call {
         let ttl = self.key_options.ttl.filter(|_| slides && self.operation != Operation::Dispose);
         match (write, ttl) {
             (Some((name, arguments)), Some(ttl)) => {
-                word(out, "MULTI")
+                word_of(features, out, "MULTI")
                     + self.push(out, name, role, arguments)
                     + self.push_expiry(out, ttl, role)
-                    + word(out, "EXEC")
+                    + word_of(features, out, "EXEC")
             }
             (Some((name, arguments)), None) => self.push(out, name, role, arguments),
             (None, Some(ttl)) => self.push_expiry(out, ttl, role),
@@ -292,8 +301,11 @@ impl Call {
     }
 }
 
-/// Writes a command that is nothing but its name.
-fn word(out: &mut impl CommandWriter, name: &str) -> usize {
+/// Writes a command of a transaction that is nothing but its name, where there are transactions.
+fn word_of(features: ServerFeatures, out: &mut impl CommandWriter, name: &str) -> usize {
+    if !features.multi {
+        return 0;
+    }
     out.begin(1);
     out.argument(name.as_bytes());
     1

@@ -29,7 +29,21 @@ pub fn read(call: &Call, features: ServerFeatures, replies: &[Value]) -> Result<
     read_with(&mut ReplyReader::default(), call, features, replies)
 }
 
-/// The same, with a reader.
+/// The same. Returns with a refusal whether it is that of the call's first command.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_noting_first(
+    call: &Call,
+    features: ServerFeatures,
+    replies: &[Value],
+) -> Result<Reply, (ErrorReply, bool)> {
+    let mut reader = ReplyReader::default();
+    let reply = read_with(&mut reader, call, features, replies);
+    reply.map_err(|error_reply| (error_reply, reader.has_refused_first()))
+}
+
+/// The same as [`read`], with a reader.
 pub(super) fn read_with(
     reader: &mut ReplyReader,
     call: &Call,

@@ -62,6 +62,8 @@ pub struct ReplyReader {
     has_hash: bool,
     /// Whether one of the call's own commands was answered with a number, as those are that write.
     acknowledged: bool,
+    /// Whether the first of them was refused.
+    refused_first: bool,
     bytes: usize,
 }
 
@@ -96,6 +98,7 @@ impl Default for ReplyReader {
             length: 0,
             has_hash: false,
             acknowledged: false,
+            refused_first: false,
             bytes: 0,
         }
     }
@@ -120,7 +123,7 @@ impl ReplyReader {
         self.acknowledged = false;
         self.items = None;
         (self.exec, self.wrong) = (None, None);
-        (self.own_refused, self.carried_refused) = (false, false);
+        (self.own_refused, self.carried_refused, self.refused_first) = (false, false, false);
         self.place = 0;
         // As if the last reply were nothing, until it comes.
         self.purpose = if self.plan.is_isolated() { Purpose::Transaction } else { self.plan.last };
@@ -179,6 +182,11 @@ impl ReplyReader {
     /// About as many bytes as what has been decoded for this call takes: those of its strings, and a few for each value.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether the first of the call's own commands was refused.
+    pub fn has_refused_first(&self) -> bool {
+        self.refused_first
     }
 
     /// Whether one of the commands of a call that writes was carried out.
@@ -397,6 +405,7 @@ impl ReplyVisitor for ReplyReader {
         let slot = self.next_slot();
         if self.purpose.is_own() {
             self.own_refused |= self.purpose == Purpose::Step;
+            self.refused_first |= self.plan.is_first(self.place) && self.items.is_none();
             ErrorReply::keep_cause(&mut self.refusal, ErrorReply::from_line(text));
         } else if self.purpose == Purpose::CarriedStep {
             self.carried_refused = true;
@@ -410,7 +419,7 @@ impl ReplyVisitor for ReplyReader {
         self.acknowledged |= self.purpose.is_own();
         match self.purpose {
             Purpose::Acknowledgement => match self.next_slot() {
-                Slot::Reply if self.plan.own == 1 || self.exec.is_some() => {
+                Slot::Reply if self.plan.own == 1 || self.exec.is_some() || !self.plan.is_transaction => {
                     self.outcome = Outcome::Answer(Answer::Nothing);
                 }
                 Slot::Reply => self.unexpected(Kind::Integer),

@@ -1,10 +1,15 @@
 //! What a server understands.
 
+use super::call::Call;
 use super::error_reply::ErrorReply;
 use super::operation::Operation;
+use super::slot::spans_slots;
 
 /// The code of the error for keys of different slots.
 const CROSS_SLOT: &str = "CROSSSLOT";
+
+/// How servers say that they do not know a command, or do not let it through.
+const UNKNOWN_COMMAND: [&str; 4] = ["unknown", "unsupported", "not supported", "invalid command"];
 
 /// The commands and options that a server has; known from its replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,31 +19,52 @@ pub struct ServerFeatures {
     /// One command or transaction may use keys of different slots; not so where they are on different shards behind one
     /// address, or the server is in cluster mode (`CROSSSLOT`).
     pub cross_slot: bool,
-    /// A call and the reads that it carries may be one transaction: not so behind a proxy without `MULTI`, and for a user who may
-    /// not read all that is carried.
+    /// A call and the reads that it carries may be one transaction: not so for a user who may not read all that is carried.
     pub isolates: bool,
     /// The names of tasks may be read (`HKEYS`): a user may lack the permission, which nothing but read-ahead needs.
     pub task_names: bool,
+    /// Transactions. Some proxies have none.
+    pub multi: bool,
+    /// `UNLINK`, since Redis 4; otherwise `DEL`.
+    pub unlink: bool,
+}
+
+/// A refusal of a call.
+#[derive(Debug)]
+pub struct Refused {
+    /// What the server said.
+    pub error_reply: ErrorReply,
+    /// It was the call's first command that it refused.
+    pub at_first: bool,
+    /// What the server was taken to understand.
+    pub sent_with: ServerFeatures,
 }
 
 impl ServerFeatures {
-    /// Learns from the error reply to a call, which was made as for a server with the features `sent_with`. `spans_slots` says
-    /// whether the call was sent whole though its keys may be in different slots. Returns whether the server takes the call
-    /// in the form that it has for the features that are known now.
-    pub fn learn(
-        &mut self,
-        error_reply: &ErrorReply,
-        operation: Operation,
-        sent_with: ServerFeatures,
-        spans_slots: impl FnOnce() -> bool,
-    ) -> bool {
-        let begin = operation == Operation::BeginExecution;
-        if begin && sent_with.set_get && error_reply.code == "ERR" && error_reply.detail == "syntax error" {
-            // Older than Redis 6.2, or something like Redis: it gets a plain SET from now on.
-            self.set_get = false;
-            return true;
+    /// Learns from a refusal. `is_whole` is whether the call was sent whole though its keys may be on different servers. Returns
+    /// whether the server takes the call in the form that it has for the features that are known now.
+    pub fn learn(&mut self, refused: &Refused, call: &Call, is_whole: bool) -> bool {
+        let Refused { error_reply, at_first, sent_with } = refused;
+        let is_error = error_reply.code == "ERR";
+        let detail = error_reply.detail.to_ascii_lowercase();
+        match call.operation {
+            Operation::BeginExecution if sent_with.set_get && is_error && detail.starts_with("syntax error") => {
+                // Older than Redis 6.2, or something like Redis: it gets a plain SET from now on.
+                self.set_get = false;
+                return true;
+            }
+            Operation::Dispose if sent_with.unlink && is_error && is_unknown(error_reply) => {
+                self.unlink = false;
+                return true;
+            }
+            _ if call.is_transaction(*sent_with) && is_error && *at_first => {
+                // Nothing but MULTI comes first in it.
+                self.lacks_multi(is_whole);
+                return true;
+            }
+            _ => {}
         }
-        let learnt = error_reply.code == CROSS_SLOT && spans_slots();
+        let learnt = error_reply.code == CROSS_SLOT && is_whole && spans_slots(call);
         // Calls are taken apart from now on.
         self.cross_slot &= !learnt;
         learnt
@@ -55,7 +81,23 @@ impl ServerFeatures {
         sent_with.isolates
     }
 
-    /// The same for the error reply to several calls that were sent as one transaction.
+    /// There are no transactions. Where the keys of an execution may be on different servers behind the one that says so, calls
+    /// are taken apart: otherwise a task could be seen as neither in progress nor done.
+    pub fn lacks_multi(&mut self, is_whole: bool) {
+        self.multi = false;
+        self.cross_slot &= !is_whole;
+    }
+
+    /// Learns from the refusal of a request over HTTP that was one transaction.
+    pub fn learn_of_multi(&mut self, status: u16, error_reply: &ErrorReply, sent_with: ServerFeatures) -> bool {
+        let learnt = sent_with.multi && (status == 404 || error_reply.code == "ERR" && is_unknown(error_reply));
+        if learnt {
+            self.lacks_multi(true);
+        }
+        learnt
+    }
+
+    /// The same as [`Self::learn`] for the error reply to several calls that were sent as one transaction.
     pub fn learn_from_transaction(&mut self, error_reply: &ErrorReply, sent_with: ServerFeatures) -> bool {
         let learnt = error_reply.code == CROSS_SLOT && sent_with.cross_slot;
         self.cross_slot &= !learnt;
@@ -63,14 +105,22 @@ impl ServerFeatures {
     }
 }
 
+/// Whether a server says that it does not know a command.
+fn is_unknown(error_reply: &ErrorReply) -> bool {
+    let detail = error_reply.detail.to_ascii_lowercase();
+    UNKNOWN_COMMAND.iter().any(|words| detail.contains(words))
+}
+
 impl Default for ServerFeatures {
     fn default() -> Self {
-        Self { set_get: true, cross_slot: true, isolates: true, task_names: true }
+        Self { set_get: true, cross_slot: true, isolates: true, task_names: true, multi: true, unlink: true }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -89,19 +139,27 @@ mod tests {
     #[test]
     fn only_a_feature_that_the_call_needed_is_taken_as_missing() {
         let error = |code: &str, detail: &str| ErrorReply { code: code.into(), detail: detail.into() };
-        let syntax = error("ERR", "syntax error");
+        let (syntax, unknown) = (error("ERR", "syntax error"), error("ERR", "unknown command 'UNLINK'"));
         let cross_slot = error("CROSSSLOT", "Keys in request don't hash to the same slot");
         let all = ServerFeatures::default();
-        for (error, operation, spans, expected) in [
-            (&syntax, Operation::BeginExecution, false, ServerFeatures { set_get: false, ..all }),
-            (&syntax, Operation::BeginTask, false, all),
-            (&error("ERR", "unknown command"), Operation::BeginExecution, false, all),
-            (&cross_slot, Operation::CommitResult, true, ServerFeatures { cross_slot: false, ..all }),
-            (&cross_slot, Operation::CommitResult, false, all),
+        for (error, operation, at_first, is_whole, expected) in [
+            (&syntax, Operation::BeginExecution, true, true, ServerFeatures { set_get: false, ..all }),
+            (&syntax, Operation::BeginTask, true, true, all),
+            (&unknown, Operation::BeginExecution, true, true, all),
+            (&unknown, Operation::Dispose, true, false, ServerFeatures { unlink: false, ..all }),
+            (&unknown, Operation::CommitResult, false, true, all),
+            (&unknown, Operation::CommitResult, true, true, ServerFeatures { multi: false, cross_slot: false, ..all }),
+            (&unknown, Operation::CommitResult, true, false, ServerFeatures { multi: false, ..all }),
+            (&cross_slot, Operation::CommitResult, false, true, ServerFeatures { cross_slot: false, ..all }),
+            (&cross_slot, Operation::CommitResult, false, false, all),
         ] {
             let mut features = all;
-            assert_eq!(features.learn(error, operation, all, || spans), features != all, "{error:?}");
-            assert_eq!(features, expected, "{error:?}");
+            let call = Call::new(operation, Arc::default(), b"idtask1".to_vec(), 2, 6);
+            let refused = Refused { error_reply: error.clone(), at_first, sent_with: all };
+            assert_eq!(features.learn(&refused, &call, is_whole), features != all, "{error:?}");
+            assert_eq!(features, expected, "{error:?} {operation:?}");
+            let again = Refused { sent_with: features, ..refused };
+            assert!(!features.learn(&again, &call, false), "{again:?}");
         }
         let mut features = all;
         assert!(features.learn_from_transaction(&cross_slot, all) && !features.cross_slot);

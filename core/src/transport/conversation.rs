@@ -1,7 +1,7 @@
 //! Questions and answers before a connection is in use, or over a short one: a few commands, and as many replies as trees.
 
-use std::fmt::Display;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -10,10 +10,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 use super::error::ConnectError;
 use super::io::AsyncStream;
+use super::probe::error_reply;
 use super::protocol::decode::Decoder;
 use super::protocol::encode::Encoder;
 use super::protocol::value_visitor::ValueVisitor;
 use super::protocol::violation::ProtocolViolation;
+use super::retry_policy::refuses_connection;
+use crate::config::Address;
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 4096;
@@ -21,22 +24,43 @@ const READ_BYTES: usize = 4096;
 /// Questions and answers over a stream that carries nothing else.
 pub struct Conversation {
     stream: Box<dyn AsyncStream>,
+    server: Address,
     decoder: Decoder,
     values: ValueVisitor,
+    /// Something has come.
+    heard: bool,
+}
+
+/// A conversation that ended before all replies had come.
+#[derive(Debug)]
+pub struct Interrupted {
+    /// Those that had.
+    pub replies: Vec<Value>,
+    /// Why.
+    pub error: ConnectError,
+    /// The server ended the connection, and said nothing that should not be.
+    pub hung_up: bool,
+}
+
+impl From<Interrupted> for ConnectError {
+    /// What the server said before it closed the connection says more than that it did.
+    fn from(Interrupted { replies, error, hung_up }: Interrupted) -> Self {
+        let words = replies.last().filter(|_| hung_up).and_then(error_reply);
+        words.filter(refuses_connection).map_or(error, ConnectError::handshake)
+    }
 }
 
 impl Conversation {
-    /// Over a stream that nothing has been sent over.
-    pub fn new(stream: Box<dyn AsyncStream>) -> Self {
-        Self { stream, decoder: Decoder::new(), values: ValueVisitor::default() }
+    /// Over a stream to a server that nothing has been sent over.
+    pub fn new(stream: Box<dyn AsyncStream>, server: Address) -> Self {
+        Self { stream, server, decoder: Decoder::new(), values: ValueVisitor::default(), heard: false }
     }
 
     /// Sends commands and waits for as many replies. The caller sets the time limit.
     ///
     /// # Errors
     /// When the connection ends before them, or something else comes than the replies to them.
-    pub async fn ask(&mut self, pipeline: &Pipeline) -> Result<Vec<Value>, ConnectError> {
-        let lost = |error: &dyn Display| ConnectError::lost(&error.to_string());
+    pub async fn ask(&mut self, pipeline: &Pipeline) -> Result<Vec<Value>, Interrupted> {
         let mut encoder = Encoder::default();
         encoder.pipeline(pipeline);
         // The server may have said why it closed the connection: that is read whether or not it took the commands.
@@ -48,21 +72,39 @@ impl Conversation {
         let mut buffer = [0; READ_BYTES];
         while replies.len() < pipeline.len() {
             let count = match self.stream.read(&mut buffer).await {
-                Ok(0) => return Err(written.err().map_or_else(ConnectError::closed, |error| lost(&error))),
+                Ok(0) => return Err(self.ended(replies, written.err())),
                 Ok(count) => count,
-                Err(error) => return Err(lost(&error)),
+                Err(error) => return Err(self.ended(replies, Some(error))),
             };
+            self.heard = true;
             let mut bytes = &buffer[..count];
             while !bytes.is_empty() {
-                if replies.len() == pipeline.len() {
-                    return Err(lost(&ProtocolViolation::Unsolicited));
-                }
-                let progress = self.decoder.read(bytes, &mut self.values).map_err(|violation| lost(&violation))?;
+                let violation = if replies.len() == pipeline.len() {
+                    Err(ProtocolViolation::Unsolicited)
+                } else {
+                    self.decoder.read(bytes, &mut self.values)
+                };
+                let progress = match violation {
+                    Ok(progress) => progress,
+                    Err(violation) => {
+                        let error = ConnectError::lost(&violation.to_string());
+                        return Err(Interrupted { replies, error, hung_up: false });
+                    }
+                };
                 bytes = &bytes[progress.used..];
                 replies.extend(self.values.take().filter(|_| progress.complete));
             }
         }
         Ok(replies)
+    }
+
+    fn ended(&self, replies: Vec<Value>, error: Option<io::Error>) -> Interrupted {
+        let error = match error {
+            error if !self.heard => ConnectError::hung_up(&self.server, error.map(|error| error.to_string())),
+            Some(error) => ConnectError::lost(&error.to_string()),
+            None => ConnectError::closed(),
+        };
+        Interrupted { replies, error, hung_up: true }
     }
 
     /// The stream, for something else.

@@ -68,6 +68,17 @@ impl ConnectError {
         ConnectError::Transient(texts::client_does_not_answer().error())
     }
 
+    /// The server closed the connection before it had said anything.
+    pub fn hung_up(address: &Address, detail: Option<String>) -> Self {
+        let detail = detail.unwrap_or_else(|| texts::CLOSED_BY_SERVER.into());
+        ConnectError::Transient(texts::hung_up(display_address(address)).caused_by(detail))
+    }
+
+    /// The server closes the connection at a command that cannot be left out.
+    pub fn hangs_up_at(address: &Address, command: &str) -> Self {
+        ConnectError::Fatal(texts::hangs_up_at(display_address(address), command).error())
+    }
+
     /// The server closed the connection.
     pub fn closed() -> Self {
         Self::lost(texts::CLOSED_BY_SERVER)

@@ -11,12 +11,13 @@ use tokio::time::timeout;
 
 use crate::config::{Address, Family, Settings, Tls};
 use crate::store::ErrorReply;
-use crate::transport::conversation::Conversation;
+use crate::transport::conversation::{Conversation, Interrupted};
 use crate::transport::error::ConnectError;
 use crate::transport::io::AsyncStream;
 use crate::transport::io::tcp::dial;
-use crate::transport::io::tls::{TlsAlert, encrypt};
+use crate::transport::io::tls::{TlsAlert, encrypt, handshake_timeout};
 use crate::transport::protocol::auth::{Credentials, Login};
+use crate::transport::retry_policy::refuses_connection;
 
 /// How to reach and log in to the servers that are asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,19 +67,21 @@ pub async fn ask(
 ) -> Result<Answers, ConnectError> {
     match timeout(limit, converse(address, auth_config, questions)).await {
         Ok(replies) => replies,
+        Err(_) if auth_config.tls.is_some() => Err(handshake_timeout(address)),
         Err(_) => Err(ConnectError::unresponsive(address)),
     }
 }
 
 async fn converse(address: &Address, auth_config: &AuthConfig, questions: &[&[&str]]) -> Result<Answers, ConnectError> {
-    let (stream, alert) = auth_config.reach(address).await?;
-    let mut pipeline = Pipeline::new();
-    let logins = auth_config.credentials.append_to(&mut pipeline);
-    for question in questions {
-        pipeline.cmd(question[0]).arg(&question[1..]);
-    }
-    let replies = Conversation::new(stream).ask(&pipeline).await;
-    let mut replies = replies.map_err(|error| alert.connect_error(address).unwrap_or(error))?;
+    let (logins, mut replies) = match put(address, auth_config, questions).await? {
+        (logins, Ok(replies)) => (logins, replies),
+        // The first question is the one that matters, and some proxies hang up at commands that they do not know.
+        (_, Err(Interrupted { hung_up: true, .. })) if questions.len() > 1 => {
+            let (logins, replies) = put(address, auth_config, &questions[..1]).await?;
+            (logins, replies?)
+        }
+        (_, Err(interrupted)) => return Err(interrupted.into()),
+    };
     let answers = replies.split_off(logins.min(replies.len()));
     let login = replies.first().map_or(Ok(Login::Accepted), |reply| auth_config.credentials.read(reply));
     let refused = answers.first().and_then(error_reply);
@@ -90,10 +93,29 @@ async fn converse(address: &Address, auth_config: &AuthConfig, questions: &[&[&s
         (Ok(Login::NotNeeded), Some(refused)) if refused.code == "NOAUTH" => {
             Err(ConnectError::handshake(Credentials::default_user_is_off()))
         }
-        (_, Some(refused)) if matches!(refused.code.as_str(), "NOAUTH" | "LOADING") => {
+        (_, Some(refused)) if refused.code == "LOADING" || refuses_connection(&refused) => {
             Err(ConnectError::handshake(refused))
         }
         (login, _) => Ok(Answers { replies: answers, login_not_needed: login == Ok(Login::NotNeeded) }),
+    }
+}
+
+/// Puts questions over a connection of their own. Returns the number of replies to the login, too.
+async fn put(
+    address: &Address,
+    auth_config: &AuthConfig,
+    questions: &[&[&str]],
+) -> Result<(usize, Result<Vec<Value>, Interrupted>), ConnectError> {
+    let (stream, alert) = auth_config.reach(address).await?;
+    let mut pipeline = Pipeline::new();
+    let logins = auth_config.credentials.append_to(&mut pipeline);
+    for question in questions {
+        pipeline.cmd(question[0]).arg(&question[1..]);
+    }
+    let replies = Conversation::new(stream, address.clone()).ask(&pipeline).await;
+    match alert.connect_error(address).filter(|_| replies.is_err()) {
+        Some(alerted) => Err(alerted),
+        None => Ok((logins, replies)),
     }
 }
 
@@ -134,4 +156,10 @@ pub fn text(reply: &Value) -> Option<String> {
 /// Whether the first word of an answer to `ROLE` is that of a primary.
 pub fn is_primary(role: &Value) -> bool {
     matches!(role, Value::BulkString(role) if role == b"master")
+}
+
+/// The role in an answer to `INFO replication`: `master` or `slave`.
+pub fn replication_role(reply: &Value) -> Option<String> {
+    let info = text(reply)?;
+    info.lines().find_map(|line| line.strip_prefix("role:")).map(|role| role.trim().to_owned())
 }

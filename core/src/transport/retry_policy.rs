@@ -36,6 +36,11 @@ pub fn retry_decision(error_reply: &ErrorReply) -> RetryDecision {
     }
 }
 
+/// Whether a refusal is none of the command but of the connection: each command would be refused, and some servers close it.
+pub fn refuses_connection(error_reply: &ErrorReply) -> bool {
+    matches!(error_reply.code.as_str(), "NOAUTH" | "DENIED") || retry_decision(error_reply) == RetryDecision::Reconnect
+}
+
 /// The error for a refusal that is reported, with what to do next where that is known.
 pub fn refused(error_reply: ErrorReply) -> StoreError {
     let error_reply = translate_parser_error(error_reply);

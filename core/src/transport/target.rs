@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::ConnectError;
+use super::handover::Learnt;
 use super::node_id::ExpectedNode;
 use super::settings_provider::SettingsProvider;
 use crate::config::Settings;
@@ -45,13 +46,13 @@ pub enum Member {
     /// One server of a cluster: it gets calls or parts of calls, and what it cannot answer goes back to be sent to another one.
     Node(ExpectedNode),
     /// All shards behind one address, or a server in cluster mode without others: it gets parts of calls.
-    Shards,
+    Shards(Learnt),
 }
 
 impl Member {
     /// Whether calls come from a router, to which those go back that it has no connection for.
     pub(super) fn is_routed(&self) -> bool {
-        matches!(self, Member::Node(_) | Member::Shards)
+        matches!(self, Member::Node(_) | Member::Shards(_))
     }
 }
 

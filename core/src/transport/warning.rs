@@ -5,6 +5,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use super::error::display_address;
 use crate::config::Address;
+use crate::error_texts::connections::expiry_apart;
 
 /// Servers and other subjects that have been warned about. Beyond this number no more warnings are given.
 const MAX_REMEMBERED: usize = 1024;
@@ -18,6 +19,11 @@ pub struct Warning {
     pub message: String,
     /// What it is about, mostly a server.
     subject: String,
+}
+
+/// What to say about a server that takes a write and its expiry one after the other.
+pub fn not_atomic(address: &Address) -> Warning {
+    Warning::new("IDIOTEQUE_REDIS_NOT_ATOMIC", address, expiry_apart(display_address(address)))
 }
 
 /// The warnings that were given in this process.

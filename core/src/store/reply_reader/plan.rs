@@ -38,6 +38,12 @@ impl Plan {
         isolated: None,
     };
 
+    /// Whether the reply with a number is the first to the call's own commands. Of one transaction with carried reads, `MULTI` is
+    /// not one of them.
+    pub fn is_first(&self, place: usize) -> bool {
+        !self.is_isolated() && place == self.before
+    }
+
     /// That of a call made for a server with these features, to which so many replies come.
     pub fn of(call: &Call, features: ServerFeatures, replies: usize) -> Self {
         let (before, behind) = call.carried_replies(features);

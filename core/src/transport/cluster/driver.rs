@@ -16,7 +16,7 @@ use crate::config::{Address, Settings, Topology};
 use crate::transport::backoff::Backoff;
 use crate::transport::closer::Closer;
 use crate::transport::error::ConnectError;
-use crate::transport::handover::Handover;
+use crate::transport::handover::{Handover, Learnt};
 use crate::transport::inbox::Inbox;
 use crate::transport::node_id::ExpectedNode;
 use crate::transport::observed::Observed;
@@ -31,15 +31,15 @@ use crate::transport::{connection, http, runtime};
 pub async fn route(target: Target, inbox: Arc<Inbox>) {
     let returns = Arc::<Returns>::default();
     let router = Router::new(config(&target, &returns), Backoff::default(), Instant::now());
-    Driver::new(router, target, inbox, returns).run().await;
+    Driver::new(router, (target, Learnt::default()), inbox, returns).run().await;
 }
 
 /// Runs what is several shards behind one address, with the calls that were pending when that turned out.
 pub async fn route_shards(handover: Handover, inbox: Arc<Inbox>) {
-    let Handover { target, pending, next_sequence } = handover;
+    let Handover { target, learnt, pending, next_sequence } = handover;
     let returns = Arc::<Returns>::default();
     let router = Router::of_shards(config(&target, &returns), pending, next_sequence);
-    Driver::new(router, target, inbox, returns).run().await;
+    Driver::new(router, (target, learnt), inbox, returns).run().await;
 }
 
 fn config(target: &Target, returns: &Arc<Returns>) -> Config {
@@ -55,6 +55,8 @@ type MapBeingRead = Pin<Box<dyn Future<Output = Result<(Map, Settings), ConnectE
 struct Driver {
     router: Router,
     target: Target,
+    /// What was learnt of shards behind one address.
+    learnt: Learnt,
     /// The map was read with the target's settings, so that they are complete.
     proven: bool,
     inbox: Arc<Inbox>,
@@ -70,10 +72,22 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(router: Router, target: Target, inbox: Arc<Inbox>, returns: Arc<Returns>) -> Self {
+    fn new(router: Router, (target, learnt): (Target, Learnt), inbox: Arc<Inbox>, returns: Arc<Returns>) -> Self {
         let connections = Connections { inboxes: HashMap::new(), observed: inbox.observed.clone(), closer: None };
         let (pings, alarm) = (Vec::new(), Timer::new());
-        Self { router, target, proven: false, inbox, returns, connections, map: None, pings, closed: false, alarm }
+        Self {
+            router,
+            target,
+            learnt,
+            proven: false,
+            inbox,
+            returns,
+            connections,
+            map: None,
+            pings,
+            closed: false,
+            alarm,
+        }
     }
 
     async fn run(mut self) {
@@ -166,12 +180,13 @@ impl Driver {
         for effect in self.router.effects().drain(..) {
             match effect {
                 Effect::Open { node, address, expected } => {
-                    self.connections.open(node, node_target(&self.target, address, expected))
+                    self.connections.open(node, node_target(&self.target, &self.learnt, address, expected))
                 }
                 Effect::Send { node, parts } => self.connections.send(node, parts),
                 Effect::Close { node } => self.connections.close(node),
-                Effect::ReadMap { addresses, known } => {
-                    self.map = Some(Box::pin(fetch(self.target.clone(), self.proven, addresses, known)));
+                Effect::ReadMap { addresses, known, discredited } => {
+                    let map = fetch(self.target.clone(), self.proven, addresses, known, discredited);
+                    self.map = Some(Box::pin(map));
                 }
                 Effect::Moved { from, to, told_by, slot } => self.inbox.observed.moved(from, to, told_by, slot),
                 Effect::Warn { sink, warning } => sink.warn(warning),
@@ -238,13 +253,13 @@ impl Drop for Connections {
 }
 
 /// What the connection of a node is made to.
-fn node_target(target: &Target, address: Address, expected: ExpectedNode) -> Target {
+fn node_target(target: &Target, learnt: &Learnt, address: Address, expected: ExpectedNode) -> Target {
     let mut node = target.clone();
     if let Topology::Cluster(_) = target.settings.topology {
         (node.settings.topology, node.settings.database) = (Topology::Single, 0);
         node.member = Member::Node(expected);
     } else {
-        node.member = Member::Shards;
+        node.member = Member::Shards(learnt.clone());
     }
     node.settings.address = address;
     node

@@ -36,6 +36,8 @@ pub enum Effect {
         addresses: Vec<Address>,
         /// The nodes that were known before.
         known: Arc<[NodeId]>,
+        /// Those whose maps have led nowhere: another one is believed before.
+        discredited: Vec<Address>,
     },
     /// Who watches is told that calls go elsewhere from now on.
     Moved {

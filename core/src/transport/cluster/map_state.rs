@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::credit::Credit;
 use super::topology::Map;
+use crate::config::Address;
 use crate::transport::backoff::Backoff;
 use crate::transport::node_id::NodeId;
 
@@ -21,6 +23,7 @@ pub struct MapState {
     kinship: Kinship,
     /// The nodes that the last map named.
     known: Arc<[NodeId]>,
+    credit: Credit,
     backoff: Backoff,
 }
 
@@ -47,7 +50,8 @@ enum Kinship {
 impl MapState {
     /// A map that has not been read.
     pub fn new(now: Instant, backoff: Backoff) -> Self {
-        Self { stage: Stage::Wanted(now), kinship: Kinship::Ours, known: Arc::default(), backoff }
+        let (stage, credit) = (Stage::Wanted(now), Credit::default());
+        Self { stage, kinship: Kinship::Ours, known: Arc::default(), credit, backoff }
     }
 
     /// Something suggests that it has changed.
@@ -79,6 +83,19 @@ impl MapState {
         &self.known
     }
 
+    /// The servers whose maps have led nowhere.
+    pub fn discredited(&mut self) -> Vec<Address> {
+        self.credit.discredited()
+    }
+
+    /// A part of a call has come back from where the map leads, with an answer or without one.
+    pub fn led(&mut self, is_answered: bool) {
+        match is_answered {
+            true => self.credit.led_somewhere(),
+            false => self.credit.led_nowhere(),
+        }
+    }
+
     /// It could not be read, and is read again unless whoever was asked will not give it.
     pub fn not_read(&mut self, again: bool) {
         if let Stage::Reading(at) = self.stage {
@@ -100,6 +117,7 @@ impl MapState {
             }
         }
         self.kinship = Kinship::Ours;
+        self.credit.taken(map.source.clone());
         self.known = map.nodes.as_slice().into();
         true
     }
@@ -118,7 +136,8 @@ mod tests {
     use super::*;
 
     fn map(nodes: &[&str], is_foreign: bool) -> Map {
-        Map { ranges: Vec::new(), nodes: nodes.iter().map(|node| NodeId::new(node)).collect(), is_foreign }
+        let source = Address::Tcp("127.0.0.1".into(), 1);
+        Map { ranges: Vec::new(), nodes: nodes.iter().map(|node| NodeId::new(node)).collect(), source, is_foreign }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Clusters: which server has a key, and calls in parts that are sent there.
 
 mod counts;
+mod credit;
 pub(super) mod driver;
 mod effect;
 mod map_state;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Address, Settings, Topology};
 use crate::error_texts::connections as texts;
@@ -17,6 +18,8 @@ use crate::transport::target::Target;
 
 /// Servers that are asked for the map at once.
 const MAX_ASKED: usize = 8;
+/// How long the others may take when one has answered that can be believed.
+const RESPONSE_GRACE: Duration = Duration::from_millis(100);
 /// The limit for one of them.
 const LIMIT: Duration = Duration::from_secs(2);
 
@@ -32,8 +35,22 @@ pub struct Owner {
 /// Slots from the first to the last, and the server that has them.
 pub type Range = (u16, u16, Owner);
 
-/// One server's map: the ranges, and all nodes that it names.
-type Drawn = (Vec<Range>, Vec<NodeId>);
+/// One server's map.
+struct Drawn {
+    ranges: Vec<Range>,
+    /// All nodes that it names.
+    nodes: Vec<NodeId>,
+    /// What the server says of the cluster.
+    view: View,
+}
+
+/// What a server says of the cluster (`CLUSTER INFO`): the later its epoch, the more it has heard.
+/// <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#cluster-current-epoch>
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct View {
+    epoch: u64,
+    is_up: bool,
+}
 
 /// A map of a cluster.
 #[derive(Debug)]
@@ -42,6 +59,8 @@ pub struct Map {
     pub ranges: Vec<Range>,
     /// All nodes that it names.
     pub nodes: Vec<NodeId>,
+    /// Whose it is.
+    pub source: Address,
     /// It names none of the nodes that were known before, and no other server's map does.
     pub is_foreign: bool,
 }
@@ -84,9 +103,9 @@ fn at(host: &str, port: u16, asked: &Address) -> Option<Address> {
     }
 }
 
-/// Asks the known servers and the start-up nodes, all at once, for the map. The first that names one of the `known` nodes
-/// counts, or the first of all while none are known: a server of another cluster may have got one of the addresses. Returned
-/// with the settings with which it was read.
+/// Asks the known servers and the start-up nodes, all at once, for the map. Those that name one of the `known` nodes count, or all
+/// while none are known: a server of another cluster may have got one of the addresses. Of them, the one with the latest epoch does,
+/// after those whose maps have led nowhere, `discredited`. Returned with the settings with which it was read.
 ///
 /// # Errors
 /// When none of them answers with a map.
@@ -95,6 +114,7 @@ pub async fn fetch(
     proven: bool,
     addresses: Vec<Address>,
     known: Arc<[NodeId]>,
+    discredited: Vec<Address>,
 ) -> Result<(Map, Settings), ConnectError> {
     let settings = target.settings_now(proven).await?;
     let mut addresses = addresses;
@@ -105,23 +125,39 @@ pub async fn fetch(
     addresses.truncate(MAX_ASKED);
     let auth_config = AuthConfig::to_servers(&settings);
     let limit = LIMIT.min(target.connect_timeout);
-    let mut open: Open<'_, Result<Drawn, ConnectError>> = Vec::new();
+    let mut open: Open<'_, (&Address, Result<Drawn, ConnectError>)> = Vec::new();
     for address in &addresses {
-        open.push(Box::pin(map_of(address, &auth_config, limit, &known)));
+        let (auth_config, known) = (&auth_config, &known);
+        open.push(Box::pin(async move { (address, map_of(address, auth_config, limit, known).await) }));
     }
-    let (mut foreign, mut last) = (None, None);
+    let (mut best, mut last) = (None, None);
+    let mut until = None;
     while !open.is_empty() {
-        match next(&mut open).await {
-            Ok((ranges, nodes)) if are_related(&nodes, &known) => {
-                drop(open);
-                return Ok((Map { ranges, nodes, is_foreign: false }, settings));
+        let answer = match until {
+            None => next(&mut open).await,
+            Some(until) => match timeout_at(until, next(&mut open)).await {
+                Ok(answer) => answer,
+                Err(_) => break,
+            },
+        };
+        match answer {
+            (source, Ok(drawn)) => {
+                let rank = (are_related(&drawn.nodes, &known), !discredited.contains(source), drawn.view);
+                if rank.0 && rank.1 && until.is_none() {
+                    until = Some(Instant::now() + RESPONSE_GRACE);
+                }
+                if best.as_ref().is_none_or(|(best, _, _)| *best < rank) {
+                    best = Some((rank, source, drawn));
+                }
             }
-            Ok(map) => foreign = foreign.or(Some(map)),
-            Err(connect_error) => last = Some(connect_error),
+            (_, Err(connect_error)) => last = Some(connect_error),
         }
     }
-    match foreign {
-        Some((ranges, nodes)) => Ok((Map { ranges, nodes, is_foreign: true }, settings)),
+    drop(open);
+    match best {
+        Some(((is_related, _, _), source, Drawn { ranges, nodes, .. })) => {
+            Ok((Map { ranges, nodes, source: source.clone(), is_foreign: !is_related }, settings))
+        }
         None => Err(last.unwrap_or_else(|| ConnectError::connecting(&target.settings.address))),
     }
 }
@@ -132,7 +168,7 @@ async fn map_of(
     limit: Duration,
     known: &[NodeId],
 ) -> Result<Drawn, ConnectError> {
-    let answers = ask(address, auth_config, &[&["CLUSTER", "SLOTS"]], limit).await?;
+    let answers = ask(address, auth_config, &[&["CLUSTER", "SLOTS"], &["CLUSTER", "INFO"]], limit).await?;
     let Some(reply) = answers.replies.first() else { return Err(ConnectError::unresponsive(address)) };
     if let Some(error_reply) = error_reply(reply) {
         return Err(ConnectError::handshake(error_reply));
@@ -140,14 +176,26 @@ async fn map_of(
     let Some(ranges) = read_slots(reply, address) else {
         return Err(ConnectError::Transient(texts::no_slots().error()));
     };
+    let view = answers.replies.get(1).map(read_view).unwrap_or_default();
     let mut nodes = nodes_of(reply);
     if !are_related(&nodes, known) {
         // The map of slots leaves out failed nodes, and all nodes known before may have failed; `CLUSTER NODES` has them too.
         // Where the user may not run it, the map is taken only when no other server answers.
-        let answers = ask(address, auth_config, &[&["CLUSTER", "NODES"]], limit).await?;
-        nodes.extend(answers.replies.first().map(read_nodes).unwrap_or_default());
+        let answers = ask(address, auth_config, &[&["CLUSTER", "NODES"]], limit).await.ok();
+        let reply = answers.as_ref().and_then(|answers| answers.replies.first());
+        nodes.extend(reply.map(read_nodes).unwrap_or_default());
     }
-    Ok((ranges, nodes))
+    Ok(Drawn { ranges, nodes, view })
+}
+
+/// Reads the answer to `CLUSTER INFO`; who does not tell has the earliest view.
+fn read_view(reply: &Value) -> View {
+    let info = text(reply).unwrap_or_default();
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    View {
+        epoch: field("cluster_current_epoch:").and_then(|epoch| epoch.parse().ok()).unwrap_or(0),
+        is_up: field("cluster_state:") == Some("ok"),
+    }
 }
 
 #[cfg(test)]
@@ -174,6 +222,16 @@ mod tests {
         assert_eq!(read_redirect("3999 :7001", &asked), Some(Address::Tcp("cluster.example".into(), 7001)));
         assert_eq!(read_redirect("3999 ::1:7001", &asked), Some(Address::Tcp("::1".into(), 7001)));
         assert_eq!(read_redirect("nonsense", &asked), None);
+    }
+
+    #[test]
+    fn a_later_epoch_is_a_better_view_and_then_a_cluster_that_is_up() {
+        let view = |text: &str| read_view(&Value::BulkString(text.as_bytes().to_vec()));
+        let up = view("cluster_state:ok\r\ncluster_current_epoch:7\r\ncluster_my_epoch:2\r\n");
+        assert_eq!(up, View { epoch: 7, is_up: true });
+        let down = view("cluster_state:fail\r\ncluster_current_epoch:7\r\n");
+        assert!(down < up && up < view("cluster_state:fail\r\ncluster_current_epoch:8\r\n"));
+        assert!(read_view(&Value::Nil) < down);
     }
 
     #[test]

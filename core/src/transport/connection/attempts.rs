@@ -13,7 +13,7 @@ use crate::transport::error::ConnectError;
 use crate::transport::timer::Timer;
 
 /// An attempt that has taken this long is joined by another one. Each ends by itself at its own time limit.
-const OVERLAP: Duration = Duration::from_millis(1500);
+pub const OVERLAP: Duration = Duration::from_millis(1500);
 /// Attempts at a time, and a connection in use counts as one: with a long time limit, a server that takes connections and does
 /// not answer must not collect them.
 const MAX_CONNECTIONS: usize = 3;
@@ -95,6 +95,11 @@ impl Attempts {
     /// Whether any is under way.
     pub fn any(&self) -> bool {
         !self.open.is_empty()
+    }
+
+    /// Whether a server has taken a connection and not answered.
+    pub fn any_reached(&self) -> bool {
+        self.open.iter().any(|attempt| attempt.reached.is_so())
     }
 
     /// Drops all of them: there is a connection, or the server refused us for good.

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::attempts::Attempts;
-use super::connect::{Connected, connect};
+use super::connect::{Connected, Known, connect};
+use super::lessons::Lessons;
 use super::machine::{Config, Machine, Need};
 use super::spin::Spin;
 use crate::config::{Address, Settings, Topology};
@@ -20,18 +21,19 @@ use crate::moment::Moment;
 use crate::transport::backoff::Backoff;
 use crate::transport::connection_id::next_connection_id;
 use crate::transport::error::ConnectError;
-use crate::transport::handover::Handover;
+use crate::transport::handover::{Handover, Learnt};
 use crate::transport::inbox::Inbox;
 use crate::transport::io::AsyncStream;
 use crate::transport::io::tcp::Progress;
+use crate::transport::io::tls::handshake_timeout;
 use crate::transport::observed::{Counts, ServerObserver};
 use crate::transport::pending_calls::deliver;
 use crate::transport::request::CompletionSink;
 use crate::transport::sentinel::discovery::{SentinelSubscriptions, primary_moved};
 use crate::transport::settings_provider::client_ended;
-use crate::transport::target::Target;
+use crate::transport::target::{Member, Target};
 use crate::transport::timer::Timer;
-use crate::transport::warning::Warning;
+use crate::transport::warning::{Warning, not_atomic};
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 64 * 1024;
@@ -51,11 +53,16 @@ thread_local! {
 /// Runs one connection until its last handle is dropped and nothing is pending, or until it turns out that the server has
 /// several shards, so that calls have to be taken apart.
 pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
+    let (features, lessons) = match &target.member {
+        Member::Shards(learnt) => (learnt.features, learnt.lessons.clone()),
+        Member::Alone | Member::Node(_) => Default::default(),
+    };
     let config = Config {
         command_timeout: target.command_timeout,
         is_routed: target.member.is_routed(),
         address: target.settings.address.clone(),
         asks_after: Some(ASKS_AFTER),
+        features,
     };
     let backoff = match &target.settings.topology {
         Topology::Sentinel(_) => Backoff::impatient(),
@@ -71,6 +78,7 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         closed: false,
         stream: None,
         attempts: Attempts::new(),
+        lessons,
         warnings: Vec::new(),
         audience: None,
         alarm: Timer::new(),
@@ -92,7 +100,8 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
             Need::Sharded => {
                 deliver(driver.machine.finished());
                 let (pending, next_sequence) = driver.machine.take_calls();
-                return Some(Handover { target: driver.target, pending, next_sequence });
+                let learnt = Learnt { features: driver.machine.features(), lessons: driver.lessons };
+                return Some(Handover { target: driver.target, learnt, pending, next_sequence });
             }
         }
     }
@@ -111,6 +120,8 @@ struct Driver {
     /// Of the connection in use.
     stream: Option<ServerStream>,
     attempts: Attempts,
+    /// What is known of the server's hanging up.
+    lessons: Lessons,
     /// What works and is likely wrong, until there is somebody to be told.
     warnings: Vec<Warning>,
     /// Who is told: an environment with a store that is not quiet.
@@ -208,6 +219,9 @@ impl Driver {
                         // A server that closes a Unix socket has done with it; a closed TCP connection may have had a
                         // proxy in between.
                         let done_with = closed && matches!(self.target.settings.address, Address::Unix(_));
+                        if self.machine.was_never_answered() {
+                            self.lessons.hung_up();
+                        }
                         self.machine.disconnected(error, done_with, now);
                         self.machine.advance(now);
                     }
@@ -259,13 +273,25 @@ impl Driver {
 
     /// Goes on with the attempts to connect. Ready when one has ended.
     fn poll_attempts(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
-        let (target, proven, machine) = (&self.target, self.proven, &self.machine);
-        let outcome = ready!(self.attempts.poll(cx, now, machine.patience(), |reached| {
-            connect(target.clone(), proven, machine.to_fence(), reached)
-        }));
-        match outcome {
-            Ok(Connected { stream, progress, peer, opening, settings, warnings }) => {
+        let (target, proven, machine, lessons) = (&self.target, self.proven, &self.machine, &self.lessons);
+        let polled = self.attempts.poll(cx, now, machine.patience(), |reached| {
+            let (fences, doubts_multi) = (machine.to_fence(), machine.doubts_multi());
+            connect(target.clone(), Known { proven, fences, lessons: lessons.clone(), doubts_multi }, reached)
+        });
+        if polled.is_pending()
+            && self.attempts.any_reached()
+            && !matches!(target.settings.topology, Topology::Sentinel(_))
+        {
+            let address = &target.settings.address;
+            self.machine.reached(|| match target.settings.tls {
+                Some(_) => handshake_timeout(address),
+                None => ConnectError::unresponsive(address),
+            });
+        }
+        match ready!(polled) {
+            Ok(Connected { stream, progress, peer, opening, settings, warnings, lacks_multi }) => {
                 self.attempts.end();
+                self.machine.knows_multi(lacks_multi);
                 let id = next_connection_id();
                 self.note_connected(id, &peer, &settings);
                 (self.target.settings, self.proven) = (settings, true);
@@ -356,6 +382,9 @@ impl Driver {
 
     /// Passes warnings on to an environment that has made a call, if nobody has been told yet.
     fn warn(&mut self) {
+        if self.machine.takes_expiries_apart() {
+            self.warnings.push(not_atomic(&self.target.settings.address));
+        }
         if self.warnings.is_empty() {
             return;
         }

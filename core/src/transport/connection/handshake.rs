@@ -3,14 +3,15 @@
 
 use redis::{Pipeline, Value};
 
+use super::lessons::{Manner, Step};
 use crate::config::{Address, Settings, Topology};
 use crate::error_texts::replies::IS_A_REPLICA;
 use crate::store::ErrorReply;
 use crate::transport::error::ConnectError;
 use crate::transport::node_id::{ExpectedNode, NodeId, nodes_of, read_node_id};
-use crate::transport::probe::is_primary;
+use crate::transport::probe::{is_primary, replication_role};
 use crate::transport::protocol::auth::{Credentials, Login};
-use crate::transport::retry_policy::{RetryDecision, retry_decision};
+use crate::transport::retry_policy::{RetryDecision, refuses_connection, retry_decision};
 use crate::transport::target::{Member, Target};
 
 /// The commands of a handshake.
@@ -18,22 +19,13 @@ pub struct Handshake {
     /// To be sent in one piece.
     pub pipeline: Pipeline,
     steps: Vec<Step>,
+    manner: Manner,
+    /// The server should be a primary.
+    named_by_sentinels: bool,
     credentials: Credentials,
     address: Address,
     /// The node of a cluster that should be there.
     node: Option<ExpectedNode>,
-}
-
-/// One command of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Auth,
-    Select,
-    Role,
-    ClusterId,
-    Fence,
-    SetName,
-    Info,
 }
 
 /// What a handshake came to.
@@ -45,6 +37,19 @@ pub struct Greeted {
     pub login_not_needed: bool,
     /// Whether the server is the node of the cluster that it should be.
     pub node: Presence,
+    /// Whether the server that the sentinels name is known to be a primary.
+    pub role: Role,
+    /// The server has no transactions.
+    pub lacks_multi: bool,
+}
+
+/// What a server says of its role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is a primary, or nobody has called it one.
+    Fits,
+    /// It does not say by `ROLE`.
+    Unknown,
 }
 
 /// By what a connection can be fenced off.
@@ -75,6 +80,12 @@ impl Handshake {
     /// none of those can be applied after what is now sent again.
     /// <https://redis.io/docs/latest/commands/client-kill/>
     pub fn new(target: &Target, settings: &Settings, abandoned: &[Identity]) -> Self {
+        Self::in_manner(Manner::default(), target, settings, abandoned)
+    }
+
+    /// The same with a server of which something was learnt.
+    pub fn in_manner(manner: Manner, target: &Target, settings: &Settings, abandoned: &[Identity]) -> Self {
+        let omits = |step| manner.omitted.has(step);
         let mut pipeline = Pipeline::new();
         let credentials = Credentials::of(settings);
         let mut steps = vec![Step::Auth; credentials.append_to(&mut pipeline)];
@@ -82,30 +93,50 @@ impl Handshake {
             pipeline.cmd("SELECT").arg(settings.database);
             steps.push(Step::Select);
         }
-        if matches!(settings.topology, Topology::Sentinel(_)) {
+        let named_by_sentinels = matches!(settings.topology, Topology::Sentinel(_));
+        if named_by_sentinels && !omits(Step::Role) {
             // The sentinels may not yet know what the server knows.
             pipeline.cmd("ROLE");
             steps.push(Step::Role);
         }
         let node = match &target.member {
             Member::Node(node) => Some(node.clone()),
-            Member::Alone | Member::Shards => None,
+            Member::Alone | Member::Shards(_) => None,
         };
-        if node.is_some() {
+        if node.is_some() && !omits(Step::ClusterId) {
             pipeline.cmd("CLUSTER").arg("MYID");
             steps.push(Step::ClusterId);
         }
-        Fences::append_to(&mut pipeline, abandoned);
-        steps.extend(abandoned.iter().map(|_| Step::Fence));
-        steps.extend(introduce(&mut pipeline, settings.client_name.as_deref()));
-        Name::ask(&mut pipeline);
-        steps.push(Step::Info);
-        Self { pipeline, steps, credentials, address: settings.address.clone(), node }
+        if !omits(Step::Fence) {
+            Fences::append_to(&mut pipeline, abandoned);
+            steps.extend(abandoned.iter().map(|_| Step::Fence));
+        }
+        if !omits(Step::SetName) {
+            steps.extend(introduce(&mut pipeline, settings.client_name.as_deref()));
+        }
+        if !omits(Step::Info) {
+            Name::ask(&mut pipeline);
+            steps.push(Step::Info);
+        }
+        if manner.asks_multi && !omits(Step::Multi) {
+            pipeline.cmd("MULTI").cmd("DISCARD");
+            steps.extend([Step::Multi, Step::Discard]);
+        }
+        Self { pipeline, steps, manner, named_by_sentinels, credentials, address: settings.address.clone(), node }
     }
 
     /// Whether calls may only follow once its replies are there.
     pub fn comes_first(&self) -> bool {
-        !self.steps.iter().all(|step| matches!(step, Step::SetName | Step::Info))
+        self.manner != Manner::default() || !self.steps.iter().all(|step| matches!(step, Step::SetName | Step::Info))
+    }
+
+    /// Its commands, one by one.
+    pub fn commands(&self) -> impl Iterator<Item = (Step, Pipeline)> {
+        self.steps.iter().zip(self.pipeline.cmd_iter()).map(|(step, command)| {
+            let mut alone = Pipeline::new();
+            alone.add_command(command.clone());
+            (*step, alone)
+        })
     }
 
     /// Reads the replies.
@@ -115,7 +146,14 @@ impl Handshake {
     /// should be. Where `CLIENT` is forbidden or too old, closing the old socket without sending what it still holds has to do
     /// as a fence.
     pub fn read(&self, replies: &[Value]) -> Result<Greeted, ConnectError> {
-        let mut greeted = Greeted { name: Name::Never, login_not_needed: false, node: Presence::Confirmed };
+        let omits = |step| self.manner.omitted.has(step);
+        let mut greeted = Greeted {
+            name: Name::Never,
+            login_not_needed: false,
+            node: if self.node.is_some() && omits(Step::ClusterId) { Presence::Doubtful } else { Presence::Confirmed },
+            role: if self.named_by_sentinels && omits(Step::Role) { Role::Unknown } else { Role::Fits },
+            lacks_multi: omits(Step::Multi),
+        };
         for (step, reply) in self.steps.iter().zip(replies) {
             let error_reply = match reply {
                 Value::ServerError(error) => Some(ErrorReply::new(error)),
@@ -131,11 +169,12 @@ impl Handshake {
                     Err(error_reply) => return Err(ConnectError::handshake(error_reply)),
                 },
                 (Step::Select, Some(error_reply)) => return Err(ConnectError::handshake(error_reply)),
-                (Step::Role, error_reply) => check_role(reply, error_reply)?,
+                (Step::Role, error_reply) => greeted.role = check_role(reply, error_reply)?,
                 (Step::ClusterId, error_reply) => greeted.node = self.find_node(reply, error_reply)?,
                 (Step::Fence, Some(error_reply)) => check_fence(&error_reply)?,
                 (Step::Info, _) => greeted.name = Name::read(reply)?,
-                (Step::Select | Step::Fence | Step::SetName, _) => {}
+                (Step::Multi, Some(error_reply)) => greeted.lacks_multi = !is_for_now(&error_reply),
+                _ => {}
             }
         }
         Ok(greeted)
@@ -219,16 +258,42 @@ fn check_fence(error_reply: &ErrorReply) -> Result<(), ConnectError> {
     if is_for_now(error_reply) { Err(ConnectError::handshake(error_reply.clone())) } else { Ok(()) }
 }
 
-fn check_role(reply: &Value, error_reply: Option<ErrorReply>) -> Result<(), ConnectError> {
+fn check_role(reply: &Value, error_reply: Option<ErrorReply>) -> Result<Role, ConnectError> {
     match (reply, error_reply) {
-        // Who may not ask for the role will be told by the first write.
-        (_, Some(error_reply)) if error_reply.code == "NOPERM" && error_reply.detail.contains("'role'") => Ok(()),
-        (_, Some(error_reply)) => Err(ConnectError::handshake(error_reply)),
-        (Value::Array(role), None) if role.first().is_some_and(|role| !is_primary(role)) => {
-            Err(ConnectError::handshake(ErrorReply { code: "READONLY".into(), detail: IS_A_REPLICA.into() }))
+        (_, Some(error_reply)) if is_for_now(&error_reply) || refuses_connection(&error_reply) => {
+            Err(ConnectError::handshake(error_reply))
         }
-        _ => Ok(()),
+        (Value::Array(role), None) => match role.first().map(is_primary) {
+            Some(true) => Ok(Role::Fits),
+            Some(false) => Err(is_a_replica()),
+            None => Ok(Role::Unknown),
+        },
+        // It knows no such command, or does not let us use it.
+        _ => Ok(Role::Unknown),
     }
+}
+
+fn is_a_replica() -> ConnectError {
+    ConnectError::handshake(ErrorReply { code: "READONLY".into(), detail: IS_A_REPLICA.into() })
+}
+
+/// Asks for the role where there is no `ROLE`.
+pub fn ask_replication() -> Pipeline {
+    let mut pipeline = Pipeline::new();
+    pipeline.cmd("INFO").arg("replication");
+    pipeline
+}
+
+/// Reads the answer. Who does not say what it is either is what the sentinels say; the first write will tell.
+///
+/// # Errors
+/// When it is a replica, or refuses for now.
+pub fn check_replication(reply: &Value) -> Result<(), ConnectError> {
+    if let Value::ServerError(error) = reply {
+        let error_reply = ErrorReply::new(error);
+        return if is_for_now(&error_reply) { Err(ConnectError::handshake(error_reply)) } else { Ok(()) };
+    }
+    if replication_role(reply).is_some_and(|role| role != "master") { Err(is_a_replica()) } else { Ok(()) }
 }
 
 /// Whether the same question may be answered later. What a server does not know, or forbids, it does not know later either.
@@ -258,7 +323,7 @@ impl Name {
         };
         let error_reply = ErrorReply::new(error);
         match retry_decision(&error_reply) {
-            _ if error_reply.code == "NOAUTH" => Err(ConnectError::handshake(error_reply)),
+            _ if refuses_connection(&error_reply) => Err(ConnectError::handshake(error_reply)),
             RetryDecision::Reconnect => Err(ConnectError::handshake(error_reply)),
             RetryDecision::Retry => Ok(Name::NotYet(error_reply)),
             RetryDecision::Report => Ok(Name::Never),
@@ -325,8 +390,23 @@ mod tests {
         let read = |role: Value| handshake.read(&[role, Value::Nil]);
         assert_eq!(read(texts(&["master"])).unwrap().name, Name::Never);
         assert_eq!(code(read(texts(&["slave"])).unwrap_err()).as_deref(), Some("READONLY"));
-        assert!(read(refused("NOPERM User worker has no permissions to run the 'role' command")).is_ok());
-        assert!(read(refused("NOPERM no select")).is_err());
+        assert_eq!(read(texts(&["master"])).unwrap().role, Role::Fits);
+        for line in ["NOPERM User worker has no permissions to run the 'role' command", "ERR unknown command 'ROLE'"] {
+            assert_eq!(read(refused(line)).unwrap().role, Role::Unknown, "{line}");
+        }
+        for line in ["LOADING a moment", "NOAUTH Authentication required.", "DENIED no"] {
+            assert!(read(refused(line)).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn without_role_the_replication_tells_or_else_the_sentinels_are_believed() {
+        let check = |text: &str| check_replication(&Value::BulkString(text.as_bytes().to_vec()));
+        assert!(check("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n").is_ok());
+        assert_eq!(code(check("# Replication\r\nrole:slave\r\n").unwrap_err()).as_deref(), Some("READONLY"));
+        assert!(check("nothing of the kind").is_ok());
+        assert!(check_replication(&refused("ERR unknown command 'INFO'")).is_ok());
+        assert!(check_replication(&refused("LOADING a moment")).is_err());
     }
 
     #[test]
@@ -358,7 +438,7 @@ mod tests {
         for line in ["BUSY a script runs", "LOADING Redis is loading the dataset in memory"] {
             assert!(matches!(Name::read(&refused(line)), Ok(Name::NotYet(_))), "{line}");
         }
-        for line in ["NOAUTH Authentication required.", "ERR max number of clients reached"] {
+        for line in ["NOAUTH Authentication required.", "ERR max number of clients reached", "DENIED protected mode"] {
             assert!(Name::read(&refused(line)).is_err(), "{line}");
         }
     }

@@ -17,6 +17,7 @@ mod tests;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
+use super::attempts::OVERLAP;
 use super::handshake::{Fences, Identity};
 use super::reconnect::Reconnect;
 use super::refusal::Gate;
@@ -45,6 +46,8 @@ pub struct Config {
     pub address: Address,
     /// How long after the first answer the server is asked about itself, on an idle moment; `None` for never.
     pub asks_after: Option<Duration>,
+    /// What it is taken to understand until it refuses something.
+    pub features: ServerFeatures,
 }
 
 impl Config {
@@ -130,10 +133,18 @@ pub struct Machine {
     /// When what is parked goes on.
     release_at: Option<Instant>,
     features: ServerFeatures,
+    /// Connections kept ending at a transaction, and whether the server has any is not known.
+    doubts_multi: bool,
+    /// Connections in a row that ended at a call that was one transaction with the reads it carried.
+    isolation_losses: u32,
+    /// A write was sent with its expiry behind it, as there are no transactions.
+    expiries_apart: bool,
     /// Connections given up with bytes of ours on their way; the next connection kills them first.
     abandoned: Vec<Identity>,
     reconnect: Reconnect,
     connect_error: ConnectError,
+    /// No attempt to connect has ended, and none has reached the server.
+    untried: bool,
     finished: Vec<Finished>,
     /// The last handle of the connection was dropped.
     closed: bool,
@@ -160,14 +171,17 @@ impl Machine {
     pub fn new(config: Config, backoff: Backoff) -> Self {
         Self {
             connect_error: ConnectError::connecting(&config.address),
-            config,
             state: State::Connecting,
             calls: OrderedCalls::default(),
             gate: None,
             release_at: None,
-            features: ServerFeatures::default(),
+            features: config.features,
+            doubts_multi: false,
+            isolation_losses: 0,
+            expiries_apart: false,
             abandoned: Vec::new(),
             reconnect: Reconnect::new(backoff),
+            untried: true,
             finished: Vec::new(),
             closed: false,
             fence_until: None,
@@ -179,6 +193,7 @@ impl Machine {
             expires: false,
             counts: Counts::default(),
             retries: Vec::new(),
+            config,
         }
     }
 
@@ -250,10 +265,15 @@ impl Machine {
             self.end_session();
         }
         self.abandoned.clear();
+        let silence = match opening {
+            Opening::Greeted(_) => self.config.silence(),
+            // It may be one of several addresses at which nobody answers.
+            Opening::Pipelined(_) => self.config.silence().min(OVERLAP),
+        };
         let serving = Serving {
             session: Box::new(Session::new(id, opening, now)),
             made_at: now,
-            silence: self.config.silence(),
+            silence,
             beside: Beside::No,
             replace: None,
             idle_since: now,
@@ -266,9 +286,16 @@ impl Machine {
         self.advance(now);
     }
 
+    /// The server has taken a connection and not answered.
+    pub fn reached(&mut self, no_answer: impl FnOnce() -> ConnectError) {
+        if std::mem::take(&mut self.untried) {
+            self.connect_error = no_answer();
+        }
+    }
+
     /// An attempt to connect failed. `others` are still under way.
     pub fn not_connected(&mut self, error: ConnectError, others: bool, now: Instant) {
-        self.connect_error = error;
+        (self.connect_error, self.untried) = (error, false);
         if let State::Serving(serving) = &mut self.state {
             if !others && serving.beside == Beside::Connecting {
                 let error = self.connect_error.error().clone();
@@ -294,6 +321,34 @@ impl Machine {
             self.state = State::Pausing(at);
             self.note_retry(&error, at, now);
         }
+    }
+
+    /// What the server understands, as far as is known.
+    pub fn features(&self) -> ServerFeatures {
+        self.features
+    }
+
+    /// Whether the next connection should find out whether the server has transactions.
+    pub fn doubts_multi(&self) -> bool {
+        self.doubts_multi && self.features.multi
+    }
+
+    /// A new connection has found out whether the server has transactions, if that was in doubt.
+    pub fn knows_multi(&mut self, lacks_multi: bool) {
+        (self.doubts_multi, self.isolation_losses) = (false, 0);
+        if lacks_multi {
+            self.features.lacks_multi(!self.config.is_routed);
+        }
+    }
+
+    /// Whether a write has been sent since the last time whose expiry is a step of its own.
+    pub fn takes_expiries_apart(&mut self) -> bool {
+        std::mem::take(&mut self.expiries_apart)
+    }
+
+    /// Whether the connection in use carries a handshake that the server has not answered a word of.
+    pub fn was_never_answered(&self) -> bool {
+        matches!(&self.state, State::Serving(serving) if serving.session.awaits_handshake())
     }
 
     /// Something suggests that a connection can be made now.

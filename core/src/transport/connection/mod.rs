@@ -4,6 +4,7 @@ pub(super) mod attempts;
 pub(super) mod connect;
 pub(super) mod driver;
 pub mod handshake;
+pub(super) mod lessons;
 pub(super) mod machine;
 mod reconnect;
 pub(super) mod refusal;

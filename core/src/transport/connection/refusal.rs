@@ -4,9 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::StoreError;
-use crate::store::ErrorReply;
-use crate::store::server_features::ServerFeatures;
-use crate::store::slot::spans_slots;
+use crate::store::server_features::{Refused, ServerFeatures};
 use crate::transport::ordered_calls::{Admission, CallKey};
 use crate::transport::pending_calls::PendingCall;
 use crate::transport::request::Redirect;
@@ -69,16 +67,14 @@ impl Scope {
 }
 
 /// Decides what is done about a refused call, and learns from it what the server takes.
-pub fn decide(
-    pending: &PendingCall,
-    error_reply: ErrorReply,
-    sent_with: ServerFeatures,
-    features: &mut ServerFeatures,
-) -> Refusal {
+pub fn decide(pending: &PendingCall, refused_call: Refused, features: &mut ServerFeatures) -> Refusal {
     let (call, route) = (&pending.request.call, &pending.request.route);
-    if features.learn(&error_reply, call.operation, sent_with, || route.is_none() && spans_slots(call)) {
+    if retry_decision(&refused_call.error_reply) == RetryDecision::Report
+        && features.learn(&refused_call, call, route.is_none())
+    {
         return Refusal::Reshape;
     }
+    let error_reply = refused_call.error_reply;
     let code = error_reply.code.as_str();
     if route.as_ref().is_some_and(|route| !route.sharded) {
         let redirect = match code {

@@ -202,6 +202,24 @@ impl Session {
         matches!(self.naming, Naming::Known(_))
     }
 
+    /// Whether the handshake was left to the session and has no answer.
+    pub fn awaits_handshake(&self) -> bool {
+        matches!(self.naming, Naming::Asked(None))
+            && self.expected.front().is_some_and(|next| matches!(next.owner, Owner::Question))
+    }
+
+    /// Whether nothing has come since the connection was made.
+    pub fn has_heard_nothing(&self) -> bool {
+        self.awaits_handshake() && self.next_reply == 0 && self.decoder.between()
+    }
+
+    /// The latest reply, if it is an error and one to the session's own question, others of which have no answer.
+    pub fn last_words(&self) -> Option<ErrorReply> {
+        let Expected { owner: Owner::Question, .. } = self.expected.front()? else { return None };
+        (self.last_error.is_latest && self.decoder.between())
+            .then(|| ErrorReply::of(String::from_utf8_lossy(&self.last_error.text).trim_ascii_end()))
+    }
+
     /// Whether another call may be sent now. `is_shared` is whether several stores use the connection.
     pub fn has_room(&self, is_shared: bool) -> bool {
         let window = if is_shared { self.shared_window.calls } else { WINDOW_CALLS };
@@ -481,6 +499,11 @@ impl Session {
     /// What the replies to the call that was just answered mean.
     pub fn reply_to(&mut self, call: &Call) -> Result<Reply, ErrorReply> {
         self.reader.finish(call)
+    }
+
+    /// Whether the first command of the call that was just answered was refused.
+    pub fn has_refused_first(&self) -> bool {
+        self.reader.has_refused_first()
     }
 
     /// Whether the server has carried out some commands of the call that was just answered, though it refused others.

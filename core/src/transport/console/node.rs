@@ -40,7 +40,7 @@ pub async fn find(target: &Target) -> Result<Vec<(Node, Address)>, ConnectError>
 }
 
 async fn of_cluster(target: &Target) -> Result<Vec<(Node, Address)>, ConnectError> {
-    let (map, _) = topology::fetch(target.clone(), false, Vec::new(), Arc::new([])).await?;
+    let (map, _) = topology::fetch(target.clone(), false, Vec::new(), Arc::new([]), Vec::new()).await?;
     let mut nodes: BTreeMap<String, (Node, Address)> = BTreeMap::new();
     for (first, last, owner) in map.ranges {
         let name = display_address(&owner.address);

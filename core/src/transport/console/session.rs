@@ -60,9 +60,10 @@ impl Session {
         if settings.database != 0 && !in_cluster {
             pipeline.cmd("SELECT").arg(settings.database);
         }
-        let mut conversation = Conversation::new(stream);
+        let mut conversation = Conversation::new(stream, address.clone());
         let replies = conversation.ask(&pipeline).await;
-        let replies = replies.map_err(|error| alert.connect_error(address).unwrap_or(error))?;
+        let replies =
+            replies.map_err(|interrupted| alert.connect_error(address).unwrap_or_else(|| interrupted.into()))?;
         let (login, replies) = replies.split_at(logins.min(replies.len()));
         let login = login.first().map_or(Ok(Login::Accepted), |reply| credentials.read(reply));
         let login = login.map_err(ConnectError::handshake)?;

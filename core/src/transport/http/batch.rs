@@ -5,6 +5,7 @@ use std::future::Future;
 use std::mem;
 use std::num::NonZeroU64;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ use crate::transport::applied::Delivery;
 use crate::transport::connection_id::next_connection_id;
 use crate::transport::observed::Counts;
 use crate::transport::pending_calls::PendingCall;
-use crate::transport::request::Finished;
+use crate::transport::request::{CompletionSink, Finished};
 use crate::transport::result_budget::Blocked;
 
 /// Calls in one request: large enough to amortise its cost, small enough that answers do not wait for other calls.
@@ -59,6 +60,10 @@ pub struct HttpBatch {
     bytes_read: u64,
     /// Whether any of them carries the names of tasks.
     pub has_task_names: bool,
+    /// Whether it is sent as one transaction.
+    pub is_transaction: bool,
+    /// Who made a write in it whose expiry is a step of its own, and is to be warned of that.
+    pub expiries_apart: Option<Arc<dyn CompletionSink>>,
 }
 
 /// The calls of a request that have no answer yet, in their order. Those that were given up stay, because they are still
@@ -130,8 +135,8 @@ pub enum Attempt {
     Lost,
 }
 
-/// What was answered to one call, and the answer's position.
-pub type Outcome = (PendingCall, Result<reply::Reply, ErrorReply>, Position);
+/// What was answered to one call, of a refusal whether it is that of its first command, and the answer's position.
+pub type Outcome = (PendingCall, Result<reply::Reply, (ErrorReply, bool)>, Position);
 
 impl HttpBatch {
     /// Sends what may go now as one request, at most so many calls. A call that has to travel alone does.
@@ -151,6 +156,7 @@ impl HttpBatch {
         let mut writes = false;
         let mut alone = false;
         let mut counts = Counts { round_trips: 1, ..Counts::default() };
+        let mut expiries_apart = None;
         let mut admission = waiting.admit();
         while slots.len() < most.min(MAX_CALLS)
             && let Some(next) = admission.peek()
@@ -174,8 +180,12 @@ impl HttpBatch {
             let Some((mut pending, pass)) = admission.take() else { break };
             bytes += size;
             writes |= pending.request.call.operation.writes();
-            isolates |= pending.request.call.is_isolated(features);
-            has_task_names |= pending.request.call.prefetch == Prefetch::Tasks;
+            let call = &pending.request.call;
+            isolates |= call.is_isolated(features);
+            has_task_names |= call.prefetch == Prefetch::Tasks;
+            if !features.multi && call.expires_apart() && !call.key_options.quiet {
+                expiries_apart.get_or_insert_with(|| pending.request.sink.clone());
+            }
             let shapes = body.add(&pending.request.call, features);
             let before = pending.request.delivery;
             pending.request.delivery.sent();
@@ -208,6 +218,8 @@ impl HttpBatch {
             counts,
             bytes_read: 0,
             has_task_names,
+            is_transaction: path == Path::Transaction,
+            expiries_apart,
         })
     }
 
@@ -365,7 +377,7 @@ impl Calls {
                 self.given_up -= 1;
                 continue;
             };
-            let outcome = reply::read(&pending.request.call, features, &own);
+            let outcome = reply::read_noting_first(&pending.request.call, features, &own);
             if outcome.is_err() && reply::is_partly_done(&pending.request.call, features, &own) {
                 pending.request.delivery.partly_done();
             }

@@ -20,12 +20,12 @@ use super::waiting::WaitingCalls;
 use super::{decode, error};
 use crate::config::{Topology, Upstash};
 use crate::error::StoreError;
-use crate::error_texts::http::{REQUEST_TOO_LARGE, TOO_MANY_REQUESTS, UNAUTHORIZED, WORDS_WITH_TOKEN};
+use crate::error_texts::http::{NOT_FOUND, REQUEST_TOO_LARGE, TOO_MANY_REQUESTS, UNAUTHORIZED, WORDS_WITH_TOKEN};
 use crate::store::ErrorReply;
-use crate::store::server_features::ServerFeatures;
+use crate::store::server_features::{Refused, ServerFeatures};
 use crate::transport::connection::refusal::{Refusal, decide};
 use crate::transport::error::ConnectError;
-use crate::transport::handover::Handover;
+use crate::transport::handover::{Handover, Learnt};
 use crate::transport::inbox::Inbox;
 use crate::transport::observed::{Counts, ServerObserver};
 use crate::transport::pending_calls::{PendingCall, deliver};
@@ -35,6 +35,7 @@ use crate::transport::result_budget::{Blocked, SMALL};
 use crate::transport::retry_policy::{RetryDecision, retry_decision};
 use crate::transport::target::{Member, Target};
 use crate::transport::timer::Timer;
+use crate::transport::warning::not_atomic;
 
 /// Requests under way at the same time; with HTTP/1.1, connections. The last of them is for stores that have nothing under way,
 /// so that they do not wait for the thousands of another one.
@@ -44,6 +45,10 @@ const MAX_BATCHES: usize = 16;
 /// shards, so that calls have to be taken apart.
 pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
     let Topology::Upstash(upstash) = &target.settings.topology else { return None };
+    let features = match &target.member {
+        Member::Shards(learnt) => ServerFeatures { cross_slot: false, ..learnt.features },
+        Member::Alone | Member::Node(_) => ServerFeatures::default(),
+    };
     let mut driver = HttpDriver {
         client: Client::new(&target, upstash, &inbox.observed),
         upstash: upstash.clone(),
@@ -57,16 +62,18 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         written_at: None,
         finished: Vec::new(),
         closed: false,
-        features: ServerFeatures { cross_slot: !matches!(target.member, Member::Shards), ..ServerFeatures::default() },
+        features,
         target,
+        answers: false,
         alarm: Timer::new(),
         blocked: Vec::new(),
         pings: Vec::new(),
     };
     match driver.run().await {
         Phase::Splitting => {
-            let HttpDriver { target, mut waiting, next_sequence, .. } = driver;
-            Some(Handover { target, pending: waiting.take().into(), next_sequence })
+            let HttpDriver { target, mut waiting, next_sequence, features, .. } = driver;
+            let learnt = Learnt { features, ..Learnt::default() };
+            Some(Handover { target, learnt, pending: waiting.take().into(), next_sequence })
         }
         Phase::Serving | Phase::Closing => None,
     }
@@ -105,6 +112,8 @@ pub(super) struct HttpDriver {
     /// The last handle of the connection was dropped.
     closed: bool,
     features: ServerFeatures,
+    /// The endpoint has answered something.
+    answers: bool,
     alarm: Timer,
     /// What calls wait for besides.
     blocked: Vec<Blocked>,
@@ -217,6 +226,12 @@ impl HttpDriver {
                 break;
             };
             self.observer.observed().count(batch.sent_counts());
+            if let Some(sink) = &batch.expiries_apart
+                && let warning = not_atomic(&self.target.settings.address)
+                && warning.is_first()
+            {
+                sink.warn(warning);
+            }
             self.batches.push(batch);
             self.pace.request_sent(now);
         }
@@ -261,11 +276,16 @@ impl HttpDriver {
 
     /// A request is over.
     fn ended(&mut self, batch: HttpBatch, end: End, now: Instant) {
+        self.answers |= !matches!(end, End::Failed(_));
         match end {
             End::Complete => {}
             End::Failed(Failure::NotSent(ConnectError::Fatal(error))) => self.fail(batch, Attempt::NotSent, &error),
             End::Failed(Failure::NotSent(connect_error)) => {
                 self.retry(batch, Attempt::NotSent, connect_error.error(), None, now);
+            }
+            End::Failed(Failure::Lost(connect_error)) if !self.answers && self.target.settings.tls.is_none() => {
+                let error = error::hung_up(&self.target.settings.address, connect_error.error());
+                self.retry(batch, Attempt::Lost, &error, None, now);
             }
             End::Failed(Failure::Lost(connect_error)) => {
                 self.retry(batch, Attempt::Lost, connect_error.error(), None, now);
@@ -296,6 +316,7 @@ impl HttpDriver {
             _ => match decode::read_error_reply(body) {
                 Some(words) => self.on_error_reply(batch, status, &words, now),
                 None if status == 413 => self.on_error_reply(batch, status, REQUEST_TOO_LARGE, now),
+                None if status == 404 && batch.is_transaction => self.on_error_reply(batch, status, NOT_FOUND, now),
                 None if status == 401 => self.on_error_reply(batch, status, UNAUTHORIZED, now),
                 None => self.fail(batch, Attempt::Lost, &error::not_an_answer(status)),
             },
@@ -314,7 +335,7 @@ impl HttpDriver {
                 continue;
             }
             let sent_with = batch.features;
-            let error_reply = match outcome {
+            let refused = match outcome {
                 Ok(reply) => {
                     self.pace.answered();
                     let bytes = reply.answer.size();
@@ -326,9 +347,11 @@ impl HttpDriver {
                     self.finished.push(pending.finish(Ok(reply)).at(Some(position)));
                     continue;
                 }
-                Err(error_reply) => self.without_token(error_reply),
+                Err((error_reply, at_first)) => {
+                    Refused { error_reply: self.without_token(error_reply), at_first, sent_with }
+                }
             };
-            match decide(&pending, error_reply, sent_with, &mut self.features) {
+            match decide(&pending, refused, &mut self.features) {
                 Refusal::Report(error) => {
                     self.pace.answered();
                     self.finished.push(pending.refuse(error));
@@ -356,27 +379,38 @@ impl HttpDriver {
     fn on_error_reply(&mut self, batch: HttpBatch, status: u16, words: &str, now: Instant) {
         let error_reply = self.without_token(ErrorReply::of(words));
         match (status, retry_decision(&error_reply)) {
-            _ if self.features.learn_from_transaction(&error_reply, batch.features) => {
-                // Several shards: calls are taken apart from now on, and transactions of several executions are not sent together.
-                let alone = batch.alone;
-                for pending in batch.into_unanswered(Attempt::Postponed) {
-                    self.waiting.push_again(pending, alone);
-                }
-            }
+            _ if self.features.learn_from_transaction(&error_reply, batch.features) => self.reshape(batch),
             (401, _) => {
                 let error = error::wrong_token(error_reply);
                 let all = batch.into_unanswered(Attempt::Postponed);
                 self.finished.extend(all.map(|pending| pending.refuse(error.clone())));
             }
-            (_, RetryDecision::Report)
-                if batch.isolates && self.features.learn_isolation(batch.features, batch.has_task_names) =>
+            // It may be the reads, unless there is nothing at all that takes transactions.
+            (status, RetryDecision::Report)
+                if status != 404
+                    && batch.isolates
+                    && self.features.learn_isolation(batch.features, batch.has_task_names) =>
             {
                 self.requeue(batch, Attempt::Postponed, &error::refused(status, error_reply));
+            }
+            (status, _)
+                if batch.is_transaction && self.features.learn_of_multi(status, &error_reply, batch.features) =>
+            {
+                self.reshape(batch);
             }
             (_, RetryDecision::Report) => {
                 self.refused(batch, Attempt::Postponed, error::refused(status, error_reply));
             }
             _ => self.retry(batch, Attempt::Postponed, &error::refused(status, error_reply), None, now),
+        }
+    }
+
+    /// Several shards, or no transactions: calls are taken apart from now on, and those of several executions are not sent together
+    /// where that makes them one transaction.
+    fn reshape(&mut self, batch: HttpBatch) {
+        let alone = batch.alone;
+        for pending in batch.into_unanswered(Attempt::Postponed) {
+            self.waiting.push_again(pending, alone);
         }
     }
 

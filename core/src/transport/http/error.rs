@@ -27,6 +27,11 @@ pub fn unresponsive(address: &Address) -> ConnectError {
     ConnectError::Transient(texts::unresponsive(display_address(address)).error())
 }
 
+/// The endpoint closed the connection before it had ever answered.
+pub fn hung_up(address: &Address, lost: &StoreError) -> StoreError {
+    StoreError { cause: lost.cause.clone(), ..texts::hung_up(display_address(address)).error() }
+}
+
 /// The token was refused.
 pub fn wrong_token(ErrorReply { code, detail }: ErrorReply) -> StoreError {
     let words = detail.trim_end_matches('.');

@@ -1,5 +1,6 @@
 //! Streams of bytes: sockets, and TLS over them.
 
+mod addresses;
 mod resolve;
 mod stream;
 pub mod tcp;

@@ -54,11 +54,25 @@ fn join(host: &str) -> io::Result<oneshot::Receiver<Answer>> {
     }
     let entry = Entry(host.to_owned());
     on_thread(move || {
-        let addresses = (entry.0.as_str(), 0).to_socket_addrs().map(Vec::from_iter);
+        let addresses = look_up(&entry.0);
         entry.answer(&addresses.map_err(|error| (error.kind(), error.to_string())));
     })?;
     lookups.push(Lookup { host: host.to_owned(), waiting: vec![sender] });
     Ok(answer)
+}
+
+#[cfg(not(test))]
+fn look_up(host: &str) -> io::Result<Vec<SocketAddr>> {
+    (host, 0).to_socket_addrs().map(Vec::from_iter)
+}
+
+/// In tests, a host name may be a list of addresses.
+#[cfg(test)]
+fn look_up(host: &str) -> io::Result<Vec<SocketAddr>> {
+    host.split(',')
+        .map(|host| (host, 0).to_socket_addrs().map(Vec::from_iter))
+        .collect::<Result<Vec<_>, _>>()
+        .map(|all| all.concat())
 }
 
 /// The place of a host name among the look-ups.

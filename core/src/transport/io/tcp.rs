@@ -1,6 +1,7 @@
 //! The byte stream to a server: dialling with the socket options that make a dead peer noticeable, and a count of what
 //! arrives, by which the driver distinguishes a slow server from one that does not answer.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
@@ -8,8 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::addresses::{DELAY, Trial, order};
 use super::resolve::resolve;
 use crate::config::{Address, Family};
 use crate::error_texts::connections as texts;
@@ -19,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio::time::sleep;
 
 /// Idle time before the first keepalive probe, and the time between probes. Notices a half-open connection that is idle.
 const KEEPALIVE: Duration = Duration::from_secs(5);
@@ -33,6 +36,8 @@ pub struct Stream {
     socket: Socket,
     progress: Progress,
     write_blocked: bool,
+    /// Of one of several addresses, until something has been read.
+    trial: Option<Trial>,
 }
 
 enum Socket {
@@ -56,23 +61,27 @@ impl Progress {
     }
 }
 
-/// Connects to an address, trying each IP address of a host name in turn. The caller sets the time limit.
+/// Connects to an address: to the first IP address of a host name that takes the connection. The caller sets the time limit.
 pub async fn dial(address: &Address, family: Family) -> io::Result<Stream> {
-    let socket = open(address, family).await.inspect_err(runtime::check_after)?;
-    Ok(Stream { socket, progress: Progress::default(), write_blocked: false })
+    let (socket, trial) = open(address, family).await.inspect_err(runtime::check_after)?;
+    Ok(Stream { socket, progress: Progress::default(), write_blocked: false, trial })
 }
 
-async fn open(address: &Address, family: Family) -> io::Result<Socket> {
+async fn open(address: &Address, family: Family) -> io::Result<(Socket, Option<Trial>)> {
     Ok(match address {
-        Address::Tcp(host, port) => Socket::Tcp(dial_tcp(host, *port, family).await?),
+        Address::Tcp(host, port) => {
+            let (stream, trial) = dial_tcp(host, *port, family).await?;
+            configure(&stream)?;
+            (Socket::Tcp(stream), trial)
+        }
         #[cfg(unix)]
-        Address::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
+        Address::Unix(path) => (Socket::Unix(UnixStream::connect(path).await?), None),
         #[cfg(not(unix))]
         Address::Unix(_) => return Err(io::Error::new(io::ErrorKind::Unsupported, texts::NO_UNIX_SOCKETS)),
     })
 }
 
-async fn dial_tcp(host: &str, port: u16, family: Family) -> io::Result<TcpStream> {
+async fn dial_tcp(host: &str, port: u16, family: Family) -> io::Result<(TcpStream, Option<Trial>)> {
     let wanted = |address: &SocketAddr| match family {
         Family::Any => true,
         Family::V4 => address.is_ipv4(),
@@ -83,17 +92,51 @@ async fn dial_tcp(host: &str, port: u16, family: Family) -> io::Result<TcpStream
         Ok(ip) => vec![SocketAddr::new(ip, port)],
         Err(_) => resolve(host, port).await?.into_iter().filter(wanted).collect(),
     };
-    let mut last = io::Error::new(io::ErrorKind::NotFound, texts::NO_ADDRESS_OF_FAMILY);
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                configure(&stream)?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
+    match order(addresses, Instant::now()).as_slice() {
+        [address] => Ok((TcpStream::connect(address).await?, None)),
+        addresses => race(addresses, TcpStream::connect).await.map(|(stream, trial)| (stream, Some(trial))),
     }
-    Err(last)
+}
+
+type Dialling<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
+
+/// Connects to addresses in their order, to one more whenever there is none that is waited for or the last one has been silent
+/// for a while, and takes the first connection there is.
+async fn race<T, F>(addresses: &[SocketAddr], connect: impl Fn(SocketAddr) -> F) -> io::Result<(T, Trial)>
+where
+    F: Future<Output = io::Result<T>> + Send + 'static,
+{
+    let mut rest = addresses.iter();
+    let mut open: Vec<(Dialling<T>, Option<Trial>)> = Vec::new();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, texts::NO_ADDRESS_OF_FAMILY);
+    let mut pause = Box::pin(sleep(Duration::ZERO));
+    poll_fn(|cx| {
+        loop {
+            let mut place = 0;
+            while let Some((dialling, trial)) = open.get_mut(place) {
+                match dialling.as_mut().poll(cx) {
+                    Poll::Pending => place += 1,
+                    Poll::Ready(Ok(stream)) => {
+                        let Some(trial) = trial.take() else { continue };
+                        return Poll::Ready(Ok((stream, trial)));
+                    }
+                    Poll::Ready(Err(error)) => {
+                        open.remove(place).1.map(Trial::failed);
+                        last = io::Error::new(error.kind(), error.to_string());
+                    }
+                }
+            }
+            if !open.is_empty() && (rest.len() == 0 || pause.as_mut().poll(cx).is_pending()) {
+                return Poll::Pending;
+            }
+            let Some(&address) = rest.next() else {
+                return Poll::Ready(Err(io::Error::new(last.kind(), last.to_string())));
+            };
+            open.push((Box::pin(connect(address)), Some(Trial::new(address))));
+            pause = Box::pin(sleep(DELAY));
+        }
+    })
+    .await
 }
 
 fn configure(stream: &TcpStream) -> io::Result<()> {
@@ -147,9 +190,16 @@ macro_rules! on_socket {
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let result = on_socket!(self, socket => Pin::new(socket).poll_read(cx, buffer));
-        if result.is_ready() {
+        if let Poll::Ready(outcome) = &result {
             self.progress.note();
+            if let Some(trial) = self.trial.take() {
+                match outcome {
+                    Ok(()) if buffer.filled().len() > before => trial.answered(),
+                    _ => trial.failed(),
+                }
+            }
         }
         result
     }
@@ -182,3 +232,7 @@ impl AsyncWrite for Stream {
         on_socket!(self, socket => Pin::new(socket).poll_shutdown(cx))
     }
 }
+
+// Only Linux has more than one loopback address, and drops what finds a full queue.
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

@@ -13,6 +13,8 @@ const MAX_VALUES: u64 = 16 * 1024 * 1024;
 const MAX_DEPTH: usize = 16;
 /// Bytes of a line, which is a status or an error.
 const MAX_LINE: usize = 64 * 1024;
+/// The first byte of an alert of TLS.
+const TLS_ALERT: u8 = 0x15;
 /// Digits of a number, of which `u64` holds all there are.
 const MAX_DIGITS: u32 = 19;
 /// Room for lines that is kept for the next one.
@@ -179,6 +181,7 @@ impl Decoder {
             b':' => number(Number::Integer),
             b'$' => number(Number::StringLength),
             b'*' => number(Number::ArrayLength),
+            TLS_ALERT => return Err(ProtocolViolation::Encrypted),
             _ => return Err(ProtocolViolation::Malformed),
         };
         Ok(1)

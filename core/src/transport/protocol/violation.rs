@@ -13,6 +13,8 @@ pub enum ProtocolViolation {
     TooLarge,
     /// Something that is not the Redis protocol.
     Malformed,
+    /// A record of TLS: an alert, because the server took commands for a handshake.
+    Encrypted,
 }
 
 impl fmt::Display for ProtocolViolation {
@@ -21,6 +23,7 @@ impl fmt::Display for ProtocolViolation {
             ProtocolViolation::Unsolicited => texts::UNSOLICITED_REPLY,
             ProtocolViolation::TooLarge => texts::REPLY_TOO_LARGE,
             ProtocolViolation::Malformed => texts::NOT_REDIS,
+            ProtocolViolation::Encrypted => texts::NOT_PLAINTEXT,
         })
     }
 }

@@ -22,7 +22,7 @@ use crate::error::{Code, StoreError};
 use crate::error_texts::connections as texts;
 use crate::transport::error::ConnectError;
 use crate::transport::io::AsyncStream;
-use crate::transport::probe::{Answers, AuthConfig, Open, ask, error_reply, is_primary, next, text};
+use crate::transport::probe::{Answers, AuthConfig, Open, ask, error_reply, is_primary, next, replication_role, text};
 use crate::transport::protocol::auth::Credentials;
 use crate::transport::warning::Warning;
 
@@ -149,11 +149,17 @@ async fn consult(
 async fn becomes_primary(server: &Address, auth_config: &AuthConfig, deadline: Instant) -> bool {
     let watched = timeout_at(deadline, async {
         loop {
-            let answers = ask(server, auth_config, &[&["ROLE"]], LIMIT).await;
+            let answers = ask(server, auth_config, &[&["ROLE"], &["INFO", "replication"]], LIMIT).await;
             match answers.as_ref().map(|answers| answers.replies.as_slice()) {
                 Ok([Value::Array(role), ..]) if role.first().is_some_and(is_primary) => return true,
+                Ok([Value::ServerError(_), replication])
+                    if replication_role(replication).as_deref() == Some("master") =>
+                {
+                    return true;
+                }
                 // Where the user may not ask, the sentinels' report counts.
-                Ok([Value::ServerError(_), ..]) | Err(ConnectError::Fatal(_)) => return false,
+                Ok([Value::ServerError(_), Value::ServerError(_)] | [Value::ServerError(_)])
+                | Err(ConnectError::Fatal(_)) => return false,
                 _ => sleep(MIN_INTERVAL).await,
             }
         }

@@ -26,12 +26,20 @@ impl Router {
         }
     }
 
+    /// A part of a call has come back from where the map leads, with an answer or without one.
+    pub(super) fn judge_map(&mut self, is_answered: bool) {
+        if let Layout::Cluster(map) = &mut self.layout {
+            map.led(is_answered);
+        }
+    }
+
     /// Has the map read when it is wanted, and not too often.
     pub(super) fn read_map(&mut self, now: Instant) {
         if let Layout::Cluster(map) = &mut self.layout
             && map.begins(now)
         {
-            self.effects.push(Effect::ReadMap { addresses: self.nodes.addresses(), known: map.known().clone() });
+            let (addresses, known) = (self.nodes.addresses(), map.known().clone());
+            self.effects.push(Effect::ReadMap { addresses, known, discredited: map.discredited() });
         }
     }
 

@@ -4,6 +4,7 @@ use std::mem;
 use std::time::Instant;
 
 use super::{PAUSE, PartOutcome, Router};
+use crate::error::Code;
 use crate::store::Call;
 use crate::transport::applied::{Applied, Delivery};
 use crate::transport::cluster::nodes::Health;
@@ -35,6 +36,11 @@ impl Router {
         self.nodes.asked(destination);
         let health = if let Some(Redirect::Lost) = redirect { Health::Lost } else { Health::Answers };
         self.nodes.came_back(node, of_node, health);
+        // What has expired with its connection says nothing of where the map leads.
+        let is_expired = matches!(&outcome, Err(error) if matches!(error.code, Code::Timeout | Code::Connection));
+        if redirect.is_some() || !is_expired {
+            self.judge_map(redirect.is_none());
+        }
         let (destination, not_before) = match redirect {
             // Done, but before something that was asked earlier for the same execution: it is done again behind that.
             None if self.slots.waits_before(route.slot, route.sequence, &call) => {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::servers::{self, Answer};
 use super::world::{World, log};
-use crate::store::server_features::ServerFeatures;
+use crate::store::server_features::{Refused, ServerFeatures};
 use crate::store::{Call, ErrorReply, Reply};
 use crate::transport::cluster::topology::NodeId;
 use crate::transport::connection::refusal::{Refusal, decide};
@@ -288,7 +288,8 @@ impl Link {
 
     fn refused(&mut self, world: &mut World, pending: PendingCall, error_reply: ErrorReply) {
         let features = ServerFeatures::default();
-        match decide(&pending, error_reply, features, &mut features.clone()) {
+        let refused = Refused { error_reply, at_first: false, sent_with: features };
+        match decide(&pending, refused, &mut features.clone()) {
             Refusal::HandBack(redirect, error, scope) => {
                 world.returned.push(pending.hand_back(redirect, error.clone()));
                 if scope.is_some() {

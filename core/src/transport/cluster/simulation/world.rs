@@ -241,11 +241,11 @@ impl World {
                     let index = self.links.iter().position(|link| link.node == node).expect("an open connection");
                     self.with_link(index, Link::close);
                 }
-                Effect::ReadMap { addresses, known } => {
+                Effect::ReadMap { addresses, known, discredited } => {
                     log!(self, "the map is to be read");
                     assert!(self.reading.is_none(), "the map is being read already");
                     self.readings.push(self.now);
-                    self.reading = Some(Reading::new(self, &addresses, known));
+                    self.reading = Some(Reading::new(self, &addresses, known, discredited));
                 }
                 Effect::Warn { .. } => {}
             }

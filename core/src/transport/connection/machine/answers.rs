@@ -6,7 +6,7 @@ use super::loss::Abandon;
 use super::{Beside, Machine, State};
 use crate::error::StoreError;
 use crate::error_texts::connections::REPLY_OF_ANOTHER_KIND;
-use crate::store::server_features::ServerFeatures;
+use crate::store::server_features::{Refused, ServerFeatures};
 use crate::store::{ErrorReply, Prefetch};
 use crate::transport::connection::refusal::{Gate, Refusal, Scope, decide};
 use crate::transport::connection::session::{Answered, Event};
@@ -90,6 +90,9 @@ impl Machine {
             Ok(reply) => {
                 self.open_gate(key);
                 let pending = self.calls.finish(key);
+                if pending.request.call.is_isolated(features) {
+                    self.isolation_losses = 0;
+                }
                 self.finished.push(pending.finish(Ok(reply)).at(Some(position)));
                 return Trust::Yes;
             }
@@ -97,13 +100,14 @@ impl Machine {
         };
         let trust = if error_reply.is_unexpected() { Trust::No } else { Trust::Yes };
         let is_unread = serving.session.has_refused_isolation();
+        let at_first = serving.session.has_refused_first();
         let refusal = if is_unread && self.features.learn_isolation(features, carries_task_names(pending)) {
             Refusal::Reshape
         } else if pending.request.call.is_isolated(features) && concerns_transactions(pending, &error_reply) {
             self.calls.get_mut(key).request.call.drop_prefetch();
             Refusal::Reshape
         } else {
-            decide(pending, error_reply, features, &mut self.features)
+            decide(pending, Refused { error_reply, at_first, sent_with: features }, &mut self.features)
         };
         match refusal.concerns_others() {
             Some((error, scope)) => self.close_gate(key, error, scope, now),
@@ -143,13 +147,14 @@ impl Machine {
         let pending = self.calls.get(key);
         let error_reply = serving.session.reply_to(&pending.request.call).err();
         let is_unexpected = error_reply.as_ref().is_some_and(ErrorReply::is_unexpected);
+        let at_first = serving.session.has_refused_first();
         let is_unread = serving.session.has_refused_isolation();
         let reshapes = is_unread && self.features.learn_isolation(features, carries_task_names(pending));
         let refusal = error_reply.map(|error_reply| {
             let isolated = pending.request.call.is_isolated(features);
             match reshapes || isolated && concerns_transactions(pending, &error_reply) {
                 true => Refusal::Reshape,
-                false => decide(pending, error_reply, features, &mut self.features),
+                false => decide(pending, Refused { error_reply, at_first, sent_with: features }, &mut self.features),
             }
         });
         if refusal.is_some() {

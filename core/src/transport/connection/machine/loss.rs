@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use super::{Beside, Machine, Serving, State};
+use crate::store::operation::Operation;
 use crate::transport::error::ConnectError;
 use crate::transport::ordered_calls::CallKey;
 use crate::transport::protocol::violation::ProtocolViolation;
 use crate::transport::request::Redirect;
-use crate::transport::retry_policy::{closing_error, ends_connections, poison_pause};
+use crate::transport::retry_policy::{closing_error, ends_connections, poison_pause, refuses_connection};
 
 /// Abandoned connections to remember. Older ones have had their time to be reset by the peer.
 const MAX_ABANDONED: usize = 16;
@@ -54,6 +55,13 @@ impl Machine {
         now: Instant,
     ) {
         let State::Serving(serving) = &self.state else { return };
+        let error = match serving.session.last_words() {
+            Some(words) if refuses_connection(&words) => ConnectError::handshake(words),
+            _ if serving.session.has_heard_nothing() && violation.is_none() && serving.beside == Beside::No => {
+                ConnectError::hung_up(&self.config.address, error.error().cause.clone())
+            }
+            _ => error,
+        };
         let owes = serving.session.owes();
         // A server that refuses what it is there for has not answered.
         let refused_us = serving.replace.is_some();
@@ -110,7 +118,19 @@ impl Machine {
                 self.finished.push(pending.refuse(error));
             }
         } else if let Some(key) = next {
-            self.calls.get_mut(key).losses += 1;
+            let pending = self.calls.get_mut(key);
+            pending.losses += 1;
+            if pending.request.call.is_isolated(self.features) {
+                // Without what it carries it is no transaction any more: the losses of several calls count.
+                self.isolation_losses += 1;
+                self.doubts_multi |= poison_pause(self.isolation_losses).is_some();
+            }
+            if poison_pause(pending.losses).is_some() {
+                // Some proxies hang up at commands that they do not know.
+                let call = &pending.request.call;
+                self.features.unlink &= call.operation != Operation::Dispose;
+                self.doubts_multi |= call.is_transaction(self.features);
+            }
             // It may have been what it carried.
             self.drop_prefetch(key);
         }

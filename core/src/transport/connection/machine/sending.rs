@@ -63,6 +63,8 @@ impl Machine {
                     match self.calls.take_first(|pending| gate.concerns(pending), waits) {
                         Some(key) => {
                             gate.probe(key);
+                            self.expiries_apart |=
+                                !self.features.multi && self.calls.get(key).request.call.expires_apart();
                             let number = session.send(key, self.calls.get(key), self.features, now);
                             let attempts = self.calls.sent(key, number, now);
                             self.counts.note_sent(attempts);
@@ -109,7 +111,9 @@ impl Machine {
             if let Some(charge) = &mut self.calls.get_mut(key).request.charge {
                 charge.reserve();
             }
-            let number = session.send(key, self.calls.get(key), self.features, now);
+            let pending = self.calls.get(key);
+            self.expiries_apart |= !self.features.multi && pending.request.call.expires_apart();
+            let number = session.send(key, pending, self.features, now);
             let attempts = self.calls.sent(key, number, now);
             self.counts.note_sent(attempts);
         }

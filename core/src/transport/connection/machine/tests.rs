@@ -46,7 +46,8 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let address = Address::Tcp("localhost".into(), 6379);
-        let config = Config { command_timeout: COMMAND_TIMEOUT, is_routed: false, address, asks_after: None };
+        let features = ServerFeatures::default();
+        let config = Config { command_timeout: COMMAND_TIMEOUT, is_routed: false, address, asks_after: None, features };
         let machine = Machine::new(config, Backoff::default().seeded(seed));
         Self { machine, now: Instant::now(), connections: 0, answers: Arc::default(), calls: 0 }
     }

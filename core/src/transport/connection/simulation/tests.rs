@@ -108,6 +108,7 @@ fn a_server_that_answers_nothing_is_sent_no_more_than_a_window_of_calls() {
         is_routed: false,
         address: test_target().settings.address,
         asks_after: None,
+        features: Default::default(),
     };
     let mut machine = Machine::new(config, Backoff::default());
     machine.connected(NonZeroU64::MIN, Opening::Greeted(Name::Never), start);

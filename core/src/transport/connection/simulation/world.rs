@@ -115,6 +115,7 @@ impl World {
             is_routed: plan.routed,
             address: Address::Tcp("10.0.0.2".into(), 6379),
             asks_after: None,
+            features: Default::default(),
         };
         let server =
             Server { refuses_client: plan.refuses_client, ..Server::new(plan.naming, plan.set_get, plan.password) };
