@@ -161,6 +161,7 @@ export interface RedisStoreOptions {
    * Whether the process is warned (`process.emitWarning`) of what works and is likely wrong, once for each server:
    *
    * - `IDIOTEQUE_REDIS_PASSWORD`: a password is given, and the server asks for none
+   * - `IDIOTEQUE_REDIS_NOT_ATOMIC`: the server has no transactions, so that a write and its expiry are two commands
    *
    * @default true
    */
