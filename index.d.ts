@@ -370,6 +370,7 @@ export interface RedisStoreOptions {
    * - `IDIOTEQUE_REDIS_EVICTION`: the server has a memory limit and may evict executions
    * - `IDIOTEQUE_REDIS_PERSISTENCE`: the server keeps nothing on disk
    * - `IDIOTEQUE_REDIS_VERSION`: the server is older than what is tested
+   * - `IDIOTEQUE_REDIS_NOT_ATOMIC`: the server has no transactions, so that a write and its expiry are two commands
    *
    * @default true
    */

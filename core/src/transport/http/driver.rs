@@ -20,7 +20,7 @@ use super::waiting::WaitingCalls;
 use super::{decode, error};
 use crate::config::{Topology, Upstash};
 use crate::error::StoreError;
-use crate::error_texts::http::{NOT_FOUND, REQUEST_TOO_LARGE, TOO_MANY_REQUESTS, UNAUTHORIZED, WORDS_WITH_TOKEN};
+use crate::error_texts::http::{REQUEST_TOO_LARGE, TOO_MANY_REQUESTS, UNAUTHORIZED, WORDS_WITH_TOKEN};
 use crate::store::ErrorReply;
 use crate::store::server_features::{Refused, ServerFeatures};
 use crate::transport::connection::refusal::{Refusal, decide};
@@ -316,7 +316,6 @@ impl HttpDriver {
             _ => match decode::read_error_reply(body) {
                 Some(words) => self.on_error_reply(batch, status, &words, now),
                 None if status == 413 => self.on_error_reply(batch, status, REQUEST_TOO_LARGE, now),
-                None if status == 404 && batch.is_transaction => self.on_error_reply(batch, status, NOT_FOUND, now),
                 None if status == 401 => self.on_error_reply(batch, status, UNAUTHORIZED, now),
                 None => self.fail(batch, Attempt::Lost, &error::not_an_answer(status)),
             },
@@ -380,6 +379,9 @@ impl HttpDriver {
         let error_reply = self.without_token(ErrorReply::of(words));
         match (status, retry_decision(&error_reply)) {
             _ if self.features.learn_from_transaction(&error_reply, batch.features) => self.reshape(batch),
+            _ if batch.is_transaction && self.features.learn_of_multi(&error_reply, batch.features) => {
+                self.reshape(batch);
+            }
             (401, _) => {
                 let error = error::wrong_token(error_reply);
                 let all = batch.into_unanswered(Attempt::Postponed);
@@ -392,11 +394,6 @@ impl HttpDriver {
                     && self.features.learn_isolation(batch.features, batch.has_task_names) =>
             {
                 self.requeue(batch, Attempt::Postponed, &error::refused(status, error_reply));
-            }
-            (status, _)
-                if batch.is_transaction && self.features.learn_of_multi(status, &error_reply, batch.features) =>
-            {
-                self.reshape(batch);
             }
             (_, RetryDecision::Report) => {
                 self.refused(batch, Attempt::Postponed, error::refused(status, error_reply));
