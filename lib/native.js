@@ -13,7 +13,7 @@ const resolved = Promise.resolve();
 const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6, afterTurn: nextTick && afterTurn };
 
 /** The version of this code, which the addon has to be of too: written here, because reading package.json takes time. */
-const VERSION = "0.2.1";
+const VERSION = "0.3.0";
 
 const METHODS = [
   "beginExecution",
