@@ -88,7 +88,7 @@ function finish(natives) {
  * @param {(early: object[]) => object} makeTools gives what else is needed of the store, see lib/seen.js
  */
 function makeStore(natives, makeTools) {
-  const { close, backend } = natives;
+  const { close } = natives;
   const early = [];
   let made;
   const tools = () => {
@@ -117,14 +117,17 @@ function makeStore(natives, makeTools) {
     };
     store[name] = Object.defineProperty(call, "name", { value: name });
   }
-  store.ping = async (options) => tools().ping(loadSeen().pingTimeout(options));
-  store.stats = () => tools().stats();
+  // `carrier` is the store over the client's own methods, once a native connection turned out to be impossible.
+  const stats = () => natives.carrier?.stats() ?? tools().stats();
+  store.ping = async (options) =>
+    natives.carrier?.ping(options) ?? tools().ping(loadSeen().pingTimeout(options));
+  store.stats = stats;
   store.close = close;
   if (Symbol.asyncDispose !== undefined) store[Symbol.asyncDispose] = close;
-  store.backend = backend;
+  Object.defineProperty(store, "backend", { get: () => natives.backend, enumerable: true, configurable: true });
   // Not enumerable: a copy would keep the value of the moment.
-  Object.defineProperty(store, "status", { get: () => tools().stats().status, configurable: true });
-  const inspect = () => loadSeen().inspectStore(tools().stats());
+  Object.defineProperty(store, "status", { get: () => stats().status, configurable: true });
+  const inspect = () => loadSeen().inspectStore(stats());
   Object.defineProperty(store, INSPECT, { value: inspect, configurable: true });
   return store;
 }

@@ -15,7 +15,7 @@ pub fn prepare(engine: Engine, owned: Value, client: Value, settings: Value) -> 
     engine.set(owned, c"ownSettings", settings)
 }
 
-/// Notes the store object, whose `backend` changes then.
+/// Notes the store's functions as lib/native.js has them, whose `backend` changes then, and which get the `carrier`.
 pub fn attach(engine: Engine, owned: Value, store: Value) -> Result<(), Thrown> {
     match engine.type_of(engine.get(owned, c"ownSettings")?) {
         Type::Undefined => Ok(()),
@@ -43,8 +43,9 @@ pub fn open(engine: Engine, owned: &Reference) -> Option<Value> {
         let open = engine.get(engine.get(owned, c"helpers")?, c"openClientStore")?;
         let carrier = engine.call(open, engine.undefined(), &[engine.get(owned, c"ownClient")?, settings])?;
         engine.set(owned, c"carrier", carrier)?;
-        // A caller may have frozen it.
-        let _ = engine.set(engine.get(owned, c"storeObject")?, c"backend", engine.get(carrier, c"backend")?);
+        let natives = engine.get(owned, c"storeObject")?;
+        engine.set(natives, c"backend", engine.get(carrier, c"backend")?)?;
+        engine.set(natives, c"carrier", carrier)?;
         Ok(Some(carrier))
     };
     open().unwrap_or(None)

@@ -198,7 +198,9 @@ test("its requests are traced, with the calls to Redis below them, and its metri
     );
   const request = spans.findLast(({ name }) => name === "PUT /orders/{id}");
   const below = spans.filter(({ parentSpanId }) => parentSpanId === request.spanId).map(({ name }) => name);
-  // What the order has already came with its first call. With a sliding expiry a task begins in a transaction.
-  expect(below).toEqual(["SET", ...STEPS.flatMap(() => ["MULTI", "MULTI"])]);
+  // What the order has already came with its first call, unless it is too old by the time it is asked. With a sliding expiry a task
+  // begins in a transaction.
+  const written = below.filter((name) => !/^(GET|HGET|HGETALL)$/.test(name));
+  expect(written).toEqual(["SET", ...STEPS.flatMap(() => ["MULTI", "MULTI"])]);
   expect(collector.received("/v1/metrics")).toContain("db.client.operation.duration");
 });

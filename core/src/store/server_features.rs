@@ -90,7 +90,8 @@ impl ServerFeatures {
 
     /// Learns from the refusal of a request over HTTP that was one transaction.
     pub fn learn_of_multi(&mut self, error_reply: &ErrorReply, sent_with: ServerFeatures) -> bool {
-        let learnt = sent_with.multi && error_reply.code == "ERR" && is_unknown(error_reply);
+        let learnt =
+            sent_with.multi && error_reply.code == "ERR" && is_unknown(error_reply) && names_multi(error_reply);
         if learnt {
             self.lacks_multi(true);
         }
@@ -109,6 +110,13 @@ impl ServerFeatures {
 fn is_unknown(error_reply: &ErrorReply) -> bool {
     let detail = error_reply.detail.to_ascii_lowercase();
     UNKNOWN_COMMAND.iter().any(|words| detail.contains(words))
+}
+
+/// Whether it is a command of transactions, and not one within the transaction. What a server repeats of arguments does not count.
+fn names_multi(error_reply: &ErrorReply) -> bool {
+    let detail = error_reply.detail.to_ascii_lowercase();
+    let command = detail.split("args").next().unwrap_or_default();
+    ["multi", "exec", "transaction"].iter().any(|word| command.contains(word))
 }
 
 impl Default for ServerFeatures {
