@@ -165,6 +165,7 @@ export interface RedisStoreOptions {
    * - `IDIOTEQUE_REDIS_REPLICA_READS`: the store reads from replicas, because it is told to use such a client
    * - `IDIOTEQUE_REDIS_CLIENT`: a native connection turned out to be impossible, and the client's methods carry the calls
    * - `IDIOTEQUE_REDIS_PASSWORD`: a password is given, and the server asks for none
+   * - `IDIOTEQUE_REDIS_NOT_ATOMIC`: the server has no transactions, so that a write and its expiry are two commands
    *
    * @default true
    */

@@ -115,6 +115,27 @@ describe.each(["with an error", HANGS_UP])("a server without MULTI, answered %s"
   });
 });
 
+it("what a server without MULTI has done of a commit is said when the rest fails", async () => {
+  const server = await privateRedis();
+  let refused = false;
+  const proxy = await startCommandProxy(server, () => ([name]) => {
+    if (name === "MULTI" || name === "EXEC") {
+      refused = name === "MULTI";
+      return { reply: `-ERR unknown command '${name}'\r\n` };
+    }
+    // The first time it stands behind MULTI.
+    if (name !== "HSET") return undefined;
+    const [first, tooMuch] = [refused, { reply: "-OOM command not allowed when used memory > 'maxmemory'\r\n" }];
+    refused = false;
+    return first ? undefined : tooMuch;
+  });
+  const error = await rejectionOf(freshStore(proxy.url).commitExecutionTaskResult("part", "task", 1));
+  expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "OOM" });
+  expect(error.message).toContain("have been applied");
+  expect(await temporaryClient(server).hget("part-results", "task")).toBe("1");
+  await proxy.stop();
+});
+
 describe("what the process is warned of", () => {
   const CODE = "IDIOTEQUE_REDIS_NOT_ATOMIC";
   const WORKS = `

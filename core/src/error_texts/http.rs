@@ -29,7 +29,6 @@ texts! {
 /// What is said for the server where it refuses a request without a word.
 pub const TOO_MANY_REQUESTS: &str = "ERR too many requests";
 pub const REQUEST_TOO_LARGE: &str = "ERR the request is too large";
-pub const NOT_FOUND: &str = "ERR not found";
 pub const UNAUTHORIZED: &str = "Unauthorized";
 
 /// What is said in place of words that repeat the token.

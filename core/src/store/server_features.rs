@@ -83,8 +83,8 @@ impl ServerFeatures {
     }
 
     /// Learns from the refusal of a request over HTTP that was one transaction.
-    pub fn learn_of_multi(&mut self, status: u16, error_reply: &ErrorReply, sent_with: ServerFeatures) -> bool {
-        let learnt = sent_with.multi && (status == 404 || error_reply.code == "ERR" && is_unknown(error_reply));
+    pub fn learn_of_multi(&mut self, error_reply: &ErrorReply, sent_with: ServerFeatures) -> bool {
+        let learnt = sent_with.multi && error_reply.code == "ERR" && is_unknown(error_reply);
         if learnt {
             self.lacks_multi(true);
         }

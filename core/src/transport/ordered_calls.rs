@@ -329,6 +329,8 @@ impl OrderedCalls {
         for (_, entry) in &mut self.calls {
             if let Place::InFlight(_) = entry.place {
                 entry.pending.request.delivery.lost();
+                // The connection may have ended because what the calls carry was too much.
+                entry.pending.request.call.drop_prefetch();
                 // What had come of its result is gone.
                 if let Some(charge) = &mut entry.pending.request.charge {
                     charge.give_back();

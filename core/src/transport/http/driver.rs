@@ -19,7 +19,7 @@ use super::waiting::WaitingCalls;
 use super::{decode, error};
 use crate::config::{Topology, Upstash};
 use crate::error::StoreError;
-use crate::error_texts::http::{NOT_FOUND, REQUEST_TOO_LARGE, TOO_MANY_REQUESTS, UNAUTHORIZED, WORDS_WITH_TOKEN};
+use crate::error_texts::http::{REQUEST_TOO_LARGE, TOO_MANY_REQUESTS, UNAUTHORIZED, WORDS_WITH_TOKEN};
 use crate::store::ErrorReply;
 use crate::store::server_features::{Refused, ServerFeatures};
 use crate::transport::connection::refusal::{Refusal, decide};
@@ -300,7 +300,6 @@ impl HttpDriver {
             _ => match decode::read_error_reply(body) {
                 Some(words) => self.on_error_reply(batch, status, &words, now),
                 None if status == 413 => self.on_error_reply(batch, status, REQUEST_TOO_LARGE, now),
-                None if status == 404 && batch.is_transaction => self.on_error_reply(batch, status, NOT_FOUND, now),
                 None if status == 401 => self.on_error_reply(batch, status, UNAUTHORIZED, now),
                 None => self.fail(batch, Attempt::Lost, &error::not_an_answer(status)),
             },
@@ -368,15 +367,11 @@ impl HttpDriver {
                 let all = batch.into_unanswered(Attempt::Postponed);
                 self.finished.extend(all.map(|pending| pending.refuse(error.clone())));
             }
-            // It may be the reads, unless there is nothing at all that takes transactions.
-            (status, RetryDecision::Report)
-                if status != 404 && batch.isolates && self.features.learn_isolation(batch.features) =>
-            {
+            // It may be the reads. If it is the transaction, a write shows that.
+            (_, RetryDecision::Report) if batch.isolates && self.features.learn_isolation(batch.features) => {
                 self.requeue(batch, Attempt::Postponed, &error::refused(status, error_reply));
             }
-            (status, _)
-                if batch.is_transaction && self.features.learn_of_multi(status, &error_reply, batch.features) =>
-            {
+            _ if batch.is_transaction && self.features.learn_of_multi(&error_reply, batch.features) => {
                 self.reshape(batch);
             }
             (_, RetryDecision::Report) => {

@@ -121,7 +121,9 @@ where
                         return Poll::Ready(Ok((stream, trial)));
                     }
                     Poll::Ready(Err(error)) => {
-                        open.remove(place).1.map(Trial::failed);
+                        if let Some(trial) = open.remove(place).1 {
+                            trial.failed();
+                        }
                         last = io::Error::new(error.kind(), error.to_string());
                     }
                 }

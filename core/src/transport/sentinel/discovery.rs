@@ -149,17 +149,19 @@ async fn consult(
 async fn becomes_primary(server: &Address, auth_config: &AuthConfig, deadline: Instant) -> bool {
     let watched = timeout_at(deadline, async {
         loop {
-            let answers = ask(server, auth_config, &[&["ROLE"], &["INFO", "replication"]], LIMIT).await;
+            let answers = ask(server, auth_config, &[&["ROLE"]], LIMIT).await;
             match answers.as_ref().map(|answers| answers.replies.as_slice()) {
                 Ok([Value::Array(role), ..]) if role.first().is_some_and(is_primary) => return true,
-                Ok([Value::ServerError(_), replication])
-                    if replication_role(replication).as_deref() == Some("master") =>
-                {
-                    return true;
+                Ok([Value::ServerError(_), ..]) => {
+                    let answers = ask(server, auth_config, &[&["INFO", "replication"]], LIMIT).await;
+                    match answers.ok().and_then(|answers| replication_role(answers.replies.first()?)) {
+                        Some(role) if role == "master" => return true,
+                        Some(_) => sleep(MIN_INTERVAL).await,
+                        // Where the user may not ask, the sentinels' report counts.
+                        None => return false,
+                    }
                 }
-                // Where the user may not ask, the sentinels' report counts.
-                Ok([Value::ServerError(_), Value::ServerError(_)] | [Value::ServerError(_)])
-                | Err(ConnectError::Fatal(_)) => return false,
+                Err(ConnectError::Fatal(_)) => return false,
                 _ => sleep(MIN_INTERVAL).await,
             }
         }

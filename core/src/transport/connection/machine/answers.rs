@@ -116,7 +116,14 @@ impl Machine {
                     self.finished.extend(others.map(|pending| pending.hand_back(Redirect::Later, error.clone())));
                 }
             }
-            Refusal::Reshape => self.park_until(key, now),
+            Refusal::Reshape => {
+                // Without MULTI, what stands behind it is carried out.
+                let pending = self.calls.get_mut(key);
+                if serving.session.has_done_part_of(&pending.request.call) {
+                    pending.request.delivery.partly_done();
+                }
+                self.park_until(key, now);
+            }
             Refusal::Retry(error, scope) => self.retry(key, error, scope, now),
             Refusal::Reconnect(error, scope) => {
                 serving.replace = Some(ConnectError::Transient(error.clone()));
