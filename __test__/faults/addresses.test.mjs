@@ -11,7 +11,7 @@ import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
 import { startScript } from "../support/child.mjs";
 import { startProxy } from "../support/proxy.mjs";
 import { privateRedis } from "../support/redis.mjs";
-import { full, note } from "../support/scale.mjs";
+import { note } from "../support/scale.mjs";
 import { SENTINEL_MASTER, startTopologies } from "../support/topologies.mjs";
 
 const [USELESS, USEFUL] = ["127.0.0.2", "127.0.0.3"];
@@ -62,78 +62,76 @@ const STORE = `
 `;
 
 // Needs a name with several addresses: a hosts file of its own, which Linux gives to a process by `unshare`.
-if (full) {
-  describe("a host name with two addresses", () => {
-    let servers;
-    let topologies;
-    let rest;
-    let dir;
+describe("a host name with two addresses", () => {
+  let servers;
+  let topologies;
+  let rest;
+  let dir;
 
-    beforeAll(async () => {
-      topologies = await startTopologies();
-      const redis = await privateRedis();
-      rest = await startRestEndpoint({ redisUrl: redis.url });
-      const portOf = (url) => Number(new URL(url).port);
-      const host = "redis.example";
-      servers = {
-        "a server": [redis.port, (port) => `redis://${host}:${port}`],
-        "a start-up node of a cluster": [portOf(topologies.clusterUrl), (port) => [{ host, port }]],
-        "a sentinel": [topologies.sentinel.port, (port) => ({ sentinels: [{ host, port }], name: SENTINEL_MASTER })],
-        "an HTTP endpoint": [portOf(rest.url), (port) => ({ url: `http://${host}:${port}`, token: rest.token })],
-      };
-      dir = mkdtempSync(join(tmpdir(), "idioteque-hosts-"));
-      writeFileSync(join(dir, "hosts"), `${USELESS} ${host}\n${USEFUL} ${host}\n`);
-    });
-
-    afterAll(async () => {
-      await Promise.all([topologies?.stop(), rest?.stop()]);
-      if (dir) rmSync(dir, { recursive: true, force: true });
-    });
-
-    async function timesOf(kind, startUseless) {
-      const [port, input] = servers[kind];
-      const proxy = await startProxy({ host: "127.0.0.1", port }, { host: USEFUL });
-      const stop = await startUseless(proxy.port);
-      try {
-        const mounted = `mount --bind ${join(dir, "hosts")} /etc/hosts && exec "$@"`;
-        const within = ["unshare", "--mount", "--map-root-user", "sh", "-c", mounted, "sh"];
-        const outcome = await startScript(STORE, { args: { redis: input(proxy.port) }, within }).ended;
-        expect(outcome, outcome.errors).toMatchObject({ code: 0 });
-        return JSON.parse(outcome.lines.at(-1));
-      } finally {
-        await stop();
-        await proxy.stop();
-      }
-    }
-
-    it.each(["a server", "a start-up node of a cluster", "a sentinel", "an HTTP endpoint"])(
-      "of %s, the first of which swallows packets: the second is tried within the attempt, and first at the next one",
-      async (kind) => {
-        const [first, next] = await timesOf(kind, startSwallowing);
-        expect(first).toBeLessThan(1_200);
-        expect(next).toBeLessThan(240);
-        note({
-          scenario: `${kind}: host name with two addresses, of which the first swallows packets`,
-          done: "1 connection, and another one",
-          found: `connected after ${first} ms, then after ${next} ms`,
-          promise: "the second address is tried after 250 ms, and first at the next connection",
-        });
-      },
-    );
-
-    it.each(["a server", "a start-up node of a cluster", "a sentinel"])(
-      "of %s, at the first of which nothing answers: the next attempt begins with the second",
-      async (kind) => {
-        const [first, next] = await timesOf(kind, startSilence);
-        expect(first).toBeLessThan(4_000);
-        expect(next).toBeLessThan(240);
-        note({
-          scenario: `${kind}: host name with two addresses, of which the first takes connections and says nothing`,
-          done: "1 connection, and another one",
-          found: `connected after ${first} ms, then after ${next} ms`,
-          promise: "the next attempt begins with the second address",
-        });
-      },
-    );
+  beforeAll(async () => {
+    topologies = await startTopologies();
+    const redis = await privateRedis();
+    rest = await startRestEndpoint({ redisUrl: redis.url });
+    const portOf = (url) => Number(new URL(url).port);
+    const host = "redis.example";
+    servers = {
+      "a server": [redis.port, (port) => `redis://${host}:${port}`],
+      "a start-up node of a cluster": [portOf(topologies.clusterUrl), (port) => [{ host, port }]],
+      "a sentinel": [topologies.sentinel.port, (port) => ({ sentinels: [{ host, port }], name: SENTINEL_MASTER })],
+      "an HTTP endpoint": [portOf(rest.url), (port) => ({ url: `http://${host}:${port}`, token: rest.token })],
+    };
+    dir = mkdtempSync(join(tmpdir(), "idioteque-hosts-"));
+    writeFileSync(join(dir, "hosts"), `${USELESS} ${host}\n${USEFUL} ${host}\n`);
   });
-}
+
+  afterAll(async () => {
+    await Promise.all([topologies?.stop(), rest?.stop()]);
+    if (dir) rmSync(dir, { recursive: true, force: true });
+  });
+
+  async function timesOf(kind, startUseless) {
+    const [port, input] = servers[kind];
+    const proxy = await startProxy({ host: "127.0.0.1", port }, { host: USEFUL });
+    const stop = await startUseless(proxy.port);
+    try {
+      const mounted = `mount --bind ${join(dir, "hosts")} /etc/hosts && exec "$@"`;
+      const within = ["unshare", "--mount", "--map-root-user", "sh", "-c", mounted, "sh"];
+      const outcome = await startScript(STORE, { args: { redis: input(proxy.port) }, within }).ended;
+      expect(outcome, outcome.errors).toMatchObject({ code: 0 });
+      return JSON.parse(outcome.lines.at(-1));
+    } finally {
+      await stop();
+      await proxy.stop();
+    }
+  }
+
+  it.each(["a server", "a start-up node of a cluster", "a sentinel", "an HTTP endpoint"])(
+    "of %s, the first of which swallows packets: the second is tried within the attempt, and first at the next one",
+    async (kind) => {
+      const [first, next] = await timesOf(kind, startSwallowing);
+      expect(first).toBeLessThan(1_200);
+      expect(next).toBeLessThan(240);
+      note({
+        scenario: `${kind}: host name with two addresses, of which the first swallows packets`,
+        done: "1 connection, and another one",
+        found: `connected after ${first} ms, then after ${next} ms`,
+        promise: "the second address is tried after 250 ms, and first at the next connection",
+      });
+    },
+  );
+
+  it.each(["a server", "a start-up node of a cluster", "a sentinel"])(
+    "of %s, at the first of which nothing answers: the next attempt begins with the second",
+    async (kind) => {
+      const [first, next] = await timesOf(kind, startSilence);
+      expect(first).toBeLessThan(4_000);
+      expect(next).toBeLessThan(240);
+      note({
+        scenario: `${kind}: host name with two addresses, of which the first takes connections and says nothing`,
+        done: "1 connection, and another one",
+        found: `connected after ${first} ms, then after ${next} ms`,
+        promise: "the next attempt begins with the second address",
+      });
+    },
+  );
+});

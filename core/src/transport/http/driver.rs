@@ -379,21 +379,19 @@ impl HttpDriver {
         let error_reply = self.without_token(ErrorReply::of(words));
         match (status, retry_decision(&error_reply)) {
             _ if self.features.learn_from_transaction(&error_reply, batch.features) => self.reshape(batch),
-            _ if batch.is_transaction && self.features.learn_of_multi(&error_reply, batch.features) => {
-                self.reshape(batch);
-            }
             (401, _) => {
                 let error = error::wrong_token(error_reply);
                 let all = batch.into_unanswered(Attempt::Postponed);
                 self.finished.extend(all.map(|pending| pending.refuse(error.clone())));
             }
-            // It may be the reads, unless there is nothing at all that takes transactions.
-            (status, RetryDecision::Report)
-                if status != 404
-                    && batch.isolates
-                    && self.features.learn_isolation(batch.features, batch.has_task_names) =>
+            // It may be the reads. If it is the transaction, a write shows that.
+            (_, RetryDecision::Report)
+                if batch.isolates && self.features.learn_isolation(batch.features, batch.has_task_names) =>
             {
                 self.requeue(batch, Attempt::Postponed, &error::refused(status, error_reply));
+            }
+            _ if batch.is_transaction && self.features.learn_of_multi(&error_reply, batch.features) => {
+                self.reshape(batch);
             }
             (_, RetryDecision::Report) => {
                 self.refused(batch, Attempt::Postponed, error::refused(status, error_reply));

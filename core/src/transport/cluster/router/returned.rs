@@ -27,7 +27,7 @@ impl Router {
             debug_assert!(false, "a part came back that was not under way");
             return;
         };
-        let call = mem::replace(&mut request.call, Call::empty());
+        let mut call = mem::replace(&mut request.call, Call::empty());
         let Some(mut route) = request.route.take() else { return };
         if let Some(entry) = self.calls.get_mut(token.index) {
             entry.request.sent_at = entry.request.sent_at.or(request.sent_at);
@@ -40,6 +40,11 @@ impl Router {
         let is_expired = matches!(&outcome, Err(error) if matches!(error.code, Code::Timeout | Code::Connection));
         if redirect.is_some() || !is_expired {
             self.judge_map(redirect.is_none());
+        }
+        if let Some(Redirect::Elsewhere { ask: true, .. } | Redirect::Later) = redirect {
+            // While a slot is on its way, a transaction is refused unless all its keys are there (`TRYAGAIN`): what is only carried
+            // is not to keep the call from being answered.
+            call.drop_prefetch();
         }
         let (destination, not_before) = match redirect {
             // Done, but before something that was asked earlier for the same execution: it is done again behind that.
