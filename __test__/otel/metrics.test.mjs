@@ -101,8 +101,8 @@ describe("idioteque.redis.read_ahead.hits", () => {
     const store = temporaryStore(url);
     const id = newId();
     for (let calls = 0; store.stats().readAheadHits < 2; calls += 1) {
-      await store.isExecutionTaskInProgress(id, "task");
-      await store.getExecutionTaskResult(id, "task");
+      await store.getExecutionTaskResults(id);
+      await store.isExecutionInProgress(id);
       expect(calls).toBeLessThan(20);
     }
     expect(await seriesOf(collect, "idioteque.redis.read_ahead.hits")).toBe(store.stats().readAheadHits);
