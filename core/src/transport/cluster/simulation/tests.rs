@@ -46,7 +46,7 @@ fn play(world: &mut World) {
     let end = world.now + world.plan.command_timeout + Duration::from_secs(60);
     world.run_until(end, |world| world.history.pending == 0);
     if !world.closed {
-        world.history.check_recovery(healed + RECOVERY, WELL);
+        world.history.check_recovery(healed + RECOVERY, WELL, world.now);
         let end = world.now + Duration::from_secs(10);
         world.run_until(end, |_| false);
         world.close();

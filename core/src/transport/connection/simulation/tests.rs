@@ -55,7 +55,7 @@ fn play(world: &mut World) {
     let end = world.now + world.plan.command_timeout + Duration::from_secs(60);
     world.run_until(end, |world| world.history.pending == 0 && world.connections.len() <= 1);
     if !world.closed {
-        world.history.check_recovery(healed + RECOVERY, WELL);
+        world.history.check_recovery(healed + RECOVERY, WELL, world.now);
         world.close();
     }
     let end = world.now + Duration::from_secs(60);
