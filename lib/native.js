@@ -119,8 +119,7 @@ function makeStore(natives, makeTools) {
   }
   // `carrier` is the store over the client's own methods, once a native connection turned out to be impossible.
   const stats = () => natives.carrier?.stats() ?? tools().stats();
-  store.ping = async (options) =>
-    natives.carrier?.ping(options) ?? tools().ping(loadSeen().pingTimeout(options));
+  store.ping = async (options) => natives.carrier?.ping(options) ?? tools().ping(loadSeen().pingTimeout(options));
   store.stats = stats;
   store.close = close;
   if (Symbol.asyncDispose !== undefined) store[Symbol.asyncDispose] = close;
