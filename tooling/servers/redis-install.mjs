@@ -79,7 +79,10 @@ function canInstallWithApt() {
   return process.getuid?.() === 0 && /debian|ubuntu/.test(linuxRelease());
 }
 
-/** Installs the package without letting it start its service. Returns what apt-get printed if it failed. */
+/**
+ * Installs the package without letting it start its service, and `openssl`, with which tests make certificates. Returns what
+ * apt-get printed if it failed.
+ */
 function installWithApt() {
   const ownPolicy = !existsSync(POLICY_FILE);
   if (ownPolicy) {
@@ -89,7 +92,8 @@ function installWithApt() {
   }
   try {
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-    for (const args of [["update"], ["install", "-y", "--no-install-recommends", "redis-server"]]) {
+    const install = ["install", "-y", "--no-install-recommends", "redis-server", "openssl"];
+    for (const args of [["update"], install]) {
       const { status, error, stdout, stderr } = spawnSync("apt-get", args, {
         env,
         encoding: "utf8",
