@@ -119,7 +119,7 @@ impl Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Error> {
-        let read = X509::read(certificate).filter(|read| !read.has_extensions).ok_or(CertificateError::BadEncoding)?;
+        let read = read_version1(certificate).ok_or(CertificateError::BadEncoding)?;
         check_dates(&read, now)?;
         if !read.may_serve() {
             return Err(CertificateError::InvalidPurpose.into());
@@ -214,7 +214,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match X509::read(certificate).filter(|read| !read.has_extensions) {
+        match read_version1(certificate) {
             Some(read) => version1::verify_handshake(ProtocolVersion::TLSv1_2, message, &read, signed),
             None => verify_tls12_signature(message, certificate, signed, &ALGORITHMS),
         }
@@ -226,7 +226,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match X509::read(certificate).filter(|read| !read.has_extensions) {
+        match read_version1(certificate) {
             Some(read) => version1::verify_handshake(ProtocolVersion::TLSv1_3, message, &read, signed),
             None => verify_tls13_signature(message, certificate, signed, &ALGORITHMS),
         }
@@ -235,6 +235,11 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         ALGORITHMS.supported_schemes()
     }
+}
+
+/// A certificate, if it has no extensions.
+fn read_version1(certificate: &CertificateDer<'_>) -> Option<X509> {
+    X509::read(certificate).filter(|read| !read.has_extensions)
 }
 
 fn check_validity(not_before: i64, not_after: i64, now: UnixTime) -> Result<(), webpki::Error> {

@@ -85,8 +85,7 @@ impl Machine {
             return Trust::Yes;
         }
         let State::Serving(serving) = &mut self.state else { return Trust::No };
-        let pending = self.calls.get(key);
-        let error_reply = match serving.session.reply_to(&pending.request.call) {
+        let error_reply = match serving.session.reply_to(&self.calls.get(key).request.call) {
             Ok(reply) => {
                 self.open_gate(key);
                 let pending = self.calls.finish(key);
@@ -99,16 +98,9 @@ impl Machine {
             Err(error_reply) => error_reply,
         };
         let trust = if error_reply.is_unexpected() { Trust::No } else { Trust::Yes };
+        let refused = Refused { error_reply, at_first: serving.session.has_refused_first(), sent_with: features };
         let is_unread = serving.session.has_refused_isolation();
-        let at_first = serving.session.has_refused_first();
-        let refusal = if is_unread && self.features.learn_isolation(features, carries_task_names(pending)) {
-            Refusal::Reshape
-        } else if pending.request.call.is_isolated(features) && concerns_transactions(pending, &error_reply) {
-            self.calls.get_mut(key).request.call.drop_prefetch();
-            Refusal::Reshape
-        } else {
-            decide(pending, Refused { error_reply, at_first, sent_with: features }, &mut self.features)
-        };
+        let refusal = judge(self.calls.get_mut(key), refused, is_unread, &mut self.features);
         match refusal.concerns_others() {
             Some((error, scope)) => self.close_gate(key, error, scope, now),
             None => self.open_gate(key),
@@ -151,18 +143,13 @@ impl Machine {
     /// A call was answered that goes on behind what it overtook.
     pub(super) fn answered_out_of_turn(&mut self, key: CallKey, features: ServerFeatures, now: Instant) -> Trust {
         let State::Serving(serving) = &mut self.state else { return Trust::No };
-        let pending = self.calls.get(key);
-        let error_reply = serving.session.reply_to(&pending.request.call).err();
+        let error_reply = serving.session.reply_to(&self.calls.get(key).request.call).err();
         let is_unexpected = error_reply.as_ref().is_some_and(ErrorReply::is_unexpected);
         let at_first = serving.session.has_refused_first();
         let is_unread = serving.session.has_refused_isolation();
-        let reshapes = is_unread && self.features.learn_isolation(features, carries_task_names(pending));
         let refusal = error_reply.map(|error_reply| {
-            let isolated = pending.request.call.is_isolated(features);
-            match reshapes || isolated && concerns_transactions(pending, &error_reply) {
-                true => Refusal::Reshape,
-                false => decide(pending, Refused { error_reply, at_first, sent_with: features }, &mut self.features),
-            }
+            let refused = Refused { error_reply, at_first, sent_with: features };
+            judge(self.calls.get_mut(key), refused, is_unread, &mut self.features)
         });
         if refusal.is_some() {
             self.calls.get_mut(key).request.call.drop_prefetch();
@@ -229,8 +216,18 @@ impl Machine {
 }
 
 /// Whether a call carries the names of tasks.
-fn carries_task_names(pending: &PendingCall) -> bool {
-    pending.request.call.prefetch == Prefetch::Tasks
+/// What becomes of a call that was refused. What the server may have refused beside it is left out first: `is_unread` is whether
+/// that was a read that it carried, or the transaction for the sake of those reads.
+fn judge(pending: &mut PendingCall, refused: Refused, is_unread: bool, features: &mut ServerFeatures) -> Refusal {
+    let call = &pending.request.call;
+    if is_unread && features.learn_isolation(refused.sent_with, call.prefetch == Prefetch::Tasks) {
+        return Refusal::Reshape;
+    }
+    if call.is_isolated(refused.sent_with) && concerns_transactions(pending, &refused.error_reply) {
+        pending.request.call.drop_prefetch();
+        return Refusal::Reshape;
+    }
+    decide(pending, refused, features)
 }
 
 /// Whether a call that is one transaction with the reads that it carries may have been refused because of that: a server without
