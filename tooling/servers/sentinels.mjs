@@ -17,7 +17,8 @@ const HOST = "127.0.0.1";
 export const MASTER = "main";
 
 /**
- * Starts them, and resolves when every sentinel has found all the others and all replicas.
+ * Starts them, and resolves when every sentinel has found all the others and is connected to all replicas: one that it
+ * has only heard of is "disconnected" to it, and clients leave that out until the sentinel tells of a change.
  *
  * @param {object} [options]
  * @param {number} [options.replicas]
@@ -52,7 +53,7 @@ export async function startSentinels({ replicas = 2, sentinels: count = 3, passw
   const knows = async (sentinel) => {
     const master = await sentinel.ask("SENTINEL", "MASTER", MASTER);
     const field = (name) => Number(master[master.indexOf(name) + 1]);
-    return field("num-slaves") === replicas && field("num-other-sentinels") === count - 1;
+    return field("num-other-sentinels") === count - 1 && (await replicasOf(sentinel)) === replicas;
   };
   const ready = async () => {
     for (const sentinel of sentinels) if (!(await knows(sentinel))) return false;
