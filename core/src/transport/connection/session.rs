@@ -1,15 +1,20 @@
 //! One connection in use: the bytes to be written, the replies that are to come and whose they are, and by what name the
 //! server knows it. No sockets and no clock: what comes and what time it is, it is told.
 
+mod awaited;
 mod last_error;
+mod naming;
+mod outgoing;
 
-use std::collections::VecDeque;
 use std::num::NonZeroU64;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use redis::{Pipeline, Value};
 
+use awaited::{Awaited, Expected, Owner, SentCall};
 use last_error::{Ignored, LastError, Noting};
+use naming::Naming;
+use outgoing::Outgoing;
 
 use super::handshake::{Identity, Name};
 use super::shared_window::SharedWindow;
@@ -22,7 +27,6 @@ use crate::transport::error::ConnectError;
 use crate::transport::ordered_calls::CallKey;
 use crate::transport::pending_calls::PendingCall;
 use crate::transport::protocol::decode::Decoder;
-use crate::transport::protocol::encode::Encoder;
 use crate::transport::protocol::value_visitor::ValueVisitor;
 use crate::transport::protocol::violation::ProtocolViolation;
 
@@ -32,12 +36,6 @@ pub(super) const WINDOW_CALLS: usize = 16_384;
 const WINDOW_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes that are kept ready to be written, unless a single call is larger.
 const READY_BYTES: usize = 256 * 1024;
-/// Room for bytes to be written that is kept when it is not needed.
-const KEPT_ROOM: usize = 512 * 1024;
-/// The pause before a server that did not tell the connection's name is asked again; it doubles.
-const ASK_AGAIN: Duration = Duration::from_millis(50);
-/// Doublings of that pause.
-const MAX_DOUBLINGS: u32 = 3;
 
 /// What a session begins with.
 pub enum Opening {
@@ -45,58 +43,6 @@ pub enum Opening {
     Greeted(Name),
     /// The handshake is still to be sent; nothing in it has to come before reads. The last reply tells the name.
     Pipelined(Pipeline),
-}
-
-/// How far it is known by what name the connection can be fenced off. Until it is known, nothing is sent that must not come
-/// back.
-enum Naming {
-    /// The server was asked; the error is what it said before, if it did.
-    Asked(Option<ConnectError>),
-    /// It did not tell for now, and is asked again when there is something to send, not before this moment.
-    AskAgain(ConnectError, Instant),
-    /// By this; `None` where the server can never tell.
-    Known(Option<Identity>),
-}
-
-/// Whose the next replies are.
-struct Expected {
-    owner: Owner,
-    /// Replies that have not come as a whole.
-    left: u32,
-    /// The number of the first one.
-    first_reply: u64,
-    sent_at: Instant,
-    /// Bytes of the connection before the first of its own.
-    begins_at: u64,
-    /// When the first of them was given to the socket.
-    written_at: Option<Moment>,
-}
-
-enum Owner {
-    /// A call's.
-    Call(SentCall),
-    /// Nobody's any more: the call was given up.
-    GivenUp { bytes: usize, writes: bool },
-    /// The session's own. The last one tells its name.
-    Question,
-    /// A ping's.
-    Ping,
-    /// That of a question about the server.
-    Fact,
-}
-
-struct SentCall {
-    key: CallKey,
-    replies: u32,
-    /// The first reply is that to ASKING.
-    asking: bool,
-    /// Bytes of arguments.
-    bytes: usize,
-    writes: bool,
-    /// What the server was taken to understand.
-    features: ServerFeatures,
-    /// Its replies are thrown away, because they are too much for now.
-    dropped: bool,
 }
 
 /// A call whose replies have come.
@@ -132,26 +78,13 @@ pub struct Session {
     /// Tells it from every other connection of this process.
     id: NonZeroU64,
     naming: Naming,
-    name_refusals: u32,
-    encoder: Encoder,
-    /// Bytes of the encoder that have been written.
-    written: usize,
-    /// Bytes that were written before those in the encoder.
-    written_before: u64,
-    /// The number of what is next to be written among what is expected.
-    next_to_write: u64,
+    outgoing: Outgoing,
     decoder: Decoder,
     reader: ReplyReader,
     values: ValueVisitor,
-    expected: VecDeque<Expected>,
-    /// How many of what was expected is no longer so.
-    ended: u64,
-    next_command: u64,
-    next_reply: u64,
-    calls_in_flight: usize,
-    bytes_in_flight: usize,
-    /// Calls that were given up among those in flight.
-    given_up: usize,
+    awaited: Awaited,
+    /// Replies that have come.
+    replies: u64,
     /// Bytes that have come of the replies that are coming.
     coming: usize,
     shared_window: SharedWindow,
@@ -163,59 +96,49 @@ pub struct Session {
 impl Session {
     /// A connection that has just been made.
     pub fn new(id: NonZeroU64, opening: Opening, now: Instant) -> Self {
+        let (naming, handshake) = match opening {
+            Opening::Greeted(name) => (Naming::told(name, now), None),
+            Opening::Pipelined(pipeline) => (Naming::asked(), Some(pipeline)),
+        };
         let mut session = Self {
             id,
-            naming: Naming::Known(None),
-            name_refusals: 0,
-            encoder: Encoder::default(),
-            written: 0,
-            written_before: 0,
-            next_to_write: 0,
+            naming,
+            outgoing: Outgoing::default(),
             decoder: Decoder::new(),
             reader: ReplyReader::default(),
             values: ValueVisitor::default(),
-            expected: VecDeque::new(),
-            ended: 0,
-            next_command: 0,
-            next_reply: 0,
-            calls_in_flight: 0,
-            bytes_in_flight: 0,
-            given_up: 0,
+            awaited: Awaited::default(),
+            replies: 0,
             coming: 0,
             shared_window: SharedWindow::default(),
             last_error: LastError::default(),
             heard_at: now,
             answered: false,
         };
-        match opening {
-            Opening::Greeted(name) => session.name(name, now),
-            Opening::Pipelined(pipeline) => {
-                session.ask(&pipeline, now);
-                session.naming = Naming::Asked(None);
-            }
+        if let Some(pipeline) = handshake {
+            session.ask(&pipeline, now);
         }
         session
     }
 
     /// Whether calls that write may be sent: a connection without a name could not be fenced off.
     pub fn takes_writes(&self) -> bool {
-        matches!(self.naming, Naming::Known(_))
+        self.naming.is_settled()
     }
 
     /// Whether the handshake was left to the session and has no answer.
     pub fn awaits_handshake(&self) -> bool {
-        matches!(self.naming, Naming::Asked(None))
-            && self.expected.front().is_some_and(|next| matches!(next.owner, Owner::Question))
+        self.naming.is_unanswered() && self.awaited.front().is_some_and(|next| matches!(next.owner, Owner::Question))
     }
 
     /// Whether nothing has come since the connection was made.
     pub fn has_heard_nothing(&self) -> bool {
-        self.awaits_handshake() && self.next_reply == 0 && self.decoder.between()
+        self.awaits_handshake() && self.replies == 0 && self.decoder.between()
     }
 
     /// The latest reply, if it is an error and one to the session's own question, others of which have no answer.
     pub fn last_words(&self) -> Option<ErrorReply> {
-        let Expected { owner: Owner::Question, .. } = self.expected.front()? else { return None };
+        let Expected { owner: Owner::Question, .. } = self.awaited.front()? else { return None };
         (self.last_error.is_latest && self.decoder.between())
             .then(|| ErrorReply::of(String::from_utf8_lossy(&self.last_error.text).trim_ascii_end()))
     }
@@ -223,22 +146,20 @@ impl Session {
     /// Whether another call may be sent now. `is_shared` is whether several stores use the connection.
     pub fn has_room(&self, is_shared: bool) -> bool {
         let window = if is_shared { self.shared_window.calls } else { WINDOW_CALLS };
-        self.unwritten().len() < READY_BYTES && self.calls_in_flight < window && self.bytes_in_flight < WINDOW_BYTES
+        self.unwritten().len() < READY_BYTES && self.awaited.calls() < window && self.awaited.bytes() < WINDOW_BYTES
     }
 
     /// Writes a call's commands. Returns the number under which its replies are expected.
     pub fn send(&mut self, key: CallKey, pending: &PendingCall, features: ServerFeatures, now: Instant) -> u64 {
         let call = &pending.request.call;
         let asking = pending.request.route.as_ref().is_some_and(|route| route.asking);
-        let begins_at = self.end_of_bytes();
+        let begins_at = self.outgoing.end();
         if asking {
-            self.encoder.command(&[b"ASKING"]);
+            self.outgoing.encoder.command(&[b"ASKING"]);
         }
-        let replies = call.append(features, &mut self.encoder) as u32 + u32::from(asking);
+        let replies = call.append(features, &mut self.outgoing.encoder) as u32 + u32::from(asking);
         let (bytes, writes) = (call.size(), call.operation.writes());
-        self.calls_in_flight += 1;
-        self.bytes_in_flight += bytes;
-        self.expect(
+        self.awaited.expect(
             Owner::Call(SentCall { key, replies, asking, bytes, writes, features, dropped: false }),
             replies,
             begins_at,
@@ -246,115 +167,66 @@ impl Session {
         )
     }
 
-    /// All bytes of the connection that have been encoded.
-    fn end_of_bytes(&self) -> u64 {
-        self.written_before + self.encoder.bytes.len() as u64
-    }
-
-    fn expect(&mut self, owner: Owner, replies: u32, begins_at: u64, now: Instant) -> u64 {
-        let number = self.ended + self.expected.len() as u64;
-        let first_reply = self.next_command;
-        self.expected.push_back(Expected {
-            owner,
-            left: replies,
-            first_reply,
-            sent_at: now,
-            begins_at,
-            written_at: None,
-        });
-        self.next_command += u64::from(replies);
-        number
-    }
-
     fn ask(&mut self, pipeline: &Pipeline, now: Instant) {
-        let begins_at = self.end_of_bytes();
-        self.encoder.pipeline(pipeline);
-        self.expect(Owner::Question, pipeline.len() as u32, begins_at, now);
+        let begins_at = self.outgoing.end();
+        self.outgoing.encoder.pipeline(pipeline);
+        self.awaited.expect(Owner::Question, pipeline.len() as u32, begins_at, now);
     }
 
     /// Asks whether the server is there.
     pub fn ping(&mut self, now: Instant) {
-        let begins_at = self.end_of_bytes();
-        self.encoder.command(&[b"PING"]);
-        self.expect(Owner::Ping, 1, begins_at, now);
+        let begins_at = self.outgoing.end();
+        self.outgoing.encoder.command(&[b"PING"]);
+        self.awaited.expect(Owner::Ping, 1, begins_at, now);
     }
 
     /// Asks about the server: as many replies come as there are questions.
     pub fn ask_facts(&mut self, questions: &Pipeline, now: Instant) {
-        let begins_at = self.end_of_bytes();
-        self.encoder.pipeline(questions);
+        let begins_at = self.outgoing.end();
+        self.outgoing.encoder.pipeline(questions);
         for _ in 0..questions.len() {
-            self.expect(Owner::Fact, 1, begins_at, now);
+            self.awaited.expect(Owner::Fact, 1, begins_at, now);
         }
     }
 
     /// Whether the server has answered anything.
     pub fn was_greeted(&self) -> bool {
-        !matches!(self.naming, Naming::Asked(None))
+        !self.naming.is_unanswered()
     }
 
     /// Asks for the connection's name again, if it is time to.
     pub fn ask_name(&mut self, now: Instant) {
-        if let Naming::AskAgain(error, at) = &self.naming
-            && *at <= now
-        {
-            let error = error.clone();
+        if self.naming.asks_again(now) {
             let mut pipeline = Pipeline::new();
             Name::ask(&mut pipeline);
             self.ask(&pipeline, now);
-            self.naming = Naming::Asked(Some(error));
         }
     }
 
     /// When the name is asked for again.
     pub fn asks_name_at(&self) -> Option<Instant> {
-        match self.naming {
-            Naming::AskAgain(_, at) => Some(at),
-            Naming::Asked(_) | Naming::Known(_) => None,
-        }
+        self.naming.asks_again_at()
     }
 
     /// Why the server does not tell the name, if that is so.
     pub fn why_nameless(&self) -> Option<&ConnectError> {
-        match &self.naming {
-            Naming::AskAgain(error, _) => Some(error),
-            Naming::Asked(error) => error.as_ref(),
-            Naming::Known(_) => None,
-        }
+        self.naming.refusal()
     }
 
     /// By what the connection can be fenced off, if by anything.
     pub fn identity(&self) -> Option<Identity> {
-        match &self.naming {
-            Naming::Known(identity) => identity.clone(),
-            // Nothing was written.
-            Naming::Asked(_) | Naming::AskAgain(..) => None,
-        }
+        self.naming.identity()
     }
 
     /// The bytes that are to be written.
     pub fn unwritten(&self) -> &[u8] {
-        &self.encoder.bytes[self.written..]
+        self.outgoing.unwritten()
     }
 
     /// So many of them have been written, from this moment on.
     pub fn wrote(&mut self, bytes: usize, at: Moment) {
-        self.written += bytes;
-        let end = self.written_before + self.written as u64;
-        self.next_to_write = self.next_to_write.max(self.ended);
-        while let Some(index) = self.next_to_write.checked_sub(self.ended)
-            && let Some(expected) = self.expected.get_mut(index as usize)
-            && expected.begins_at < end
-        {
-            expected.written_at = Some(at);
-            self.next_to_write += 1;
-        }
-        if self.written == self.encoder.bytes.len() {
-            self.written_before = end;
-            self.encoder.bytes.clear();
-            self.encoder.bytes.shrink_to(KEPT_ROOM);
-            self.written = 0;
-        }
+        let end = self.outgoing.wrote(bytes);
+        self.awaited.wrote(end, at);
     }
 
     /// The server shows that it is there.
@@ -364,7 +236,7 @@ impl Session {
 
     /// Since when the server has been silent although it owes an answer.
     pub fn silent_since(&self) -> Option<Instant> {
-        self.expected.front().map(|expected| expected.sent_at.max(self.heard_at))
+        self.awaited.front().map(|expected| expected.sent_at.max(self.heard_at))
     }
 
     /// Whether a call was answered.
@@ -374,23 +246,22 @@ impl Session {
 
     /// How many calls were sent and have no answer, those among them that were given up.
     pub fn calls_in_flight(&self) -> usize {
-        self.calls_in_flight
+        self.awaited.calls()
     }
 
     /// Whether anything that was sent has no answer.
     pub fn owes(&self) -> bool {
-        self.calls_in_flight > 0
+        self.awaited.calls() > 0
     }
 
     /// Whether a write that was sent and given up has no answer.
     pub fn owes_given_up_write(&self) -> bool {
-        self.given_up > 0
-            && self.expected.iter().any(|expected| matches!(expected.owner, Owner::GivenUp { writes: true, .. }))
+        self.awaited.has_given_up_write()
     }
 
     /// Whether all calls that have no answer were given up.
     pub fn is_settled(&self) -> bool {
-        self.calls_in_flight == self.given_up
+        self.awaited.are_given_up()
     }
 
     /// Reads bytes until something has come of them. `call` gives the call of a key.
@@ -400,14 +271,15 @@ impl Session {
     pub fn read<'a>(&mut self, bytes: &[u8], call: impl Fn(CallKey) -> &'a Call) -> Result<Event, ProtocolViolation> {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let Some(expected) = self.expected.front_mut() else { return Err(ProtocolViolation::Unsolicited) };
+            let Some(expected) = self.awaited.front_mut() else { return Err(ProtocolViolation::Unsolicited) };
             let is_new = self.decoder.between();
             if is_new {
                 self.last_error.is_latest = false;
             }
             let error = &mut self.last_error;
+            let is_asking = expected.is_at_asking();
             let progress = match &expected.owner {
-                Owner::Call(sent) if sent.dropped || sent.asking && expected.left == sent.replies => {
+                Owner::Call(sent) if sent.dropped || is_asking => {
                     self.decoder.read(rest, &mut Noting { visitor: &mut Ignored, error })?
                 }
                 Owner::Call(sent) => {
@@ -426,11 +298,9 @@ impl Session {
             if !progress.complete {
                 continue;
             }
-            self.next_reply += 1;
+            self.replies += 1;
             match &expected.owner {
-                Owner::Call(sent) if !(sent.dropped || sent.asking && expected.left == sent.replies) => {
-                    self.reader.end_of_reply();
-                }
+                Owner::Call(sent) if !(sent.dropped || is_asking) => self.reader.end_of_reply(),
                 _ => {}
             }
             expected.left -= 1;
@@ -439,15 +309,12 @@ impl Session {
                 self.values.take();
                 continue;
             }
-            let Some(Expected { owner, first_reply, sent_at, written_at, .. }) = self.expected.pop_front() else {
+            let Some(Expected { owner, first_reply, sent_at, written_at, .. }) = self.awaited.pop() else {
                 continue;
             };
-            self.ended += 1;
             let bytes_come = std::mem::take(&mut self.coming);
             match owner {
-                Owner::Call(SentCall { key, bytes: size, features, dropped, .. }) => {
-                    self.calls_in_flight -= 1;
-                    self.bytes_in_flight -= size;
+                Owner::Call(SentCall { key, features, dropped, .. }) => {
                     self.answered = true;
                     self.shared_window.answered_after(self.heard_at.saturating_duration_since(sent_at));
                     let written_at = written_at.unwrap_or_default();
@@ -455,12 +322,7 @@ impl Session {
                     let answered = Answered { key, position, features, bytes: bytes_come, dropped };
                     return Ok(Event::Answered(answered, bytes.len() - rest.len()));
                 }
-                Owner::GivenUp { bytes, .. } => {
-                    self.calls_in_flight -= 1;
-                    self.given_up -= 1;
-                    self.bytes_in_flight -= bytes;
-                    self.answered = true;
-                }
+                Owner::GivenUp { .. } => self.answered = true,
                 Owner::Fact => {
                     let reply = self.values.take().unwrap_or(Value::Nil);
                     return Ok(Event::Told(reply, bytes.len() - rest.len()));
@@ -477,7 +339,7 @@ impl Session {
 
     /// The call of which replies are coming, unless they are thrown away, and the bytes that have come of them.
     pub fn coming(&self) -> Option<(CallKey, usize)> {
-        match self.expected.front()?.owner {
+        match self.awaited.front()?.owner {
             Owner::Call(SentCall { key, dropped: false, .. }) => Some((key, self.coming)),
             _ => None,
         }
@@ -485,7 +347,7 @@ impl Session {
 
     /// Throws away what has come of that call's replies, and what is still to come.
     pub fn drop_coming(&mut self) {
-        if let Some(Expected { owner: Owner::Call(sent), .. }) = self.expected.front_mut() {
+        if let Some(Expected { owner: Owner::Call(sent), .. }) = self.awaited.front_mut() {
             sent.dropped = true;
             self.reader.forget();
         }
@@ -522,36 +384,18 @@ impl Session {
     /// When it concerns the connection as a whole.
     pub fn learn_name(&mut self, now: Instant) -> Result<(), ConnectError> {
         let name = Name::read(&self.values.take().unwrap_or(Value::Nil))?;
-        self.name(name, now);
+        self.naming.learn(name, now);
         Ok(())
-    }
-
-    fn name(&mut self, name: Name, now: Instant) {
-        self.naming = match name {
-            Name::Known(identity) => Naming::Known(Some(identity)),
-            Name::Never => Naming::Known(None),
-            Name::NotYet(error_reply) => {
-                let pause = ASK_AGAIN * (1 << self.name_refusals.min(MAX_DOUBLINGS));
-                self.name_refusals += 1;
-                Naming::AskAgain(ConnectError::handshake(error_reply), now + pause)
-            }
-        };
     }
 
     /// A call that is in flight was given up. Its replies are still expected, and thrown away.
     pub fn give_up(&mut self, number: u64) {
-        let Some(index) = number.checked_sub(self.ended) else { return };
-        if let Some(expected) = self.expected.get_mut(index as usize)
-            && let Owner::Call(sent) = &expected.owner
-        {
-            expected.owner = Owner::GivenUp { bytes: sent.bytes, writes: sent.writes };
-            self.given_up += 1;
-        }
+        self.awaited.give_up(number);
     }
 
     /// The call whose reply is the next to come, or coming.
     pub fn next_call(&self) -> Option<CallKey> {
-        match self.expected.front()?.owner {
+        match self.awaited.front()?.owner {
             Owner::Call(SentCall { key, .. }) => Some(key),
             Owner::GivenUp { .. } | Owner::Question | Owner::Ping | Owner::Fact => None,
         }
@@ -559,7 +403,7 @@ impl Session {
 
     /// The latest reply and the call it is for, if it is an error and that call still expects other replies.
     pub fn last_error(&self) -> Option<(CallKey, ErrorReply)> {
-        let Expected { owner: Owner::Call(sent), left, .. } = self.expected.front()? else { return None };
+        let Expected { owner: Owner::Call(sent), left, .. } = self.awaited.front()? else { return None };
         let refused = self.last_error.is_latest && self.decoder.between() && *left < sent.replies;
         let text = String::from_utf8_lossy(&self.last_error.text);
         refused.then(|| (sent.key, ErrorReply::of(text.trim_ascii_end())))
