@@ -1,7 +1,6 @@
 // Vitest: which files are tests, what runs around them, and how long they may take.
-import { availableParallelism } from "node:os";
 import { configDefaults, defineConfig } from "vitest/config";
-import { full } from "./__test__/support/scale.mjs";
+import { full, workers } from "./__test__/support/scale.mjs";
 
 /** They need namespaces of the kernel, which a container may not have: for the full suite of `npm run test:faults`. */
 const FULL_ONLY = ["__test__/faults/addresses.test.mjs"];
@@ -13,8 +12,7 @@ export default defineConfig({
     reporters: ["default", "./__test__/support/contract-count.mjs"],
     globalSetup: "__test__/support/global-setup.mjs",
     setupFiles: "__test__/support/record-errors.mjs",
-    // Most files wait for deadlines and elections, so two run at once on two cores as well; the full suite measures times.
-    maxWorkers: full ? 1 : Math.max(2, availableParallelism() - 1),
+    maxWorkers: workers,
     // Deadlines, not expectations: a test that hangs should say so, a slow machine should not fail.
     testTimeout: 60_000,
     hookTimeout: 60_000,

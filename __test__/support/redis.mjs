@@ -1,5 +1,5 @@
 /**
- * What a test file needs to talk to Redis: the server that the run shares, ids of its own there, reading keys beside
+ * What a test file needs to talk to Redis: a server that test files share, ids of its own there, reading keys beside
  * the store, and waiting for a condition instead of for a time.
  */
 import { randomUUID } from "node:crypto";
@@ -10,7 +10,7 @@ import { startRedis } from "../../tooling/servers/redis-server.mjs";
 export { eventually } from "../../tooling/eventually.mjs";
 
 /**
- * The server that all test files share. Call it once, at the top of a test file; what the file left behind under its own
+ * A server that test files share, one after the other. Call it once, at the top of a test file; what the file left behind under its own
  * ids is deleted after its last test.
  *
  * @returns {{ url: string, admin: Redis, newId: (label?: string) => string, dump: typeof dump }}
@@ -18,7 +18,8 @@ export { eventually } from "../../tooling/eventually.mjs";
  *   `dump(executionId)` is what Redis holds for an execution
  */
 export function sharedRedis() {
-  const url = inject("redisUrl");
+  // Vitest numbers the places in which files run from 1.
+  const url = inject("redisUrls")[Number(process.env.VITEST_POOL_ID) - 1];
   const admin = new Redis(url, { lazyConnect: true });
   const prefix = `test-${randomUUID()}`;
   let ids = 0;

@@ -3,11 +3,18 @@
  * figures in `npm run test:faults`, which sets `FAULTS_REPORT` to the file that collects them.
  */
 import { appendFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 
 const report = process.env.FAULTS_REPORT;
 
 /** Whether this is the full suite: on a machine that does nothing else, where times may be judged. */
 export const full = report !== undefined;
+
+/**
+ * How many test files run at once. Most of them wait for deadlines and elections, so it is two on two cores as well; one
+ * where times are judged, and where there is one server, which a file must have for itself.
+ */
+export const workers = full || process.env.REDIS_URL ? 1 : Math.max(2, availableParallelism() - 1);
 
 /**
  * How often something is done.
