@@ -5,16 +5,11 @@ import * as upstash from "@upstash/redis";
 import { Batch, GlideClient } from "@valkey/valkey-glide";
 import { createClient as createVercelClient } from "@vercel/kv";
 import { Queue } from "bullmq";
-import * as ioredis6 from "ioredis";
-import * as ioredis4 from "ioredis-4";
-import * as ioredis5 from "ioredis-5";
 import Mock from "ioredis-mock";
-import * as iovalkey from "iovalkey";
-import * as redis6 from "redis";
 import * as redis4 from "redis-4";
-import * as redis5 from "redis-5";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createRedisStore } from "../../index.js";
+import { IOREDIS, NODE_REDIS } from "../support/client-packages.mjs";
 import { createMapClient } from "../support/map-client.mjs";
 import { sharedRedis } from "../support/redis.mjs";
 
@@ -62,18 +57,6 @@ const refusal = (client, options) => {
   }
   return expect.fail("it was accepted");
 };
-
-const IOREDIS = [
-  ["ioredis 6", ioredis6.Redis],
-  ["ioredis 5", ioredis5.Redis],
-  ["ioredis 4", ioredis4.default],
-  ["iovalkey", iovalkey.Redis],
-];
-const NODE_REDIS = [
-  ["node-redis 6", redis6],
-  ["node-redis 5", redis5],
-  ["node-redis 4", redis4],
-];
 
 function ioredis(Client, ...args) {
   const client = new Client(...args, { lazyConnect: true, ...args.pop() });

@@ -4,35 +4,20 @@
  */
 import { Redis as Upstash } from "@upstash/redis";
 import { GlideClient, GlideClusterClient } from "@valkey/valkey-glide";
-import * as ioredis6 from "ioredis";
-import * as ioredis4 from "ioredis-4";
-import * as ioredis5 from "ioredis-5";
-import * as iovalkey from "iovalkey";
 import * as redis6 from "redis";
-import * as redis4 from "redis-4";
 import * as redis5 from "redis-5";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../../index.js";
 import { startMasters } from "../../tooling/servers/cluster.mjs";
 import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
 import { MASTER, startSentinels } from "../../tooling/servers/sentinels.mjs";
+import { IOREDIS, NODE_REDIS } from "../support/client-packages.mjs";
 import { eventually, sharedRedis } from "../support/redis.mjs";
 import { temporaryClient, temporaryStore } from "../support/temporary.mjs";
 
 const { url, newId } = sharedRedis();
 const CODE = "IDIOTEQUE_REDIS_REPLICA_READS";
 const NOWHERE = { host: "127.0.0.1", port: 1 };
-const IOREDIS = [
-  ["ioredis 6", ioredis6.Redis],
-  ["ioredis 5", ioredis5.Redis],
-  ["ioredis 4", ioredis4.default],
-  ["iovalkey", iovalkey.Redis],
-];
-const NODE_REDIS = [
-  ["node-redis 6", redis6],
-  ["node-redis 5", redis5],
-  ["node-redis 4", redis4],
-];
 
 const endings = [];
 afterEach(async () => {

@@ -1,28 +1,17 @@
 /**
  * Instances of ioredis and its relatives, one row for each that the contract is checked on.
  */
-import { createRequire } from "node:module";
 import { Queue } from "bullmq";
 import { Redis } from "ioredis";
-import { Redis as Redis5 } from "ioredis-5";
 import RedisMock from "ioredis-mock";
-import { Redis as Valkey } from "iovalkey";
 import { vi } from "vitest";
+import { IOREDIS } from "./client-packages.mjs";
 import { SENTINEL_MASTER } from "./topologies.mjs";
-
-const Redis4 = createRequire(import.meta.url)("ioredis-4");
-
-const PACKAGES = [
-  ["ioredis 6", Redis],
-  ["ioredis 5", Redis5],
-  ["ioredis 4", Redis4],
-  ["iovalkey", Valkey],
-];
 
 const lazily = { lazyConnect: true };
 
 /** @type {import("./inputs.mjs").Input[]} */
-export const IOREDIS_INPUTS = PACKAGES.flatMap(([name, Client]) => {
+export const IOREDIS_INPUTS = IOREDIS.flatMap(([name, Client]) => {
   const instance = ({ url }) => new Client(url, lazily);
   return [
     { name: `${name}`, backend: "redis", at: "url", make: instance },

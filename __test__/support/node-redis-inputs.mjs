@@ -3,14 +3,8 @@
  */
 import * as redis6 from "redis";
 import * as redis4 from "redis-4";
-import * as redis5 from "redis-5";
+import { NODE_REDIS } from "./client-packages.mjs";
 import { SENTINEL_MASTER } from "./topologies.mjs";
-
-const PACKAGES = [
-  ["node-redis 6", redis6],
-  ["node-redis 5", redis5],
-  ["node-redis 4", redis4],
-];
 
 const own = { connection: "client" };
 
@@ -104,8 +98,8 @@ const prefixed = [
 
 /** @type {import("./inputs.mjs").Input[]} */
 export const NODE_REDIS_INPUTS = [
-  ...PACKAGES.flatMap(plain),
-  ...PACKAGES.filter(([, { createSentinel }]) => createSentinel !== undefined).flatMap(newer),
+  ...NODE_REDIS.flatMap(plain),
+  ...NODE_REDIS.filter(([, { createSentinel }]) => createSentinel !== undefined).flatMap(newer),
   ...legacy,
   ...prefixed,
 ].map((input) => ({ at: "url", end, ...input }));
