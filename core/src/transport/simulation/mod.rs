@@ -7,3 +7,4 @@ pub mod play;
 pub mod random;
 pub mod resp;
 pub mod server;
+pub mod time;

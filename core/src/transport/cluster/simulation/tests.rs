@@ -6,6 +6,7 @@ use super::world::{RECOVERY, World};
 use crate::store::Operation;
 use crate::transport::simulation::history::held_by;
 use crate::transport::simulation::play::{every_history, failure};
+use crate::transport::simulation::time::{Timed, most_within};
 
 /// Histories in `cargo test`.
 const SEEDS: u64 = 500;
@@ -64,10 +65,8 @@ fn play(world: &mut World) {
 /// The map is not read over and over.
 fn check_readings(world: &World, recovered: Instant) {
     let readings = &world.readings;
-    for (index, at) in readings.iter().enumerate() {
-        let within = readings[index..].iter().take_while(|later| **later < *at + Duration::from_secs(10)).count();
-        assert!(within <= MAX_READINGS_IN_TEN_SECONDS, "the map was read {within} times within ten seconds");
-    }
+    let within = most_within(readings, Duration::from_secs(10));
+    assert!(within <= MAX_READINGS_IN_TEN_SECONDS, "the map was read {within} times within ten seconds");
     let late = readings.iter().filter(|at| **at >= recovered).count();
     assert!(late <= MAX_READINGS_WHEN_WELL, "the map was read {late} times although nothing had been wrong for long");
 }

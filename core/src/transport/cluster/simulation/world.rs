@@ -21,12 +21,9 @@ use crate::transport::result_budget::ResultBudget;
 use crate::transport::simulation::callers::{self, OPERATIONS, Waiting, call_of};
 use crate::transport::simulation::history::{History, Outcome, TASKS};
 use crate::transport::simulation::random::Random;
+use crate::transport::simulation::time::Timed;
 use crate::transport::warning::Warning;
 
-/// Things that may happen at one moment, beyond which the router is taken to be busy with nothing.
-const MAX_ROUNDS: usize = 500;
-/// Moments in a history.
-const MAX_MOMENTS: usize = 100_000;
 /// Times that the parts of one call may be sent in a second: every 50 ms four times, in three parts.
 const MAX_SENT_IN_A_SECOND: u128 = 20 * 4 * 3;
 /// After the faults, everything is well again within this time.
@@ -132,58 +129,6 @@ impl World {
     /// How long something is on its way.
     pub fn delay(&mut self) -> Duration {
         self.random.millis(0, self.plan.latency)
-    }
-
-    /// Lets time pass until `done`, or this moment.
-    pub fn run_until(&mut self, end: Instant, done: impl Fn(&World) -> bool) {
-        for _ in 0..MAX_MOMENTS {
-            self.settle_moment();
-            if done(self) || self.now >= end {
-                return;
-            }
-            self.now = self.next_moment().map_or(end, |next| next.min(end));
-        }
-        panic!("the history has no end");
-    }
-
-    /// Everything that happens at one moment.
-    fn settle_moment(&mut self) {
-        for _ in 0..MAX_ROUNDS {
-            let mut any = self.events();
-            any |= self.call();
-            any |= self.progress_links();
-            any |= self.give_back();
-            any |= self.read_map();
-            self.router.advance(self.now);
-            any |= self.carry_out_effects();
-            any |= self.finish();
-            if !any {
-                self.check_moment();
-                return;
-            }
-        }
-        panic!("there is no end to what happens at one moment");
-    }
-
-    fn check_moment(&mut self) {
-        self.history.check_deadlines(self.now);
-        if let Some(next) = self.router.next_moment() {
-            assert!(next > self.now, "the router wants to be woken in the past, {:?} ago", self.now - next);
-        }
-        let open = self.links.iter().filter(|link| !link.is_closed).count();
-        assert!(open <= 2 * self.nodes.len(), "{open} connections to {} servers", self.nodes.len());
-    }
-
-    fn next_moment(&self) -> Option<Instant> {
-        let mut moments: Vec<Instant> = self.router.next_moment().into_iter().collect();
-        moments.extend(self.links.iter().filter_map(|link| link.next_at(self)));
-        moments.extend(self.reading.as_ref().and_then(Reading::next_at));
-        moments
-            .extend(self.plan.faults.get(self.next_fault).filter(|_| !self.is_healed).map(|(at, _)| self.start + *at));
-        moments.extend(self.waiting.iter().filter_map(|waiting| waiting.at));
-        moments.extend(self.events.iter().map(|(at, _)| *at));
-        moments.extend(self.plan.close_at.filter(|_| !self.closed).map(|at| self.start + at));
-        moments.into_iter().filter(|at| *at > self.now).min()
     }
 
     fn progress_links(&mut self) -> bool {
@@ -344,5 +289,46 @@ impl World {
             self.event(event);
         }
         any
+    }
+}
+
+impl Timed for World {
+    const MAX_MOMENTS: usize = 100_000;
+
+    fn now(&mut self) -> &mut Instant {
+        &mut self.now
+    }
+
+    fn round(&mut self) -> bool {
+        let mut any = self.events();
+        any |= self.call();
+        any |= self.progress_links();
+        any |= self.give_back();
+        any |= self.read_map();
+        self.router.advance(self.now);
+        any |= self.carry_out_effects();
+        any |= self.finish();
+        any
+    }
+
+    fn check_moment(&mut self) {
+        self.history.check_deadlines(self.now);
+        if let Some(next) = self.router.next_moment() {
+            assert!(next > self.now, "the router wants to be woken in the past, {:?} ago", self.now - next);
+        }
+        let open = self.links.iter().filter(|link| !link.is_closed).count();
+        assert!(open <= 2 * self.nodes.len(), "{open} connections to {} servers", self.nodes.len());
+    }
+
+    fn next_moment(&mut self) -> Option<Instant> {
+        let mut moments: Vec<Instant> = self.router.next_moment().into_iter().collect();
+        moments.extend(self.links.iter().filter_map(|link| link.next_at(self)));
+        moments.extend(self.reading.as_ref().and_then(Reading::next_at));
+        moments
+            .extend(self.plan.faults.get(self.next_fault).filter(|_| !self.is_healed).map(|(at, _)| self.start + *at));
+        moments.extend(self.waiting.iter().filter_map(|waiting| waiting.at));
+        moments.extend(self.events.iter().map(|(at, _)| *at));
+        moments.extend(self.plan.close_at.filter(|_| !self.closed).map(|at| self.start + at));
+        moments.into_iter().filter(|at| *at > self.now).min()
     }
 }

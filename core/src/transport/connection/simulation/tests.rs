@@ -14,6 +14,7 @@ use crate::transport::connection::session::Opening;
 use crate::transport::request::{Nowhere, Request};
 use crate::transport::simulation::history::held_by;
 use crate::transport::simulation::play::{every_history, failure};
+use crate::transport::simulation::time::{Timed, most_within};
 use crate::transport::target::test_target;
 
 /// Histories in `cargo test`.
@@ -69,11 +70,8 @@ fn play(world: &mut World) {
 
 /// A server that refuses is not asked the same over and over. The first second is that of what was on its way.
 fn check_refusals(world: &World) {
-    let refused = &world.server.refused;
-    for (index, at) in refused.iter().enumerate() {
-        let within = refused[index..].iter().take_while(|later| **later < *at + Duration::from_secs(10)).count();
-        assert!(within <= MAX_REFUSED_IN_TEN_SECONDS, "{within} commands refused within ten seconds");
-    }
+    let within = most_within(&world.server.refused, Duration::from_secs(10));
+    assert!(within <= MAX_REFUSED_IN_TEN_SECONDS, "{within} commands refused within ten seconds");
 }
 
 /// Every key of a store with a ttl expires, and no other.
@@ -86,11 +84,8 @@ fn check_expiries(world: &World) {
 }
 
 fn check_attempts(world: &World) {
-    let attempted = &world.attempted;
-    for (index, at) in attempted.iter().enumerate() {
-        let within = attempted[index..].iter().take_while(|later| **later < *at + Duration::from_secs(10)).count();
-        assert!(within <= MAX_ATTEMPTS_IN_TEN_SECONDS, "{within} attempts to connect within ten seconds");
-    }
+    let within = most_within(&world.attempted, Duration::from_secs(10));
+    assert!(within <= MAX_ATTEMPTS_IN_TEN_SECONDS, "{within} attempts to connect within ten seconds");
 }
 
 #[test]

@@ -21,16 +21,13 @@ use crate::transport::simulation::callers::{self, Waiting};
 use crate::transport::simulation::history::{History, Outcome};
 use crate::transport::simulation::random::Random;
 use crate::transport::simulation::server::{Keys, Server};
+use crate::transport::simulation::time::Timed;
 use crate::transport::target::{Target, test_target};
 use crate::transport::warning::Warning;
 
 /// An attempt that has taken this long is joined by another one, as in [`super::super::attempts`].
 const OVERLAP: Duration = Duration::from_millis(1500);
 const MAX_ATTEMPTS: usize = 3;
-/// Things that may happen at one moment, beyond which the machine is taken to be busy with nothing.
-const MAX_ROUNDS: usize = 500;
-/// Moments in a history.
-const MAX_MOMENTS: usize = 200_000;
 /// After the faults, everything is well again within this time.
 pub const RECOVERY: Duration = Duration::from_secs(12);
 /// Bytes that may be ready to be written: 256 KiB and one small call.
@@ -151,66 +148,6 @@ impl World {
         }
     }
 
-    /// Lets time pass until `done`, or this moment.
-    pub fn run_until(&mut self, end: Instant, done: impl Fn(&World) -> bool) {
-        for _ in 0..MAX_MOMENTS {
-            self.settle_moment();
-            if done(self) || self.now >= end {
-                return;
-            }
-            self.now = self.next_moment().map_or(end, |next| next.min(end));
-        }
-        panic!("the history has no end");
-    }
-
-    /// Everything that happens at one moment.
-    fn settle_moment(&mut self) {
-        for _ in 0..MAX_ROUNDS {
-            let mut any = self.faults();
-            any |= self.call();
-            any |= self.serve();
-            any |= self.hear();
-            self.machine.advance(self.now);
-            any |= self.write();
-            any |= self.finish();
-            any |= self.connect();
-            if !any {
-                self.check_moment();
-                return;
-            }
-        }
-        panic!("there is no end to what happens at one moment");
-    }
-
-    fn check_moment(&mut self) {
-        self.history.check_deadlines(self.now);
-        assert_eq!(self.sink.0.load(Ordering::Relaxed), 0, "a call was dropped without an answer");
-        if let Some(next) = self.machine.next_moment() {
-            assert!(next > self.now, "the machine wants to be woken in the past, {:?} ago", self.now - next);
-        }
-        assert!(self.machine.unwritten().len() <= MAX_UNWRITTEN, "too many bytes are ready to be written");
-        assert!(self.machine.to_fence().identities.len() <= MAX_TO_FENCE, "too many connections are to be fenced off");
-    }
-
-    fn next_moment(&mut self) -> Option<Instant> {
-        let mut moments: Vec<Instant> = self.machine.next_moment().into_iter().collect();
-        let is_still = self.paused_until.is_some();
-        for connection in &self.connections {
-            let heard = connection.client_open.then(|| connection.to_client.next_at()).flatten();
-            let read = (connection.server_open && !is_still).then(|| connection.to_server.next_at()).flatten();
-            moments.extend(heard.into_iter().chain(read));
-        }
-        moments.extend(self.plan.faults.get(self.next_fault).map(|(at, _)| self.start + *at));
-        moments.extend(self.waiting.iter().filter_map(|waiting| waiting.at));
-        moments.extend(self.down_until.into_iter().chain(self.paused_until));
-        moments.extend(self.attempts.iter().map(Attempt::next_at));
-        if !self.attempts.is_empty() && self.attempts.len() < MAX_ATTEMPTS {
-            moments.push(self.next_attempt_at);
-        }
-        moments.extend(self.plan.close_at.filter(|_| !self.closed).map(|at| self.start + at));
-        moments.into_iter().filter(|at| *at > self.now).min()
-    }
-
     fn call(&mut self) -> bool {
         let mut any = false;
         while let Some(mut request) = self.returned.pop_front() {
@@ -323,6 +260,55 @@ impl World {
         for attempt in std::mem::take(&mut self.attempts) {
             attempt.connection.into_iter().for_each(|id| self.abandon(id));
         }
+    }
+}
+
+impl Timed for World {
+    const MAX_MOMENTS: usize = 200_000;
+
+    fn now(&mut self) -> &mut Instant {
+        &mut self.now
+    }
+
+    fn round(&mut self) -> bool {
+        let mut any = self.faults();
+        any |= self.call();
+        any |= self.serve();
+        any |= self.hear();
+        self.machine.advance(self.now);
+        any |= self.write();
+        any |= self.finish();
+        any |= self.connect();
+        any
+    }
+
+    fn check_moment(&mut self) {
+        self.history.check_deadlines(self.now);
+        assert_eq!(self.sink.0.load(Ordering::Relaxed), 0, "a call was dropped without an answer");
+        if let Some(next) = self.machine.next_moment() {
+            assert!(next > self.now, "the machine wants to be woken in the past, {:?} ago", self.now - next);
+        }
+        assert!(self.machine.unwritten().len() <= MAX_UNWRITTEN, "too many bytes are ready to be written");
+        assert!(self.machine.to_fence().identities.len() <= MAX_TO_FENCE, "too many connections are to be fenced off");
+    }
+
+    fn next_moment(&mut self) -> Option<Instant> {
+        let mut moments: Vec<Instant> = self.machine.next_moment().into_iter().collect();
+        let is_still = self.paused_until.is_some();
+        for connection in &self.connections {
+            let heard = connection.client_open.then(|| connection.to_client.next_at()).flatten();
+            let read = (connection.server_open && !is_still).then(|| connection.to_server.next_at()).flatten();
+            moments.extend(heard.into_iter().chain(read));
+        }
+        moments.extend(self.plan.faults.get(self.next_fault).map(|(at, _)| self.start + *at));
+        moments.extend(self.waiting.iter().filter_map(|waiting| waiting.at));
+        moments.extend(self.down_until.into_iter().chain(self.paused_until));
+        moments.extend(self.attempts.iter().map(Attempt::next_at));
+        if !self.attempts.is_empty() && self.attempts.len() < MAX_ATTEMPTS {
+            moments.push(self.next_attempt_at);
+        }
+        moments.extend(self.plan.close_at.filter(|_| !self.closed).map(|at| self.start + at));
+        moments.into_iter().filter(|at| *at > self.now).min()
     }
 }
 
