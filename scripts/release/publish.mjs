@@ -39,7 +39,14 @@ async function isPublished(name, version, cwd) {
   return output.includes(version);
 }
 
-const [home] = positionals.map((path) => resolve(path));
-if (home === undefined) throw new Error("node scripts/release/publish.mjs [--dry-run] [--no-provenance] FOLDER");
-const platforms = readdirSync(join(home, "npm")).map((name) => join(home, "npm", name));
-for (const folder of [...platforms, home]) await publish(folder);
+async function main() {
+  const [home] = positionals.map((path) => resolve(path));
+  if (home === undefined) throw new Error("node scripts/release/publish.mjs [--dry-run] [--no-provenance] FOLDER");
+  const platforms = readdirSync(join(home, "npm")).map((name) => join(home, "npm", name));
+  for (const folder of [...platforms, home]) await publish(folder);
+}
+
+await main().catch((error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

@@ -107,7 +107,7 @@ function writeJson(path, value) {
   writeFileSync(path, `${JSON.stringify(value, undefined, 2)}\n`);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+async function main() {
   const [artifacts, home] = process.argv.slice(2).map((path) => resolve(path));
   if (home === undefined) throw new Error("node scripts/release/stage.mjs ARTIFACTS FOLDER");
   const repository = repositoryOf(process.env);
@@ -115,4 +115,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   mkdirSync(home, { recursive: true });
   if (readdirSync(home).length > 0) throw new Error(`${home} is not empty`);
   for (const folder of await stagePackages(artifacts, home, repository)) console.log(folder);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await main().catch((error) => {
+    console.error(error.message);
+    process.exitCode = 1;
+  });
 }
