@@ -43,6 +43,7 @@ async function main() {
   ensureRedisServer({ log: terminal.line });
   const { stageRelease } = await import("../../release/stage.mjs");
   const { startRegistry } = await import("../packages/registry.mjs");
+  const { writeTable } = await import("../packages/table.mjs");
   const { Redis } = await import("ioredis");
   const release = await stageRelease(addonFiles()[0]);
   terminal.line(`  ${terminal.green("✓")} packed`);
@@ -57,7 +58,7 @@ async function main() {
       terminal.line(`\n${terminal.red("✗")} ${terminal.bold(`${row.tool}, ${row.name}`)}\n${error.message}`);
       process.exitCode = 1;
     }
-    if (values.write) await writePage(results);
+    if (values.write) writePage(results, writeTable);
   } finally {
     redis.disconnect();
     registry.stop();
@@ -89,8 +90,7 @@ async function tryAll(kinds, context) {
   return results;
 }
 
-async function writePage(results) {
-  const { writeTable } = await import("../packages/table.mjs");
+function writePage(results, writeTable) {
   const rows = results.map(({ row, error }) => `| ${row.name} | ${error ? "✗" : "✓"} | ${row.tool} ${row.version} |`);
   const table = ["| what | | with |", "| --- | --- | --- |", ...rows].join("\n");
   writeTable(join(ROOT, "docs", "deployment.md"), "frameworks", table);
