@@ -91,8 +91,8 @@ async function tryAll(kinds, context) {
 }
 
 function writePage(results, writeTable) {
-  const rows = results.map(({ row, error }) => `| ${row.name} | ${error ? "✗" : "✓"} | ${row.tool} ${row.version} |`);
-  const table = ["| what | | with |", "| --- | --- | --- |", ...rows].join("\n");
+  const rows = results.map(({ row, error }) => `| ${row.tool} ${row.version} | ${row.name} | ${error ? "✗" : "✓"} |`);
+  const table = ["| with | what | |", "| --- | --- | --- |", ...rows].join("\n");
   writeTable(join(ROOT, "docs", "deployment.md"), "frameworks", table);
 }
 
