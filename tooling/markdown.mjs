@@ -7,6 +7,9 @@
  * be found in their tree.
  */
 
+/** Of an inline link or image: what is between the parentheses. */
+const TARGET = /\]\(([^)\s]+)\)/g;
+
 /**
  * @typedef {object} CodeBlock
  * @property {string} language as written behind the fence, `""` when there is none
@@ -52,8 +55,27 @@ function titleOf(code) {
  */
 export function links(text) {
   return outsideOfCode(text).flatMap((line, index) =>
-    [...line.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => ({ target, line: index + 1 })),
+    [...line.matchAll(TARGET)].map(([, target]) => ({ target, line: index + 1 })),
   );
+}
+
+/**
+ * @param {string} text a document in Markdown
+ * @param {(target: string) => string} change gets the target of each link and image outside of code
+ * @returns {string} the document with the targets that `change` has returned
+ */
+export function changeLinks(text, change) {
+  const lines = text.split("\n");
+  const changed = outsideOfCode(text).map((outside, index) => {
+    let line = lines[index];
+    // From the end, so that what is replaced moves nothing that comes yet.
+    for (const { 1: target, index: at } of [...outside.matchAll(TARGET)].reverse()) {
+      const start = at + "](".length;
+      line = line.slice(0, start) + change(target) + line.slice(start + target.length);
+    }
+    return line;
+  });
+  return changed.join("\n");
 }
 
 /**
@@ -74,7 +96,7 @@ export function anchors(text) {
   return found;
 }
 
-/** The lines, with code emptied so that the others keep their numbers. */
+/** The lines, with code emptied so that the others keep their numbers, and links their place in a line. */
 function outsideOfCode(text) {
   let inCode = false;
   return text.split("\n").map((line) => {

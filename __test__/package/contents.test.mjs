@@ -1,6 +1,6 @@
 // What is published: the files that are needed and no others, nothing that runs when it is installed, and a description
 // that registries and tools can read.
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -69,6 +69,17 @@ describe("the package", () => {
       expect(versionProblem({ ...versions, [file]: "9.9.9" })).toContain(`${file} names 9.9.9`);
       expect(versionProblem({ ...versions, [file]: undefined })).toContain(`${file} names none`);
     }
+    expect(Object.keys(versions)).toEqual(expect.arrayContaining(["fuzz/Cargo.lock", "examples/nextjs/package.json"]));
+  });
+
+  it("is not released by a script that would not look", () => {
+    const check = (...args) =>
+      spawnSync(process.execPath, [join(root, "scripts/release/check-version.mjs"), ...args], {
+        encoding: "utf8",
+        timeout: 60_000,
+      });
+    expect(check(`v${manifest.version}`)).toMatchObject({ status: 0, stdout: `${manifest.version}\n`, stderr: "" });
+    expect(check("v9.9.9")).toMatchObject({ status: 1, stderr: expect.stringContaining("The tag is v9.9.9") });
   });
 
   it("bundles no crate whose licence asks for more than a notice", () => {

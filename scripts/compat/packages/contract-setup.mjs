@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { afterAll, expect } from "vitest";
 
-const ROOT = join(import.meta.dirname, "../..", "../..");
+const ROOT = join(import.meta.dirname, "../../..");
 
 afterAll(() => {
   const loaded = Object.keys(createRequire(import.meta.url).cache);

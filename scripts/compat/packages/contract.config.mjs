@@ -10,7 +10,7 @@ const { IDIOTEQUE_PACKAGE } = process.env;
 if (!IDIOTEQUE_PACKAGE) throw new Error("IDIOTEQUE_PACKAGE has to name the directory of the installed package");
 
 export default defineConfig({
-  root: join(import.meta.dirname, "../..", "../.."),
+  root: join(import.meta.dirname, "../../.."),
   resolve: { alias: [{ find: /^(\.\.\/)+index\.js$/, replacement: join(IDIOTEQUE_PACKAGE, "index.js") }] },
   test: {
     ...base.test,

@@ -2,8 +2,8 @@
  * An npm registry on the loopback interface that has just our packages, so that package managers choose the platform's
  * as they do for users: by `os`, `cpu` and `libc` in a registry's answer.
  *
- * An installation asks for two things, a package's versions and its tarball. Verdaccio would answer too, but has to be
- * installed, started and published to, and dates what is published with today.
+ * An installation asks for two things, a package's versions and its tarball, and `npm publish` sends both in one request.
+ * Verdaccio would answer too, but has to be installed, started and published to, and dates what is published with today.
  */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -13,15 +13,26 @@ import { createServer } from "node:http";
 const HOST = "127.0.0.1";
 /** Some package managers refuse what is only hours old. */
 const PUBLISHED = "2024-01-01T00:00:00.000Z";
+/** Bytes of what may be published: the largest package, in Base64, many times over. */
+const REQUEST_LIMIT = 64 * 1024 * 1024;
+const REQUEST_DEADLINE_MS = 60_000;
 
 /**
- * @param {import("../../release/stage.mjs").Packed[]} packages
- * @returns {Promise<{ url: string, stop: () => void }>}
+ * @param {import("../../release/stage.mjs").Packed[]} [packages] what it has from the beginning
+ * @returns {Promise<{ url: string, published: () => string[], stop: () => void }>} `published` names what was published, in
+ *   that order
  */
-export async function startRegistry(packages) {
+export async function startRegistry(packages = []) {
   const answers = new Map();
-  const server = createServer((request, response) => {
-    const answer = answers.get(decodeURIComponent(request.url.split("?")[0]));
+  const published = [];
+  const server = createServer({ requestTimeout: REQUEST_DEADLINE_MS }, async (request, response) => {
+    const path = decodeURIComponent(request.url.split("?")[0]);
+    if (request.method === "PUT") {
+      const [status, answer] = await publish(request, path).catch((error) => [400, { error: error.message }]);
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(answer));
+      return;
+    }
+    const answer = answers.get(path);
     response.writeHead(answer === undefined ? 404 : 200, { "content-type": answer?.type ?? "application/json" });
     response.end(answer?.body ?? "{}");
   });
@@ -29,27 +40,53 @@ export async function startRegistry(packages) {
   await once(server, "listening");
   const url = `http://${HOST}:${server.address().port}`;
 
-  for (const { manifest, tarball } of packages) {
-    const body = readFileSync(tarball);
+  /** One version of each: what is published again takes the place of what was there. */
+  function add(manifest, body, tags = { latest: manifest.version }) {
     const path = `/${manifest.name}/-/${manifest.name.split("/")[1]}-${manifest.version}.tgz`;
-    const digest = (algorithm, encoding) => createHash(algorithm).update(body).digest(encoding);
-    const dist = {
-      tarball: url + path,
-      shasum: digest("sha1", "hex"),
-      integrity: `sha512-${digest("sha512", "base64")}`,
-    };
+    const dist = { tarball: url + path, ...digests(body) };
     answers.set(path, { body, type: "application/octet-stream" });
-    answers.set(`/${manifest.name}`, { body: JSON.stringify(packument(manifest, dist)) });
+    answers.set(`/${manifest.name}`, { body: JSON.stringify(packument(manifest, dist, tags)) });
   }
-  return { url, stop: () => server.close().closeAllConnections() };
+
+  async function publish(request, path) {
+    if (!request.headers.authorization) return [401, { error: "no login" }];
+    const { name, versions, "dist-tags": tags, _attachments } = JSON.parse(await bodyOf(request));
+    const [manifest] = Object.values(versions);
+    if (path !== `/${name}` || manifest.name !== name) throw new Error(`${path} is not ${name}`);
+    if (published.includes(`${name}@${manifest.version}`)) return [403, { error: "there is this version already" }];
+    const body = Buffer.from(Object.values(_attachments)[0].data, "base64");
+    if (digests(body).integrity !== manifest.dist.integrity) throw new Error("The tarball is not the one described");
+    add(manifest, body, tags);
+    published.push(`${name}@${manifest.version}`);
+    return [201, { success: true }];
+  }
+
+  for (const { manifest, tarball } of packages) add(manifest, readFileSync(tarball));
+  return { url, published: () => [...published], stop: () => server.close().closeAllConnections() };
 }
 
-function packument(manifest, dist) {
+async function bodyOf(request) {
+  const chunks = [];
+  let size = 0;
+  for await (const chunk of request) {
+    size += chunk.length;
+    if (size > REQUEST_LIMIT) throw new Error(`more than ${REQUEST_LIMIT} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function digests(body) {
+  const digest = (algorithm, encoding) => createHash(algorithm).update(body).digest(encoding);
+  return { shasum: digest("sha1", "hex"), integrity: `sha512-${digest("sha512", "base64")}` };
+}
+
+function packument(manifest, dist, tags) {
   const { name, version } = manifest;
   return {
     _id: name,
     name,
-    "dist-tags": { latest: version },
+    "dist-tags": tags,
     versions: { [version]: { ...manifest, _id: `${name}@${version}`, dist } },
     time: { created: PUBLISHED, modified: PUBLISHED, [version]: PUBLISHED },
   };

@@ -27,6 +27,7 @@ const { values: flags } = parseArgs({
 });
 
 async function main() {
+  if (flags.only && flags.write) throw new Error("--write needs all rows: leave out --only.");
   if (process.platform !== "linux") throw new Error("This builds for Linux with glibc and runs only there.");
   const groups = chosenGroups();
   await setup(terminal);

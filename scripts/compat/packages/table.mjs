@@ -1,5 +1,5 @@
 /**
- * The table of what was tried, for the terminal and for docs/platforms.md.
+ * The table of what was tried, for the terminal and for the pages of the documentation.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
@@ -8,8 +8,6 @@ import { ROOT } from "../../../tooling/setup.mjs";
 import { ELSEWHERE } from "./rows.mjs";
 
 const PAGE = join(ROOT, "docs", "platforms.md");
-const BEGIN = "<!-- tried:begin -->";
-const END = "<!-- tried:end -->";
 
 /**
  * @typedef {object} Result
@@ -35,18 +33,31 @@ export function markdownTable(results) {
 }
 
 /**
- * Puts the table into the page, with the date and the machine.
+ * Puts the table into docs/platforms.md.
  *
  * @param {Result[]} results
  */
 export function writePage(results) {
+  writeTable(PAGE, "tried", markdownTable(results));
+}
+
+/**
+ * Puts a table into a page, between the comments that say where it begins and ends, with the date and the machine.
+ *
+ * @param {string} page its path
+ * @param {string} name of the comments
+ * @param {string} table
+ */
+export function writeTable(page, name, table) {
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   const { glibcVersionRuntime } = process.report.getReport().header;
   const date = new Date().toISOString().slice(0, 10);
   const [kernel] = release().split("-");
   const machine = `${process.platform}-${process.arch}, glibc ${glibcVersionRuntime}, kernel ${kernel}`;
   const caption = `${date}, @idioteque/redis ${version} on ${machine}.`;
-  const page = readFileSync(PAGE, "utf8");
-  const [before, after] = [page.slice(0, page.indexOf(BEGIN)), page.slice(page.indexOf(END))];
-  writeFileSync(PAGE, `${before}${BEGIN}\n\n${markdownTable(results)}\n\n${caption}\n\n${after}`);
+  const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
+  const text = readFileSync(page, "utf8");
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`${page} has no place for the table ${name}`);
+  writeFileSync(page, `${text.slice(0, from)}${begin}\n\n${table}\n\n${caption}\n\n${text.slice(to)}`);
 }

@@ -9,6 +9,7 @@ import { execute } from "../../../../tooling/execute.mjs";
 import {
   assertContents,
   assertNoInstallScripts,
+  MAIN_LIMIT,
   mainFiles,
   PLATFORM_LIMIT,
   platformFiles,
@@ -32,9 +33,8 @@ export const PACKAGE_ROWS = [
         if (one.manifest.engines.node !== main.manifest.engines.node) throw new Error(`${target}: other engines`);
       }
       for (const { manifest } of [main, platform, ...others]) assertNoInstallScripts(manifest);
-      const { unpackedSize } = platform;
-      if (unpackedSize > PLATFORM_LIMIT)
-        throw new Error(`${unpackedSize} bytes unpacked; ${PLATFORM_LIMIT} are allowed`);
+      assertSize(main, MAIN_LIMIT);
+      assertSize(platform, PLATFORM_LIMIT);
       return [main, platform].map((one) => `${one.manifest.name.split("/")[1]} ${sizes(one)}`).join("; ");
     },
   },
@@ -96,6 +96,11 @@ export const PACKAGE_ROWS = [
     },
   },
 ];
+
+function assertSize({ manifest, unpackedSize }, limit) {
+  if (unpackedSize > limit)
+    throw new Error(`${manifest.name} has ${unpackedSize} bytes unpacked; ${limit} are allowed`);
+}
 
 function sizes({ size, unpackedSize }) {
   return `${megabytes(size)} packed, ${megabytes(unpackedSize)} unpacked`;
