@@ -14,7 +14,9 @@ const READS = times(6, 20);
 const ANSWER_MS = 100;
 const COMMAND_TIMEOUT_MS = 500;
 
-it("reads of large results fail no call of another store and replace none of its connections", async () => {
+it("reads of large results fail no call of another store and replace none of its connections", {
+  timeout: 120_000,
+}, async () => {
   const server = await privateRedis();
   const value = JSON.stringify("x".repeat(RESULT_BYTES));
   const fill = "for task = 1, tonumber(ARGV[1]) do redis.call('HSET', KEYS[1], 'task-' .. task, ARGV[2]) end";
@@ -51,7 +53,7 @@ it("reads of large results fail no call of another store and replace none of its
   `;
   const { host, port } = other;
   const args = { url: server.url, host, port, commandTimeout: COMMAND_TIMEOUT_MS, reads: READS / 2, tasks: TASKS };
-  const { lines, errors } = await runScript(script, { args, deadline: 50_000 });
+  const { lines, errors } = await runScript(script, { args, deadline: 100_000 });
   await other.stop();
   expect(lines, errors).toHaveLength(1);
   const found = JSON.parse(lines[0]);
