@@ -2,11 +2,12 @@
  * The documentation is complete and consistent: its links lead somewhere, what it names exists, and every option, error
  * code and page stands in it.
  */
-import { existsSync, readdirSync } from "node:fs";
-import { basename, dirname, join, posix, relative } from "node:path";
+import { readdirSync } from "node:fs";
+import { basename, join, posix } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createRedisStore } from "../../index.js";
-import { anchors, links } from "../../tooling/markdown.mjs";
+import { brokenLinks } from "../../tooling/links.mjs";
+import { links } from "../../tooling/markdown.mjs";
 import { ROOT } from "../../tooling/setup.mjs";
 import { allDocuments, read, scriptsBeside } from "../support/document.mjs";
 import { sharedRedis } from "../support/redis.mjs";
@@ -17,14 +18,7 @@ const textOf = (path) => documents.find((document) => document.path === path).te
 
 describe.each(documents)("$path", ({ path, text }) => {
   test("its links lead somewhere", () => {
-    const broken = links(text).filter(({ target }) => {
-      if (/^https?:/.test(target)) return !URL.canParse(target);
-      const [file, anchor] = decodeURI(target).split("#");
-      const found = file === "" ? path : relative(ROOT, join(ROOT, dirname(path), file));
-      if (!existsSync(join(ROOT, found))) return true;
-      return anchor !== undefined && !anchors(read(found)).has(anchor);
-    });
-    expect(broken).toEqual([]);
+    expect(brokenLinks(path)).toEqual([]);
   });
 
   test("its scripts exist", () => {

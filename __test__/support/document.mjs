@@ -3,9 +3,10 @@
  * its name, with the names that they take for granted.
  */
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, posix } from "node:path";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { documentPaths } from "../../tooling/links.mjs";
 import { codeBlocks } from "../../tooling/markdown.mjs";
 import { createAuthority } from "../../tooling/servers/certificates.mjs";
 import { ROOT } from "../../tooling/setup.mjs";
@@ -117,11 +118,7 @@ function homeOf(document) {
  * @returns {{ path: string, text: string, blocks: Block[] }[]} all documents
  */
 export function allDocuments() {
-  const pages = (dir) => readdirSync(join(ROOT, dir)).filter((name) => name.endsWith(".md"));
-  const paths = ["", "docs", "examples/nextjs", "examples/service"].flatMap((dir) =>
-    pages(dir).map((name) => posix.join(dir, name)),
-  );
-  return paths.map((path) => {
+  return documentPaths().map((path) => {
     const text = read(path);
     return { path, text, blocks: codeBlocks(text).map((block) => ({ ...block, document: path })) };
   });
