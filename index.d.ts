@@ -76,7 +76,7 @@ export interface RedisStore extends RedisStoreDisposal {
    *
    * @example
    * ```ts
-   * if (!(await store.isExecutionInProgress("order-1042"))) return;
+   * const isInProgress = await store.isExecutionInProgress("order-1042");
    * ```
    */
   isExecutionInProgress: (executionId: string) => Promise<boolean>;

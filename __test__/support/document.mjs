@@ -170,9 +170,9 @@ export function openWorkshop(env) {
     },
 
     /** Rejects, with what the compiler says, when a block of TypeScript has an error. */
-    async check({ code }) {
+    async check(...blocks) {
       const { compilerOptions } = JSON.parse(read(TYPE_SETTINGS));
-      const files = [write("mts", code)];
+      const files = blocks.map(({ code }) => write("mts", code));
       const project = write("json", JSON.stringify({ compilerOptions, files }));
       const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
       await node(compiler, "-p", project).catch((error) => {
