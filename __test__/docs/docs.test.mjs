@@ -132,6 +132,9 @@ const TRIALS = {
 
   json: ({ code }) => JSON.parse(code),
 
+  // What other programs print.
+  text: ({ document }) => expect(document).toBe("docs/deployment.md"),
+
   async yaml({ code, document }) {
     const expressions = parseYaml(code).groups?.flatMap(({ rules }) => rules.map(({ expr }) => expr)) ?? [];
     if (expressions.length === 0) return;
