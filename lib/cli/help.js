@@ -38,7 +38,7 @@ const COMMANDS = {
     usage: "list [--stuck] [--orphans] [--older-than DURATION] [--match PATTERN] [--limit N] [--all]",
     summary: "list executions",
     text: `  --stuck             with steps in progress, and nothing has happened for --older-than (default 10m)
-  --orphans           results or marks whose execution is gone
+  --orphans           results or in-progress marks whose execution is gone
   --older-than DURATION only if nothing has happened for so long, or nobody knows
   --match PATTERN     only ids that match: * ? [a-z] as in Redis
   --limit N           no more than that
@@ -71,7 +71,7 @@ Walks through all keys with pauses, so that the server has at least four fifths 
   },
   release: {
     usage: "release ID TASK",
-    summary: "take the in-progress mark of a task away",
+    summary: "remove the in-progress mark of a task",
     text: `A message for the task that is delivered again is then handled again. Nothing is delivered by this: if the queue has given the message up, it has to be sent anew. Do it only when no worker runs the task any more.`,
     options: YES,
     permissions: READING,
