@@ -29,7 +29,7 @@ export interface AdminCallOptions {
  * @see {@link RedisAdmin.executions}
  */
 export interface ExecutionFilter extends AdminCallOptions {
-  /** Only those with steps in progress to which nothing has happened for `olderThan`, and those whose age is unknown. */
+  /** Only those with tasks in progress to which nothing has happened for `olderThan`, and those whose age is unknown. */
   stuck?: boolean | undefined;
   /** Only results or in-progress marks without an execution. With `stuck`, both kinds. */
   orphans?: boolean | undefined;
@@ -136,7 +136,7 @@ export interface ReleaseOptions extends AdminCallOptions {
 export interface SweepFilter extends AdminCallOptions {
   /** Milliseconds since something happened. What is younger is left alone. */
   olderThan: number;
-  /** Also executions with steps in progress. @default false, orphans only */
+  /** Also executions with tasks in progress. @default false, orphans only */
   stuck?: boolean | undefined;
   /** Also what has an age that nobody knows. @default false */
   anyAge?: boolean | undefined;

@@ -522,8 +522,8 @@ export interface RedisStoreOptions {
    */
   ttl?: number | null | undefined;
   /**
-   * With a `ttl`: whether progress on any task extends all three keys of its execution, so that a live execution
-   * never expires half-way.
+   * With a `ttl`: whether progress on any task extends all three keys of its execution, so that an execution which gets on
+   * at least once in each `ttl` does not expire half-way.
    *
    * @default false
    */
