@@ -136,6 +136,20 @@ test("docs/performance.md says of every case of the benchmark what it is", () =>
   expect([...reported, ...named].filter((name) => !patterns.some((pattern) => pattern.test(name)))).toEqual([]);
 });
 
+test("docs/support.md names the versions that are tested", () => {
+  const text = textOf("docs/support.md");
+  const tools = read("scripts/release/tools.mjs");
+  const versions = /NODE_VERSIONS = \[(.*?)\]/s.exec(tools)[1].match(/\d+\.\d+\.\d+/g);
+  for (const version of versions) expect(text).toContain(`| Node.js ${version.split(".")[0]} | ${version} | yes |`);
+  for (const name of ["Bun", "Deno"]) {
+    const [, version] = new RegExp(`\\["${name.toLowerCase()}", "([\\d.]+)"\\]`).exec(tools);
+    expect(text).toContain(`| ${name} | ${version} |`);
+  }
+  const servers = [...textOf("docs/topologies.md").matchAll(/^\| (?:Redis|Valkey) (\d+\.\d+\.\d+) \|/gm)];
+  expect(servers.length).toBeGreaterThan(3);
+  expect(servers.filter(([, version]) => !text.includes(` | ${version} | `))).toEqual([]);
+});
+
 test("docs/deployment.md names the versions that were tried", () => {
   const tools = JSON.parse(read("scripts/compat/frameworks/tools.json"));
   const text = textOf("docs/deployment.md");
