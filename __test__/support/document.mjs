@@ -29,7 +29,7 @@ const redis = new Client(process.env.REDIS_URL);`,
 const client = new Client(process.env.REDIS_URL);`,
   dispatcher: "const dispatcher = { dispatch() {} };",
   server: `import { createServer } from "node:http";
-const server = createServer().listen(0, "127.0.0.1");`,
+const server = createServer((request, response) => setTimeout(() => response.end(), 300)).listen(0, "127.0.0.1");`,
   sentinels: 'const sentinels = [{ host: "127.0.0.1", port: 1 }];',
   nodes: 'const nodes = [{ host: "127.0.0.1", port: 1 }];',
   url: "const url = process.env.UPSTASH_REDIS_REST_URL;",
@@ -81,8 +81,15 @@ console.log(await response.text());`,
   ],
   [
     'process.once("SIGTERM"',
-    `process.kill(process.pid, "SIGTERM");
-for (const end = Date.now() + 5000; ; await new Promise((resolve) => setTimeout(resolve, 10))) {
+    // A connection with an answer to come, which its client keeps open afterwards, for five seconds if the server lets it.
+    `const { Agent, get } = await import("node:http");
+if (!server.listening) await new Promise((resolve) => server.once("listening", resolve));
+const begun = new Promise((resolve) => server.once("request", resolve));
+const agent = new Agent({ keepAlive: true });
+get({ port: server.address().port, agent }).on("response", (response) => response.resume());
+await begun;
+process.kill(process.pid, "SIGTERM");
+for (const end = Date.now() + 4000; ; await new Promise((resolve) => setTimeout(resolve, 10))) {
   const code = await store.isExecutionInProgress("x").then(() => "", (error) => error.code);
   if (code === "ERR_REDIS_CLOSED") break;
   if (Date.now() > end) throw new Error("the store was not closed");
