@@ -138,7 +138,7 @@ export interface SweepFilter extends AdminCallOptions {
   olderThan: number;
   /** Also executions with tasks in progress. @default false, orphans only */
   stuck?: boolean | undefined;
-  /** Also what has an age that nobody knows. @default false */
+  /** Also what has an unknown age. @default false */
   anyAge?: boolean | undefined;
   /** Also orphans whose id is not a UUID. @default false */
   all?: boolean | undefined;
@@ -164,7 +164,7 @@ export interface SweepReport {
   swept: number;
   /** How many bytes they had, about. */
   bytes: number;
-  /** How many were left alone because nobody knows their age. */
+  /** How many were left alone because their age is unknown. */
   unknownAge: number;
   /** How many were left alone because something had happened to them meanwhile. */
   changed: number;

@@ -166,7 +166,7 @@ export interface RedisStore extends RedisStoreDisposal {
    */
   ping: (options?: RedisPingOptions) => Promise<number>;
   /**
-   * What the store has counted, and what is known of its connection. Asks nobody, and does not throw.
+   * What the store has counted, and what is known of its connection. Sends nothing, and does not throw.
    *
    * @example
    * ```ts
@@ -202,7 +202,7 @@ export interface RedisStore extends RedisStoreDisposal {
  * Whether calls can be sent.
  *
  * - `"idle"`: there was no call yet, so no connection is made
- * - `"connecting"`: nobody has been reached yet
+ * - `"connecting"`: no server has been reached yet
  * - `"ready"`: they can
  * - `"reconnecting"`: they could; the connection is being made again, whether or not there are calls. In a cluster, that to any of
  *   the servers
@@ -237,7 +237,7 @@ export interface RedisStoreStats {
   backend: RedisStore["backend"];
   /** Where to connect, as it was configured, without secrets: one address, or several with commas between them. */
   address?: string;
-  /** Who is connected, as the socket says; in a cluster a list. Absent while nobody is. */
+  /** Who is connected, as the socket says; in a cluster a list. Absent while there is no connection. */
   peer?: string | string[];
   /** The server's version, once it is known. */
   serverVersion?: string;
