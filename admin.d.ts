@@ -1,21 +1,37 @@
-// Types of `@idioteque/redis/admin`, written by hand: what a person on call asks of the servers that a store keeps its
-// executions on.
+/**
+ * Types of `@idioteque/redis/admin`: what a person on call asks of the servers that a store keeps its executions on.
+ *
+ * @module @idioteque/redis/admin
+ */
 
 import type { RedisInput, RedisStoreDisposal, RedisStoreError, RedisStoreOptions } from "./index.js";
 
 export { RedisStoreError } from "./index.js";
 
-/** What all questions take. */
+/**
+ * What all questions take.
+ *
+ * @see {@link RedisAdmin}
+ *
+ * @example
+ * ```ts
+ * const report = await admin.doctor({ signal: AbortSignal.timeout(10_000) });
+ * ```
+ */
 export interface AdminCallOptions {
   /** Ends the question: its promise then rejects with the signal's reason. What a server has been sent may still be done. */
   signal?: AbortSignal | undefined;
 }
 
-/** Which executions {@link RedisAdmin.executions} gives. */
+/**
+ * Which executions {@link RedisAdmin.executions} gives.
+ *
+ * @see {@link RedisAdmin.executions}
+ */
 export interface ExecutionFilter extends AdminCallOptions {
-  /** Only those with steps in progress to which nothing has happened for `olderThan`, and those whose age is unknown. */
+  /** Only those with tasks in progress to which nothing has happened for `olderThan`, and those whose age is unknown. */
   stuck?: boolean | undefined;
-  /** Only results or marks without an execution. With `stuck`, both kinds. */
+  /** Only results or in-progress marks without an execution. With `stuck`, both kinds. */
   orphans?: boolean | undefined;
   /** Also what merely looks like an execution: alone, or an orphan, and its id is not a UUID. @default false */
   all?: boolean | undefined;
@@ -29,11 +45,15 @@ export interface ExecutionFilter extends AdminCallOptions {
   onProgress?: ((keys: number) => void) | undefined;
 }
 
-/** What is known of an execution without reading its results. */
+/**
+ * What is known of an execution without reading its results.
+ *
+ * @see {@link RedisAdmin.executions}
+ */
 export interface ExecutionSummary {
   /** Its id. */
   id: string;
-  /** It has results or marks, and is itself gone. */
+  /** It has results or in-progress marks, and is itself gone. */
   orphan: boolean;
   /**
    * Its tasks in progress, no more than a hundred. Undefined for orphans before Redis 7.2, where reading them would make them
@@ -54,7 +74,11 @@ export interface ExecutionSummary {
   ttlMs?: number | undefined;
 }
 
-/** Which of its tasks {@link RedisAdmin.execution} gives. */
+/**
+ * Which of its tasks {@link RedisAdmin.execution} gives.
+ *
+ * @see {@link RedisAdmin.execution}
+ */
 export interface ExecutionOptions extends AdminCallOptions {
   /** Tasks to leave out before the first. @default 0 */
   offset?: number | undefined;
@@ -64,11 +88,15 @@ export interface ExecutionOptions extends AdminCallOptions {
   values?: boolean | undefined;
 }
 
-/** One task of an execution. */
+/**
+ * One task of an execution.
+ *
+ * @see {@link ExecutionDetail.tasks}
+ */
 export interface TaskDetail {
   /** Its id: the path of step names joined by `:`. */
   id: string;
-  /** `"done and in progress"`: handed out again, or committed in two steps at this moment. */
+  /** `"done and in progress"`: dispatched again, or committed in two steps at this moment. */
   state: "in progress" | "done" | "done and in progress";
   /** Bytes of its result. */
   bytes?: number | undefined;
@@ -76,7 +104,11 @@ export interface TaskDetail {
   value?: string | undefined;
 }
 
-/** One execution with its tasks. */
+/**
+ * One execution with its tasks.
+ *
+ * @see {@link RedisAdmin.execution}
+ */
 export interface ExecutionDetail extends ExecutionSummary {
   /** A page of its tasks, in the order of their paths. */
   tasks: TaskDetail[];
@@ -86,19 +118,27 @@ export interface ExecutionDetail extends ExecutionSummary {
   total: number;
 }
 
-/** What {@link RedisAdmin.releaseTask} takes. */
+/**
+ * What {@link RedisAdmin.releaseTask} takes.
+ *
+ * @see {@link RedisAdmin.releaseTask}
+ */
 export interface ReleaseOptions extends AdminCallOptions {
   /** Change nothing, only say whether the task is in progress. @default false */
   dryRun?: boolean | undefined;
 }
 
-/** What {@link RedisAdmin.sweep} deletes. */
+/**
+ * What {@link RedisAdmin.sweep} deletes.
+ *
+ * @see {@link RedisAdmin.sweep}
+ */
 export interface SweepFilter extends AdminCallOptions {
   /** Milliseconds since something happened. What is younger is left alone. */
   olderThan: number;
-  /** Also executions with steps in progress. @default false, orphans only */
+  /** Also executions with tasks in progress. @default false, orphans only */
   stuck?: boolean | undefined;
-  /** Also what has an age that nobody knows. @default false */
+  /** Also what has an unknown age. @default false */
   anyAge?: boolean | undefined;
   /** Also orphans whose id is not a UUID. @default false */
   all?: boolean | undefined;
@@ -114,19 +154,27 @@ export interface SweepFilter extends AdminCallOptions {
   onProgress?: ((keys: number) => void) | undefined;
 }
 
-/** What a sweep came to. */
+/**
+ * What a sweep came to.
+ *
+ * @see {@link RedisAdmin.sweep}
+ */
 export interface SweepReport {
   /** How many were deleted, or would be. */
   swept: number;
   /** How many bytes they had, about. */
   bytes: number;
-  /** How many were left alone because nobody knows their age. */
+  /** How many were left alone because their age is unknown. */
   unknownAge: number;
   /** How many were left alone because something had happened to them meanwhile. */
   changed: number;
 }
 
-/** One thing that {@link RedisAdmin.doctor} looked at. */
+/**
+ * One thing that {@link RedisAdmin.doctor} looked at.
+ *
+ * @see {@link DoctorReport.checks}
+ */
 export interface DoctorCheck {
   /** What it is. */
   name: string;
@@ -140,7 +188,11 @@ export interface DoctorCheck {
   server?: string | undefined;
 }
 
-/** What {@link RedisAdmin.doctor} found. */
+/**
+ * What {@link RedisAdmin.doctor} found.
+ *
+ * @see {@link RedisAdmin.doctor}
+ */
 export interface DoctorReport {
   /** There is no problem; there may be warnings. */
   ok: boolean;
@@ -151,6 +203,8 @@ export interface DoctorReport {
 /**
  * Questions about the executions on some servers. All of them reject with a {@link RedisStoreError} when a server cannot be
  * reached or refuses, and with a `TypeError` when an argument cannot be used.
+ *
+ * @see {@link createRedisAdmin}
  */
 export interface RedisAdmin extends RedisStoreDisposal {
   /** What is in use: `"redis"`, `"redis-sentinel"`, `"redis-cluster"` or `"upstash"`. */
@@ -158,22 +212,79 @@ export interface RedisAdmin extends RedisStoreDisposal {
   /**
    * Walks through the keys of all servers, with pauses that leave a server at least four fifths of its time. Each execution
    * comes once; what is begun or ends meanwhile may come or not.
+   *
+   * @throws {@link RedisStoreError} a server cannot be reached, or refuses
+   *
+   * @example
+   * ```ts
+   * for await (const { id, inProgress } of admin.executions({ stuck: true })) console.log(id, inProgress);
+   * ```
    */
   executions(filter?: ExecutionFilter): AsyncGenerator<ExecutionSummary, void, undefined>;
-  /** One execution, or undefined if there is nothing of it. */
+  /**
+   * One execution, or undefined if there is nothing of it.
+   *
+   * @throws {@link RedisStoreError} a server cannot be reached, or refuses
+   *
+   * @example
+   * ```ts
+   * const detail = await admin.execution("order-1042", { values: true });
+   * ```
+   */
   execution(executionId: string, options?: ExecutionOptions): Promise<ExecutionDetail | undefined>;
   /**
-   * Takes the in-progress mark of a task away, so that it is handed out again when its message is delivered again. Resolves
+   * Removes the in-progress mark of a task, so that it is dispatched again when its message is delivered again. Resolves
    * to whether it was in progress. With `dryRun`, the mark stays.
+   *
+   * @throws {@link RedisStoreError} a server cannot be reached, or refuses
+   *
+   * @example
+   * ```ts
+   * const wasInProgress = await admin.releaseTask("order-1042", "charge-card");
+   * ```
    */
   releaseTask(executionId: string, taskId: string, options?: ReleaseOptions): Promise<boolean>;
-  /** Deletes an execution. Resolves to whether there was anything of it. */
+  /**
+   * Deletes an execution. Resolves to whether there was anything of it.
+   *
+   * @throws {@link RedisStoreError} a server cannot be reached, or refuses
+   *
+   * @example
+   * ```ts
+   * const wasThere = await admin.disposeExecution("order-1042");
+   * ```
+   */
   disposeExecution(executionId: string, options?: AdminCallOptions): Promise<boolean>;
-  /** Deletes orphans, and with `stuck` stuck executions. Each is looked at once more in the step that deletes it. */
+  /**
+   * Deletes orphans, and with `stuck` stuck executions. Each is looked at once more in the step that deletes it.
+   *
+   * @throws {@link RedisStoreError} a server cannot be reached, or refuses
+   *
+   * @example
+   * ```ts
+   * const { swept, bytes } = await admin.sweep({ olderThan: 7 * 24 * 60 * 60 * 1000 });
+   * ```
+   */
   sweep(filter: SweepFilter): Promise<SweepReport>;
-  /** Connects as a store would, and says what is good about the servers and what is not. Writes nothing. */
+  /**
+   * Connects as a store would, and says what is good about the servers and what is not. Writes nothing.
+   *
+   * @throws {@link RedisStoreError} a server cannot be reached, or refuses
+   *
+   * @example
+   * ```ts
+   * const { ok, checks } = await admin.doctor();
+   * ```
+   */
   doctor(options?: AdminCallOptions): Promise<DoctorReport>;
-  /** Closes the connections. What is asked afterwards rejects. */
+  /**
+   * Closes the connections. What is asked afterwards rejects. Does not reject itself.
+   *
+   * @example
+   * ```ts
+   * await admin.close();
+   * ```
+   */
   close(): Promise<void>;
 }
 
@@ -181,8 +292,10 @@ export interface RedisAdmin extends RedisStoreDisposal {
  * Makes an admin of the servers that a store with the same arguments uses. Synchronous: connections are opened by the first
  * question.
  *
+ * @see {@link createRedisAdminFromEnv}
  * @param redis as for `createRedisStore`; of clients those whose settings can be adopted
  * @param options as for `createRedisStore`; of them `keyPrefix`, `hashTags`, `ttl`, `connectTimeout` and `commandTimeout` matter
+ * @returns an admin, to be closed when it is not needed any more
  * @throws {TypeError} an argument cannot be used, or the client can only be called through its own methods
  *
  * @example
@@ -199,6 +312,16 @@ export declare function createRedisAdmin(redis?: RedisInput, options?: RedisStor
 /**
  * The same, for the servers that the environment names: `REDIS_URL`, or the URL and token of Upstash or Vercel KV.
  *
+ * @see {@link createRedisAdmin}
  * @param options as for {@link createRedisAdmin}
+ * @returns an admin, to be closed when it is not needed any more
+ * @throws {TypeError} no such variable is set, or what it holds cannot be used; and what {@link createRedisAdmin} throws
+ *
+ * @example
+ * ```ts
+ * import { createRedisAdminFromEnv } from "@idioteque/redis/admin";
+ *
+ * const admin = createRedisAdminFromEnv();
+ * ```
  */
 export declare function createRedisAdminFromEnv(options?: RedisStoreOptions): RedisAdmin;

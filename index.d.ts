@@ -1,9 +1,23 @@
-/** Types of the Redis store for idioteque workers. */
+/**
+ * Types of the Redis store for idioteque workers.
+ *
+ * @module @idioteque/redis
+ */
 
 /**
  * What an idioteque worker asks of its store. A {@link RedisStore} has all of it.
  *
  * Ids are non-empty strings. Values are whatever has a JSON form.
+ *
+ * @see {@link RedisStore}, which says of each method what it rejects with
+ *
+ * @example
+ * ```ts
+ * import type { WorkerStore } from "@idioteque/redis";
+ *
+ * // A mock is best typed so: `RedisStore` gets members, this stays as it is.
+ * const store: Pick<WorkerStore, "isExecutionInProgress"> = { isExecutionInProgress: async () => true };
+ * ```
  */
 export interface WorkerStore {
   /** Records that an execution has begun. */
@@ -29,47 +43,136 @@ export interface WorkerStore {
  *
  * Every method rejects with a {@link RedisStoreError} when it fails, by `commandTimeout` at the latest, and with a
  * `TypeError` (`code` `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`) when an id is not a non-empty string.
+ *
+ * @see {@link createRedisStore}
+ *
+ * @example
+ * ```ts
+ * import { createRedisStore } from "@idioteque/redis";
+ *
+ * const store = createRedisStore("redis://localhost:6379");
+ * await store.beginExecution("order-1042");
+ * await store.commitExecutionTaskResult("order-1042", "charge-card", { charged: 29250 });
+ * await store.disposeExecution("order-1042");
+ * await store.close();
+ * ```
  */
 export interface RedisStore extends RedisStoreDisposal {
-  /** Records that an execution has begun: sets `<executionId>` to `true`. */
+  /**
+   * Records that an execution has begun: sets `<executionId>` to `true`.
+   *
+   * @throws {@link RedisStoreError} the call failed; {@link RedisStoreErrorCode} has the reasons
+   *
+   * @example
+   * ```ts
+   * await store.beginExecution("order-1042");
+   * ```
+   */
   beginExecution: (executionId: string) => Promise<void>;
-  /** Whether an execution has begun and has been neither disposed of nor expired. */
+  /**
+   * Whether an execution has begun and has been neither disposed of nor expired.
+   *
+   * @throws {@link RedisStoreError} the call failed; {@link RedisStoreErrorCode} has the reasons
+   *
+   * @example
+   * ```ts
+   * const isInProgress = await store.isExecutionInProgress("order-1042");
+   * ```
+   */
   isExecutionInProgress: (executionId: string) => Promise<boolean>;
-  /** Records that a task has been dispatched: it is in progress. In the hash `<executionId>-transactions`. */
+  /**
+   * Records that a task has been dispatched: sets its in-progress mark, in the hash `<executionId>-transactions`.
+   *
+   * @throws {@link RedisStoreError} the call failed; {@link RedisStoreErrorCode} has the reasons
+   *
+   * @example
+   * ```ts
+   * await store.beginExecutionTask("order-1042", "charge-card");
+   * ```
+   */
   beginExecutionTask: (executionId: string, taskId: string) => Promise<void>;
-  /** Whether a task has been dispatched and has no result yet. */
+  /**
+   * Whether a task has its in-progress mark: it has been dispatched and has no result yet.
+   *
+   * @throws {@link RedisStoreError} the call failed; {@link RedisStoreErrorCode} has the reasons
+   *
+   * @example
+   * ```ts
+   * const isDispatched = await store.isExecutionTaskInProgress("order-1042", "charge-card");
+   * ```
+   */
   isExecutionTaskInProgress: (executionId: string, taskId: string) => Promise<boolean>;
   /**
-   * Stores the result of a task in the hash `<executionId>-results`; the task is then no longer in progress.
+   * Stores the result of a task in the hash `<executionId>-results`, and removes its in-progress mark.
    *
    * The value is turned into JSON first: one that has no JSON form (a BigInt, a cycle, a function, a symbol,
    * `undefined`, a `toJSON` that throws) rejects with `ERR_REDIS_SERIALIZE`, and the task stays in progress.
+   *
+   * @throws {@link RedisStoreError} the call failed; {@link RedisStoreErrorCode} has the reasons
+   *
+   * @example
+   * ```ts
+   * await store.commitExecutionTaskResult("order-1042", "charge-card", { charged: 29250 });
+   * ```
    */
   commitExecutionTaskResult: (executionId: string, taskId: string, value: unknown) => Promise<void>;
   /**
    * The stored result of a task, or `undefined` when there is none.
    *
-   * Rejects with `ERR_REDIS_PARSE` when what is stored is not JSON.
+   * @throws {@link RedisStoreError} the call failed, with `ERR_REDIS_PARSE` when what is stored is not JSON
+   *
+   * @example
+   * ```ts
+   * const result = await store.getExecutionTaskResult("order-1042", "charge-card");
+   * ```
    */
   getExecutionTaskResult: (executionId: string, taskId: string) => Promise<unknown>;
   /**
    * All stored results of an execution by task id, in an object without prototype; empty when there are none.
    *
-   * Rejects with `ERR_REDIS_PARSE` when one of them is not JSON; the error's `taskId` says which.
+   * @throws {@link RedisStoreError} the call failed, with `ERR_REDIS_PARSE` when one of them is not JSON; its `taskId` says which
+   *
+   * @example
+   * ```ts
+   * for (const [taskId, result] of Object.entries(await store.getExecutionTaskResults("order-1042"))) console.log(taskId, result);
+   * ```
    */
   getExecutionTaskResults: (executionId: string) => Promise<Record<string, unknown>>;
-  /** Deletes the three keys of an execution. */
+  /**
+   * Deletes the three keys of an execution.
+   *
+   * @throws {@link RedisStoreError} the call failed; {@link RedisStoreErrorCode} has the reasons
+   *
+   * @example
+   * ```ts
+   * await store.disposeExecution("order-1042");
+   * ```
+   */
   disposeExecution: (executionId: string) => Promise<void>;
   /**
    * Asks the server whether it is there, with one `PING` over the very connection that calls use (in a cluster, over those to all
    * servers; over HTTP, with one request; over a client's own methods, with its `ping`, else with `GET` of a key that is never
    * set). For readiness probes. Connects when there was no call yet, and is not a call: it is neither counted as one nor traced.
    *
-   * Resolves with the milliseconds that the server took. Rejects with the {@link RedisStoreError} that calls would have been given,
-   * at once where it is known that there is no connection, and with `ERR_REDIS_TIMEOUT` when there is no answer in time.
+   * Resolves with the milliseconds that the server took.
+   *
+   * @throws {@link RedisStoreError} what calls would have been given: at once where it is known that there is no connection, and
+   *   `ERR_REDIS_TIMEOUT` when there is no answer in time
+   *
+   * @example
+   * ```ts
+   * const milliseconds = await store.ping({ timeout: 500 });
+   * ```
    */
   ping: (options?: RedisPingOptions) => Promise<number>;
-  /** What the store has counted, and what is known of its connection. Asks nobody. */
+  /**
+   * What the store has counted, and what is known of its connection. Sends nothing, and does not throw.
+   *
+   * @example
+   * ```ts
+   * const { status, pending, errors } = store.stats();
+   * ```
+   */
   stats: () => RedisStoreStats;
   /**
    * Whether calls can be sent, see {@link RedisStoreStatus}. Not enumerable, because a copy of the store would keep the status of the
@@ -77,8 +180,13 @@ export interface RedisStore extends RedisStoreDisposal {
    */
   readonly status: RedisStoreStatus;
   /**
-   * Lets the calls in flight finish, then closes the store's own connection. Calls made afterwards reject with
-   * `ERR_REDIS_CLOSED`. A client that the caller passed in stays open. Closing twice is fine.
+   * Lets the calls in flight finish, at most until their deadlines, then closes the store's own connection. Calls made afterwards
+   * reject with `ERR_REDIS_CLOSED`. A client that the caller passed in stays open. Closing twice is fine. Does not reject.
+   *
+   * @example
+   * ```ts
+   * await store.close();
+   * ```
    */
   close: () => Promise<void>;
   /**
@@ -94,17 +202,23 @@ export interface RedisStore extends RedisStoreDisposal {
  * Whether calls can be sent.
  *
  * - `"idle"`: there was no call yet, so no connection is made
- * - `"connecting"`: nobody has been reached yet
+ * - `"connecting"`: no server has been reached yet
  * - `"ready"`: they can
  * - `"reconnecting"`: they could; the connection is being made again, whether or not there are calls. In a cluster, that to any of
  *   the servers
  * - `"closed"`: the store was closed
  *
  * Over a client's own methods, what the client says, in these words; where it says nothing, what its last answers tell.
+ *
+ * @see {@link RedisStore.status}
  */
 export type RedisStoreStatus = "idle" | "connecting" | "ready" | "reconnecting" | "closed";
 
-/** Options of {@link RedisStore.ping}. */
+/**
+ * Options of {@link RedisStore.ping}.
+ *
+ * @see {@link RedisStore.ping}
+ */
 export interface RedisPingOptions {
   /** Milliseconds until the ping is given up. @default 1000 */
   timeout?: number | undefined;
@@ -113,6 +227,8 @@ export interface RedisPingOptions {
 /**
  * Statistics of a store and its connection. What is said of the connection is that of all stores that share it: those with equal
  * settings. Over a client's own methods there is only what the client tells.
+ *
+ * @see {@link RedisStore.stats}
  */
 export interface RedisStoreStats {
   /** Whether calls can be sent. */
@@ -121,7 +237,7 @@ export interface RedisStoreStats {
   backend: RedisStore["backend"];
   /** Where to connect, as it was configured, without secrets: one address, or several with commas between them. */
   address?: string;
-  /** Who is connected, as the socket says; in a cluster a list. Absent while nobody is. */
+  /** Who is connected, as the socket says; in a cluster a list. Absent while there is no connection. */
   peer?: string | string[];
   /** The server's version, once it is known. */
   serverVersion?: string;
@@ -151,7 +267,11 @@ export interface RedisStoreStats {
   bytesRead?: number;
 }
 
-/** An error in {@link RedisStoreStats}. */
+/**
+ * An error in {@link RedisStoreStats}.
+ *
+ * @see {@link RedisStoreStats.lastError}
+ */
 export interface RedisStoreStatsError {
   /** The code of the {@link RedisStoreError} that calls would have been given. */
   code: RedisStoreErrorCode;
@@ -168,6 +288,16 @@ export interface RedisStoreStatsError {
 /**
  * What is published on the channels of the tracing channel `idioteque-redis:call` (`node:diagnostics_channel`):
  * `tracing:idioteque-redis:call:start`, `…:end`, `…:asyncStart`, `…:asyncEnd`, `…:error`. One object for each call. Never has a result.
+ *
+ * @see {@link RedisStore}, whose calls these are
+ *
+ * @example
+ * ```ts
+ * import { channel } from "node:diagnostics_channel";
+ *
+ * const events = channel("tracing:idioteque-redis:call:asyncEnd");
+ * events.subscribe((event) => console.log(event));
+ * ```
  */
 export interface RedisCallContext {
   /** The method of the store. */
@@ -205,7 +335,19 @@ export interface RedisCallContext {
   error?: unknown;
 }
 
-/** What is published on `idioteque-redis:ready`: calls can be sent. */
+/**
+ * What is published on `idioteque-redis:ready`: calls can be sent.
+ *
+ * @see {@link RedisDisconnectedEvent}
+ *
+ * @example
+ * ```ts
+ * import { channel } from "node:diagnostics_channel";
+ *
+ * const events = channel("idioteque-redis:ready");
+ * events.subscribe((event) => console.log(event));
+ * ```
+ */
 export interface RedisReadyEvent {
   /** Where to connect, as it was configured. */
   address: string;
@@ -219,7 +361,19 @@ export interface RedisReadyEvent {
   ms: number;
 }
 
-/** What is published on `idioteque-redis:disconnected`: no calls can be sent, and the connection is made again. */
+/**
+ * What is published on `idioteque-redis:disconnected`: no calls can be sent, and the connection is made again.
+ *
+ * @see {@link RedisReadyEvent}
+ *
+ * @example
+ * ```ts
+ * import { channel } from "node:diagnostics_channel";
+ *
+ * const events = channel("idioteque-redis:disconnected");
+ * events.subscribe((event) => console.log(event));
+ * ```
+ */
 export interface RedisDisconnectedEvent {
   /** Where to connect, as it was configured. */
   address: string;
@@ -234,6 +388,16 @@ export interface RedisDisconnectedEvent {
 /**
  * What is published on `idioteque-redis:closed`: a connection was closed in order, because its last store was, or because its server is
  * no longer part of the cluster.
+ *
+ * @see {@link RedisStore.close}
+ *
+ * @example
+ * ```ts
+ * import { channel } from "node:diagnostics_channel";
+ *
+ * const events = channel("idioteque-redis:closed");
+ * events.subscribe((event) => console.log(event));
+ * ```
  */
 export interface RedisClosedEvent {
   /** Where to connect, as it was configured. */
@@ -242,7 +406,19 @@ export interface RedisClosedEvent {
   peer: string;
 }
 
-/** What is published on `idioteque-redis:retry`: something is tried again after a pause. */
+/**
+ * What is published on `idioteque-redis:retry`: something is tried again after a pause.
+ *
+ * @see {@link RedisStoreStats.retries}
+ *
+ * @example
+ * ```ts
+ * import { channel } from "node:diagnostics_channel";
+ *
+ * const events = channel("idioteque-redis:retry");
+ * events.subscribe((event) => console.log(event));
+ * ```
+ */
 export interface RedisRetryEvent {
   /** Where to connect, as it was configured. */
   address: string;
@@ -254,7 +430,19 @@ export interface RedisRetryEvent {
   pauseMs: number;
 }
 
-/** What is published on `idioteque-redis:topology`: calls go to other servers from now on. */
+/**
+ * What is published on `idioteque-redis:topology`: calls go to other servers from now on.
+ *
+ * @see {@link RedisStoreStats.peer}
+ *
+ * @example
+ * ```ts
+ * import { channel } from "node:diagnostics_channel";
+ *
+ * const events = channel("idioteque-redis:topology");
+ * events.subscribe((event) => console.log(event));
+ * ```
+ */
 export interface RedisTopologyEvent {
   /** Where to connect, as it was configured. */
   address: string;
@@ -268,7 +456,19 @@ export interface RedisTopologyEvent {
   toldBy: "sentinel" | "cluster" | "MOVED";
 }
 
-/** What is published on `idioteque-redis:warning`: what the process is warned of, too. */
+/**
+ * What is published on `idioteque-redis:warning`: what the process is warned of, too.
+ *
+ * @see {@link RedisStoreOptions.warnings}
+ *
+ * @example
+ * ```ts
+ * import { channel } from "node:diagnostics_channel";
+ *
+ * const events = channel("idioteque-redis:warning");
+ * events.subscribe((event) => console.log(event));
+ * ```
+ */
 export interface RedisWarningEvent {
   /** Such as `IDIOTEQUE_REDIS_PASSWORD`. */
   code: string;
@@ -276,19 +476,41 @@ export interface RedisWarningEvent {
   message: string;
 }
 
-/** The symbol of `await using`, if the compiler's `lib` (or `@types/node`) has it; else no key at all. */
+/**
+ * The symbol of `await using`, if the compiler's `lib` (or `@types/node`) has it; else no key at all.
+ *
+ * @hidden
+ */
 type AsyncDisposeKey = SymbolConstructor extends { readonly asyncDispose: infer Key }
   ? Key extends symbol
     ? Key
     : never
   : never;
 
-/** `await using store = createRedisStore(…)` closes the store at the end of the block, where the runtime has it. */
+/**
+ * `await using store = createRedisStore(…)` closes the store at the end of the block, where the runtime has it.
+ *
+ * @see {@link RedisStore.close}
+ *
+ * @example
+ * ```ts
+ * await using store = createRedisStore("redis://localhost:6379");
+ * ```
+ */
 export type RedisStoreDisposal = {
   [Key in AsyncDisposeKey]: () => Promise<void>;
 };
 
-/** Options of {@link createRedisStore}. */
+/**
+ * Options of {@link createRedisStore}.
+ *
+ * @see {@link createRedisStore}
+ *
+ * @example
+ * ```ts
+ * const store = createRedisStore("redis://localhost:6379", { ttl: 24 * 60 * 60 * 1000, slidingTtl: true });
+ * ```
+ */
 export interface RedisStoreOptions {
   /**
    * Milliseconds after which the keys of an execution expire, counted from the last write to each of them.
@@ -300,8 +522,8 @@ export interface RedisStoreOptions {
    */
   ttl?: number | null | undefined;
   /**
-   * With a `ttl`: whether progress on any task extends all three keys of its execution, so that a live execution
-   * never expires half-way.
+   * With a `ttl`: whether progress on any task extends all three keys of its execution, so that an execution which gets on
+   * at least once in each `ttl` does not expire half-way.
    *
    * @default false
    */
@@ -329,8 +551,8 @@ export interface RedisStoreOptions {
   connection?: "auto" | "native" | "client" | null | undefined;
   /**
    * Whether calls on a native connection carry the small reads that a worker asks next. What they bring answers questions
-   * about the same execution for as long as only microtasks have run since, and for 0.5 to 1 ms at most; any write to it ends that too. A third to a half of the round trips, and no more commands,
-   * `MULTI` and `EXEC` not counted. All that one call brings is what Redis held at one moment, and no answer is older than
+   * about the same execution for as long as only microtasks have run since, and for 0.5 to 1 ms at most; any write to it ends that too.
+   * A worker's workflow then takes a third to a half of the round trips. All that one call brings is what Redis held at one moment, and no answer is older than
    * one about the execution that any store of this thread was given before. It stops by itself for a caller that does not ask.
    *
    * `false`: each call sends its own commands and nothing else. Over a client's own methods that is always so.
@@ -380,22 +602,40 @@ export interface RedisStoreOptions {
 /**
  * The client that a store of the TypeScript package was made from, with that package's own declaration, so that code which
  * implements or calls it goes on compiling. {@link createRedisStore} takes less: see {@link RedisClientLike}.
+ *
+ * @see {@link RedisClientLike}, which asks for less
  */
 export interface RedisImpl {
+  /** `SET key value` */
   set(key: string, value: string): Promise<any>;
+  /** `GET key` */
   get(key: string): Promise<unknown | null>;
+  /** `HSET key field value`, with the field and its value as an object. */
   hset: (key: string, kv: { [field: string]: string }) => Promise<any>;
+  /** `HGET key field` */
   hget: (key: string, field: string) => Promise<unknown | null>;
+  /** `HDEL key field` */
   hdel: (key: string, field: string) => Promise<any>;
-  /** Some clients return `[key, value, key, value, …]`. */
+  /** `HGETALL key`. Some clients return `[key, value, key, value, …]`. */
   hgetall: (key: string) => Promise<Record<string, unknown> | string[] | null>;
+  /** `DEL key` */
   del: (key: string) => Promise<any>;
+  /** `EXPIRE key seconds` */
   expire: (key: string, seconds: number) => Promise<any>;
 }
 
 /**
  * What a client needs for a store: the Redis methods below, named and called as in ioredis. A {@link RedisImpl} has them, and so
  * have ioredis, iovalkey, Upstash and Vercel KV. Answers may be strings, Buffers or values that the client has parsed already.
+ *
+ * @see {@link RedisInput}
+ *
+ * @example
+ * ```ts
+ * import { Redis } from "ioredis";
+ *
+ * const store = createRedisStore(new Redis("redis://localhost:6379"));
+ * ```
  */
 export interface RedisClientLike {
   /** `GET key` */
@@ -416,23 +656,51 @@ export interface RedisClientLike {
   expire(key: string, seconds: number): PromiseLike<unknown>;
 }
 
-/** Any method, whatever it takes and gives: the store asks only for its name. */
+/**
+ * Any method, whatever it takes and gives: the store asks only for its name.
+ *
+ * @hidden
+ */
 type AnyMethod = (...args: never[]) => unknown;
 
 /**
  * A client of node-redis 4, 5 or 6: of `createClient`, `createCluster`, `createClientPool` or `createSentinel`.
+ *
+ * @see {@link RedisInput}
+ *
+ * @example
+ * ```ts
+ * import { createClient } from "redis";
+ *
+ * const store = createRedisStore(createClient({ url: "redis://localhost:6379" }));
+ * ```
  */
 export interface NodeRedisClient extends NodeRedisMethods {
   /** Whether it has been connected; a transaction has no such thing. */
   readonly isOpen: boolean;
 }
 
-/** The methods of a {@link NodeRedisClient} that the store calls, typed as the package types them. */
+/**
+ * The methods of a {@link NodeRedisClient} that the store calls, typed as the package types them.
+ *
+ * @see {@link NodeRedisClient}
+ */
 export type NodeRedisMethods = {
   [Name in "get" | "set" | "del" | "pExpire" | "hGet" | "hSet" | "hDel" | "hGetAll"]: AnyMethod;
 };
 
-/** A client of valkey-glide: a `GlideClient` or a `GlideClusterClient`. */
+/**
+ * A client of valkey-glide: a `GlideClient` or a `GlideClusterClient`.
+ *
+ * @see {@link RedisInput}
+ *
+ * @example
+ * ```ts
+ * import { GlideClient } from "@valkey/valkey-glide";
+ *
+ * const store = createRedisStore(await GlideClient.createClient({ addresses: [{ host: "localhost" }] }));
+ * ```
+ */
 export interface ValkeyGlideClient {
   /** `GET key` */
   get(key: string): PromiseLike<unknown>;
@@ -455,6 +723,13 @@ export interface ValkeyGlideClient {
 /**
  * Where and how to connect, with the names that `new Redis(…)` of ioredis uses. What ioredis has besides for its own
  * queues, retries and replies may be there too, and changes nothing.
+ *
+ * @see {@link NodeRedisConnectionOptions}, the other style
+ *
+ * @example
+ * ```ts
+ * const store = createRedisStore({ host: "localhost", port: 6379, db: 1 });
+ * ```
  */
 export interface IoredisConnectionOptions extends IoredisOwnOptions {
   /** Host name or IP address. @default "localhost" */
@@ -487,7 +762,11 @@ export interface IoredisConnectionOptions extends IoredisOwnOptions {
   database?: never;
 }
 
-/** Options of ioredis that mean nothing to a connection of the store's own. */
+/**
+ * Options of ioredis that mean nothing to a connection of the store's own.
+ *
+ * @see {@link IoredisConnectionOptions}
+ */
 export type IoredisOwnOptions = {
   [Name in
     | "autoPipeliningIgnoredCommands"
@@ -510,7 +789,18 @@ export type IoredisOwnOptions = {
     | "stringNumbers"]?: unknown;
 };
 
-/** How a connection is encrypted, with the names that Node's `tls.connect` uses. The server is always verified. */
+/**
+ * How a connection is encrypted, with the names that Node's `tls.connect` uses. The server is always verified.
+ *
+ * @see {@link IoredisConnectionOptions.tls}
+ *
+ * @example
+ * ```ts
+ * import { readFileSync } from "node:fs";
+ *
+ * const store = createRedisStore({ host: "redis.example.com", port: 6380, tls: { ca: readFileSync("ca.pem") } });
+ * ```
+ */
 export interface RedisTlsOptions {
   /** PEM of the authorities to trust, in place of all others. @default Mozilla's, and those in `NODE_EXTRA_CA_CERTS` */
   ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
@@ -530,7 +820,16 @@ export interface RedisTlsOptions {
   rejectUnauthorized?: boolean | undefined;
 }
 
-/** Where and how to connect, with the names that `createClient(…)` of node-redis uses. */
+/**
+ * Where and how to connect, with the names that `createClient(…)` of node-redis uses.
+ *
+ * @see {@link IoredisConnectionOptions}, the other style
+ *
+ * @example
+ * ```ts
+ * const store = createRedisStore({ socket: { host: "localhost", port: 6379 }, database: 1 });
+ * ```
+ */
 export interface NodeRedisConnectionOptions {
   /** `redis://[[username][:password]@][host][:port][/database]`, or `rediss://` for TLS; the fields below go first. */
   url?: string | undefined;
@@ -546,8 +845,13 @@ export interface NodeRedisConnectionOptions {
   name?: string | undefined;
   /** Put before every key. @default none */
   keyPrefix?: string | undefined;
-  /** `timeout`: milliseconds one store call may take; the store's own option goes first. */
-  commandOptions?: { timeout?: number | undefined } | undefined;
+  /** Of the options of commands, the one that the store has, too. */
+  commandOptions?:
+    | {
+        /** Milliseconds one store call may take; the store's own option goes first. */
+        timeout?: number | undefined;
+      }
+    | undefined;
   /** Belongs to the ioredis style: write `socket.host`. */
   host?: never;
   /** Belongs to the ioredis style: write `socket.port`. */
@@ -558,7 +862,11 @@ export interface NodeRedisConnectionOptions {
   db?: never;
 }
 
-/** The server's address in {@link NodeRedisConnectionOptions}; beside `tls: true`, the settings of TLS. */
+/**
+ * The server's address in {@link NodeRedisConnectionOptions}; beside `tls: true`, the settings of TLS.
+ *
+ * @see {@link NodeRedisConnectionOptions.socket}
+ */
 export interface NodeRedisSocketOptions extends RedisTlsOptions {
   /** Host name or IP address. @default "localhost" */
   host?: string | undefined;
@@ -574,7 +882,11 @@ export interface NodeRedisSocketOptions extends RedisTlsOptions {
   tls?: boolean | undefined;
 }
 
-/** The address of one of several servers. */
+/**
+ * The address of one of several servers.
+ *
+ * @see {@link IoredisSentinelOptions}, {@link NodeRedisClusterOptions}
+ */
 export interface RedisNode {
   /** Host name or IP address. @default "127.0.0.1" */
   host?: string | undefined;
@@ -582,7 +894,16 @@ export interface RedisNode {
   port?: number | undefined;
 }
 
-/** A primary that sentinels watch, with the names that `new Redis({ sentinels, name })` of ioredis uses. */
+/**
+ * A primary that sentinels watch, with the names that `new Redis({ sentinels, name })` of ioredis uses.
+ *
+ * @see {@link NodeRedisSentinelOptions}, the other style
+ *
+ * @example
+ * ```ts
+ * const store = createRedisStore({ sentinels: [{ host: "s1" }, { host: "s2" }, { host: "s3" }], name: "mymaster" });
+ * ```
+ */
 export interface IoredisSentinelOptions extends Omit<IoredisConnectionOptions, "host" | "port" | "path"> {
   /** The sentinels. The others that they name are found by themselves. */
   sentinels: RedisNode[];
@@ -600,7 +921,16 @@ export interface IoredisSentinelOptions extends Omit<IoredisConnectionOptions, "
   role?: "master" | undefined;
 }
 
-/** A primary that sentinels watch, with the names that `createSentinel(…)` of node-redis uses. */
+/**
+ * A primary that sentinels watch, with the names that `createSentinel(…)` of node-redis uses.
+ *
+ * @see {@link IoredisSentinelOptions}, the other style
+ *
+ * @example
+ * ```ts
+ * const store = createRedisStore({ sentinelRootNodes: [{ host: "s1", port: 26379 }], name: "mymaster" });
+ * ```
+ */
 export interface NodeRedisSentinelOptions {
   /** The sentinels. The others that they name are found by themselves. */
   sentinelRootNodes: RedisNode[];
@@ -614,18 +944,38 @@ export interface NodeRedisSentinelOptions {
   keyPrefix?: string | undefined;
 }
 
-/** A server of a cluster that is asked for the others: a URL, a port on this machine, or an address with a login. */
+/**
+ * A server of a cluster that is asked for the others: a URL, a port on this machine, or an address with a login.
+ *
+ * @see {@link NodeRedisClusterOptions}, the other style
+ *
+ * @example
+ * ```ts
+ * const store = createRedisStore([{ host: "c1", port: 6379 }, "redis://c2:6379"], { hashTags: true });
+ * ```
+ */
 export type RedisClusterNode =
   | string
   | number
   | (RedisNode & {
+      /** ACL user; the same for all servers. @default the server's default user */
       username?: string | undefined;
+      /** Password; the same for all servers. */
       password?: string | undefined;
       /** Encrypts the connections; the same for all servers. */
       tls?: boolean | RedisTlsOptions | undefined;
     });
 
-/** A cluster, with the names that `createCluster(…)` of node-redis uses. */
+/**
+ * A cluster, with the names that `createCluster(…)` of node-redis uses.
+ *
+ * @see {@link RedisClusterNode}, the other style
+ *
+ * @example
+ * ```ts
+ * const store = createRedisStore({ rootNodes: [{ url: "redis://c1:6379" }] }, { hashTags: true });
+ * ```
+ */
 export interface NodeRedisClusterOptions {
   /** Some of its servers, which are asked for the others. */
   rootNodes: (RedisNode | Pick<NodeRedisConnectionOptions, "url" | "socket" | "username" | "password">)[];
@@ -635,7 +985,16 @@ export interface NodeRedisClusterOptions {
   keyPrefix?: string | undefined;
 }
 
-/** An Upstash or Vercel KV database, reached over HTTP in requests of the store's own. */
+/**
+ * An Upstash or Vercel KV database, reached over HTTP in requests of the store's own.
+ *
+ * @see {@link createRedisStoreFromEnv}
+ *
+ * @example
+ * ```ts
+ * const store = createRedisStore({ url: "https://eu1-example.upstash.io", token: "…" });
+ * ```
+ */
 export interface UpstashConnectionOptions {
   /** The REST URL, such as `https://eu1-example.upstash.io`. `http://` is not encrypted. */
   url: string;
@@ -645,7 +1004,11 @@ export interface UpstashConnectionOptions {
   readYourWrites?: boolean | undefined;
 }
 
-/** A configuration object, in the style of ioredis, node-redis or Upstash; an array names servers of a cluster. */
+/**
+ * A configuration object, in the style of ioredis, node-redis or Upstash; an array names servers of a cluster.
+ *
+ * @see {@link RedisInput}
+ */
 export type RedisConnectionOptions =
   | IoredisConnectionOptions
   | NodeRedisConnectionOptions
@@ -655,7 +1018,16 @@ export type RedisConnectionOptions =
   | UpstashConnectionOptions
   | RedisClusterNode[];
 
-/** A WHATWG `URL`, as far as the store needs it. */
+/**
+ * A WHATWG `URL`, as far as the store needs it.
+ *
+ * @see {@link RedisInput}
+ *
+ * @example
+ * ```ts
+ * const store = createRedisStore(new URL("redis://localhost:6379"));
+ * ```
+ */
 export interface RedisUrl {
   /** The whole URL. */
   readonly href: string;
@@ -668,6 +1040,8 @@ export interface RedisUrl {
 /**
  * Where executions are kept: a URL, a configuration object, or a client. {@link RedisClientLike} is ioredis, iovalkey, Upstash,
  * Vercel KV, and any object with the same eight methods.
+ *
+ * @see {@link createRedisStore}
  */
 export type RedisInput =
   | string
@@ -680,6 +1054,7 @@ export type RedisInput =
 /**
  * Creates a store that keeps executions in Redis. Synchronous: a connection is opened at the first call, not here.
  *
+ * @see {@link createRedisStoreFromEnv}
  * @param redis where the executions are kept. A URL (`redis://[[username][:password]@][host][:port][/database]`, `rediss://` for TLS, or the
  *   path of a Unix domain socket), a configuration object, or a client whose settings can be adopted: the store opens a
  *   connection of its own. Any other client: the store calls its methods. An `undefined`, as a variable that is not set
@@ -698,13 +1073,24 @@ export type RedisInput =
  * ```
  */
 export declare function createRedisStore(redis: RedisInput, options?: RedisStoreOptions | null): RedisStore;
-/** {@link createRedisStoreFromEnv} without options. */
+/**
+ * {@link createRedisStoreFromEnv} without options.
+ *
+ * @returns a store that a worker can use at once
+ * @throws {TypeError} as {@link createRedisStoreFromEnv}
+ *
+ * @example
+ * ```ts
+ * const store = createRedisStore();
+ * ```
+ */
 export declare function createRedisStore(): RedisStore;
 
 /**
  * Creates a store on the server that the environment names: the URL in the variable `REDIS_URL`, else the pair
  * `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN`, else `KV_REST_API_URL` and `KV_REST_API_TOKEN`.
  *
+ * @see {@link createRedisStore}
  * @param options see {@link RedisStoreOptions}
  * @returns a store that a worker can use at once
  * @throws {TypeError} no such variable is set, or what it holds cannot be used; and what {@link createRedisStore} throws
@@ -733,6 +1119,8 @@ export declare function createRedisStoreFromEnv(options?: RedisStoreOptions | nu
  * - `ERR_REDIS_CLOSED`: the store was closed; nothing was sent
  * - `ERR_REDIS_LOAD`: the addon cannot be loaded on this machine; the message says why and what to do. Thrown by
  *   `import` and `require`, and by `createRedisStore` in a bundle for a browser or an edge runtime
+ *
+ * @see {@link RedisStoreError.code}
  */
 export type RedisStoreErrorCode =
   | "ERR_REDIS_CONFIG"
@@ -745,7 +1133,22 @@ export type RedisStoreErrorCode =
   | "ERR_REDIS_CLOSED"
   | "ERR_REDIS_LOAD";
 
-/** What a store call rejects with when it fails. */
+/**
+ * What a store call rejects with when it fails.
+ *
+ * @see {@link RedisStoreErrorCode}
+ *
+ * @example
+ * ```ts
+ * import { RedisStoreError } from "@idioteque/redis";
+ *
+ * try {
+ *   await store.beginExecution("order-1042");
+ * } catch (error) {
+ *   if (error instanceof RedisStoreError) console.error(error.code, error.reply);
+ * }
+ * ```
+ */
 export declare class RedisStoreError extends Error {
   /** Made by the store; `details` that are `undefined` do not become properties. */
   constructor(message: string, details: RedisStoreErrorDetails);
@@ -763,7 +1166,11 @@ export declare class RedisStoreError extends Error {
   readonly cause?: unknown;
 }
 
-/** The properties of a {@link RedisStoreError}. */
+/**
+ * The properties of a {@link RedisStoreError}.
+ *
+ * @see {@link RedisStoreError}
+ */
 export interface RedisStoreErrorDetails {
   /** Which kind of failure this is. */
   code: RedisStoreErrorCode;

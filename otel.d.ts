@@ -1,7 +1,20 @@
-/** Types of `@idioteque/redis/otel`: OpenTelemetry for stores. */
+/**
+ * Types of `@idioteque/redis/otel`: OpenTelemetry for stores.
+ *
+ * @module @idioteque/redis/otel
+ */
 import type { MeterProvider, TracerProvider } from "@opentelemetry/api";
 
-/** Options of {@link register}. */
+/**
+ * Options of {@link register}.
+ *
+ * @see {@link register}
+ *
+ * @example
+ * ```ts
+ * register({ requireParentSpan: true, executionIds: true });
+ * ```
+ */
 export interface RegisterOptions {
   /**
    * Whether spans have the ids of executions and tasks, as `idioteque.execution.id` and `idioteque.task.id`. Results are never
@@ -27,6 +40,8 @@ export interface RegisterOptions {
  * of the span in which it was made, and metrics. Call it once, before the first store call; if it is called again, the latest
  * options count.
  *
+ * @see {@link RegisterOptions}
+ * @param options see {@link RegisterOptions}
  * @returns a function that undoes it
  * @throws {TypeError} an option is unknown
  *

@@ -220,7 +220,7 @@ describe("what is printed", () => {
     await Promise.all([begin(), begin(), orphan()]);
     const sums = JSON.parse((await run(["count", "--json"])).stdout);
     expect(sums).toMatchObject({ executions: 2, inProgress: 2, orphans: 1, bytes: expect.any(Number) });
-    expect((await run(["count"])).stdout).toMatch(/^executions +2\nwith steps in progress +2\norphans +1\nbytes +\d/);
+    expect((await run(["count"])).stdout).toMatch(/^executions +2\nwith tasks in progress +2\norphans +1\nbytes +\d/);
   });
 
   test("characters that control a terminal are escaped", async () => {

@@ -171,7 +171,7 @@ describe.each(INPUTS)("over $name", ({ make, options, backend }) => {
     expect(await admin.execution(randomUUID())).toBe(undefined);
   });
 
-  test("releases a task, so that it is handed out again", async () => {
+  test("releases a task, so that it is dispatched again", async () => {
     const id = await begin();
     expect(await admin.releaseTask(id, "order:charge", { dryRun: true })).toBe(true);
     expect(await store.isExecutionTaskInProgress(id, "order:charge")).toBe(true);

@@ -35,6 +35,7 @@ const STARTED = {
     expect(collector.received("/v1/traces")).toContain("db.operation.name");
     expect(collector.received("/v1/metrics")).toContain("db.client.operation.duration");
   },
+  "order.mjs": (printed) => expect(printed).toEqual(["reserve-stock: done", "charge-card: done", "send-receipt: done"]),
   "metrics.mjs": (printed) => expect(printed.join("\n")).toContain("db_client_connection_count{"),
 };
 
@@ -42,7 +43,7 @@ const STARTED = {
 const PROGRAMS = {
   npm: ([command, ...names], document) => {
     if (command === "run") expect(scriptsBeside(document)).toContain(names[0]);
-    else if (command === "install") expect(installable).toEqual(expect.arrayContaining(names));
+    else if (command === "install") expect(installable).toEqual(expect.arrayContaining(names.map(unversioned)));
     else expect(["ci", "install", "test"]).toContain(command);
   },
   npx: (args, document) => {
@@ -55,6 +56,9 @@ const PROGRAMS = {
   curl: (args) => expect(args.at(-1)).toMatch(/^localhost:3000\/(?:orders\/\d+|ready)$/),
   cp: ([path], document) => expect(isBeside(document, path), path).toBe(true),
 };
+
+/** A package's name without the version that may stand behind it. */
+const unversioned = (name) => name.replace(/(?<=.)@[\d.]+$/, "");
 
 /** The package itself, and what it is tried with. */
 const installable = [packageName, ...Object.keys(JSON.parse(read("package.json")).devDependencies)];
@@ -128,6 +132,9 @@ const TRIALS = {
 
   json: ({ code }) => JSON.parse(code),
 
+  // What other programs print.
+  text: ({ document }) => expect(document).toBe("docs/deployment.md"),
+
   async yaml({ code, document }) {
     const expressions = parseYaml(code).groups?.flatMap(({ rules }) => rules.map(({ expr }) => expr)) ?? [];
     if (expressions.length === 0) return;
@@ -138,8 +145,9 @@ const TRIALS = {
     expect(names.length).toBeGreaterThanOrEqual(expressions.length);
     expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(served))).toEqual([]);
   },
-  // Run, with what they print, by the test of that page.
+  // Run, with what they print, by the tests of these pages.
   console: ({ code, document }) => {
+    if (document === "README.md") return expect(code).toMatch(/^\$ node order\.mjs\n/);
     expect(document).toBe("docs/operations.md");
     expect(code).toMatch(/^\$ npx @idioteque\/redis /);
   },

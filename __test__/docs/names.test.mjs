@@ -2,11 +2,12 @@
  * The documentation is complete and consistent: its links lead somewhere, what it names exists, and every option, error
  * code and page stands in it.
  */
-import { existsSync, readdirSync } from "node:fs";
-import { basename, dirname, join, posix, relative } from "node:path";
+import { readdirSync } from "node:fs";
+import { basename, join, posix } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createRedisStore } from "../../index.js";
-import { anchors, links } from "../../tooling/markdown.mjs";
+import { brokenLinks } from "../../tooling/links.mjs";
+import { links } from "../../tooling/markdown.mjs";
 import { ROOT } from "../../tooling/setup.mjs";
 import { allDocuments, read, scriptsBeside } from "../support/document.mjs";
 import { sharedRedis } from "../support/redis.mjs";
@@ -17,14 +18,7 @@ const textOf = (path) => documents.find((document) => document.path === path).te
 
 describe.each(documents)("$path", ({ path, text }) => {
   test("its links lead somewhere", () => {
-    const broken = links(text).filter(({ target }) => {
-      if (/^https?:/.test(target)) return !URL.canParse(target);
-      const [file, anchor] = decodeURI(target).split("#");
-      const found = file === "" ? path : relative(ROOT, join(ROOT, dirname(path), file));
-      if (!existsSync(join(ROOT, found))) return true;
-      return anchor !== undefined && !anchors(read(found)).has(anchor);
-    });
-    expect(broken).toEqual([]);
+    expect(brokenLinks(path)).toEqual([]);
   });
 
   test("its scripts exist", () => {
@@ -140,6 +134,20 @@ test("docs/performance.md says of every case of the benchmark what it is", () =>
   );
   expect(reported.length).toBeGreaterThan(30);
   expect([...reported, ...named].filter((name) => !patterns.some((pattern) => pattern.test(name)))).toEqual([]);
+});
+
+test("docs/support.md names the versions that are tested", () => {
+  const text = textOf("docs/support.md");
+  const tools = read("scripts/release/tools.mjs");
+  const versions = /NODE_VERSIONS = \[(.*?)\]/s.exec(tools)[1].match(/\d+\.\d+\.\d+/g);
+  for (const version of versions) expect(text).toContain(`| Node.js ${version.split(".")[0]} | ${version} | yes |`);
+  for (const name of ["Bun", "Deno"]) {
+    const [, version] = new RegExp(`\\["${name.toLowerCase()}", "([\\d.]+)"\\]`).exec(tools);
+    expect(text).toContain(`| ${name} | ${version} |`);
+  }
+  const servers = [...textOf("docs/topologies.md").matchAll(/^\| (?:Redis|Valkey) (\d+\.\d+\.\d+) \|/gm)];
+  expect(servers.length).toBeGreaterThan(3);
+  expect(servers.filter(([, version]) => !text.includes(` | ${version} | `))).toEqual([]);
 });
 
 test("docs/deployment.md names the versions that were tried", () => {

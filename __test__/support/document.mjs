@@ -3,9 +3,10 @@
  * its name, with the names that they take for granted.
  */
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, posix } from "node:path";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { documentPaths } from "../../tooling/links.mjs";
 import { codeBlocks } from "../../tooling/markdown.mjs";
 import { createAuthority } from "../../tooling/servers/certificates.mjs";
 import { ROOT } from "../../tooling/setup.mjs";
@@ -28,7 +29,7 @@ const redis = new Client(process.env.REDIS_URL);`,
 const client = new Client(process.env.REDIS_URL);`,
   dispatcher: "const dispatcher = { dispatch() {} };",
   server: `import { createServer } from "node:http";
-const server = createServer().listen(0, "127.0.0.1");`,
+const server = createServer((request, response) => setTimeout(() => response.end(), 300)).listen(0, "127.0.0.1");`,
   sentinels: 'const sentinels = [{ host: "127.0.0.1", port: 1 }];',
   nodes: 'const nodes = [{ host: "127.0.0.1", port: 1 }];',
   url: "const url = process.env.UPSTASH_REDIS_REST_URL;",
@@ -80,8 +81,15 @@ console.log(await response.text());`,
   ],
   [
     'process.once("SIGTERM"',
-    `process.kill(process.pid, "SIGTERM");
-for (const end = Date.now() + 5000; ; await new Promise((resolve) => setTimeout(resolve, 10))) {
+    // A connection with an answer to come, which its client keeps open afterwards, for five seconds if the server lets it.
+    `const { Agent, get } = await import("node:http");
+if (!server.listening) await new Promise((resolve) => server.once("listening", resolve));
+const begun = new Promise((resolve) => server.once("request", resolve));
+const agent = new Agent({ keepAlive: true });
+get({ port: server.address().port, agent }).on("response", (response) => response.resume());
+await begun;
+process.kill(process.pid, "SIGTERM");
+for (const end = Date.now() + 4000; ; await new Promise((resolve) => setTimeout(resolve, 10))) {
   const code = await store.isExecutionInProgress("x").then(() => "", (error) => error.code);
   if (code === "ERR_REDIS_CLOSED") break;
   if (Date.now() > end) throw new Error("the store was not closed");
@@ -117,11 +125,7 @@ function homeOf(document) {
  * @returns {{ path: string, text: string, blocks: Block[] }[]} all documents
  */
 export function allDocuments() {
-  const pages = (dir) => readdirSync(join(ROOT, dir)).filter((name) => name.endsWith(".md"));
-  const paths = ["", "docs", "examples/nextjs", "examples/service"].flatMap((dir) =>
-    pages(dir).map((name) => posix.join(dir, name)),
-  );
-  return paths.map((path) => {
+  return documentPaths().map((path) => {
     const text = read(path);
     return { path, text, blocks: codeBlocks(text).map((block) => ({ ...block, document: path })) };
   });
@@ -173,9 +177,9 @@ export function openWorkshop(env) {
     },
 
     /** Rejects, with what the compiler says, when a block of TypeScript has an error. */
-    async check({ code }) {
+    async check(...blocks) {
       const { compilerOptions } = JSON.parse(read(TYPE_SETTINGS));
-      const files = [write("mts", code)];
+      const files = blocks.map(({ code }) => write("mts", code));
       const project = write("json", JSON.stringify({ compilerOptions, files }));
       const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
       await node(compiler, "-p", project).catch((error) => {

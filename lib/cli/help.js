@@ -37,8 +37,8 @@ const COMMANDS = {
   list: {
     usage: "list [--stuck] [--orphans] [--older-than DURATION] [--match PATTERN] [--limit N] [--all]",
     summary: "list executions",
-    text: `  --stuck             with steps in progress, and nothing has happened for --older-than (default 10m)
-  --orphans           results or marks whose execution is gone
+    text: `  --stuck             with tasks in progress, and nothing has happened for --older-than (default 10m)
+  --orphans           results or in-progress marks whose execution is gone
   --older-than DURATION only if nothing has happened for so long, or nobody knows
   --match PATTERN     only ids that match: * ? [a-z] as in Redis
   --limit N           no more than that
@@ -51,8 +51,8 @@ Walks through all keys with pauses, so that the server has at least four fifths 
   },
   show: {
     usage: "show ID [--values] [--limit N] [--offset N]",
-    summary: "show one execution and its steps",
-    text: `  --values            with the results of the steps
+    summary: "show one execution and its tasks",
+    text: `  --values            with the results of the tasks
   --limit N           tasks on a page (default 200 on a terminal, else 1000)
   --offset N          tasks to leave out before it
 
@@ -71,7 +71,7 @@ Walks through all keys with pauses, so that the server has at least four fifths 
   },
   release: {
     usage: "release ID TASK",
-    summary: "take the in-progress mark of a task away",
+    summary: "remove the in-progress mark of a task",
     text: `A message for the task that is delivered again is then handled again. Nothing is delivered by this: if the queue has given the message up, it has to be sent anew. Do it only when no worker runs the task any more.`,
     options: YES,
     permissions: READING,
@@ -80,7 +80,7 @@ Walks through all keys with pauses, so that the server has at least four fifths 
   dispose: {
     usage: "dispose ID…",
     summary: "delete executions",
-    text: "Workers stop at the next step of an execution that is gone. What its steps have done is not undone.",
+    text: "Workers stop at the next task of an execution that is gone. What its tasks have done is not undone.",
     options: YES,
     permissions: READING,
     examples: [`dispose ${ID}`, "dispose $(cat ids.txt) --yes"],
@@ -89,7 +89,7 @@ Walks through all keys with pauses, so that the server has at least four fifths 
     usage: "sweep --older-than DURATION [--stuck] [--any-age] [--match PATTERN] [--limit N] [--all]",
     summary: "delete orphans, and stuck executions",
     text: `  --older-than DURATION nothing younger is deleted
-  --stuck             also executions with steps in progress to which nothing has happened for so long
+  --stuck             also executions with tasks in progress to which nothing has happened for so long
   --any-age           also what has an age that nobody knows
   --match PATTERN     only ids that match
   --limit N           no more than that

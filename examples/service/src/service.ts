@@ -84,7 +84,7 @@ function ok(body: unknown): Answer {
   return { status: 200, body };
 }
 
-/** What the store could not do may be tried again: nothing that is done is done twice. */
+/** What the store could not do may be tried again: a step that has a result does not run again. */
 function failure(error: unknown): Answer {
   console.error(error);
   if (error instanceof RedisStoreError) return { status: 503, body: { error: error.code } };

@@ -6,7 +6,7 @@ const { confirm } = require("../terminal.js");
 const { asJson, duration, many, printable, size } = require("../units.js");
 
 const REDELIVER =
-  "The step is handed out again when its message is delivered again: nothing here delivers it. If the queue has given the message up, send it anew.";
+  "The task is dispatched again when its message is delivered again: nothing here delivers it. If the queue has given the message up, send it anew.";
 
 /** Says what would be done, and asks. `--yes` is the answer; without a terminal nobody can be asked, and nothing is done. */
 async function mayDo({ values, out, signal }, lines, question) {
@@ -30,8 +30,8 @@ async function release(session) {
     return 1;
   }
   const age = execution.idleMs === undefined ? "" : `, idle for ${duration(execution.idleMs)}`;
-  const would = `${names} is in progress${age}. Its mark is to be taken away, so that it can be handed out again.`;
-  if (!(await mayDo(session, [would], "Take the mark away?"))) {
+  const would = `${names} is in progress${age}. Its in-progress mark is to be removed, so that it can be dispatched again.`;
+  if (!(await mayDo(session, [would], "Remove the mark?"))) {
     if (values.json) await out.line(asJson({ released: false, dryRun: true }));
     return 1;
   }

@@ -89,7 +89,7 @@ async function count({ admin, values, out, progress, signal }) {
   }
   const lines = [
     ["executions", thousands(sums.executions)],
-    ["with steps in progress", thousands(sums.inProgress)],
+    ["with tasks in progress", thousands(sums.inProgress)],
     ["orphans", thousands(sums.orphans)],
     ["bytes", `${thousands(sums.bytes)} (${size(sums.bytes)})`],
   ];
