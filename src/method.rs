@@ -150,7 +150,7 @@ fn prepare(
     };
     let (id_bytes, task_bytes) = (&text[..id_end], &text[id_end..]);
     let mut behind = None;
-    environment.turn.comes_to(kind, id_bytes, task_bytes);
+    environment.turn.comes_to(store, kind, id_bytes, task_bytes);
     if kind.writes() {
         if kind == Operation::Dispose {
             store.disposes();

@@ -270,9 +270,12 @@ impl ReadAhead {
         (executions.has_few_tasks(execution), executions.place(execution))
     }
 
-    /// A call about an execution begins.
-    pub fn comes_to(&self, kind: Operation, id: &[u8], task: &[u8]) {
-        self.executions.borrow_mut().begin(hash(id), kind, task);
+    /// A call about an execution begins: what was asked after the one before it is what to expect there the next time.
+    pub fn comes_to(&self, store: &NativeStore, kind: Operation, id: &[u8], task: &[u8]) {
+        let asked = self.executions.borrow_mut().begin(hash(id), kind, task, self.wake_up.get());
+        if let Some((place, asked)) = asked {
+            store.was_asked(place, asked);
+        }
     }
 
     /// A question has to be sent: notes for the prefetch policy whether the call before it could have carried it. Returns that

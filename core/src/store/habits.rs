@@ -12,6 +12,8 @@ use super::operation::Operation;
 const PLACES: usize = 1024;
 /// Executions that one thread remembers.
 const EXECUTIONS: usize = 4096;
+/// How often in a row something may be asked too late before it is not expected any more: a caller may be held up by chance.
+const MAX_TOO_LATE: u8 = 4;
 /// Tasks that are few: their names are worth reading for the two questions about the next one.
 const FEW: usize = 128;
 
@@ -60,7 +62,15 @@ pub struct Asked {
 
 /// What is asked at the places of one store's caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Habits(Vec<(Place, Asked)>);
+pub struct Habits(Vec<Habit>);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Habit {
+    place: Place,
+    asked: Asked,
+    /// How often in a row it was asked too late.
+    late: u8,
+}
 
 impl Habits {
     /// This was asked at a place.
@@ -69,18 +79,20 @@ impl Habits {
             self.0 = vec![Default::default(); PLACES];
         }
         let entry = &mut self.0[place.0 as usize / 2 % PLACES];
-        // What was asked too late says nothing about whether to carry it.
-        match asked.late {
-            false => *entry = (place, asked),
-            true if entry.0 == place => *entry = Default::default(),
-            true => {}
+        if !asked.late {
+            *entry = Habit { place, asked, late: 0 };
+        } else if entry.place == place {
+            entry.late += 1;
+            if entry.late == MAX_TOO_LATE {
+                *entry = Habit::default();
+            }
         }
     }
 
     /// What was asked there the last time, if that is known.
     pub fn at(&self, place: Place) -> Option<Asked> {
-        let (known, asked) = self.0.get(place.0 as usize / 2 % PLACES)?;
-        (place != Place::UNKNOWN && *known == place).then_some(*asked)
+        let habit = self.0.get(place.0 as usize / 2 % PLACES)?;
+        (place != Place::UNKNOWN && habit.place == place).then_some(habit.asked)
     }
 }
 
@@ -108,6 +120,14 @@ struct Execution {
     has_few_tasks: bool,
 }
 
+impl Execution {
+    /// What was asked at the place before.
+    fn end_before(&mut self) -> Option<(Place, Asked)> {
+        let before = (std::mem::take(&mut self.before), std::mem::take(&mut self.asked));
+        Some(before).filter(|(place, _)| *place != Place::UNKNOWN)
+    }
+}
+
 impl Default for Executions {
     fn default() -> Self {
         Self(vec![Execution::default(); EXECUTIONS].into_boxed_slice())
@@ -115,14 +135,19 @@ impl Default for Executions {
 }
 
 impl Executions {
-    /// A call about an execution begins. The turn of the one before it may go on: steps side by side ask when one of them has written.
-    pub fn begin(&mut self, hash: u64, operation: Operation, task: &[u8]) {
+    /// A call about an execution begins in a turn. Returns what is known now to have been asked at which place: while the turn of the
+    /// call before it goes on, that is not known, because steps side by side ask when one of them has written.
+    pub fn begin(&mut self, hash: u64, operation: Operation, task: &[u8], turn: u64) -> Option<(Place, Asked)> {
         if !has_place(operation) {
-            return;
+            return None;
         }
         let entry = self.claim(hash);
+        let mut before = None;
         if std::mem::take(&mut entry.is_settled) {
             entry.before = entry.place;
+            if entry.settled_in != turn as u32 {
+                before = entry.end_before();
+            }
         }
         if operation.writes() {
             entry.write = Place::of(operation, task);
@@ -130,17 +155,17 @@ impl Executions {
         } else {
             entry.place = entry.write.behind(operation);
         }
+        before
     }
 
-    /// A call about an execution is settled in a turn. Returns what is known now to have been asked at which place.
+    /// A call about an execution is settled in a turn. Returns the same.
     pub fn settled(&mut self, hash: u64, operation: Operation, turn: u64) -> Option<(Place, Asked)> {
         let entry = self.find(hash)?;
         entry.settled_in = turn as u32;
         if !has_place(operation) || std::mem::replace(&mut entry.is_settled, true) {
             return None;
         }
-        let before = (std::mem::take(&mut entry.before), std::mem::take(&mut entry.asked));
-        Some(before).filter(|(place, _)| *place != Place::UNKNOWN)
+        entry.end_before()
     }
 
     /// A question about an execution is asked in a turn. `is_late` is whether what calls carried was too old for it.
@@ -204,8 +229,8 @@ mod tests {
 
     /// A write, settled in a turn. Returns what was asked before.
     fn write(executions: &mut Executions, hash: u64, task: &[u8], turn: u64) -> Option<(Place, Asked)> {
-        executions.begin(hash, COMMIT, task);
-        executions.settled(hash, COMMIT, turn)
+        let before = executions.begin(hash, COMMIT, task, turn - 1);
+        executions.settled(hash, COMMIT, turn).or(before)
     }
 
     fn ask_all(executions: &mut Executions, turn: u64, is_late: bool) {
@@ -237,12 +262,18 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_too_late_makes_a_place_unknown() {
+    fn what_is_asked_too_late_again_and_again_is_not_expected() {
         let (mut executions, mut habits) = (Executions::default(), Habits::default());
         let (place, asked) = observe(&mut executions, b"one", false);
-        habits.note(place, asked);
         let (same, late) = observe(&mut executions, b"one", true);
         assert_eq!(place, same);
+        for _ in 0..3 {
+            habits.note(place, asked);
+            (1..MAX_TOO_LATE).for_each(|_| habits.note(place, late));
+            assert_eq!(habits.at(place), Some(asked));
+        }
+        habits.note(place, late);
+        assert_eq!(habits.at(place), None);
         habits.note(place, late);
         assert_eq!(habits.at(place), None);
     }
@@ -263,12 +294,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_asked_is_known_when_the_next_write_begins_in_another_turn() {
+        let mut executions = Executions::default();
+        write(&mut executions, 7, b"one", 3);
+        ask_all(&mut executions, 3, false);
+        assert_eq!(executions.begin(7, COMMIT, b"two", 4), Some((Place::of(COMMIT, b"one"), ASKED)));
+        assert_eq!(executions.settled(7, COMMIT, 5), None);
+    }
+
+    #[test]
     fn what_is_asked_beside_a_write_is_asked_after_the_call_before_it() {
         let mut executions = Executions::default();
         write(&mut executions, 7, b"one", 3);
-        executions.begin(7, COMMIT, b"two");
+        executions.begin(7, COMMIT, b"two", 3);
         ask_all(&mut executions, 3, false);
-        executions.begin(7, COMMIT, b"three");
+        executions.begin(7, COMMIT, b"three", 3);
         assert_eq!(executions.settled(7, COMMIT, 5), Some((Place::of(COMMIT, b"one"), ASKED)));
         assert_eq!(executions.settled(7, COMMIT, 5), None);
         assert_eq!(write(&mut executions, 7, b"four", 7), Some((Place::of(COMMIT, b"three"), Asked::default())));
@@ -277,18 +317,18 @@ mod tests {
     #[test]
     fn the_place_of_a_question_for_all_results_is_that_of_the_write_before_it() {
         let mut executions = Executions::default();
-        executions.begin(7, Operation::GetResults, b"");
+        executions.begin(7, Operation::GetResults, b"", 9);
         assert_eq!(executions.place(7), Place::UNKNOWN);
         assert_eq!(executions.settled(7, Operation::GetResults, 3), None);
         write(&mut executions, 7, b"one", 5);
         let write_place = executions.place(7);
-        executions.begin(7, Operation::GetResults, b"");
+        executions.begin(7, Operation::GetResults, b"", 9);
         let first = executions.place(7);
-        executions.begin(7, Operation::GetResults, b"");
+        executions.begin(7, Operation::GetResults, b"", 9);
         assert_eq!(executions.place(7), first);
         assert!(first != write_place && first != Place::UNKNOWN);
         write(&mut executions, 7, b"two", 7);
-        executions.begin(7, Operation::GetResults, b"");
+        executions.begin(7, Operation::GetResults, b"", 9);
         assert_ne!(executions.place(7), first);
     }
 

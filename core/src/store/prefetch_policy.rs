@@ -145,8 +145,11 @@ impl PrefetchPolicies {
         };
         let habit = self.habits.at(place);
         let expected = habit.unwrap_or(usual);
+        let least_saved = if habit.is_some() { 1 } else { 2 };
         match Prefetch::of(operation) {
-            Prefetch::Tasks if are_few && (expected.result || expected.mark) && self.saved >= 2 => Prefetch::Tasks,
+            Prefetch::Tasks if are_few && (expected.result || expected.mark) && self.saved >= least_saved => {
+                Prefetch::Tasks
+            }
             // That is its own question.
             Prefetch::Tasks if operation == Operation::IsExecutionInProgress => Prefetch::Nothing,
             Prefetch::Tasks | Prefetch::Execution if expected.execution && (least.prefetches || self.saved >= 1) => {
@@ -242,6 +245,7 @@ impl PrefetchPolicy {
 
 #[cfg(test)]
 mod tests {
+    use super::super::habits::Executions;
     use super::*;
 
     const NONE: Carried = Carried::Unused;
@@ -285,6 +289,34 @@ mod tests {
     fn carry(policies: &mut PrefetchPolicies, operation: Operation, carried: Carried) {
         let prefetch = carries(policies, operation);
         policies.carried(operation, Depth::Step, prefetch, carried);
+    }
+
+    #[test]
+    fn what_was_asked_at_the_same_place_the_last_time_counts_more_than_what_is_usual() {
+        let mut executions = Executions::default();
+        executions.begin(7, Operation::CommitResult, b"f:step", 1);
+        let (commit, place) = (Operation::CommitResult, executions.place(7));
+        let mut policies = rich();
+        let carries = |policies: &PrefetchPolicies, operation| policies.prefetch(operation, Depth::Step, true, place);
+        policies.missed(commit, Depth::Step, Operation::IsExecutionInProgress);
+        policies.missed(commit, Depth::Step, Operation::GetResult);
+        assert_eq!(carries(&policies, commit), Prefetch::Tasks);
+        for (execution, mark, carried, with_results) in [
+            (false, false, Prefetch::Nothing, Prefetch::Nothing),
+            (true, false, Prefetch::Execution, Prefetch::Execution),
+            (false, true, Prefetch::Tasks, Prefetch::ExecutionAndMarks),
+            (true, true, Prefetch::Tasks, Prefetch::ExecutionAndMarks),
+        ] {
+            policies.asked(place, Asked { execution, mark, ..Asked::default() });
+            assert_eq!(carries(&policies, commit), carried);
+            assert_eq!(carries(&policies, Operation::GetResults), with_results);
+            assert_eq!(policies.prefetch(commit, Depth::Step, true, Place::UNKNOWN), Prefetch::Tasks);
+        }
+        // Not with more commands than are saved.
+        policies.saved = 0;
+        assert_eq!(carries(&policies, commit), Prefetch::Execution);
+        policies.asked(place, Asked { execution: true, ..Asked::default() });
+        assert_eq!(carries(&policies, Operation::BeginTask), Prefetch::Nothing);
     }
 
     #[test]
