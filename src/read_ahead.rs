@@ -16,7 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use idioteque_redis_core::moment::Moment;
-use idioteque_redis_core::store::habits::{Executions, Place};
+use idioteque_redis_core::store::habits::{Executions, Place, has_place};
 use idioteque_redis_core::store::prefetch_policy::{Carried, Depth, Used};
 use idioteque_redis_core::store::recency::{Begun, InFlight, is_older};
 use idioteque_redis_core::store::snapshot::hash;
@@ -272,6 +272,9 @@ impl ReadAhead {
 
     /// A call about an execution begins: what was asked after the one before it is what to expect there the next time.
     pub fn comes_to(&self, store: &NativeStore, kind: Operation, id: &[u8], task: &[u8]) {
+        if !has_place(kind) {
+            return;
+        }
         let asked = self.executions.borrow_mut().begin(hash(id), kind, task, self.wake_up.get());
         if let Some((place, asked)) = asked {
             store.was_asked(place, asked);

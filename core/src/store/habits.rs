@@ -11,7 +11,7 @@ use super::operation::Operation;
 /// Places that one store remembers. More are forgotten again, and those calls carry what their kind does.
 const PLACES: usize = 1024;
 /// Executions that one thread remembers.
-const EXECUTIONS: usize = 4096;
+const EXECUTIONS: usize = 2048;
 /// How often in a row something may be asked too late before it is not expected any more: a caller may be held up by chance.
 const MAX_TOO_LATE: u8 = 4;
 /// Tasks that are few: their names are worth reading for the two questions about the next one.
@@ -135,12 +135,9 @@ impl Default for Executions {
 }
 
 impl Executions {
-    /// A call about an execution begins in a turn. Returns what is known now to have been asked at which place: while the turn of the
+    /// A call about an execution that has a place begins in a turn. Returns what is known now to have been asked at which place: while the turn of the
     /// call before it goes on, that is not known, because steps side by side ask when one of them has written.
     pub fn begin(&mut self, hash: u64, operation: Operation, task: &[u8], turn: u64) -> Option<(Place, Asked)> {
-        if !has_place(operation) {
-            return None;
-        }
         let entry = self.claim(hash);
         let mut before = None;
         if std::mem::take(&mut entry.is_settled) {
@@ -215,8 +212,8 @@ impl Executions {
     }
 }
 
-/// Whether questions after it depend on where it is made.
-fn has_place(operation: Operation) -> bool {
+/// Whether what is asked after a call depends on where in a workflow that is made.
+pub fn has_place(operation: Operation) -> bool {
     operation.writes() || operation == Operation::GetResults
 }
 
