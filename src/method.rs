@@ -150,6 +150,7 @@ fn prepare(
     };
     let (id_bytes, task_bytes) = (&text[..id_end], &text[id_end..]);
     let mut behind = None;
+    environment.turn.comes_to(store, kind, id_bytes, task_bytes);
     if kind.writes() {
         if kind == Operation::Dispose {
             store.disposes();
@@ -196,7 +197,8 @@ fn prepare(
             if beside == Beside::Write {
                 environment.outbox.carry_nothing_with_writes(&connection, call.id());
             }
-            store.prefetch(kind, depth, turn.has_few_tasks(call.id()))
+            let (are_few, place) = turn.expects(call.id());
+            store.prefetch(kind, depth, are_few, place)
         }
     };
     Ok(Prepared::ToSend { call: call.prefetching(prefetch), connection, behind })

@@ -11,6 +11,7 @@ use idioteque_redis_core::error::StoreError;
 use idioteque_redis_core::error_texts::calls as texts;
 use idioteque_redis_core::moment::Moment;
 use idioteque_redis_core::store::freshness::RoundTrip;
+use idioteque_redis_core::store::habits::{Asked, Place};
 use idioteque_redis_core::store::prefetch_policy::{Carried, Depth, PrefetchPolicies};
 use idioteque_redis_core::store::{Call, KeyOptions, Operation, Prefetch};
 use idioteque_redis_core::transport::{CompletionSink, Member, Observed, SharedConnection, Target};
@@ -299,11 +300,18 @@ impl NativeStore {
         self.prefetch_policies.borrow_mut().disposes();
     }
 
-    /// What a call should carry along. `are_few` is whether its execution is known to have few tasks.
-    pub fn prefetch(&self, kind: Operation, depth: Depth, are_few: bool) -> Prefetch {
+    /// What a call should carry along. `are_few` and `place` are as in [`PrefetchPolicies::prefetch`].
+    pub fn prefetch(&self, kind: Operation, depth: Depth, are_few: bool, place: Place) -> Prefetch {
         match self.options.read_ahead {
-            true => self.prefetch_policies.borrow().prefetch(kind, depth, are_few),
+            true => self.prefetch_policies.borrow().prefetch(kind, depth, are_few, place),
             false => Prefetch::Nothing,
+        }
+    }
+
+    /// This was asked at a place.
+    pub fn was_asked(&self, place: Place, asked: Asked) {
+        if self.options.read_ahead {
+            self.prefetch_policies.borrow_mut().asked(place, asked);
         }
     }
 

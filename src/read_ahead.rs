@@ -16,6 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use idioteque_redis_core::moment::Moment;
+use idioteque_redis_core::store::habits::{Executions, Place, has_place};
 use idioteque_redis_core::store::prefetch_policy::{Carried, Depth, Used};
 use idioteque_redis_core::store::recency::{Begun, InFlight, is_older};
 use idioteque_redis_core::store::snapshot::hash;
@@ -36,8 +37,8 @@ pub struct ReadAhead {
     watched: Cell<bool>,
     /// What happens to executions while calls about them are in flight.
     in_flight: RefCell<InFlight>,
-    /// Which executions are known to have few tasks.
-    few: RefCell<FewTasks>,
+    /// What is remembered of executions.
+    executions: RefCell<Executions>,
     /// Counts wake-ups: two events with the same number may be in the same turn.
     wake_up: Cell<u64>,
     /// When the last one came.
@@ -137,7 +138,7 @@ impl ReadAhead {
             snapshots: RefCell::default(),
             watched: Cell::new(false),
             in_flight: RefCell::default(),
-            few: RefCell::default(),
+            executions: RefCell::default(),
             wake_up: Cell::new(0),
             woken_at: Cell::new(Moment::now()),
             last: Cell::new(Last::NONE),
@@ -202,8 +203,14 @@ impl ReadAhead {
             store.settled_after(position.written_at, self.woken_at.get(), call.prefetch)
         });
         self.last.set(Last { wake_up: self.wake_up.get(), source, fresh_until, execution });
+        let mut executions = self.executions.borrow_mut();
+        if let Some((place, asked)) = executions.settled(execution, call.operation, self.wake_up.get()) {
+            store.was_asked(place, asked);
+        }
         let Some(snapshot) = snapshot else { return };
-        self.few.borrow_mut().note(execution, snapshot.tasks());
+        if let Some(tasks) = snapshot.tasks() {
+            executions.note_tasks(execution, tasks);
+        }
         if !holds || !self.watched.get() {
             store.was_carried(source.kind, source.depth, source.prefetch, Carried::Unused);
             return;
@@ -230,10 +237,12 @@ impl ReadAhead {
         if snapshots.is_empty() {
             return None;
         }
-        let held = snapshots.get_mut(&hash(id)).filter(|held| held.id == id && Rc::ptr_eq(&held.store, store))?;
+        let execution = hash(id);
+        let held = snapshots.get_mut(&execution).filter(|held| held.id == id && Rc::ptr_eq(&held.store, store))?;
         let answer = held.snapshot.answer(kind, task)?;
         held.aged |= Moment::now() > held.fresh_until;
         let is_valid = !held.outdated && !held.aged;
+        self.executions.borrow_mut().asks(execution, kind, self.wake_up.get(), held.aged);
         held.used.note(kind, is_valid);
         if held.used.tasks
             && let Some((behind, depth)) = held.source.behind.take()
@@ -254,16 +263,32 @@ impl ReadAhead {
         }
     }
 
-    /// Whether an execution is known to have few tasks.
-    pub fn has_few_tasks(&self, id: &[u8]) -> bool {
-        self.few.borrow().has(hash(id))
+    /// What decides what a call about an execution should carry: whether that is known to have few tasks, and the last call about it
+    /// that has a place.
+    pub fn expects(&self, id: &[u8]) -> (bool, Place) {
+        let (executions, execution) = (self.executions.borrow(), hash(id));
+        (executions.has_few_tasks(execution), executions.place(execution))
+    }
+
+    /// A call about an execution begins: what was asked after the one before it is what to expect there the next time.
+    pub fn comes_to(&self, store: &NativeStore, kind: Operation, id: &[u8], task: &[u8]) {
+        if !has_place(kind) {
+            return;
+        }
+        let asked = self.executions.borrow_mut().begin(hash(id), kind, task, self.wake_up.get());
+        if let Some((place, asked)) = asked {
+            store.was_asked(place, asked);
+        }
     }
 
     /// A question has to be sent: notes for the prefetch policy whether the call before it could have carried it. Returns that
     /// call if it could carry more than this question.
     pub fn missed(&self, store: &NativeStore, asked: Operation, id: &[u8]) -> Option<(Operation, Depth)> {
-        let last = self.last.get();
-        if last.wake_up != self.wake_up.get() || last.execution != hash(id) || Moment::now() > last.fresh_until {
+        let (last, wake_up, execution) = (self.last.get(), self.wake_up.get(), hash(id));
+        let follows = last.wake_up == wake_up && last.execution == execution;
+        let is_late = follows && Moment::now() > last.fresh_until;
+        self.executions.borrow_mut().asks(execution, asked, wake_up, is_late);
+        if !follows || is_late {
             return None;
         }
         let Source { kind, depth, behind, .. } = last.source;
@@ -325,38 +350,6 @@ impl CachedSnapshot {
         };
         let Source { kind, depth, prefetch, .. } = self.source;
         self.store.was_carried(kind, depth, prefetch, carried);
-    }
-}
-
-/// The executions that are known to have few tasks, of those that were asked about lately. Known by a hash of their id; a wrong guess
-/// costs some bytes.
-struct FewTasks(Box<[u64]>);
-
-/// Tasks that are few: their names are worth reading for the two questions about the next one.
-const FEW: usize = 128;
-/// Executions that are remembered.
-const REMEMBERED: usize = 4096;
-
-impl Default for FewTasks {
-    fn default() -> Self {
-        Self(vec![0; REMEMBERED].into_boxed_slice())
-    }
-}
-
-impl FewTasks {
-    /// An execution has been seen to have so many, if that is known.
-    fn note(&mut self, execution: u64, tasks: Option<usize>) {
-        let Some(tasks) = tasks else { return };
-        let place = &mut self.0[execution as usize % REMEMBERED];
-        if tasks <= FEW {
-            *place = execution;
-        } else if *place == execution {
-            *place = 0;
-        }
-    }
-
-    fn has(&self, execution: u64) -> bool {
-        self.0[execution as usize % REMEMBERED] == execution
     }
 }
 

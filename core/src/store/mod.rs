@@ -7,6 +7,7 @@ pub mod command_writer;
 pub mod error_reply;
 pub mod execution_order;
 pub mod freshness;
+pub mod habits;
 pub mod json;
 pub mod keys;
 pub mod known;

@@ -1,6 +1,7 @@
 //! Whether a store's calls should carry reads: decided by the calls that its caller makes, so that no caller pays for reads
 //! that it does not use.
 
+use super::habits::{Asked, Habits, Place};
 use super::operation::Operation;
 use super::prefetch::Prefetch;
 
@@ -82,6 +83,7 @@ pub enum Carried {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrefetchPolicies {
     policies: [Policies; Operation::ALL.len()],
+    habits: Habits,
     /// How many commands fewer the store has sent than its caller's calls would be by themselves. What may turn out not to be
     /// asked is carried only while there are some.
     saved: i16,
@@ -125,24 +127,47 @@ impl Default for PrefetchPolicies {
         let reads =
             |operation| matches!(operation, Operation::BeginExecution | Operation::GetResults | Operation::GetResult);
         let policies = |operation| Policies { least: policy(reads(operation)), tasks: [policy(false); 2] };
-        Self { policies: Operation::ALL.map(policies), saved: SAVED_BY_DISPOSE, has_disposed: false }
+        let habits = Habits::default();
+        Self { policies: Operation::ALL.map(policies), habits, saved: SAVED_BY_DISPOSE, has_disposed: false }
     }
 }
 
 impl PrefetchPolicies {
-    /// What a call should carry. `are_few` is whether its execution is known to have few tasks.
-    pub fn prefetch(&self, operation: Operation, depth: Depth, are_few: bool) -> Prefetch {
+    /// What a call should carry. `are_few` is whether its execution is known to have few tasks, `place` the last call about it, this
+    /// one included, that has one.
+    pub fn prefetch(&self, operation: Operation, depth: Depth, are_few: bool, place: Place) -> Prefetch {
         let Policies { least, tasks } = &self.policies[operation as usize];
+        let usual = Asked {
+            execution: least.prefetches,
+            result: tasks[depth as usize].prefetches,
+            mark: tasks[depth as usize].prefetches || Prefetch::of(operation) == Prefetch::ExecutionAndMarks,
+            ..Asked::default()
+        };
+        let habit = self.habits.at(place);
+        let expected = habit.unwrap_or(usual);
+        let least_saved = if habit.is_some() { 1 } else { 2 };
         match Prefetch::of(operation) {
-            Prefetch::Tasks if are_few && tasks[depth as usize].prefetches && self.saved >= 2 => Prefetch::Tasks,
-            Prefetch::ExecutionAndMarks if least.prefetches && self.saved < 1 => Prefetch::Execution,
+            Prefetch::Tasks if are_few && (expected.result || expected.mark) && self.saved >= least_saved => {
+                Prefetch::Tasks
+            }
             // That is its own question.
             Prefetch::Tasks if operation == Operation::IsExecutionInProgress => Prefetch::Nothing,
-            Prefetch::Tasks if least.prefetches => Prefetch::Execution,
-            Prefetch::Tasks => Prefetch::Nothing,
+            Prefetch::Tasks | Prefetch::Execution if expected.execution && (least.prefetches || self.saved >= 1) => {
+                Prefetch::Execution
+            }
+            Prefetch::Tasks | Prefetch::Execution => Prefetch::Nothing,
+            Prefetch::ExecutionAndMarks if !least.prefetches => Prefetch::Nothing,
+            Prefetch::ExecutionAndMarks if expected.mark && self.saved >= 1 => Prefetch::ExecutionAndMarks,
+            Prefetch::ExecutionAndMarks if expected.execution => Prefetch::Execution,
+            Prefetch::ExecutionAndMarks => Prefetch::Nothing,
             other if least.prefetches => other,
             _ => Prefetch::Nothing,
         }
+    }
+
+    /// This was asked at a place.
+    pub fn asked(&mut self, place: Place, asked: Asked) {
+        self.habits.note(place, asked);
     }
 
     /// A call's turn is over, in which this became of what it carried.
@@ -220,6 +245,7 @@ impl PrefetchPolicy {
 
 #[cfg(test)]
 mod tests {
+    use super::super::habits::Executions;
     use super::*;
 
     const NONE: Carried = Carried::Unused;
@@ -256,13 +282,41 @@ mod tests {
 
     /// What a step's call carries while there are few tasks.
     fn carries(policies: &PrefetchPolicies, operation: Operation) -> Prefetch {
-        policies.prefetch(operation, Depth::Step, true)
+        policies.prefetch(operation, Depth::Step, true, Place::UNKNOWN)
     }
 
     /// A step's call carries what it does, and this becomes of it.
     fn carry(policies: &mut PrefetchPolicies, operation: Operation, carried: Carried) {
         let prefetch = carries(policies, operation);
         policies.carried(operation, Depth::Step, prefetch, carried);
+    }
+
+    #[test]
+    fn what_was_asked_at_the_same_place_the_last_time_counts_more_than_what_is_usual() {
+        let mut executions = Executions::default();
+        executions.begin(7, Operation::CommitResult, b"f:step", 1);
+        let (commit, place) = (Operation::CommitResult, executions.place(7));
+        let mut policies = rich();
+        let carries = |policies: &PrefetchPolicies, operation| policies.prefetch(operation, Depth::Step, true, place);
+        policies.missed(commit, Depth::Step, Operation::IsExecutionInProgress);
+        policies.missed(commit, Depth::Step, Operation::GetResult);
+        assert_eq!(carries(&policies, commit), Prefetch::Tasks);
+        for (execution, mark, carried, with_results) in [
+            (false, false, Prefetch::Nothing, Prefetch::Nothing),
+            (true, false, Prefetch::Execution, Prefetch::Execution),
+            (false, true, Prefetch::Tasks, Prefetch::ExecutionAndMarks),
+            (true, true, Prefetch::Tasks, Prefetch::ExecutionAndMarks),
+        ] {
+            policies.asked(place, Asked { execution, mark, ..Asked::default() });
+            assert_eq!(carries(&policies, commit), carried);
+            assert_eq!(carries(&policies, Operation::GetResults), with_results);
+            assert_eq!(policies.prefetch(commit, Depth::Step, true, Place::UNKNOWN), Prefetch::Tasks);
+        }
+        // Not with more commands than are saved.
+        policies.saved = 0;
+        assert_eq!(carries(&policies, commit), Prefetch::Execution);
+        policies.asked(place, Asked { execution: true, ..Asked::default() });
+        assert_eq!(carries(&policies, Operation::BeginTask), Prefetch::Nothing);
     }
 
     #[test]
@@ -302,8 +356,8 @@ mod tests {
         policies.missed(commit, Depth::Step, Operation::IsExecutionInProgress);
         policies.missed(commit, Depth::Step, Operation::GetResult);
         assert_eq!(carries(&policies, commit), Prefetch::Tasks);
-        assert_eq!(policies.prefetch(commit, Depth::Step, false), Prefetch::Execution);
-        assert_eq!(policies.prefetch(commit, Depth::Function, true), Prefetch::Execution);
+        assert_eq!(policies.prefetch(commit, Depth::Step, false, Place::UNKNOWN), Prefetch::Execution);
+        assert_eq!(policies.prefetch(commit, Depth::Function, true, Place::UNKNOWN), Prefetch::Execution);
         // A workflow's last step.
         carry(&mut policies, commit, EXECUTION);
         carry(&mut policies, commit, BOTH);
@@ -325,7 +379,7 @@ mod tests {
         assert_eq!(carries(&policies, asked), Prefetch::Nothing);
         policies.missed(asked, Depth::Step, Operation::GetResult);
         assert_eq!(carries(&policies, asked), Prefetch::Tasks);
-        assert_eq!(policies.prefetch(asked, Depth::Step, false), Prefetch::Nothing);
+        assert_eq!(policies.prefetch(asked, Depth::Step, false, Place::UNKNOWN), Prefetch::Nothing);
         carry(&mut policies, asked, BOTH);
         assert_eq!(carries(&policies, asked), Prefetch::Tasks);
         carry(&mut policies, asked, EXECUTION);
