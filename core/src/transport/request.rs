@@ -87,6 +87,8 @@ pub(super) struct ClusterRoute {
     pub(super) moves: u32,
     /// How many connections ended while its answer was the next to come.
     pub(super) losses: u32,
+    /// How often servers have refused it in a row for now.
+    pub(super) refusals: u32,
     /// Why it came back last.
     pub(super) reason: Option<Box<StoreError>>,
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use super::counts::{Count, Counted};
 use super::effect::Effect;
@@ -42,6 +43,8 @@ pub struct Node {
     asked: Count,
     /// Parts of calls that were sent and have not come back.
     under_way: Count,
+    /// When it counts as silent, if it owes something.
+    silent_at: Option<Instant>,
     health: Health,
 }
 
@@ -91,6 +94,7 @@ impl Nodes {
             to_send: Vec::new(),
             asked: Count::default(),
             under_way: Count::default(),
+            silent_at: None,
             health: Health::Answers,
         }));
         number
@@ -176,7 +180,7 @@ impl Nodes {
         match self.nodes.get_mut(number as usize) {
             Some(State::InUse(node)) => {
                 node.under_way.give_back(counted);
-                node.health = health;
+                (node.health, node.silent_at) = (health, None);
             }
             Some(state @ State::Leaving(_)) => {
                 if let State::Leaving(under_way) = state {
@@ -190,15 +194,37 @@ impl Nodes {
         }
     }
 
-    /// Hands everything to the connections.
-    pub fn flush(&mut self, effects: &mut Vec<Effect>) {
+    /// Hands everything to the connections. A server that gives nothing back for so long counts as silent.
+    pub fn flush(&mut self, effects: &mut Vec<Effect>, now: Instant, silence: Duration) {
         for (number, state) in self.nodes.iter_mut().enumerate() {
-            if let State::InUse(node) = state
-                && !node.to_send.is_empty()
-            {
+            let State::InUse(node) = state else { continue };
+            if !node.to_send.is_empty() {
                 effects.push(Effect::Send { node: number as u32, parts: mem::take(&mut node.to_send) });
             }
+            if !node.under_way.is_zero() {
+                node.silent_at.get_or_insert(now + silence);
+            }
         }
+    }
+
+    /// Whether any server has become silent, or is after as long again.
+    pub fn any_is_silent(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        for state in &mut self.nodes {
+            if let State::InUse(node) = state
+                && let Some(at) = node.silent_at
+                && at <= now
+            {
+                node.silent_at = None;
+                any |= !node.under_way.is_zero();
+            }
+        }
+        any
+    }
+
+    /// When one does.
+    pub fn next_moment(&self) -> Option<Instant> {
+        self.in_use().filter_map(|(_, node)| node.silent_at).min()
     }
 
     /// Lets go of all servers but these, and of those that are asked for keys on their way.

@@ -60,6 +60,13 @@ pub struct Config {
     pub returns: Arc<dyn CompletionSink>,
 }
 
+impl Config {
+    /// How long a server may owe something and give nothing back, before the map is read: somebody may have taken its place.
+    fn silence(&self) -> Duration {
+        (self.command_timeout / 8).clamp(Duration::from_millis(250), Duration::from_secs(1))
+    }
+}
+
 /// What calls are routed to.
 enum Layout {
     /// The nodes of a cluster, of which a map says which slots they have.
@@ -162,16 +169,17 @@ impl Router {
     /// Time has passed: reads the map if it is to be, sends what may be sent, and gives up what is past its deadline.
     pub fn advance(&mut self, now: Instant) {
         self.warn();
+        self.notice_silence(now);
         self.read_map(now);
         self.release(now);
         self.expire(now);
-        self.nodes.flush(&mut self.effects);
+        self.nodes.flush(&mut self.effects, now, self.config.silence());
     }
 
     /// When time matters next.
     pub fn next_moment(&self) -> Option<Instant> {
         let map_at = match &self.layout {
-            Layout::Cluster(map) => map.next_moment(),
+            Layout::Cluster(map) => map.next_moment().into_iter().chain(self.nodes.next_moment()).min(),
             Layout::Shards => None,
         };
         let deadline = self.waiting.first().map(|(deadline, _)| *deadline);
@@ -269,6 +277,7 @@ impl Router {
             asking: false,
             moves: 0,
             losses: 0,
+            refusals: 0,
             reason: None,
         });
         request

@@ -1,6 +1,6 @@
 //! For each slot of a cluster: which server has it, how much is under way, and what waits until nothing is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::mem;
 use std::time::Instant;
 
@@ -43,6 +43,25 @@ impl SlotState {
     /// Whether a server has it, and nothing is under way.
     fn is_at_rest(&self) -> bool {
         self.under_way.is_zero() && self.node.is_some()
+    }
+}
+
+impl HeldParts {
+    /// What goes, and what is still held.
+    fn split(self) -> (Vec<Request>, Option<Self>) {
+        let is_refused = |part: &&Request| part.route.as_ref().is_some_and(|route| route.refusals > 0);
+        let refused: HashSet<Box<[u8]>> =
+            self.parts.iter().filter(is_refused).map(|part| part.call.id().into()).collect();
+        if refused.is_empty() {
+            return (self.parts, None);
+        }
+        let mut parts = self.parts;
+        parts.sort_by_key(|part| part.route.as_ref().map(|route| route.sequence));
+        let mut probed = HashSet::new();
+        let goes = |part: &Request| refused.get(part.call.id()).is_none_or(|id| probed.insert(id));
+        let (go, parts): (Vec<Request>, Vec<Request>) = parts.into_iter().partition(goes);
+        let first_sequence = parts.first().and_then(|part| Some(part.route.as_ref()?.sequence));
+        (go, first_sequence.map(|first_sequence| Self { parts, not_before: None, first_sequence }))
     }
 }
 
@@ -136,7 +155,19 @@ impl SlotTable {
         held.parts.push(part);
     }
 
-    /// Takes out what was held for slots that are at rest and have a server, in the order in which the calls came.
+    /// An execution's part was done that had been refused: what else was refused of it may go as well.
+    pub fn forgive(&mut self, slot: u16, id: &[u8]) {
+        for part in self.held.get_mut(&slot).into_iter().flat_map(|held| &mut held.parts) {
+            if part.call.id() == id
+                && let Some(route) = &mut part.route
+            {
+                route.refusals = 0;
+            }
+        }
+    }
+
+    /// Takes out what was held for slots that are at rest and have a server, in the order in which the calls came. Of an
+    /// execution of which something was refused for now, only the oldest part: it finds out whether it still is.
     pub fn release(&mut self, now: Instant) -> Vec<Request> {
         if !mem::take(&mut self.stirred) && self.next_pause.is_none_or(|end| end > now) {
             return Vec::new();
@@ -147,8 +178,13 @@ impl SlotTable {
             is_ready.then_some(*slot)
         };
         let ready: Vec<u16> = self.held.iter().filter_map(ready).collect();
-        let mut parts: Vec<Request> =
-            ready.iter().filter_map(|slot| self.held.remove(slot)).flat_map(|held| held.parts).collect();
+        let mut parts = Vec::new();
+        for slot in ready {
+            let Some(held) = self.held.remove(&slot) else { continue };
+            let (go, stay) = held.split();
+            parts.extend(go);
+            self.held.extend(stay.map(|held| (slot, held)));
+        }
         parts.sort_by_key(|part| part.route.as_ref().map(|route| route.sequence));
         if self.held.is_empty() {
             self.next_deadline = None;
@@ -206,6 +242,7 @@ mod tests {
             asking: false,
             moves: 0,
             losses: 0,
+            refusals: 0,
             reason: None,
         });
         part

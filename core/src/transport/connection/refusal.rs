@@ -49,7 +49,8 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn of(code: &str) -> Self {
+    /// That of a code.
+    pub fn of(code: &str) -> Self {
         match code {
             "NOREPLICAS" | "READONLY" => Scope::Writes,
             "TRYAGAIN" => Scope::Execution,

@@ -30,6 +30,10 @@ use crate::transport::result_budget::Blocked;
 
 /// Calls in one request: large enough to amortise its cost, small enough that answers do not wait for other calls.
 const MAX_CALLS: usize = 512;
+/// How much of a refusal's body is read, and for how long where its status says what is to be done: it is for the error's sentence
+/// only.
+const MAX_REFUSAL_BYTES: usize = 1024 * 1024;
+const MAX_REFUSAL_WAIT: Duration = Duration::from_secs(1);
 /// Bytes of arguments in one request, unless a single call is larger: well below what any plan of Upstash takes.
 const MAX_BYTES: usize = 256 * 1024;
 
@@ -87,8 +91,8 @@ enum Exchange {
     Sent(Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>, AnswerReader),
     /// The answer arrives.
     Answered(Response, AnswerReader),
-    /// A refusal arrives: an answer with a status that is no success.
-    Refused(Response, Vec<u8>),
+    /// A refusal arrives since this moment: an answer with a status that is no success.
+    Refused(Response, Vec<u8>, Instant),
 }
 
 /// A call's place in the request.
@@ -138,12 +142,17 @@ pub enum Attempt {
 /// What was answered to one call, of a refusal whether it is that of its first command, and the answer's position.
 pub type Outcome = (PendingCall, Result<reply::Reply, (ErrorReply, bool)>, Position);
 
+/// Whether a status is that of a refusal which passes, whatever its body says.
+fn passes(status: u16) -> bool {
+    status == 429 || status >= 500
+}
+
 impl HttpBatch {
-    /// Sends what may go now as one request, at most so many calls. A call that has to travel alone does.
+    /// Sends what may go now as one request, at most so many calls and so many writes. A call that has to travel alone does.
     pub fn send(
         waiting: &mut WaitingCalls,
         blocked: &mut Vec<Blocked>,
-        most: usize,
+        (most, most_writes): (usize, usize),
         features: ServerFeatures,
         (client, sync_token): (&Client, Option<&HeaderValue>),
         now: Instant,
@@ -157,7 +166,7 @@ impl HttpBatch {
         let mut alone = false;
         let mut counts = Counts { round_trips: 1, ..Counts::default() };
         let mut expiries_apart = None;
-        let mut admission = waiting.admit();
+        let mut admission = waiting.admit(most_writes);
         while slots.len() < most.min(MAX_CALLS)
             && let Some(next) = admission.peek()
         {
@@ -231,7 +240,7 @@ impl HttpBatch {
                     Ok(response) if (200..300).contains(&response.head.status) => {
                         self.exchange = Exchange::Answered(response, mem::take(reader));
                     }
-                    Ok(response) => self.exchange = Exchange::Refused(response, Vec::new()),
+                    Ok(response) => self.exchange = Exchange::Refused(response, Vec::new(), now),
                     Err(failure) => return Poll::Ready(Event::End(End::Failed(failure))),
                 },
                 Exchange::Answered(response, reader) => {
@@ -259,17 +268,26 @@ impl HttpBatch {
                         None => return Poll::Ready(Event::End(End::Malformed)),
                     }
                 }
-                Exchange::Refused(response, body) => match ready!(response.poll_body(cx)) {
-                    Some(Ok(bytes)) => {
-                        self.bytes_read += bytes.len() as u64;
-                        body.extend_from_slice(&bytes);
-                    }
-                    Some(Err(failure)) => return Poll::Ready(Event::End(End::Failed(failure))),
-                    None => {
+                Exchange::Refused(response, body, since) => {
+                    let is_for_now = passes(response.head.status);
+                    let is_over = match response.poll_body(cx) {
+                        Poll::Ready(Some(Ok(bytes))) => {
+                            self.bytes_read += bytes.len() as u64;
+                            body.extend_from_slice(&bytes);
+                            body.len() >= MAX_REFUSAL_BYTES
+                        }
+                        Poll::Ready(Some(Err(failure))) if !is_for_now => {
+                            return Poll::Ready(Event::End(End::Failed(failure)));
+                        }
+                        Poll::Ready(Some(Err(_)) | None) => true,
+                        Poll::Pending if is_for_now && *since + MAX_REFUSAL_WAIT <= now => true,
+                        Poll::Pending => return Poll::Pending,
+                    };
+                    if is_over {
                         let body = mem::take(body);
                         return Poll::Ready(Event::End(End::Status(response.head.clone(), body)));
                     }
-                },
+                }
             }
             self.heard_at = now;
         }
@@ -301,6 +319,14 @@ impl HttpBatch {
     /// When it is given up to be sent again, if it only reads: when nothing has come for so long.
     pub fn ask_again_at(&self, patience: Duration) -> Option<Instant> {
         (!self.writes).then(|| self.heard_at + patience)
+    }
+
+    /// When the rest of a refusal is not waited for any longer.
+    pub fn refusal_ends_at(&self) -> Option<Instant> {
+        match &self.exchange {
+            Exchange::Refused(response, _, since) if passes(response.head.status) => Some(*since + MAX_REFUSAL_WAIT),
+            Exchange::Sent(..) | Exchange::Answered(..) | Exchange::Refused(..) => None,
+        }
     }
 
     /// Whether it could be sent in smaller pieces: one by one, or without the reads that a call only carries.

@@ -14,7 +14,7 @@ use hyper::header::HeaderValue;
 
 use super::batch::{Attempt, End, Event, HttpBatch, Outcome};
 use super::client::{Client, Failure, Head, MAX_ANSWER_BYTES};
-use super::pace::{Allowed, Pace};
+use super::pace::{Pace, Punctuality};
 use super::seen::HttpPing;
 use super::waiting::WaitingCalls;
 use super::{decode, error};
@@ -23,7 +23,7 @@ use crate::error::StoreError;
 use crate::error_texts::http::{REQUEST_TOO_LARGE, TOO_MANY_REQUESTS, UNAUTHORIZED, WORDS_WITH_TOKEN};
 use crate::store::ErrorReply;
 use crate::store::server_features::{Refused, ServerFeatures};
-use crate::transport::connection::refusal::{Refusal, decide};
+use crate::transport::connection::refusal::{Refusal, Scope, decide};
 use crate::transport::error::ConnectError;
 use crate::transport::handover::{Handover, Learnt};
 use crate::transport::inbox::Inbox;
@@ -57,6 +57,7 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         next_sequence: 0,
         waiting: WaitingCalls::default(),
         pace: Pace::new(target.command_timeout),
+        write_pace: Pace::new(target.command_timeout),
         batches: Vec::new(),
         sync_token: None,
         written_at: None,
@@ -66,6 +67,7 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         target,
         answers: false,
         alarm: Timer::new(),
+        punctuality: Punctuality::default(),
         blocked: Vec::new(),
         pings: Vec::new(),
     };
@@ -103,6 +105,8 @@ pub(super) struct HttpDriver {
     pub(super) waiting: WaitingCalls,
     /// When something may be sent.
     pub(super) pace: Pace,
+    /// And when something that writes.
+    write_pace: Pace,
     pub(super) batches: Vec<HttpBatch>,
     sync_token: Option<HeaderValue>,
     /// When the answer to the last write came.
@@ -115,6 +119,7 @@ pub(super) struct HttpDriver {
     /// The endpoint has answered something.
     answers: bool,
     alarm: Timer,
+    punctuality: Punctuality,
     /// What calls wait for besides.
     blocked: Vec<Blocked>,
     /// Those without an answer.
@@ -127,6 +132,7 @@ impl HttpDriver {
         poll_fn(|cx| {
             loop {
                 let now = Instant::now();
+                self.punctuality.woke(now);
                 self.drain_inbox(now);
                 self.take_pings(now);
                 self.poll_pings(cx, now);
@@ -146,7 +152,7 @@ impl HttpDriver {
                 if is_over {
                     return Poll::Ready(phase);
                 }
-                let moment = self.next_moment(now);
+                let moment = self.punctuality.sleeps_until(self.next_moment(now));
                 if self.alarm.sleep_until(cx, moment)
                     && self.inbox.register_waker(self.closed, cx)
                     && self.blocked.iter().all(|blocked| blocked.register(cx))
@@ -180,8 +186,10 @@ impl HttpDriver {
     /// When there is something to do again, if nothing arrives before.
     fn next_moment(&self, now: Instant) -> Option<Instant> {
         let patience = self.patience();
-        let batches = self.batches.iter().flat_map(|batch| [batch.deadline(), batch.ask_again_at(patience)]).flatten();
-        let resume = self.pace.next_moment(now).filter(|_| !self.waiting.is_empty());
+        let of_batch = |batch: &HttpBatch| [batch.deadline(), batch.ask_again_at(patience), batch.refusal_ends_at()];
+        let batches = self.batches.iter().flat_map(of_batch).flatten();
+        let resumes = [&self.pace, &self.write_pace].into_iter().filter_map(|pace| pace.next_moment(now));
+        let resume = resumes.min().filter(|_| !self.waiting.is_empty());
         self.waiting.deadline().into_iter().chain(batches).chain(resume).chain(self.ping_deadline()).min()
     }
 
@@ -194,6 +202,9 @@ impl HttpDriver {
     fn expire(&mut self, now: Instant) {
         let (timeout, finished) = (self.target.command_timeout, &mut self.finished);
         finished.extend(self.waiting.expired(now).map(|pending| pending.expire(timeout, None)));
+        if self.punctuality.is_late() {
+            return;
+        }
         self.batches.retain_mut(|batch| !batch.expire(now, timeout, finished));
     }
 
@@ -212,16 +223,16 @@ impl HttpDriver {
             }
         };
         let before = self.batches.len();
-        while self.batches.len() < MAX_BATCHES - 1
-            || self.batches.len() < MAX_BATCHES && self.waiting.next_has_nothing_under_way()
-        {
-            let most = match self.pace.allows(now) {
-                Allowed::All => usize::MAX,
-                Allowed::One => 1,
-                Allowed::None => break,
-            };
+        loop {
+            let (most, most_writes) = (self.pace.allows(now).most(), self.write_pace.allows(now).most());
+            let may_send = self.batches.len() < MAX_BATCHES - 1
+                || self.batches.len() < MAX_BATCHES && self.waiting.next_has_nothing_under_way(most_writes > 0);
+            if !may_send || most == 0 {
+                break;
+            }
             let over = (client, self.sync_token.as_ref());
-            let Some(batch) = HttpBatch::send(&mut self.waiting, &mut self.blocked, most, self.features, over, now)
+            let Some(batch) =
+                HttpBatch::send(&mut self.waiting, &mut self.blocked, (most, most_writes), self.features, over, now)
             else {
                 break;
             };
@@ -231,6 +242,9 @@ impl HttpDriver {
                 && warning.is_first()
             {
                 sink.warn(warning);
+            }
+            if batch.writes {
+                self.write_pace.request_sent(now);
             }
             self.batches.push(batch);
             self.pace.request_sent(now);
@@ -258,11 +272,16 @@ impl HttpDriver {
                     let batch = self.batches.swap_remove(index);
                     self.ended(batch, end, now);
                 }
-                Poll::Pending if self.batches[index].ask_again_at(patience).is_some_and(|at| at <= now) => {
-                    // Only this request: the others have answers, or their own patience.
+                Poll::Pending
+                    if !self.punctuality.is_late()
+                        && self.batches[index].ask_again_at(patience).is_some_and(|at| at <= now) =>
+                {
+                    // Only this request: the others have answers, or their own patience. Call by call, because the answer to all
+                    // of them may be what takes so long.
                     let batch = self.batches.swap_remove(index);
+                    let alone = batch.alone || batch.is_divisible();
                     let error = error::unresponsive(&self.target.settings.address);
-                    self.requeue(batch, Attempt::Lost, error.error());
+                    self.requeue(batch, Attempt::Lost, error.error(), alone);
                 }
                 Poll::Pending => {
                     index += 1;
@@ -325,6 +344,7 @@ impl HttpDriver {
     /// Commands have been answered. What comes after a call that is sent again, for the same execution, is sent again too,
     /// though it was done: otherwise that call would be done after it.
     fn replied(&mut self, index: usize, outcomes: Vec<Outcome>, now: Instant) {
+        self.answers = true;
         for (mut pending, outcome, position) in outcomes {
             let batch = &mut self.batches[index];
             let alone = batch.alone;
@@ -336,7 +356,7 @@ impl HttpDriver {
             let sent_with = batch.features;
             let refused = match outcome {
                 Ok(reply) => {
-                    self.pace.answered();
+                    self.answered(pending.request.call.operation.writes());
                     let bytes = reply.answer.size();
                     if bytes > SMALL
                         && let Some(charge) = pending.request.charge()
@@ -352,18 +372,18 @@ impl HttpDriver {
             };
             match decide(&pending, refused, &mut self.features) {
                 Refusal::Report(error) => {
-                    self.pace.answered();
+                    self.answered(pending.request.call.operation.writes());
                     self.finished.push(pending.refuse(error));
                     continue;
                 }
                 Refusal::HandBack(redirect, error, _) => {
-                    self.pace.answered();
+                    self.answered(pending.request.call.operation.writes());
                     self.finished.push(pending.hand_back(redirect, error));
                     continue;
                 }
                 Refusal::Reshape => {}
-                Refusal::Retry(error, _) | Refusal::Reconnect(error, _) => {
-                    self.pace.pause(None, now);
+                Refusal::Retry(error, scope) | Refusal::Reconnect(error, scope) => {
+                    self.pause(scope, None, now);
                     self.observe_retry(&error, now);
                     pending.error_reply = Some(Box::new(error));
                 }
@@ -388,7 +408,8 @@ impl HttpDriver {
             (_, RetryDecision::Report)
                 if batch.isolates && self.features.learn_isolation(batch.features, batch.has_task_names) =>
             {
-                self.requeue(batch, Attempt::Postponed, &error::refused(status, error_reply));
+                let alone = batch.alone;
+                self.requeue(batch, Attempt::Postponed, &error::refused(status, error_reply), alone);
             }
             _ if batch.is_transaction && self.features.learn_of_multi(&error_reply, batch.features) => {
                 self.reshape(batch);
@@ -396,7 +417,33 @@ impl HttpDriver {
             (_, RetryDecision::Report) => {
                 self.refused(batch, Attempt::Postponed, error::refused(status, error_reply));
             }
-            _ => self.retry(batch, Attempt::Postponed, &error::refused(status, error_reply), None, now),
+            _ => {
+                self.pause(Scope::of(&error_reply.code), None, now);
+                let error = error::refused(status, error_reply);
+                self.observe_retry(&error, now);
+                let alone = batch.alone;
+                self.requeue(batch, Attempt::Postponed, &error, alone);
+            }
+        }
+    }
+
+    /// The endpoint refused for now: what that concerns is not sent for a while.
+    fn pause(&mut self, scope: Scope, after: Option<Duration>, now: Instant) {
+        match scope {
+            Scope::Writes => {
+                self.write_pace.pause(after, now);
+                // That it refuses writes is an answer.
+                self.pace.answered();
+            }
+            Scope::Execution | Scope::Everything => self.pace.pause(after, now),
+        }
+    }
+
+    /// A call was answered, which may be the one that went first behind a pause.
+    fn answered(&mut self, writes: bool) {
+        self.pace.answered();
+        if writes {
+            self.write_pace.answered();
         }
     }
 
@@ -417,7 +464,7 @@ impl HttpDriver {
     /// Trying the same request again would not help. Which of several calls is at fault is not known, so each is tried by
     /// itself, and without what it only carries.
     fn refused(&mut self, batch: HttpBatch, attempt: Attempt, error: StoreError) {
-        self.pace.answered();
+        self.answered(batch.writes);
         if !batch.is_divisible() {
             let all = batch.into_unanswered(attempt);
             return self.finished.extend(all.map(|pending| pending.refuse(error.clone())));
@@ -434,14 +481,14 @@ impl HttpDriver {
 
     /// Puts the calls of a request back to be sent again after a pause, as long as the server says within limits.
     fn retry(&mut self, batch: HttpBatch, attempt: Attempt, error: &StoreError, after: Option<Duration>, now: Instant) {
-        self.pace.pause(after, now);
+        self.pause(Scope::Everything, after, now);
         self.observe_retry(error, now);
-        self.requeue(batch, attempt, error);
+        let alone = batch.alone;
+        self.requeue(batch, attempt, error, alone);
     }
 
-    /// Puts the calls of a request back to be sent again.
-    fn requeue(&mut self, batch: HttpBatch, attempt: Attempt, error: &StoreError) {
-        let alone = batch.alone;
+    /// Puts the calls of a request back to be sent again, each in a request of its own or not.
+    fn requeue(&mut self, batch: HttpBatch, attempt: Attempt, error: &StoreError, alone: bool) {
         for pending in batch.into_unanswered(attempt) {
             let pending = PendingCall { error_reply: Some(Box::new(error.clone())), ..pending };
             self.waiting.push_again(pending, alone);

@@ -1,5 +1,5 @@
 //! When requests may be sent: always, or, after the endpoint refused or failed, not before a pause is over, and then one call
-//! first to see whether it works again.
+//! first to see whether it works again. And when they may be given up.
 
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,59 @@ pub enum Allowed {
     One,
     /// None.
     None,
+}
+
+impl Allowed {
+    /// As a number.
+    pub fn most(self) -> usize {
+        match self {
+            Allowed::All => usize::MAX,
+            Allowed::One => 1,
+            Allowed::None => 0,
+        }
+    }
+}
+
+/// Whether time was noticed late, because the process was stopped or had no time. Then the answers that came meanwhile are still in
+/// the sockets, which others read, and nothing is given up until they had a moment for it.
+#[derive(Default)]
+pub struct Punctuality {
+    planned: Option<Instant>,
+    late_until: Option<Instant>,
+}
+
+impl Punctuality {
+    /// How late is late.
+    const TOLERANCE: Duration = Duration::from_millis(10);
+    /// The moment.
+    const CATCH_UP: Duration = Duration::from_millis(20);
+
+    /// It is this moment now.
+    pub fn woke(&mut self, now: Instant) {
+        match self.late_until {
+            // Once: what is not there by now is given up.
+            Some(until) if until <= now => (self.late_until, self.planned) = (None, None),
+            Some(_) => {}
+            None => {
+                let is_late = self.planned.take().is_some_and(|planned| planned + Self::TOLERANCE < now);
+                self.late_until = is_late.then(|| now + Self::CATCH_UP);
+            }
+        }
+    }
+
+    /// Until when is slept that wants to sleep until then.
+    pub fn sleeps_until(&mut self, moment: Option<Instant>) -> Option<Instant> {
+        self.planned = moment.max(self.late_until);
+        match (self.late_until, moment) {
+            (Some(until), Some(moment)) => Some(until.max(moment)),
+            _ => moment,
+        }
+    }
+
+    /// Whether nothing is to be given up yet.
+    pub fn is_late(&self) -> bool {
+        self.late_until.is_some()
+    }
 }
 
 impl Pace {

@@ -30,8 +30,8 @@ pub struct WaitingCall {
 pub struct WaitingCalls {
     executions: Slab<Execution>,
     by_key: FxHashMap<Vec<u8>, usize>,
-    /// Executions whose oldest call may go now, by its rank.
-    ready: BTreeMap<Rank, usize>,
+    /// Executions whose oldest call may go now.
+    ready: Ready,
     /// All calls that wait: when each is given up, its serial number, and its execution.
     deadlines: BTreeSet<(Instant, u64, usize)>,
     next_serial: u64,
@@ -44,6 +44,25 @@ pub struct WaitingCalls {
     looked_at: usize,
 }
 
+/// Executions whose oldest call may go now, by its rank. Those with a write are apart, because a server may refuse writes only.
+#[derive(Default)]
+struct Ready {
+    reads: BTreeMap<Rank, usize>,
+    writes: BTreeMap<Rank, usize>,
+}
+
+impl Ready {
+    fn of(&mut self, writes: bool) -> &mut BTreeMap<Rank, usize> {
+        if writes { &mut self.writes } else { &mut self.reads }
+    }
+
+    /// The execution that goes next, of those with a read or, unless they are left out, with a write.
+    fn first(&self, with_writes: bool) -> Option<usize> {
+        let writes = self.writes.first_key_value().filter(|_| with_writes);
+        writes.into_iter().chain(self.reads.first_key_value()).min().map(|(_, index)| *index)
+    }
+}
+
 #[derive(Default)]
 struct Execution {
     key: Vec<u8>,
@@ -52,8 +71,8 @@ struct Execution {
     under_way: UnderWay,
     /// What goes in the request that is being put together.
     entering: UnderWay,
-    /// The rank of its oldest call, if that is among those that may go.
-    ready: Option<Rank>,
+    /// The rank of its oldest call, and whether it writes, if that is among those that may go.
+    ready: Option<(Rank, bool)>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -109,6 +128,8 @@ pub struct Admission<'a> {
     touched: Vec<usize>,
     /// The stores of the calls that were taken.
     entering: Vec<StoreId>,
+    /// How many writes may still be taken.
+    writes_left: usize,
 }
 
 impl WaitingCalls {
@@ -161,17 +182,17 @@ impl WaitingCalls {
         }
     }
 
-    /// Begins to put a request together.
-    pub fn admit(&mut self) -> Admission<'_> {
+    /// Begins to put a request together, with at most so many writes.
+    pub fn admit(&mut self, most_writes: usize) -> Admission<'_> {
         self.count_returned();
-        Admission { waiting: self, touched: Vec::new(), entering: Vec::new() }
+        Admission { waiting: self, touched: Vec::new(), entering: Vec::new(), writes_left: most_writes }
     }
 
-    /// Whether the call that goes next is of a store that has nothing under way.
-    pub fn next_has_nothing_under_way(&mut self) -> bool {
+    /// Whether the call that goes next, with writes or without, is of a store that has nothing under way.
+    pub fn next_has_nothing_under_way(&mut self, with_writes: bool) -> bool {
         self.count_returned();
-        let Some((_, index)) = self.ready.first_key_value() else { return false };
-        let Some(call) = self.executions[*index].calls.front() else { return false };
+        let Some(index) = self.ready.first(with_writes) else { return false };
+        let Some(call) = self.executions[index].calls.front() else { return false };
         !self.stores_under_way.contains_key(&store_of(&call.pending))
     }
 
@@ -231,15 +252,16 @@ impl WaitingCalls {
     /// Puts an execution where it belongs now; forgets it when nothing is left of it.
     fn index(&mut self, index: usize) {
         let execution = &mut self.executions[index];
-        if let Some(rank) = execution.ready.take() {
-            self.ready.remove(&rank);
+        if let Some((rank, writes)) = execution.ready.take() {
+            self.ready.of(writes).remove(&rank);
         }
         match execution.calls.front() {
             Some(WaitingCall { pending, .. })
                 if execution.under_way.admits(pending.request.call.operation.writes()) =>
             {
-                execution.ready = Some(pending.rank());
-                self.ready.insert(pending.rank(), index);
+                let writes = pending.request.call.operation.writes();
+                execution.ready = Some((pending.rank(), writes));
+                self.ready.of(writes).insert(pending.rank(), index);
             }
             Some(_) => {}
             None if execution.under_way.is_none() && execution.entering.is_none() => {
@@ -258,19 +280,23 @@ impl Admission<'_> {
         {
             self.waiting.looked_at += 1;
         }
-        let (_, index) = self.waiting.ready.first_key_value()?;
-        self.waiting.executions[*index].calls.front()
+        let index = self.next()?;
+        self.waiting.executions[index].calls.front()
+    }
+
+    fn next(&self) -> Option<usize> {
+        self.waiting.ready.first(self.writes_left > 0)
     }
 
     /// Takes that call.
     pub fn take(&mut self) -> Option<(PendingCall, Pass)> {
-        let (_, index) = self.waiting.ready.first_key_value()?;
-        let index = *index;
+        let index = self.next()?;
         let pending = &self.waiting.executions[index].calls.front()?.pending;
         let leave =
             Leave { execution: index, writes: pending.request.call.operation.writes(), store: store_of(pending) };
         self.waiting.turns.sent(pending);
         *self.waiting.executions[index].entering.count(leave.writes) += 1;
+        self.writes_left -= usize::from(leave.writes);
         self.touched.push(index);
         self.entering.push(leave.store);
         let call = self.waiting.remove(index, 0)?;
@@ -279,7 +305,10 @@ impl Admission<'_> {
 
     /// Leaves that call, and what follows it for its execution, to another request.
     pub fn skip(&mut self) {
-        if let Some((_, index)) = self.waiting.ready.pop_first() {
+        if let Some(index) = self.next()
+            && let Some((rank, writes)) = self.waiting.executions[index].ready.take()
+        {
+            self.waiting.ready.of(writes).remove(&rank);
             self.touched.push(index);
         }
     }
@@ -324,7 +353,7 @@ mod tests {
 
     /// The numbers of the calls of one request, and their passes.
     fn send(waiting: &mut WaitingCalls, most: usize) -> (Vec<u64>, Vec<Pass>) {
-        let mut admission = waiting.admit();
+        let mut admission = waiting.admit(usize::MAX);
         let taken: Vec<_> = std::iter::from_fn(|| admission.take()).take(most).collect();
         taken.into_iter().map(|(pending, pass)| (pending.sequence, pass)).unzip()
     }
@@ -367,7 +396,7 @@ mod tests {
         waiting.push(call("a", 4, WRITE));
         waiting.push(call("b", 5, WRITE));
         waiting.push(call("a", 2, WRITE));
-        let mut admission = waiting.admit();
+        let mut admission = waiting.admit(usize::MAX);
         assert_eq!(admission.peek().map(|call| call.pending.sequence), Some(2));
         admission.skip();
         assert_eq!(admission.peek().map(|call| call.pending.sequence), Some(5));
@@ -380,16 +409,34 @@ mod tests {
         let mut waiting = WaitingCalls::default();
         let (busy, other) = (Arc::<KeyOptions>::default(), Arc::default());
         (0..100).for_each(|sequence| waiting.push(call_of(&busy, &sequence.to_string(), sequence, READ)));
-        assert!(waiting.next_has_nothing_under_way());
+        assert!(waiting.next_has_nothing_under_way(true));
         let (_, first) = send(&mut waiting, 10);
-        assert!(!waiting.next_has_nothing_under_way());
+        assert!(!waiting.next_has_nothing_under_way(true));
         (100..102).for_each(|sequence| waiting.push(call_of(&other, &sequence.to_string(), sequence, READ)));
-        assert!(waiting.next_has_nothing_under_way());
+        assert!(waiting.next_has_nothing_under_way(true));
         let (numbers, _second) = send(&mut waiting, 4);
         assert_eq!(numbers, [100, 10, 101, 11]);
-        assert!(!waiting.next_has_nothing_under_way());
+        assert!(!waiting.next_has_nothing_under_way(true));
         drop(first);
         assert_eq!(send(&mut waiting, 2).0, [12, 13]);
+    }
+
+    #[test]
+    fn reads_go_while_writes_may_not_and_of_those_so_many_as_may() {
+        let mut waiting = WaitingCalls::default();
+        for (sequence, (id, operation)) in
+            [("a", WRITE), ("a", READ), ("b", READ), ("c", WRITE), ("d", READ), ("d", WRITE)].into_iter().enumerate()
+        {
+            waiting.push(call(id, sequence as u64, operation));
+        }
+        let mut taken_with = |most_writes| {
+            let mut admission = waiting.admit(most_writes);
+            let taken: Vec<_> = std::iter::from_fn(|| admission.take()).collect();
+            taken.into_iter().map(|(pending, _)| pending.sequence).collect::<Vec<_>>()
+        };
+        assert_eq!(taken_with(0), [2, 4], "what follows a write that waits does not go");
+        assert_eq!(taken_with(1), [0, 1]);
+        assert_eq!(taken_with(usize::MAX), [3, 5]);
     }
 
     #[test]
@@ -426,7 +473,7 @@ mod tests {
     }
 
     fn send_looking(waiting: &mut WaitingCalls, most: usize) -> (usize, Vec<Pass>) {
-        let mut admission = waiting.admit();
+        let mut admission = waiting.admit(usize::MAX);
         let mut passes = Vec::new();
         while passes.len() < most && admission.peek().is_some() {
             passes.extend(admission.take().map(|(_, pass)| pass));

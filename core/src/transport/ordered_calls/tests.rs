@@ -201,6 +201,7 @@ impl Stores {
             asking: false,
             moves: 0,
             losses: 0,
+            refusals: 0,
             reason: None,
         });
         self.next += 1;

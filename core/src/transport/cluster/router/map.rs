@@ -33,6 +33,16 @@ impl Router {
         }
     }
 
+    /// Wants the map when a server has become silent: one that was stopped, or that packets do not reach, says nothing of a
+    /// replica that was promoted in its place. Then its connection is closed, and what it owes goes there.
+    pub(super) fn notice_silence(&mut self, now: Instant) {
+        if let Layout::Cluster(map) = &mut self.layout
+            && self.nodes.any_is_silent(now)
+        {
+            map.want();
+        }
+    }
+
     /// Has the map read when it is wanted, and not too often.
     pub(super) fn read_map(&mut self, now: Instant) {
         if let Layout::Cluster(map) = &mut self.layout

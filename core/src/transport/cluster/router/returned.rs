@@ -1,7 +1,7 @@
 //! What becomes of parts of calls that come back, and of the calls that they are parts of.
 
 use std::mem;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{PAUSE, PartOutcome, Router};
 use crate::error::Code;
@@ -16,6 +16,11 @@ use crate::transport::retry_policy::poison_pause;
 
 /// Redirections in a row after which there is a pause before the next one.
 const MOVES_WITHOUT_PAUSE: u32 = 4;
+
+/// The pause behind so many refusals in a row: it doubles to 0.4 s.
+fn refusal_pause(refusals: u32) -> Duration {
+    PAUSE * (1 << refusals.saturating_sub(1).min(3))
+}
 
 impl Router {
     /// A part of a call came back from the connection it was sent over.
@@ -53,11 +58,19 @@ impl Router {
                 (Destination::Owner, None)
             }
             None => {
+                if route.refusals > 0 {
+                    self.slots.forgive(route.slot, call.id());
+                }
                 self.take_charge(&mut request);
                 return self.part_done(token, call, (outcome, request.delivery, position));
             }
             Some(Redirect::Elsewhere { ask, detail }) => self.redirected(node, &mut route, ask, &detail, now),
-            Some(Redirect::Later | Redirect::Lost) => {
+            Some(Redirect::Later) => {
+                self.want_map();
+                route.refusals += 1;
+                (Destination::Owner, Some(now + refusal_pause(route.refusals)))
+            }
+            Some(Redirect::Lost) => {
                 self.want_map();
                 (Destination::Owner, Some(now + poison_pause(route.losses).unwrap_or(PAUSE)))
             }
@@ -96,7 +109,7 @@ impl Router {
             self.want_map();
         }
         let pauses = other.is_none() || route.moves.is_multiple_of(MOVES_WITHOUT_PAUSE);
-        (destination, pauses.then(|| now + PAUSE))
+        (destination, pauses.then(|| now + refusal_pause(route.moves / MOVES_WITHOUT_PAUSE)))
     }
 
     /// The result of a part is the call's.

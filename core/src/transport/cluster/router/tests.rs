@@ -1,8 +1,11 @@
-//! Tests of what the error of a call says whose parts ended in different ways, and of calls that wait for others.
+//! Tests of what the error of a call says whose parts ended in different ways, of calls that wait for others, and of servers that
+//! are silent or refuse.
 
 use super::*;
 use crate::error_texts::{calls, connections as texts};
 use crate::store::Operation;
+use crate::transport::cluster::topology::Map;
+use crate::transport::node_id::NodeId;
 use crate::transport::request::{Nowhere, Redirect};
 use crate::transport::target::test_target;
 
@@ -143,4 +146,93 @@ fn what_follows_for_a_slot_waits_while_something_earlier_asks_another_node() {
     assert_eq!(parts.iter().map(|part| part.call.task()).collect::<Vec<_>>(), [b"b", b"c"]);
     parts.into_iter().for_each(|part| router.returned(done(part), now));
     assert!(router.is_at_rest());
+}
+
+fn address(port: u16) -> Address {
+    Address::Tcp("127.0.0.1".into(), port)
+}
+
+/// A map in which one server has all slots.
+fn map_of(port: u16) -> Map {
+    let id = NodeId::new(&port.to_string());
+    let owner = Owner { address: address(port), id: Some(id.clone()) };
+    Map { ranges: vec![(0, (SLOTS - 1) as u16, owner)], nodes: vec![id], source: address(port), is_foreign: false }
+}
+
+fn router_of_cluster(now: Instant) -> Router {
+    let address = test_target().settings.address;
+    let config = Config { command_timeout: 8 * TIMEOUT, address, returns: Arc::new(Nowhere) };
+    let mut router = Router::new(config, Backoff::default(), now);
+    assert!(reads_map(&mut router, now));
+    assert_eq!(router.map_read(map_of(1), now), Belief::Believed);
+    router
+}
+
+/// Whether the router has the map read.
+fn reads_map(router: &mut Router, now: Instant) -> bool {
+    router.advance(now);
+    router.effects().drain(..).any(|effect| matches!(effect, Effect::ReadMap { .. }))
+}
+
+#[test]
+fn the_map_is_read_while_a_server_owes_answers_and_gives_none() {
+    let mut now = Instant::now();
+    let mut router = router_of_cluster(now);
+    assert!(!reads_map(&mut router, now + 9 * TIMEOUT), "nothing is owed");
+    router.call(call(Operation::BeginTask, "a"), now + 100 * TIMEOUT);
+    let part = sent(&mut router, now).pop().expect("it is sent");
+    for _ in 0..3 {
+        assert_eq!(router.next_moment(), Some(now + TIMEOUT));
+        now += TIMEOUT;
+        assert!(reads_map(&mut router, now));
+        assert_eq!(router.map_read(map_of(1), now), Belief::Believed);
+        assert!(!reads_map(&mut router, now), "not over and over");
+    }
+    // A replica was promoted.
+    now += TIMEOUT;
+    assert!(reads_map(&mut router, now));
+    assert_eq!(router.map_read(map_of(2), now), Belief::Believed);
+    let closes = router.effects().drain(..).filter(|effect| matches!(effect, Effect::Close { node: 0 })).count();
+    assert_eq!(closes, 1);
+    let lost = PendingCall::new(part, 0, now + TIMEOUT).hand_back(Redirect::Lost, failure());
+    router.returned(lost, now);
+    assert!(sent(&mut router, now).is_empty());
+    let part = sent(&mut router, now + PAUSE).pop().expect("it goes to the new one");
+    router.returned(done(part), now + PAUSE);
+    assert!(router.is_at_rest());
+}
+
+#[test]
+fn of_an_execution_that_is_refused_for_now_one_call_is_sent_until_it_is_answered() {
+    let mut now = Instant::now();
+    let mut router = router_of_cluster(now);
+    let later = |part: Request| PendingCall::new(part, 0, Instant::now()).hand_back(Redirect::Later, failure());
+    let tasks: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+    for task in &tasks {
+        router.call(call(Operation::BeginTask, task), now + 100 * TIMEOUT);
+    }
+    for part in sent(&mut router, now) {
+        router.returned(later(part), now);
+    }
+    let mut refusals = 0;
+    let end = now + 4 * TIMEOUT;
+    while let Some(at) = router.next_moment().filter(|at| *at < end) {
+        now = now.max(at);
+        router.advance(now);
+        let mut parts = Vec::new();
+        for effect in mem::take(router.effects()) {
+            match effect {
+                Effect::ReadMap { .. } => assert_eq!(router.map_read(map_of(1), now), Belief::Believed),
+                Effect::Send { parts: more, .. } => parts.extend(more),
+                _ => {}
+            }
+        }
+        assert!(parts.len() <= 1, "{} were sent", parts.len());
+        for part in parts {
+            assert_eq!(part.call.task(), b"0", "the oldest goes first");
+            refusals += 1;
+            router.returned(later(part), now);
+        }
+    }
+    assert!((4..=15).contains(&refusals), "{refusals}");
 }

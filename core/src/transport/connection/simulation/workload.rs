@@ -59,6 +59,7 @@ pub fn make(world: &mut World, execution: usize, operation: Operation) -> u32 {
             asking: world.random.percent(20),
             moves: 0,
             losses: 0,
+            refusals: 0,
             reason: None,
             environment: Arc::new(Nowhere),
         });
