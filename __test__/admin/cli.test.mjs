@@ -18,8 +18,8 @@ import { temporaryClient } from "../support/temporary.mjs";
 import { SENTINEL_MASTER, startSentinel } from "../support/topologies.mjs";
 
 const require = createRequire(import.meta.url);
-const { Output, Progress, cutTo } = require("../../lib/cli/terminal.js");
-const { asJson, duration, printable, readDuration, size } = require("../../lib/cli/units.js");
+const { Output, Progress, cutTo, padEnd, widthOf } = require("../../lib/cli/terminal.js");
+const { asJson, duration, printable, printableJson, readDuration, size } = require("../../lib/cli/units.js");
 const commands = require("../../lib/cli/commands.js");
 
 const MAIN = join(ROOT, "lib/cli/main.js");
@@ -87,6 +87,16 @@ describe("help", () => {
       expect(help.stdout).toContain("Permissions beyond the store's: +");
       expect(Math.max(...help.stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
     }
+  });
+
+  test("is not what a word of JavaScript's own has, and of no command is a wrong use", async () => {
+    for (const word of ["constructor", "toString", "nope"]) {
+      const { status, stdout, stderr } = await run(["help", word]);
+      expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+      expect(stderr).toMatch(/^idioteque-redis: the executions[\s\S]*Usage: idioteque-redis COMMAND/);
+    }
+    expect((await run(["constructor"])).stderr).toContain("Try: idioteque-redis --help");
+    expect(await run(["help", "list"])).toMatchObject({ status: 0, stdout: expect.stringContaining("list") });
   });
 
   test("without a command is an error, and the version is that of the package", async () => {
@@ -331,6 +341,11 @@ describe("Ctrl-C", () => {
   });
 });
 
+test.each(["0s", "25d", "often"])("--interval %s is a wrong use", async (interval) => {
+  const { status, stderr } = await run(["list", "--watch", "--interval", interval]);
+  expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining("--interval must be ") });
+});
+
 test("a pipe whose reader has enough ends it quietly", async () => {
   for (let count = 0; count < 30; count += 1) await begin();
   const { child, ended } = start(["list", "--watch", "--interval", "1ms"]);
@@ -444,10 +459,21 @@ describe("units", () => {
     const value = { "\u009b\u{e0041}": "é\u202e\n" };
     expect(asJson(value)).toBe('{"\\u009b\\udb40\\udc41":"é\\u202e\\n"}');
     expect(JSON.parse(asJson(value))).toEqual(value);
+    // As it is stored, so that it can be copied.
+    expect(printableJson('{"a\\n":"\\"\u202e"}')).toBe('{"a\\n":"\\"\\u202e"}');
   });
 
   test("a text is cut behind its colours", () => {
     expect(cutTo("\u001b[31mabcdef\u001b[39m", 4)).toBe("\u001b[31mabc…\u001b[39m");
     expect(cutTo("abc", 3)).toBe("abc");
+  });
+
+  test("characters of two columns count twice, and accents not at all", () => {
+    expect(widthOf("a漢👍e\u0301")).toBe(6);
+    expect(padEnd("漢", 4)).toBe("漢  ");
+    for (let width = 1; width < 8; width += 1)
+      expect(widthOf(cutTo("a漢字e\u0301字", width))).toBeLessThanOrEqual(width);
+    expect(cutTo("a漢字", 4)).toBe("a漢…");
+    expect(cutTo("a漢字", 5)).toBe("a漢字");
   });
 });

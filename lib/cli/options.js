@@ -5,6 +5,9 @@ const { readFileSync } = require("node:fs");
 const { parseArgs } = require("node:util");
 const { readDuration } = require("./units.js");
 
+const LEAST_INTERVAL_MS = 1;
+const MOST_INTERVAL_MS = 24 * 86_400_000;
+
 /** What is wrong with how the command was called. */
 class UsageError extends Error {}
 
@@ -88,6 +91,14 @@ function durationOf(values, name) {
   return ms;
 }
 
+/** The pause of `--watch`: there has to be one, and a timer takes no longer one. */
+function intervalOf(values) {
+  const ms = durationOf(values, "interval");
+  if (ms !== undefined && (ms < LEAST_INTERVAL_MS || ms > MOST_INTERVAL_MS))
+    throw new UsageError("--interval must be between 1ms and 24d");
+  return ms;
+}
+
 /** A number that is not negative. */
 function numberOf(values, name) {
   if (values[name] === undefined) return undefined;
@@ -141,4 +152,4 @@ function readInput(option) {
   return text;
 }
 
-module.exports = { COMMANDS, UsageError, connectionOf, durationOf, numberOf, readArguments };
+module.exports = { COMMANDS, UsageError, connectionOf, durationOf, intervalOf, numberOf, readArguments };

@@ -2,7 +2,7 @@
 // Runs a command: from its arguments to its exit status.
 
 const { helpOf, overview } = require("./help.js");
-const { COMMANDS, UsageError, connectionOf, durationOf, readArguments } = require("./options.js");
+const { COMMANDS, UsageError, connectionOf, intervalOf, readArguments } = require("./options.js");
 const { Output, Progress } = require("./terminal.js");
 const { setTimeout: delay } = require("node:timers/promises");
 const { inspect } = require("node:util");
@@ -29,8 +29,9 @@ async function run(args) {
 async function start(args, out, err) {
   const [command, ...rest] = args;
   if (command === undefined || command === "help" || command === "--help" || command === "-h") {
-    await (command === undefined ? err : out).line(COMMANDS[rest[0]] ? helpOf(rest[0]) : overview());
-    return command === undefined ? USAGE : DONE;
+    const isAsked = command !== undefined && (rest.length === 0 || isCommand(rest[0]));
+    await (isAsked ? out : err).line(isCommand(rest[0]) ? helpOf(rest[0]) : overview());
+    return isAsked ? DONE : USAGE;
   }
   if (command === "--version" || command === "version") {
     await out.line(require("../../package.json").version);
@@ -40,7 +41,7 @@ async function start(args, out, err) {
   const abort = new AbortController();
   let isDebugged = args.includes("--debug");
   try {
-    if (!Object.hasOwn(COMMANDS, command)) throw new UsageError(`there is no command "${command}"`);
+    if (!isCommand(command)) throw new UsageError(`there is no command "${command}"`);
     const { values, ids } = readArguments(command, rest);
     isDebugged = values.debug === true;
     if (values.help) {
@@ -59,9 +60,13 @@ async function start(args, out, err) {
     await err.line(`${err.style("red", "idioteque-redis:")} ${error.message}`);
     if (isDebugged) await err.line(inspect(error));
     if (error instanceof UsageError)
-      await err.line(`Try: idioteque-redis ${COMMANDS[command] ? `${command} ` : ""}--help`);
+      await err.line(`Try: idioteque-redis ${isCommand(command) ? `${command} ` : ""}--help`);
     return error instanceof UsageError || error.code === "ERR_REDIS_CONFIG" ? USAGE : NO_CONNECTION;
   }
+}
+
+function isCommand(word) {
+  return word !== undefined && Object.hasOwn(COMMANDS, word);
 }
 
 async function carryOut(command, session) {
@@ -70,7 +75,7 @@ async function carryOut(command, session) {
   const { redis, options } = connectionOf(values);
   const admin = redis === undefined ? createRedisAdminFromEnv(options) : createRedisAdmin(redis, options);
   const { [command]: perform } = require("./commands.js");
-  const interval = durationOf(values, "interval") ?? INTERVAL_MS;
+  const interval = intervalOf(values) ?? INTERVAL_MS;
   try {
     if (!values.watch) return await perform({ ...session, admin });
     for (;;) {

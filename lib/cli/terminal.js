@@ -43,19 +43,43 @@ class Output {
   }
 }
 
-/** Cuts a text with colours to so many characters. */
+/** Characters that a terminal shows on two columns: those of East Asian scripts, and pictures. */
+const WIDE =
+  /^(?:[\u{1100}-\u{115f}\u{2e80}-\u{303e}\u{3041}-\u{a4cf}\u{a960}-\u{a97f}\u{ac00}-\u{d7a3}\u{f900}-\u{faff}\u{fe30}-\u{fe6f}\u{ff01}-\u{ff60}\u{ffe0}-\u{ffe6}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation})/u;
+/** And those that it shows above the one before. */
+const COMBINING = /^[\p{Mn}\p{Me}]/u;
+
+function columnsOf(char) {
+  if (char < "\u0300") return 1;
+  return COMBINING.test(char) ? 0 : WIDE.test(char) ? 2 : 1;
+}
+
+/** The columns that a text with colours takes. */
+function widthOf(text) {
+  let width = 0;
+  for (const char of stripVTControlCharacters(text)) width += columnsOf(char);
+  return width;
+}
+
+/** A text with spaces behind it, so that it takes so many columns. */
+function padEnd(text, width) {
+  return text + " ".repeat(Math.max(0, width - widthOf(text)));
+}
+
+/** Cuts a text with colours to so many columns. */
 function cutTo(text, width) {
-  if (stripVTControlCharacters(text).length <= width) return text;
+  if (widthOf(text) <= width) return text;
   let shown = "";
-  let length = 0;
+  let left = width - 1;
   for (const [token] of text.matchAll(/\p{Cc}\[[0-9;]*m|[\s\S]/gu)) {
     const isColour = token.startsWith("\u001b");
-    if (!isColour && length === width - 1) {
-      shown += "…";
-      length += 1;
+    if (isColour) {
+      shown += token;
+    } else if (left >= 0) {
+      const columns = columnsOf(token);
+      shown += columns <= left ? token : "…";
+      left -= columns <= left ? columns : left + 1;
     }
-    if (isColour || length < width - 1) shown += token;
-    if (!isColour && length < width) length += 1;
   }
   return shown;
 }
@@ -101,4 +125,4 @@ async function confirm(question, signal) {
   }
 }
 
-module.exports = { Output, Progress, confirm, cutTo };
+module.exports = { Output, Progress, confirm, cutTo, padEnd, widthOf };

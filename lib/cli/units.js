@@ -47,10 +47,15 @@ function printable(text) {
   });
 }
 
-/** A value as JSON that a terminal may show: the same characters are escaped, as JSON has it. */
-function asJson(value) {
+/** A text of JSON that a terminal may show: the same characters are escaped, as JSON has it. */
+function printableJson(text) {
   const escaped = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => char.split("").map(escaped).join(""));
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (char) => char.split("").map(escaped).join(""));
 }
 
-module.exports = { asJson, count, duration, many, printable, readDuration, size };
+/** A value as JSON that a terminal may show. */
+function asJson(value) {
+  return printableJson(JSON.stringify(value));
+}
+
+module.exports = { asJson, count, duration, many, printable, printableJson, readDuration, size };

@@ -2,6 +2,7 @@
 // `list` and `count`: the executions on the servers.
 
 const { durationOf, numberOf } = require("../options.js");
+const { padEnd, widthOf } = require("../terminal.js");
 const { asJson, count: thousands, duration, many, printable, size } = require("../units.js");
 
 const ID_WIDTH = 36;
@@ -47,7 +48,7 @@ async function list({ admin, values, out, err, progress, signal }) {
 }
 
 function row(id, results, bytes, idle, ttl, inProgress) {
-  const columns = [id.padEnd(ID_WIDTH), results.padStart(7), bytes.padStart(5), idle.padStart(4), ttl.padStart(4)];
+  const columns = [padEnd(id, ID_WIDTH), results.padStart(7), bytes.padStart(5), idle.padStart(4), ttl.padStart(4)];
   return `${columns.join("  ")}  ${inProgress}`.trimEnd();
 }
 
@@ -58,7 +59,7 @@ async function writeRow(out, summary) {
   const state = [orphan ? out.style("yellow", "orphan") : "", inProgressOf(summary)].filter(Boolean).join(" ");
   const line = row(id_, thousands(results), size(bytes), duration(idleMs), ttl, state);
   // An id has to be there in whole, so that it can be copied.
-  await (id_.length > ID_WIDTH ? out.line(line) : out.cut(line));
+  await (widthOf(id_) > ID_WIDTH ? out.line(line) : out.cut(line));
 }
 
 /** `2: f:a, f:b` */

@@ -2,7 +2,8 @@
 // `show`: one execution, its steps as a tree by their paths, a page at a time.
 
 const { numberOf } = require("../options.js");
-const { asJson, count, duration, many, printable, size } = require("../units.js");
+const { padEnd, widthOf } = require("../terminal.js");
+const { asJson, count, duration, many, printable, printableJson, size } = require("../units.js");
 
 const PAGE = 1_000;
 const PAGE_ON_TERMINAL = 200;
@@ -58,7 +59,7 @@ async function writeTree(out, tasks, isContinued) {
     path = steps;
   }
   if (isContinued) await out.line(out.style("dim", "…"));
-  const widest = rows.reduce((most, { name, depth }) => Math.max(most, 2 * depth + printable(name).length), 0);
+  const widest = rows.reduce((most, { name, depth }) => Math.max(most, 2 * depth + widthOf(printable(name))), 0);
   const width = Math.min(widest, Math.max(20, out.width - 24), 100);
   for (const { name, depth, task } of rows) {
     const label = `${"  ".repeat(depth)}${printable(name)}`;
@@ -69,8 +70,8 @@ async function writeTree(out, tasks, isContinued) {
     const isDone = task.state === "done";
     const sign = isDone ? out.style("green", "✓") : out.style("yellow", "●");
     const state = isDone ? size(task.bytes).padStart(6) : out.style("yellow", task.state);
-    const value = task.value === undefined ? "" : `  ${printable(task.value)}`;
-    await out.cut(`${sign} ${label.padEnd(width)}  ${state}${value}`);
+    const value = task.value === undefined ? "" : `  ${printableJson(task.value)}`;
+    await out.cut(`${sign} ${padEnd(label, width)}  ${state}${value}`);
   }
 }
 
