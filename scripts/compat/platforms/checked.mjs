@@ -1,0 +1,43 @@
+/**
+ * The targets that nothing here can run: for each whether its Rust is at least checked (`cargo check`, with std from its
+ * sources), which compiles no program and links nothing.
+ */
+
+/**
+ * @typedef {object} Unrun
+ * @property {string} name what it is called on the command line
+ * @property {string} title
+ * @property {string} triple
+ * @property {string[]} [packages] of Debian
+ * @property {string} [prepare]
+ * @property {NodeJS.ProcessEnv} env
+ */
+
+/** @type {Unrun[]} */
+export const UNRUN = [
+  { name: "darwin-x64", title: "macOS x64", triple: "x86_64-apple-darwin", env: {} },
+  { name: "darwin-arm64", title: "macOS arm64", triple: "aarch64-apple-darwin", env: {} },
+  { name: "win32-arm64-msvc", title: "Windows arm64", triple: "aarch64-pc-windows-msvc", env: {} },
+  { name: "freebsd-x64", title: "FreeBSD x64", triple: "x86_64-unknown-freebsd", env: {} },
+  { name: "android-arm64", title: "Android arm64", triple: "aarch64-linux-android", env: {} },
+].map((target) => ({ ...target, std: true, ...withoutC(target.triple) }));
+
+/**
+ * The build scripts of ring and mimalloc compile C, for which the system's headers are missing. Checking Rust needs none of
+ * what they make: a compiler and an archiver that make empty files are enough.
+ */
+function withoutC(triple) {
+  const home = "/work/no-c";
+  const cc = `for word; do [ "$before" = -o ] && : > "$word"; case $word in -o/*) : > "\${word#-o}";; esac; before=$word; done`;
+  const prepare = [
+    `mkdir -p ${home}`,
+    `printf '%s\\n' '#!/bin/sh' '${cc}' 'exit 0' > ${home}/cc`,
+    `printf '%s\\n' '#!/bin/sh' 'exit 0' > ${home}/ar`,
+    `chmod +x ${home}/cc ${home}/ar`,
+  ].join(" && ");
+  const name = triple.replaceAll("-", "_");
+  return {
+    prepare,
+    env: { [`CC_${name}`]: `${home}/cc`, [`CXX_${name}`]: `${home}/cc`, [`AR_${name}`]: `${home}/ar` },
+  };
+}

@@ -1,0 +1,49 @@
+/**
+ * The table of what was run for each target, and what was only checked, for the terminal and for docs/platforms.md.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "../../../tooling/setup.mjs";
+
+const PAGE = join(ROOT, "docs", "platforms.md");
+const BEGIN = "<!-- platforms:begin -->";
+const END = "<!-- platforms:end -->";
+const HEADER = ["system", "built as", "Node.js", "how", "require, import", "worker threads", "contract suite", "date"];
+
+/**
+ * One line of the table.
+ *
+ * @param {{ title: string, triple: string, built?: string }} target
+ * @param {{ node?: string, how: string, loading?: string, workers?: string, contract?: string }} outcome
+ */
+export function row({ title, triple, built = triple }, { node, how, loading, workers, contract }) {
+  const date = new Date().toISOString().slice(0, 10);
+  return [title, `\`${built}\``, node ?? "–", how, loading ?? "–", workers ?? "–", contract ?? "–", date];
+}
+
+/** @param {string[][]} rows */
+export function markdown(rows) {
+  return [HEADER, HEADER.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+/**
+ * Puts rows into the page. Those of targets that were left out this time stay as they are.
+ *
+ * @param {string[][]} rows
+ * @param {string[]} titles of all targets, in the order of the table
+ * @param {string} rust the version
+ */
+export function writePage(rows, titles, rust) {
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  const page = readFileSync(PAGE, "utf8");
+  const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
+  if (begin < 0 || end < begin) throw new Error(`${PAGE} has no ${BEGIN} before its ${END}`);
+  const earlier = page
+    .slice(begin, end)
+    .split("\n")
+    .filter((line) => line.startsWith("| "))
+    .map((line) => line.slice(2, -2).split(" | "));
+  const lines = titles.map((title) => [...rows, ...earlier].find(([first]) => first === title)).filter(Boolean);
+  const caption = `@idioteque/redis ${version}, Rust ${rust} of Debian sid, without LTO and with \`opt-level=1\`.`;
+  writeFileSync(PAGE, `${page.slice(0, begin)}${BEGIN}\n\n${markdown(lines)}\n\n${caption}\n\n${page.slice(end)}`);
+}
