@@ -106,6 +106,8 @@ function makeStore(natives, makeTools) {
         asyncEnd.hasSubscribers ||
         failed.hasSubscribers;
       if (!isTraced) return method(executionId, taskId, value);
+      // What the client itself publishes of a call belongs below it, also of the first ones.
+      if (seen === undefined && natives.trace === undefined && isSubscribedTo(CALL_CHANNELS)) loadSeen();
       if (seen !== undefined) return seen.traceCall(tools(), method, name, executionId, taskId, value);
       if (earlyCalls > 0) {
         const begun = { name, executionId, taskId, store: tools, context: undefined, isOver: false, error: undefined };

@@ -346,6 +346,23 @@ test.each(["0s", "25d", "often"])("--interval %s is a wrong use", async (interva
   expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining("--interval must be ") });
 });
 
+test.skipIf(process.platform !== "linux")("what cannot be written is said, and is no success", async () => {
+  const child = spawn("/bin/sh", ["-c", `"$0" "${MAIN}" --version > /dev/full`, process.execPath]);
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (text) => {
+    said += text;
+  });
+  const [status] = await once(child, "close");
+  expect({ status, said }).toEqual({ status: 3, said: expect.stringMatching(/^idioteque-redis: ENOSPC/) });
+});
+
+test("an execution that is named twice is one", async () => {
+  const id = await begin();
+  const { status, stdout } = await run(["dispose", id, id, "--yes"]);
+  expect(status).toBe(0);
+  expect(stdout.match(/is to be deleted/g)).toHaveLength(1);
+});
+
 test("a pipe whose reader has enough ends it quietly", async () => {
   for (let count = 0; count < 30; count += 1) await begin();
   const { child, ended } = start(["list", "--watch", "--interval", "1ms"]);

@@ -243,6 +243,21 @@ describe("the first calls of a process", () => {
     expect(published.filter(([name]) => name === "error")).toEqual([["error", "", 0, "ERR_INVALID_ARG_VALUE"]]);
   });
 
+  it("over a client's own methods have below them what the client publishes", async () => {
+    const source = `
+      import { AsyncLocalStorage } from "node:async_hooks";
+      import { tracingChannel } from "node:diagnostics_channel";
+      const span = new AsyncLocalStorage();
+      tracingChannel("idioteque-redis:call").start.bindStore(span, ({ executionId }) => executionId);
+      const seen = [];
+      const client = { set: async () => seen.push(span.getStore()) };
+      for (const name of ["get", "hset", "hget", "hdel", "hgetall", "del", "expire"]) client[name] = async () => null;
+      const store = createRedisStore(client);
+      await Promise.all([store.beginExecution("first"), store.beginExecution("second")]);
+      console.log(JSON.stringify(seen));`;
+    expect(await runScript(source)).toMatchObject({ code: 0, errors: "", lines: ['["first","second"]'] });
+  });
+
   it("leave it to Node.js to notice an error that nobody handles, traced or not", async () => {
     for (const subscribed of [true, false]) {
       const source = `

@@ -19,7 +19,11 @@ async function run(args) {
   const out = new Output(process.stdout);
   const err = new Output(process.stderr);
   // Whoever reads may have enough, as `head` does.
-  process.stdout.on("error", (error) => process.exit(error.code === "EPIPE" ? DONE : NO_CONNECTION));
+  process.stdout.on("error", (error) => {
+    if (error.code === "EPIPE") process.exit(DONE);
+    process.stderr.write(`idioteque-redis: ${error.message}\n`, () => process.exit(NO_CONNECTION));
+  });
+  process.stderr.on("error", () => {});
   const status = await start(args, out, err);
   // Not at once, so that what is written arrives; and then whatever is still asked of a server.
   process.exitCode = status;

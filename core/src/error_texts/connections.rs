@@ -19,7 +19,7 @@ texts! {
         "is this its TLS port (which needs `rediss://` or `tls`), or does something in front of it turn connections away?";
     hangs_up_at(server, command) => Connection,
         "{server} closes every connection at {command}, which the settings require", "is it a proxy that does not support it?";
-    lost() => Connection, "the connection to Redis was lost and did not come back in time", "";
+    lost() => Connection, "the connection to Redis was lost", "";
 
     // Settings that a live client is asked for.
     client_does_not_answer() => Connection,

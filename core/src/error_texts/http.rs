@@ -4,7 +4,7 @@ texts! {
     unresponsive(server) => Timeout, "{server} accepted the request but does not answer", "";
     hung_up(server) => Connection,
         "{server} closed the connection without an answer", "is this its TLS port (which needs https://)?";
-    lost(server) => Connection, "the connection to {server} was lost and did not come back in time", "";
+    lost(server) => Connection, "the connection to {server} was lost", "";
     status(server, status) => Connection, "{server} answered with HTTP status {status}", "";
     not_an_answer(status) => Connection,
         "what was answered, with HTTP status {status}, is no answer of Upstash's REST interface",

@@ -42,7 +42,8 @@ async function release(session) {
 }
 
 async function dispose(session) {
-  const { admin, ids, values, out, signal } = session;
+  const { admin, values, out, signal } = session;
+  const ids = [...new Set(session.ids)];
   const found = [];
   for (const id of ids) {
     const execution = await admin.execution(id, { limit: 0, signal });

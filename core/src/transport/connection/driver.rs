@@ -42,7 +42,7 @@ const MAX_ROUNDS: usize = 8;
 /// Bytes that are read after a deadline before it is believed to have passed without an answer.
 const MAX_OVERDUE_BYTES: usize = 16 * 1024 * 1024;
 
-/// How long after a connection was made the server is asked about itself, when nothing else is asked of it.
+/// How long after a connection was made the server is asked about itself, at the first idle moment.
 const ASKS_AFTER: Duration = Duration::from_secs(1);
 
 thread_local! {

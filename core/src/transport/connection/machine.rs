@@ -44,7 +44,7 @@ pub struct Config {
     pub is_routed: bool,
     /// The server, for errors.
     pub address: Address,
-    /// How long after the first answer the server is asked about itself, on an idle moment; `None` for never.
+    /// How long after the connection was made the server is asked about itself, on an idle moment; `None` for never.
     pub asks_after: Option<Duration>,
     /// What it is taken to understand until it refuses something.
     pub features: ServerFeatures,

@@ -12,6 +12,8 @@ use crate::transport::observed::Counts;
 
 /// Retries that are kept until they are told. More in one turn tell nothing new.
 const MAX_RETRIES: usize = 16;
+/// A server that is never idle is asked about itself after so many times as long.
+const BUSY_FACTOR: u32 = 10;
 
 impl Machine {
     /// Whether calls can be sent: the server has answered, is not silent, and has not refused us.
@@ -41,12 +43,13 @@ impl Machine {
         }
     }
 
-    /// When the server is asked about itself, if nothing is in flight then.
+    /// When the server is asked about itself: later while calls are in flight, which would be sent again if the questions end
+    /// the connection.
     pub(super) fn asks_at(&self) -> Option<Instant> {
         let (State::Serving(serving), About::Unasked) = (&self.state, &self.about) else { return None };
-        let is_idle = !serving.session.owes() && !self.calls.has_unsent() && serving.beside == Beside::No;
-        let at = serving.made_at + self.config.asks_after?;
-        (is_idle && serving.session.has_answered()).then_some(at)
+        let is_idle = !serving.session.owes() && !self.calls.has_unsent();
+        let after = self.config.asks_after? * if is_idle { 1 } else { BUSY_FACTOR };
+        (serving.beside == Beside::No && serving.session.has_answered()).then(|| serving.made_at + after)
     }
 
     /// Asks the server about itself, if it is time to.

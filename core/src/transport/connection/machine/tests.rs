@@ -331,6 +331,42 @@ fn a_ping_goes_over_the_next_connection_and_no_late_answer_is_taken_for_its_own(
     assert_eq!(pongs.taken(), [Ok(Duration::ZERO)]);
 }
 
+/// When a server is asked about itself to which calls are made all the time, or none but the first.
+fn asked_after(is_busy: bool) -> Duration {
+    let mut world = World::new(1);
+    world.machine.config.asks_after = Some(SECOND);
+    world.connect();
+    let made = world.now;
+    world.call();
+    loop {
+        let bytes = world.machine.unwritten().to_vec();
+        if bytes.windows(4).any(|word| word == b"INFO") {
+            return world.now - made;
+        }
+        assert!(world.now - made < SECOND * 60, "it is asked");
+        if !bytes.is_empty() {
+            world.write();
+            world.now += Duration::from_millis(50);
+            if is_busy {
+                // The next one is on its way before this one is answered.
+                world.call();
+            }
+            world.answer();
+        } else {
+            world.now += Duration::from_millis(50);
+            world.machine.advance(world.now);
+        }
+    }
+}
+
+#[test]
+fn a_server_is_asked_about_itself_when_it_is_idle_and_in_the_end_also_when_it_never_is() {
+    for (is_busy, wanted) in [(false, SECOND), (true, SECOND * 10)] {
+        let after = asked_after(is_busy);
+        assert!(after >= wanted && after < wanted + Duration::from_millis(200), "{is_busy}: {after:?}");
+    }
+}
+
 #[test]
 fn a_machine_is_ready_once_the_server_has_answered_and_while_it_is_not_silent() {
     let mut world = World::new(1);
