@@ -96,6 +96,15 @@ describe("an endpoint that refuses for now", () => {
   });
 });
 
+it("results that one request asks for and that do not come are asked for one by one", async () => {
+  const endpoint = await startEndpoint(({ commands, reply }) => {
+    if (commands.length === 1) reply(nothing);
+  });
+  const store = temporaryStore(endpoint, { commandTimeout: 2000, readAhead: false });
+  const ids = Array.from({ length: 20 }, (_, index) => `run-${index}`);
+  await Promise.all(ids.map((id) => store.getExecutionTaskResults(id)));
+});
+
 describe("a process that is stopped past the deadline of its calls", () => {
   const script = `
     const store = createRedisStore(args.redis, { commandTimeout: 1000, readAhead: false });

@@ -21,8 +21,8 @@ use super::{decode, error};
 use crate::config::{Topology, Upstash};
 use crate::error::StoreError;
 use crate::error_texts::http::{REQUEST_TOO_LARGE, TOO_MANY_REQUESTS, UNAUTHORIZED, WORDS_WITH_TOKEN};
-use crate::store::ErrorReply;
 use crate::store::server_features::{Refused, ServerFeatures};
+use crate::store::{ErrorReply, Operation};
 use crate::transport::connection::refusal::{Refusal, Scope, decide};
 use crate::transport::error::ConnectError;
 use crate::transport::handover::{Handover, Learnt};
@@ -276,12 +276,11 @@ impl HttpDriver {
                     if !self.punctuality.is_late()
                         && self.batches[index].ask_again_at(patience).is_some_and(|at| at <= now) =>
                 {
-                    // Only this request: the others have answers, or their own patience. Call by call, because the answer to all
-                    // of them may be what takes so long.
+                    // Only this request: the others have answers, or their own patience. Results call by call, because it may be
+                    // their size that takes so long.
                     let batch = self.batches.swap_remove(index);
-                    let alone = batch.alone || batch.is_divisible();
                     let error = error::unresponsive(&self.target.settings.address);
-                    self.requeue(batch, Attempt::Lost, error.error(), alone);
+                    self.requeue(batch, Attempt::Lost, error.error(), Operation::reads_results);
                 }
                 Poll::Pending => {
                     index += 1;
@@ -408,8 +407,7 @@ impl HttpDriver {
             (_, RetryDecision::Report)
                 if batch.isolates && self.features.learn_isolation(batch.features, batch.has_task_names) =>
             {
-                let alone = batch.alone;
-                self.requeue(batch, Attempt::Postponed, &error::refused(status, error_reply), alone);
+                self.requeue(batch, Attempt::Postponed, &error::refused(status, error_reply), |_| false);
             }
             _ if batch.is_transaction && self.features.learn_of_multi(&error_reply, batch.features) => {
                 self.reshape(batch);
@@ -421,8 +419,7 @@ impl HttpDriver {
                 self.pause(Scope::of(&error_reply.code), None, now);
                 let error = error::refused(status, error_reply);
                 self.observe_retry(&error, now);
-                let alone = batch.alone;
-                self.requeue(batch, Attempt::Postponed, &error, alone);
+                self.requeue(batch, Attempt::Postponed, &error, |_| false);
             }
         }
     }
@@ -483,14 +480,15 @@ impl HttpDriver {
     fn retry(&mut self, batch: HttpBatch, attempt: Attempt, error: &StoreError, after: Option<Duration>, now: Instant) {
         self.pause(Scope::Everything, after, now);
         self.observe_retry(error, now);
-        let alone = batch.alone;
-        self.requeue(batch, attempt, error, alone);
+        self.requeue(batch, attempt, error, |_| false);
     }
 
-    /// Puts the calls of a request back to be sent again, each in a request of its own or not.
-    fn requeue(&mut self, batch: HttpBatch, attempt: Attempt, error: &StoreError, alone: bool) {
+    /// Puts the calls of a request back to be sent again, some of them in requests of their own.
+    fn requeue(&mut self, batch: HttpBatch, attempt: Attempt, error: &StoreError, alone: impl Fn(Operation) -> bool) {
+        let was_alone = batch.alone;
         for pending in batch.into_unanswered(attempt) {
             let pending = PendingCall { error_reply: Some(Box::new(error.clone())), ..pending };
+            let alone = was_alone || alone(pending.request.call.operation);
             self.waiting.push_again(pending, alone);
         }
     }
