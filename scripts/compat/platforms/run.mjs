@@ -17,7 +17,7 @@ import { UNRUN } from "./checked.mjs";
 import { check, project } from "./checks.mjs";
 import { fetchRuntime } from "./runtimes.mjs";
 import { openSystem } from "./system.mjs";
-import { markdown, row, writePage } from "./table.mjs";
+import { markdown, row, UNTRIED, writePage } from "./table.mjs";
 import { TARGETS } from "./targets.mjs";
 
 const terminal = createTerminal();
@@ -43,11 +43,7 @@ async function main() {
     await redis.stop();
   }
   terminal.line(`\n${markdown(rows)}\n`);
-  writePage(
-    rows,
-    [...TARGETS, ...UNRUN].map(({ title }) => title),
-    system.versionOf("rustc"),
-  );
+  writePage(rows, [...TARGETS, ...UNRUN], system.versionOf("rustc"));
   return failed;
 }
 
@@ -62,7 +58,7 @@ function chosenTargets(names) {
   return names.length === 0 ? all : all.filter(({ name }) => names.includes(name));
 }
 
-/** @returns {Promise<Omit<Parameters<typeof row>[1], never>>} the cells of its row */
+/** @returns {Promise<Parameters<typeof row>[1]>} the cells of its row; why something has failed is said on the terminal */
 async function runTarget(target, system, redis) {
   const how = () => {
     if (!target.emulatorPackage) return "run, not emulated";
@@ -79,7 +75,7 @@ async function runTarget(target, system, redis) {
     return { how: how(), ...(await check({ home, target, runtime, system, redis }, say)) };
   } catch (error) {
     say(`${terminal.red("✗")} ${error.message}`);
-    return { how: `✗ not run: ${error.message.split("\n")[0]}` };
+    return { how: "✗ could not be built, installed or started" };
   }
 }
 
@@ -92,7 +88,7 @@ async function checkTarget(target, system) {
     return { how: "checked by the compiler (its C left out), not run" };
   } catch (error) {
     say(`${terminal.red("✗")} ${error.message}`);
-    return { how: "neither built nor checked" };
+    return { how: UNTRIED };
   }
 }
 

@@ -68,6 +68,8 @@ async function make(root, say) {
   await execute("debootstrap", args, { cwd: "/", deadline: FETCH_DEADLINE_MS });
   // Mirrors that lag behind are good enough, and so are this machine's settings of proxies and certificates.
   writeFileSync(join(incomplete, "etc/apt/apt.conf.d/99platforms"), aptSettings());
+  // Nothing is lost that could not be fetched again.
+  writeFileSync(join(incomplete, "etc/dpkg/dpkg.cfg.d/platforms"), "force-unsafe-io\n");
   if (existsSync(CERTIFICATES)) copyFileSync(CERTIFICATES, join(incomplete, CERTIFICATES));
   const cargo = join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "config.toml");
   if (existsSync(cargo)) {
@@ -98,6 +100,8 @@ async function install(root, packages, architectures, say) {
   say(`installing in it: ${missing.join(" ")}`);
   const apt = (...args) => runIn(root, ["apt-get", ...args], { deadline: FETCH_DEADLINE_MS });
   for (const architecture of architectures) await runIn(root, ["dpkg", "--add-architecture", architecture]);
+  // What a run that was ended has left half done.
+  await runIn(root, ["dpkg", "--configure", "--pending"], { deadline: FETCH_DEADLINE_MS });
   await apt("update");
   await apt("install", "--yes", "--no-install-recommends", ...missing);
   await apt("clean");

@@ -8,6 +8,8 @@ import { ROOT } from "../../../tooling/setup.mjs";
 const PAGE = join(ROOT, "docs", "platforms.md");
 const BEGIN = "<!-- platforms:begin -->";
 const END = "<!-- platforms:end -->";
+/** What is said of a target that was not tried, or could not be. */
+export const UNTRIED = "neither built nor checked";
 const HEADER = ["system", "built as", "Node.js", "how", "require, import", "worker threads", "contract suite", "date"];
 
 /**
@@ -27,13 +29,14 @@ export function markdown(rows) {
 }
 
 /**
- * Puts rows into the page. Those of targets that were left out this time stay as they are.
+ * Puts rows into the page. Those of targets that were left out this time stay as they are; of those that were always left out
+ * the table says so.
  *
  * @param {string[][]} rows
- * @param {string[]} titles of all targets, in the order of the table
+ * @param {Parameters<typeof row>[0][]} targets all of them, in the order of the table
  * @param {string} rust the version
  */
-export function writePage(rows, titles, rust) {
+export function writePage(rows, targets, rust) {
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   const page = readFileSync(PAGE, "utf8");
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
@@ -43,7 +46,10 @@ export function writePage(rows, titles, rust) {
     .split("\n")
     .filter((line) => line.startsWith("| "))
     .map((line) => line.slice(2, -2).split(" | "));
-  const lines = titles.map((title) => [...rows, ...earlier].find(([first]) => first === title)).filter(Boolean);
+  const lines = targets.map((target) => {
+    const found = [...rows, ...earlier].find(([first]) => first === target.title);
+    return found ?? row(target, { how: UNTRIED });
+  });
   const caption = `@idioteque/redis ${version}, Rust ${rust} of Debian sid, without LTO and with \`opt-level=1\`.`;
   writeFileSync(PAGE, `${page.slice(0, begin)}${BEGIN}\n\n${markdown(lines)}\n\n${caption}\n\n${page.slice(end)}`);
 }
