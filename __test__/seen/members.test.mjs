@@ -174,6 +174,17 @@ describe("a store on one server", () => {
     expect(store.stats().lastError).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "WRONGPASS" });
   });
 
+  it("says in lastError that a password is asked for that was not when it connected", async () => {
+    const changed = await privateRedis();
+    const store = openStore(changed.url, { commandTimeout: 60_000 });
+    await store.beginExecution("changed");
+    const admin = new Redis(changed.url);
+    await admin.config("SET", "requirepass", secret("new"));
+    await admin.client("KILL", "TYPE", "normal", "SKIPME", "yes");
+    await eventually(() => store.stats().lastError?.reply === "NOAUTH", { message: "the refusal in lastError" });
+    admin.disconnect();
+  });
+
   it("gives up a ping of a stopped server in time, and takes no later answer for another's", async () => {
     const stopped = await privateRedis();
     const store = openStore(stopped.url, { commandTimeout: 60_000 });

@@ -343,6 +343,9 @@ impl Driver {
         if counts != Counts::default() {
             observer.observed().count(counts);
         }
+        if let Some(error) = machine.take_loss() {
+            observer.observed().note_error(&error);
+        }
         if matches!(machine.need(), Need::Over | Need::Sharded) {
             return;
         }

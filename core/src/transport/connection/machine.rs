@@ -143,6 +143,8 @@ pub struct Machine {
     abandoned: Vec<Identity>,
     reconnect: Reconnect,
     connect_error: ConnectError,
+    /// A connection was lost since that was asked last.
+    has_lost: bool,
     /// No attempt to connect has ended, and none has reached the server.
     untried: bool,
     finished: Vec<Finished>,
@@ -171,6 +173,7 @@ impl Machine {
     pub fn new(config: Config, backoff: Backoff) -> Self {
         Self {
             connect_error: ConnectError::connecting(&config.address),
+            has_lost: false,
             state: State::Connecting,
             calls: OrderedCalls::default(),
             gate: None,

@@ -79,6 +79,7 @@ impl Machine {
         if !was_silent || matches!(error, ConnectError::Fatal(_)) {
             self.connect_error = error;
         }
+        self.has_lost = true;
         self.hand_back_if_routed();
         self.state = match &self.connect_error {
             ConnectError::Fatal(error) => {

@@ -26,6 +26,11 @@ impl Machine {
         self.connect_error.error()
     }
 
+    /// Why a connection was lost, if one was since this was asked last. It may not have served any call.
+    pub fn take_loss(&mut self) -> Option<StoreError> {
+        mem::take(&mut self.has_lost).then(|| self.connect_error.error().clone())
+    }
+
     /// What was counted since it was taken last.
     pub fn take_counts(&mut self) -> Counts {
         mem::take(&mut self.counts)
