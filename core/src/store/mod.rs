@@ -10,6 +10,7 @@ pub mod freshness;
 pub mod json;
 pub mod keys;
 pub mod known;
+pub mod lifetimes;
 pub mod operation;
 pub mod prefetch;
 pub mod prefetch_policy;
