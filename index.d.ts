@@ -150,6 +150,13 @@ export interface RedisStore extends RedisStoreDisposal {
    */
   disposeExecution: (executionId: string) => Promise<void>;
   /**
+   * Renews the expiry of the three keys of an execution, as progress on a task does with `slidingTtl`: for a step that takes longer
+   * than `ttl`, which calls it now and then. With `inProgressTtl` and a task, the time of that task's mark begins anew too.
+   *
+   * Resolves with whether the execution is there; without `ttl`, that is all it finds out.
+   */
+  touch: (executionId: string, taskId?: string) => Promise<boolean>;
+  /**
    * Asks the server whether it is there, with one `PING` over the very connection that calls use (in a cluster, over those to all
    * servers; over HTTP, with one request; over a client's own methods, with its `ping`, else with `GET` of a key that is never
    * set). For readiness probes. Connects when there was no call yet, and is not a call: it is neither counted as one nor traced.
@@ -301,7 +308,7 @@ export interface RedisStoreStatsError {
  */
 export interface RedisCallContext {
   /** The method of the store. */
-  call: keyof WorkerStore;
+  call: keyof WorkerStore | "touch";
   /**
    * The command it sends, such as `HGET`. Several commands are a transaction, `MULTI`; over a client's own methods they are sent side
    * by side, `PIPELINE`.
@@ -528,6 +535,27 @@ export interface RedisStoreOptions {
    * @default false
    */
   slidingTtl?: boolean | null | undefined;
+  /**
+   * Milliseconds after which the mark of a task in progress expires by itself, so that a step whose worker has died, or whose
+   * message was lost, is handed out again when a message asks for it. Longer than the longest step: one that is still running then
+   * may be handed out a second time, unless it calls {@link RedisStore.touch}. `0`, `null` and `undefined`: marks stay.
+   *
+   * Needs a connection of the store's own, and a server on which fields of a hash can expire (Redis 7.4, Valkey 9); on others
+   * `beginExecutionTask` rejects with `ERR_REDIS_REPLY`. What else is not a positive number throws, as with `ttl`.
+   *
+   * @default undefined
+   */
+  inProgressTtl?: number | null | undefined;
+  /**
+   * Milliseconds that is kept what a commit or a task that begins writes although its execution is gone: disposed of, or expired.
+   * Such as a message that a queue delivers late leaves behind, which stays for ever else, or for `ttl`. `beginExecution` makes what
+   * it finds under its id part of the execution. `0`, `null` and `undefined`: it is kept as anything else.
+   *
+   * Needs a connection of the store's own, and `EVAL` on the server. What else is not a positive number throws, as with `ttl`.
+   *
+   * @default undefined
+   */
+  orphanTtl?: number | null | undefined;
   /**
    * Put before every key. On a native connection it replaces the prefix of the client or configuration that was passed;
    * a client whose own methods are used goes on putting its own prefix before this one.

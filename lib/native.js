@@ -24,6 +24,7 @@ const METHODS = [
   "getExecutionTaskResult",
   "getExecutionTaskResults",
   "disposeExecution",
+  "touch",
 ];
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 

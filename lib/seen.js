@@ -11,6 +11,7 @@ const WITH_TASK = new Set([
   "isExecutionTaskInProgress",
   "commitExecutionTaskResult",
   "getExecutionTaskResult",
+  "touch",
 ]);
 /** What stats and events have, in the order in which they are shown. */
 const STATS = [
@@ -55,6 +56,7 @@ const COMMANDS = {
   isExecutionTaskInProgress: "HGET",
   getExecutionTaskResult: "HGET",
   getExecutionTaskResults: "HGETALL",
+  touch: "GET",
 };
 const NOT_PUBLISHED = Object.freeze({ hasSubscribers: false, publish() {} });
 
@@ -168,12 +170,14 @@ function traceCall(store, method, name, executionId, taskId, value) {
  * @param {string} name of the method
  * @param {object} about where the call goes
  * @param {boolean} about.expires whether keys expire
+ * @param {boolean} [about.leases] whether the marks of tasks do
  * @param {string} [about.several] what several commands are sent in
  * @param {string} [about.deletes] the command that deletes keys
  */
-function commandOf(name, { expires, several = "MULTI", deletes = "UNLINK" }) {
+function commandOf(name, taskId, { expires, leases, several = "MULTI", deletes = "UNLINK" }) {
   if (name === "commitExecutionTaskResult") return several;
-  if (name === "beginExecutionTask") return expires ? several : "HSET";
+  if (name === "beginExecutionTask") return expires || leases ? several : "HSET";
+  if (name === "touch" && (expires || (leases && taskId !== undefined))) return several;
   return name === "disposeExecution" ? deletes : COMMANDS[name];
 }
 
@@ -204,7 +208,7 @@ function isSubscribedTo({ hasSubscribers }) {
 class CallContext {
   constructor(name, executionId, taskId, about) {
     this.call = name;
-    this.command = commandOf(name, about);
+    this.command = commandOf(name, taskId, about);
     this.executionId = executionId;
     this.taskId = taskId;
     this.backend = about.backend;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use idioteque_redis_core::config::{ConfigError, Options, Settings};
 use idioteque_redis_core::error::Code;
+use idioteque_redis_core::error_texts::values as texts;
 use napi::bindgen_prelude::{FromNapiValue, JsValue, Unknown};
 use napi::{Env, Error, Result, Status};
 use napi_derive::napi;
@@ -132,7 +133,7 @@ fn create(engine: Engine, source: Source, options: Value, helpers: &Helpers) -> 
         Source::Variables => detect::from_environment(engine, options.connection)?,
     };
     let (environment, origin) = match recognised {
-        Recognised::Client(own) => return Ok(over_client(engine, &options, &own, helpers)?),
+        Recognised::Client(own) => return over_client(engine, &options, &own, helpers),
         Recognised::Fixed(settings) => {
             helpers.warn_of(engine, &options, &settings);
             (helpers.environment(engine)?, Origin::Fixed(settings))
@@ -153,12 +154,14 @@ fn create(engine: Engine, source: Source, options: Value, helpers: &Helpers) -> 
             if let Ok(settings) = &settings {
                 helpers.warn_of(engine, &options, settings);
             }
-            if let Some(own) = own.filter(|own| own.reads_from_replicas.is_none())
+            // A client whose methods cannot do what the options ask for carries nothing.
+            let own = own.filter(|own| own.reads_from_replicas.is_none() && options.beyond_clients().is_none());
+            if let Some(own) = own
                 && settings.is_ok_and(|settings| settings.is_encrypted())
             {
                 // What a native connection would not do.
                 if env_vars::verifies_nobody(engine)? {
-                    return Ok(over_client(engine, &options, &own, helpers)?);
+                    return over_client(engine, &options, &own, helpers);
                 }
                 // What else it cannot do shows when it is made.
                 let error_class = engine.get(helpers.all, c"RedisStoreError")?;
@@ -180,12 +183,15 @@ fn over_client(
     options: &Options,
     own: &OwnMethods,
     helpers: &Helpers,
-) -> std::result::Result<Value, Thrown> {
+) -> std::result::Result<Value, InputError> {
+    if let Some(option) = options.beyond_clients() {
+        return Err(ConfigError::wrong_type(texts::beyond_client(option)).into());
+    }
     if let Some(setting) = own.reads_from_replicas.as_deref().filter(|_| options.warnings) {
         settings_warnings::give(engine, helpers.emit_warning, vec![settings_warnings::of_replica_reads(setting)]);
     }
     let settings = client_settings(engine, options, own, engine.get(helpers.all, c"RedisStoreError")?)?;
-    engine.call(helpers.open_client_store, engine.undefined(), &[own.client, settings])
+    Ok(engine.call(helpers.open_client_store, engine.undefined(), &[own.client, settings])?)
 }
 
 /// The options for a store over the caller's own client, checked and with their defaults.

@@ -80,7 +80,7 @@ pub fn arguments(
     parse: impl FnOnce(&[u8]) -> Result<Value, Thrown>,
 ) -> Result<Vec<Value>, Thrown> {
     let mut arguments = vec![engine.text(call.id())?];
-    if call.operation.has_task() {
+    if !call.task().is_empty() {
         arguments.push(engine.text(call.task())?);
     }
     if call.operation == Operation::CommitResult {

@@ -27,7 +27,7 @@ pub struct MethodContext {
     pub store: Rc<NativeStore>,
 }
 
-/// The function behind one of the eight methods.
+/// The function behind one of the methods that make a call.
 pub fn callback(kind: Operation) -> Callback {
     macro_rules! entry {
         ($kind:ident) => {{
@@ -53,6 +53,7 @@ pub fn callback(kind: Operation) -> Callback {
         Operation::GetResult => entry!(GetResult),
         Operation::GetResults => entry!(GetResults),
         Operation::Dispose => entry!(Dispose),
+        Operation::Touch => entry!(Touch),
     }
 }
 
@@ -75,7 +76,7 @@ pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info
     }
 }
 
-/// One of the eight calls. Throws only where not even a promise can be made.
+/// One call. Throws only where not even a promise can be made.
 fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Value; 3]) -> Result<Value, Thrown> {
     let MethodContext { environment, store } = context;
     let engine = environment.engine();
@@ -137,7 +138,12 @@ fn prepare(
     text.clear();
     append_id(engine, "executionId", id, &mut text)?;
     let id_end = text.len();
-    if kind.has_task() {
+    let is_about_task = match kind {
+        // The task may be left out.
+        Operation::Touch => !matches!(engine.type_of(task), Type::Undefined | Type::Null),
+        _ => kind.has_task(),
+    };
+    if is_about_task {
         append_id(engine, "taskId", task, &mut text)?;
     }
     let task_end = text.len();

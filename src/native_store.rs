@@ -231,6 +231,8 @@ impl NativeStore {
             hash_tags: self.options.hash_tags,
             ttl: self.options.ttl,
             sliding_ttl: self.options.sliding_ttl,
+            in_progress_ttl: self.options.in_progress_ttl,
+            orphan_ttl: self.options.orphan_ttl,
             quiet: !self.options.warnings,
         };
         let database = Cell::new(settings.database);
@@ -244,6 +246,11 @@ impl NativeStore {
     /// Whether its keys expire.
     pub fn expires(&self) -> bool {
         self.options.ttl.is_some()
+    }
+
+    /// Whether the marks of tasks in progress do.
+    pub fn leases(&self) -> bool {
+        self.options.in_progress_ttl.is_some()
     }
 
     /// The connection; connects when there was no call yet. `moved` is as for a call.

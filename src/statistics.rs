@@ -104,6 +104,7 @@ impl NativeStore {
             "serverPort": port,
             "database": settings.as_ref().map(|settings| settings.database),
             "expires": self.expires(),
+            "leases": self.leases(),
             "clientName": settings.as_ref().and_then(|settings| settings.client_name.clone()),
             // Its database may change.
             "isLive": matches!(self.origin(), Origin::Live(_)),

@@ -17,7 +17,8 @@ fn asked(work: impl FnOnce()) -> u64 {
 
 fn call(operation: Operation, ttl: Option<u64>, sliding_ttl: bool) -> Call {
     let text = if operation.has_task() { "run-1234task42" } else { "run-1234" };
-    let key_options = KeyOptions { key_prefix: "app:".into(), hash_tags: true, ttl, sliding_ttl, quiet: false };
+    let key_options =
+        KeyOptions { key_prefix: "app:".into(), hash_tags: true, ttl, sliding_ttl, ..KeyOptions::default() };
     Call::new(operation, Arc::new(key_options), text.into(), 8, text.len().min(12))
 }
 

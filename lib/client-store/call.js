@@ -33,6 +33,7 @@ class Call {
     this.settled = false;
     this.failure = undefined;
     this.retry = undefined;
+    this.touched = undefined;
     this.deadline = 0;
     this.older = undefined;
     this.newer = undefined;
@@ -94,6 +95,18 @@ class Call {
     return suffixes.every(
       (suffix) => suffix === this.method.suffix || this.send(adapter.expire, this.keyWith(suffix), expiry),
     );
+  }
+
+  /** Renews the expiry of the execution's own key, then, if that is there, those of the others: they are not to outlive it. */
+  touch(suffixes) {
+    const { adapter, expiry } = this.store;
+    const expire = async (client, key) => {
+      this.touched = await adapter.expire(client, key, expiry);
+      if (Number(this.touched) > 0 && !this.settled) {
+        suffixes.every((suffix) => this.send(adapter.expire, this.keyWith(suffix), expiry));
+      }
+    };
+    return this.send(expire, this.key);
   }
 
   /** Deletes keys of the execution, one by one: in a cluster they live apart. */

@@ -1,5 +1,5 @@
 "use strict";
-// The eight methods of the store, one row each: the key a call is about, the commands it sends, how it reads the answer.
+// The methods of the store, one row each: the key a call is about, the commands it sends, how it reads the answer.
 
 const { CALLS, messageOf } = require("../error-texts.js");
 const { asText, forEachField } = require("./answers.js");
@@ -17,6 +17,9 @@ const RESULTS = "-results";
 
 /** Every key of an execution. */
 const KEYS = [EXECUTION, TRANSACTIONS, RESULTS];
+
+/** Those that may be there although the execution is not. */
+const HASHES = [TRANSACTIONS, RESULTS];
 
 const METHODS = [
   {
@@ -77,6 +80,15 @@ const METHODS = [
     suffix: EXECUTION,
     writes: true,
     send: (call) => call.delete(KEYS),
+  },
+  {
+    name: "touch",
+    suffix: EXECUTION,
+    mayHaveTask: true,
+    writes: true,
+    send: (call, { get }) => (call.store.expiry === undefined ? call.send(get, call.key) : call.touch(HASHES)),
+    // How many keys got an expiry, or whether one did.
+    read: (reply, call) => (call.store.expiry === undefined ? isPresent(reply) : Number(call.touched ?? reply) > 0),
   },
 ];
 

@@ -23,6 +23,13 @@ class RequestCall extends Call {
     return expiry === undefined || this.send(adapter.expire, this.key, expiry);
   }
 
+  /** The execution's own key comes last: its answer is that of the call. */
+  touch(suffixes) {
+    const { adapter, expiry } = this.store;
+    for (const suffix of suffixes) this.send(adapter.expire, this.keyWith(suffix), expiry);
+    return this.send(adapter.expire, this.key, expiry);
+  }
+
   delete(suffixes) {
     this.commands.push(this.store.adapter.del(...suffixes.map((suffix) => this.keyWith(suffix))));
     this.keys.push(this.key);

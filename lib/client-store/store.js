@@ -57,14 +57,15 @@ function openClientStore(client, settings, clock) {
     store.counts.calls += 1;
     // First, because it may run the caller's code (`toJSON`), which may call this store, or close it.
     const json = method.takesValue ? serialise(value) : undefined;
-    const wrong = wrongId("executionId", executionId) ?? (method.hasTask ? wrongId("taskId", taskId) : undefined);
+    const hasTask = method.hasTask || (method.mayHaveTask && taskId !== undefined);
+    const wrong = wrongId("executionId", executionId) ?? (hasTask ? wrongId("taskId", taskId) : undefined);
     if (wrong !== undefined) {
       store.counts.errors += 1;
       return Promise.reject(wrong);
     }
     const ids = [method, executionId, taskId];
     if (closing !== undefined) return refuse(ids, CALLS.closed.code, inCall(method, CALLS.closed));
-    const size = executionId.length + (method.hasTask ? taskId.length : 0) + (json?.length ?? 0);
+    const size = executionId.length + (hasTask ? taskId.length : 0) + (json?.length ?? 0);
     const full = inFlight.refusal(size, maxPending);
     if (full !== undefined) return refuse(ids, full.row.code, inCall(method, full.row, full.values));
     if (typeof json === "object") {
@@ -94,7 +95,9 @@ function openClientStore(client, settings, clock) {
   for (const method of METHODS) {
     const call = method.hasTask
       ? (executionId, taskId, value) => start(method, executionId, taskId, value)
-      : (executionId) => start(method, executionId);
+      : method.mayHaveTask
+        ? (executionId, taskId) => start(method, executionId, taskId ?? undefined)
+        : (executionId) => start(method, executionId);
     methods[method.name] = Object.defineProperty(call, "name", { value: method.name });
   }
   methods.close = close;

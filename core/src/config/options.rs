@@ -27,6 +27,8 @@ const KEYS: Keys = Keys {
     mapped: &[
         "ttl",
         "slidingTtl",
+        "inProgressTtl",
+        "orphanTtl",
         "keyPrefix",
         "hashTags",
         "connection",
@@ -71,6 +73,10 @@ pub struct Options {
     pub ttl: Option<u64>,
     /// Whether progress on any task extends the life of all three keys.
     pub sliding_ttl: bool,
+    /// Milliseconds until the mark of a task in progress expires; `None` for never.
+    pub in_progress_ttl: Option<u64>,
+    /// Milliseconds that is kept what is written although its execution is gone; `None` for as long as anything else.
+    pub orphan_ttl: Option<u64>,
     /// Put before every key; `None` leaves it to the client's own prefix.
     pub key_prefix: Option<String>,
     /// Whether keys are written as `{<id>}…`, so that an execution is in one cluster slot.
@@ -94,6 +100,8 @@ impl Default for Options {
         Self {
             ttl: None,
             sliding_ttl: false,
+            in_progress_ttl: None,
+            orphan_ttl: None,
             key_prefix: None,
             hash_tags: false,
             connection: Connection::Auto,
@@ -129,6 +137,8 @@ impl Options {
             match key.as_str() {
                 "ttl" => options.ttl = ttl(key, number(key, value, "of milliseconds")?)?,
                 "slidingTtl" => options.sliding_ttl = boolean(key, value)?,
+                "inProgressTtl" => options.in_progress_ttl = ttl(key, number(key, value, "of milliseconds")?)?,
+                "orphanTtl" => options.orphan_ttl = ttl(key, number(key, value, "of milliseconds")?)?,
                 "readAhead" => options.read_ahead = boolean(key, value)?,
                 "keyPrefix" => options.key_prefix = Some(values::text(key, value)?.to_owned()),
                 "hashTags" => options.hash_tags = boolean(key, value)?,
@@ -154,6 +164,11 @@ impl Options {
     /// The limit of one connection attempt: the option, else the client's own limit, else 5 seconds.
     pub fn connect_timeout_or(&self, of_client: Option<Duration>) -> Duration {
         self.connect_timeout.or(of_client).unwrap_or(DEFAULT_CONNECT_TIMEOUT)
+    }
+
+    /// The first option that is set and that a client's own methods cannot do.
+    pub fn beyond_clients(&self) -> Option<&'static str> {
+        self.in_progress_ttl.map(|_| "inProgressTtl").or(self.orphan_ttl.map(|_| "orphanTtl"))
     }
 
     /// What is put before every key: the option, else the client's own prefix.

@@ -19,9 +19,19 @@ const ADVICE: [(&str, &str, &str); 8] = [
 
 const ANOTHER_NODE: &str = "another node of the cluster has the key; a cluster is passed as an array of its nodes";
 
+/// Of a server that does not know the command that an option needs.
+pub const NO_FIELD_EXPIRY: &str =
+    "inProgressTtl needs a server on which fields of a hash can expire: Redis 7.4, Valkey 9 or later";
+
 /// What to do about a refusal, where that is known.
 pub fn advice(reply: &str, detail: &str) -> Option<&'static str> {
-    ADVICE.iter().find(|(code, start, _)| *code == reply && detail.starts_with(start)).map(|(_, _, advice)| *advice)
+    let known = ADVICE.iter().find(|(code, start, _)| *code == reply && detail.starts_with(start));
+    let lacks = |command: &str| reply == "ERR" && detail.to_ascii_uppercase().contains(command);
+    match known {
+        Some((_, _, advice)) => Some(advice),
+        None if lacks("HPEXPIRE") => Some(NO_FIELD_EXPIRY),
+        None => None,
+    }
 }
 
 /// In place of the server's own words, where these do not say what is wrong.

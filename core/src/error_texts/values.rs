@@ -49,6 +49,10 @@ texts! {
         "`{key}` must be a positive number of milliseconds, at most {max}, or 0 for no expiry, got {shown}", "";
     must_be_connection(key, shown) => Config, "`{key}` must be \"auto\", \"native\" or \"client\", got {shown}", "";
 
+    beyond_client(option) => Config,
+        "`{option}` needs a connection of the store's own, and the client's own methods would carry the calls",
+        "pass a URL or a configuration, or leave the option out";
+
     // TLS.
     tls_not_asked_for(key) => Config,
         "`socket.{key}` is a setting for TLS, which is off without `socket.tls`",

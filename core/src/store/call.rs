@@ -1,7 +1,8 @@
-//! The eight calls and the commands of each: always one round trip, atomic on one server, the expiry set in the same step.
+//! The calls and the commands of each: always one round trip, atomic on one server, the expiry set in the same step.
 
 use std::sync::{Arc, LazyLock};
 
+use super::cluster_steps::Act;
 use super::command_writer::{CommandWriter, Decimal};
 use super::keys::{Key, Role};
 use super::operation::Operation;
@@ -19,6 +20,10 @@ pub struct KeyOptions {
     pub ttl: Option<u64>,
     /// Whether progress on any task extends all three keys.
     pub sliding_ttl: bool,
+    /// Milliseconds after which the mark of a task in progress expires by itself; `None` for never.
+    pub in_progress_ttl: Option<u64>,
+    /// Milliseconds that is kept what is written although its execution is gone; `None` for as long as anything else.
+    pub orphan_ttl: Option<u64>,
     /// Whether the store gives no warnings.
     pub quiet: bool,
 }
@@ -37,6 +42,8 @@ pub struct Call {
     pub prefetch: Prefetch,
     /// The one key that this part of the call is about; `None` when it is the whole call.
     pub only: Option<Role>,
+    /// What such a part does.
+    pub act: Act,
     /// Execution id, task id and JSON value, one after the other.
     text: Vec<u8>,
     id_end: usize,
@@ -53,7 +60,16 @@ impl Call {
         id_end: usize,
         task_end: usize,
     ) -> Self {
-        Self { operation, key_options, prefetch: Prefetch::Nothing, only: None, text, id_end, task_end }
+        Self {
+            operation,
+            key_options,
+            prefetch: Prefetch::Nothing,
+            only: None,
+            act: Act::Write,
+            text,
+            id_end,
+            task_end,
+        }
     }
 
     /// What stands for a call while that is moved elsewhere.
@@ -71,8 +87,13 @@ impl Call {
         std::mem::take(&mut self.prefetch) != Prefetch::Nothing
     }
 
-    /// The part of the call that is about one key, reads not carried.
+    /// The part of the call that writes one key, reads not carried.
     pub fn part(&self, role: Role) -> Self {
+        self.part_that(Act::Write, role)
+    }
+
+    /// The part of the call that does something about one key.
+    pub fn part_that(&self, act: Act, role: Role) -> Self {
         let end = if self.operation == Operation::CommitResult && role != Role::Results {
             self.task_end
         } else {
@@ -81,6 +102,7 @@ impl Call {
         let text = self.text[..end].to_vec();
         Self {
             only: Some(role),
+            act,
             ..Call::new(self.operation, self.key_options.clone(), text, self.id_end, self.task_end)
         }
     }
@@ -142,15 +164,24 @@ impl Call {
 
     /// Whether what it writes expires by a command of its own, which is to be in one transaction with it.
     pub fn expires_apart(&self) -> bool {
-        self.writes_in_steps() && self.key_options.ttl.is_some()
+        self.writes_in_steps()
+            && self.operation != Operation::Touch
+            && (self.key_options.ttl.is_some() || self.is_leased() || self.is_guarded())
     }
 
     /// Whether it writes by several commands, which are to be applied as one.
     fn writes_in_steps(&self) -> bool {
         let expires = self.key_options.ttl.is_some();
+        match (self.act, self.operation) {
+            (Act::AskFirst | Act::AskAgain | Act::Restore, _) => return false,
+            (Act::Shorten, operation) => return self.only == Some(operation.role()),
+            (Act::Write, _) => {}
+        }
         match self.operation {
+            Operation::BeginExecution => self.restores(),
             Operation::CommitResult => expires || self.only.is_none(),
-            Operation::BeginTask => expires,
+            Operation::BeginTask => expires || self.is_leased() || self.is_guarded(),
+            Operation::Touch => self.touches_in_steps(),
             _ => false,
         }
     }
@@ -173,6 +204,13 @@ impl Call {
     fn append_own(&self, features: ServerFeatures, within: bool, out: &mut impl CommandWriter) -> usize {
         let bracket = |out: &mut _, name| if within { 0 } else { word_of(features, out, name) };
         match self.operation {
+            Operation::BeginExecution if self.restores() => {
+                bracket(out, "MULTI")
+                    + self.append_begin(features, out)
+                    + self.push_restore(Role::Transactions, out)
+                    + self.push_restore(Role::Results, out)
+                    + bracket(out, "EXEC")
+            }
             Operation::BeginExecution => self.append_begin(features, out),
             Operation::IsExecutionInProgress => self.push(out, "GET", Role::Execution, &[]),
             Operation::IsTaskInProgress => self.push(out, "HGET", Role::Transactions, &[self.task()]),
@@ -188,21 +226,23 @@ impl Call {
             }
             Operation::BeginTask => {
                 let mark = [self.task(), b"true"];
-                match self.key_options.ttl {
-                    None => self.push(out, "HSET", Role::Transactions, &mark),
-                    Some(ttl) => {
-                        bracket(out, "MULTI")
-                            + self.push(out, "HSET", Role::Transactions, &mark)
-                            + self.push_expiries(out, ttl, Role::Transactions)
-                            + bracket(out, "EXEC")
-                    }
+                if !self.writes_in_steps() {
+                    return self.push(out, "HSET", Role::Transactions, &mark);
                 }
+                bracket(out, "MULTI")
+                    + self.push(out, "HSET", Role::Transactions, &mark)
+                    + self.push_lease(out)
+                    + self.key_options.ttl.map_or(0, |ttl| self.push_expiries(out, ttl, Role::Transactions))
+                    + self.push_guard(out)
+                    + bracket(out, "EXEC")
             }
+            Operation::Touch => self.append_touch(features, out),
             Operation::CommitResult => {
                 bracket(out, "MULTI")
                     + self.push(out, "HSET", Role::Results, &[self.task(), self.value()])
                     + self.push(out, "HDEL", Role::Transactions, &[self.task()])
                     + self.key_options.ttl.map_or(0, |ttl| self.push_expiries(out, ttl, Role::Results))
+                    + self.push_guard(out)
                     + bracket(out, "EXEC")
             }
         }
@@ -238,6 +278,13 @@ impl Call {
 
     /// Writes what the call does to one of its keys, in a transaction of their own where these are two commands.
     fn append_part(&self, role: Role, features: ServerFeatures, out: &mut impl CommandWriter) -> usize {
+        match (self.act, self.operation) {
+            (Act::AskFirst | Act::AskAgain, _) => return self.push(out, "EXISTS", role, &[]),
+            (Act::Restore, _) => return self.push_restore(role, out),
+            (Act::Write | Act::Shorten, Operation::Touch) => return self.append_touch_of(role, features, out),
+            (Act::Write | Act::Shorten, Operation::BeginExecution) => return self.append_begin(features, out),
+            (Act::Write | Act::Shorten, _) => {}
+        }
         let both = [self.task(), self.value()];
         let mark: [&[u8]; 2] = [self.task(), b"true"];
         let write: Option<(&str, &[&[u8]])> = match (self.operation, role) {
@@ -249,15 +296,20 @@ impl Call {
         };
         // Removing a task's entry leaves the expiry of the others as it is, unless it slides.
         let slides = self.key_options.sliding_ttl || !matches!(write, Some(("HDEL", _)));
-        let ttl = self.key_options.ttl.filter(|_| slides && self.operation != Operation::Dispose);
+        let ttl = match self.act {
+            Act::Shorten => self.orphan_ttl().filter(|_| self.writes_in_steps()),
+            _ => self.key_options.ttl.filter(|_| slides && self.operation != Operation::Dispose),
+        };
+        let is_leased = self.is_leased() && role == Role::Transactions;
         match (write, ttl) {
-            (Some((name, arguments)), Some(ttl)) => {
+            (Some((name, arguments)), ttl) if ttl.is_some() || is_leased => {
                 word_of(features, out, "MULTI")
                     + self.push(out, name, role, arguments)
-                    + self.push_expiry(out, ttl, role)
+                    + if is_leased { self.push_lease(out) } else { 0 }
+                    + ttl.map_or(0, |ttl| self.push_expiry(out, ttl, role))
                     + word_of(features, out, "EXEC")
             }
-            (Some((name, arguments)), None) => self.push(out, name, role, arguments),
+            (Some((name, arguments)), _) => self.push(out, name, role, arguments),
             (None, Some(ttl)) => self.push_expiry(out, ttl, role),
             (None, None) => 0,
         }
@@ -287,12 +339,12 @@ impl Call {
         renewed.map(|role| self.push_expiry(out, ttl, role)).sum()
     }
 
-    fn push_expiry(&self, out: &mut impl CommandWriter, ttl: u64, role: Role) -> usize {
+    pub(super) fn push_expiry(&self, out: &mut impl CommandWriter, ttl: u64, role: Role) -> usize {
         self.push(out, "PEXPIRE", role, &[Decimal::new(ttl).as_bytes()])
     }
 
     /// Writes one command on one of the execution's keys.
-    fn push(&self, out: &mut impl CommandWriter, name: &str, role: Role, arguments: &[&[u8]]) -> usize {
+    pub(super) fn push(&self, out: &mut impl CommandWriter, name: &str, role: Role, arguments: &[&[u8]]) -> usize {
         out.begin(2 + arguments.len());
         out.argument(name.as_bytes());
         out.key(&self.key(role));
@@ -302,7 +354,7 @@ impl Call {
 }
 
 /// Writes a command of a transaction that is nothing but its name, where there are transactions.
-fn word_of(features: ServerFeatures, out: &mut impl CommandWriter, name: &str) -> usize {
+pub(super) fn word_of(features: ServerFeatures, out: &mut impl CommandWriter, name: &str) -> usize {
     if !features.multi {
         return 0;
     }

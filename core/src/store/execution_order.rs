@@ -6,6 +6,7 @@ use std::mem;
 
 use rustc_hash::FxHashMap;
 
+use super::cluster_steps::holds_back_all;
 use super::{Call, Operation};
 
 /// Commits on their first step, and the calls that wait for them, by execution.
@@ -38,6 +39,8 @@ impl Drop for Staged {
 struct Steps {
     /// The tasks whose commit is on its first step.
     tasks: Vec<Vec<u8>>,
+    /// How many of them hold back all that follows.
+    hold_all: usize,
     waiting: VecDeque<usize>,
 }
 
@@ -52,7 +55,9 @@ impl Order {
         // Its result, and all results, are in one slot and need no help to stay in order.
         let of_marks =
             matches!(call.operation, Operation::BeginTask | Operation::IsTaskInProgress | Operation::CommitResult);
-        let waits = !steps.waiting.is_empty() || of_marks && steps.tasks.iter().any(|task| task == call.task());
+        let waits = !steps.waiting.is_empty()
+            || steps.hold_all > 0
+            || of_marks && steps.tasks.iter().any(|task| task == call.task());
         if waits {
             steps.waiting.push_back(number);
         }
@@ -63,7 +68,9 @@ impl Order {
     pub fn begin(&mut self, call: &Call) -> Staged {
         let mut key = Vec::new();
         write_key(call, &mut key);
-        self.executions.entry(key).or_default().tasks.push(call.task().to_vec());
+        let steps = self.executions.entry(key).or_default();
+        steps.tasks.push(call.task().to_vec());
+        steps.hold_all += usize::from(holds_back_all(call));
         Staged(())
     }
 
@@ -81,6 +88,7 @@ impl Order {
         write_key(call, &mut self.key);
         let Some(steps) = self.executions.get_mut(&self.key) else { return VecDeque::new() };
         steps.tasks.retain(|task| task != call.task());
+        steps.hold_all -= usize::from(holds_back_all(call));
         let waiting = mem::take(&mut steps.waiting);
         if steps.tasks.is_empty() {
             self.executions.remove(&self.key);

@@ -11,6 +11,7 @@ pub mod habits;
 pub mod json;
 pub mod keys;
 pub mod known;
+pub mod lifetimes;
 pub mod operation;
 pub mod prefetch;
 pub mod prefetch_policy;

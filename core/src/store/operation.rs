@@ -1,8 +1,8 @@
-//! The eight store operations.
+//! The store operations: the eight of the worker's interface, and `touch`.
 
 use super::keys::Role;
 
-/// The eight store calls.
+/// The store calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// `beginExecution(executionId)`
@@ -21,11 +21,13 @@ pub enum Operation {
     GetResults,
     /// `disposeExecution(executionId)`
     Dispose,
+    /// `touch(executionId, taskId?)`
+    Touch,
 }
 
 impl Operation {
-    /// Every call, in the order of the worker's interface.
-    pub const ALL: [Operation; 8] = [
+    /// Every call, in the order of the worker's interface, then those of the store's own.
+    pub const ALL: [Operation; 9] = [
         Operation::BeginExecution,
         Operation::IsExecutionInProgress,
         Operation::BeginTask,
@@ -34,6 +36,7 @@ impl Operation {
         Operation::GetResult,
         Operation::GetResults,
         Operation::Dispose,
+        Operation::Touch,
     ];
 
     /// The method's name in JavaScript.
@@ -47,10 +50,11 @@ impl Operation {
             Operation::GetResult => "getExecutionTaskResult",
             Operation::GetResults => "getExecutionTaskResults",
             Operation::Dispose => "disposeExecution",
+            Operation::Touch => "touch",
         }
     }
 
-    /// Whether the call names a task besides the execution.
+    /// Whether the call always names a task besides the execution.
     pub fn has_task(self) -> bool {
         matches!(
             self,
@@ -60,7 +64,14 @@ impl Operation {
 
     /// Whether the call changes what Redis holds.
     pub fn writes(self) -> bool {
-        matches!(self, Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose)
+        matches!(
+            self,
+            Operation::BeginExecution
+                | Operation::BeginTask
+                | Operation::CommitResult
+                | Operation::Dispose
+                | Operation::Touch
+        )
     }
 
     /// Whether the call is answered with results, which may be large.
@@ -71,7 +82,9 @@ impl Operation {
     /// The key the call is about, for error messages.
     pub fn role(self) -> Role {
         match self {
-            Operation::BeginExecution | Operation::IsExecutionInProgress | Operation::Dispose => Role::Execution,
+            Operation::BeginExecution | Operation::IsExecutionInProgress | Operation::Dispose | Operation::Touch => {
+                Role::Execution
+            }
             Operation::BeginTask | Operation::IsTaskInProgress => Role::Transactions,
             Operation::CommitResult | Operation::GetResult | Operation::GetResults => Role::Results,
         }

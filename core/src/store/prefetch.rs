@@ -45,7 +45,7 @@ impl Prefetch {
             Operation::BeginTask | Operation::CommitResult | Operation::IsExecutionInProgress => Prefetch::Tasks,
             // The loop may have more to do, and asks whether it should.
             Operation::Dispose => Prefetch::Execution,
-            Operation::IsTaskInProgress => Prefetch::Nothing,
+            Operation::IsTaskInProgress | Operation::Touch => Prefetch::Nothing,
         }
     }
 

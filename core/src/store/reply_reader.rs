@@ -250,7 +250,8 @@ impl ReplyReader {
     fn absent(&mut self) {
         match self.purpose {
             Purpose::Step | Purpose::CarriedStep | Purpose::Unknown => {}
-            Purpose::Previous => self.outcome = Outcome::Answer(Answer::Nothing),
+            Purpose::Previous | Purpose::Done => self.outcome = Outcome::Answer(Answer::Nothing),
+            Purpose::Touched => self.outcome = Outcome::Answer(Answer::Flag(false)),
             Purpose::Acknowledgement | Purpose::Transaction => self.unexpected(Kind::Nothing),
             Purpose::Presence => self.outcome = Outcome::Answer(Answer::Flag(false)),
             Purpose::Value => self.outcome = Outcome::Answer(Answer::Value(None)),
@@ -325,7 +326,9 @@ impl ReplyReader {
     fn begin_text(&mut self, length: usize) -> Slot {
         let slot = self.next_slot();
         match (slot, self.purpose) {
-            (Slot::Reply, Purpose::Previous) => self.outcome = Outcome::Answer(Answer::Nothing),
+            (Slot::Reply, Purpose::Previous | Purpose::Done) => self.outcome = Outcome::Answer(Answer::Nothing),
+            (Slot::Reply | Slot::Step, Purpose::Touched) => self.outcome = Outcome::Answer(Answer::Flag(true)),
+            (Slot::Step, Purpose::Done) => {}
             (Slot::Reply, Purpose::Presence) => self.outcome = Outcome::Answer(Answer::Flag(true)),
             (Slot::Reply, Purpose::Value) => {
                 self.length = length;
@@ -415,7 +418,7 @@ impl ReplyVisitor for ReplyReader {
         self.end_of_value();
     }
 
-    fn integer(&mut self, _number: i64) {
+    fn integer(&mut self, number: i64) {
         self.acknowledged |= self.purpose.is_own();
         match self.purpose {
             Purpose::Acknowledgement => match self.next_slot() {
@@ -425,6 +428,16 @@ impl ReplyVisitor for ReplyReader {
                 Slot::Reply => self.unexpected(Kind::Integer),
                 _ => {}
             },
+            Purpose::Done => {
+                if self.next_slot() == Slot::Reply {
+                    self.outcome = Outcome::Answer(Answer::Nothing);
+                }
+            }
+            Purpose::Touched => {
+                if self.next_slot() != Slot::Ignored {
+                    self.outcome = Outcome::Answer(Answer::Flag(number > 0));
+                }
+            }
             _ => self.wrong_kind(Kind::Integer),
         }
         self.end_of_value();
@@ -435,6 +448,8 @@ impl ReplyVisitor for ReplyReader {
             Slot::Reply => self.absent(),
             Slot::Field => self.field(b""),
             Slot::Value => self.end_text(Slot::Value),
+            Slot::Step if self.purpose == Purpose::Touched => self.absent(),
+            Slot::Step if self.purpose == Purpose::Done => {}
             Slot::Step => self.unexpected(Kind::Array),
             Slot::Ignored => {}
         }
@@ -503,7 +518,17 @@ impl ReplyReader {
     /// An array begins that is a reply, or part of one.
     fn begin_array(&mut self, length: usize) {
         let is_reply = self.items.is_none();
-        let is_transaction = self.purpose == Purpose::Acknowledgement && self.exec.is_none();
+        let is_of_any_kind = matches!(self.purpose, Purpose::Done | Purpose::Touched);
+        let is_alone = self.purpose == Purpose::Done && (self.exec.is_some() || !self.plan.is_transaction);
+        if is_of_any_kind && !is_reply || is_alone {
+            // Of what `HPEXPIRE` answers, which is a list, only a refusal counts.
+            if self.next_slot() == Slot::Reply {
+                self.outcome = Outcome::Answer(Answer::Nothing);
+                self.items = Some(Items { next: 0, length, wrong: true });
+            }
+            return;
+        }
+        let is_transaction = (self.purpose == Purpose::Acknowledgement || is_of_any_kind) && self.exec.is_none();
         if !is_reply || !(is_transaction || self.purpose.is_hash() || self.purpose.is_list()) {
             self.wrong_kind(Kind::Array);
             if is_reply {
@@ -520,7 +545,12 @@ impl ReplyReader {
         let own = self.plan.own;
         let is_complete = if own == 1 { length > 0 } else { length + 2 == own };
         let acknowledges = self.plan.is_transaction && is_complete;
-        self.outcome = if acknowledges { Outcome::Answer(Answer::Nothing) } else { Outcome::Unexpected(Kind::Array) };
+        self.outcome = match self.purpose {
+            _ if !acknowledges => Outcome::Unexpected(Kind::Array),
+            // Until the last of its answers.
+            Purpose::Touched => Outcome::Answer(Answer::Flag(false)),
+            _ => Outcome::Answer(Answer::Nothing),
+        };
         self.items = Some(Items { next: 0, length, wrong: !acknowledges });
     }
 }

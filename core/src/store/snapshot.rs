@@ -113,7 +113,11 @@ impl Snapshot {
                 Known::All(results) => Some(Answer::Results(results.splice())),
                 Known::Tasks(_) => None,
             },
-            Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose => None,
+            Operation::BeginExecution
+            | Operation::BeginTask
+            | Operation::CommitResult
+            | Operation::Dispose
+            | Operation::Touch => None,
         }
     }
 }

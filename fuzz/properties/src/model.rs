@@ -84,6 +84,7 @@ fn read_answers(
             other => return Err(unexpected(other)),
         },
         Operation::IsExecutionInProgress | Operation::IsTaskInProgress => Answer::Flag(text(last)?.is_some()),
+        Operation::Touch => unreachable!("of the calls of a worker it is none"),
         Operation::GetResult => Answer::Value(text(last)?),
         Operation::GetResults => {
             let entries = entries(last)?;

@@ -4,7 +4,7 @@ use idioteque_redis_core::store::keys::Role;
 use idioteque_redis_core::store::server_features::ServerFeatures;
 use idioteque_redis_core::store::{Call, Operation, Prefetch};
 
-use crate::replies::{call, features, read_in_pieces};
+use crate::replies::{OF_WORKER, call, features, read_in_pieces};
 
 /// Numbers that only look random, from a seed: <https://www.jstatsoft.org/article/view/v008i14>.
 struct Random(u64);
@@ -147,7 +147,7 @@ fn random_replies_mean_while_they_come_what_they_mean_as_trees() {
     let roles = [None, None, None, Some(Role::Execution), Some(Role::Transactions), Some(Role::Results)];
     let (mut compared, mut bytes) = (0, Vec::new());
     for round in 0..60 {
-        for kind in Operation::ALL {
+        for &kind in OF_WORKER {
             for prefetch in Prefetch::ALL {
                 let features = features(random.below(2) == 0, random.below(4) > 0);
                 for (ttl, sliding) in [(None, false), (Some(9), false), (Some(9), true)] {

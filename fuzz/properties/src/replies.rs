@@ -15,6 +15,9 @@ use serde_json::Value as Json;
 
 use crate::model;
 
+/// The calls of a worker.
+pub const OF_WORKER: &[Operation] = Operation::ALL.split_at(8).0;
+
 /// A server that does what it can, and may or may not take a call and what it carries as one transaction.
 pub fn features(isolates: bool, task_names: bool) -> ServerFeatures {
     ServerFeatures { isolates, task_names, ..ServerFeatures::default() }
@@ -23,7 +26,7 @@ pub fn features(isolates: bool, task_names: bool) -> ServerFeatures {
 /// The first byte chooses the call, the rest is what the server answers.
 pub fn reply(data: &[u8]) {
     let Some((&choice, bytes)) = data.split_first() else { return };
-    let kind = Operation::ALL[usize::from(choice) % Operation::ALL.len()];
+    let kind = OF_WORKER[usize::from(choice) % OF_WORKER.len()];
     let prefetch = if choice & 0x80 == 0 { Prefetch::Nothing } else { Prefetch::of(kind) };
     let replies: Vec<Value> = super::values(bytes).collect();
     let (call, features) = (call(kind, prefetch, None, false, None), features(choice & 0x40 != 0, choice & 0x20 == 0));
@@ -37,7 +40,7 @@ pub fn reply(data: &[u8]) {
 /// the rest is what the server answers.
 pub fn calls(data: &[u8]) {
     let Some((&[choice, options, cut], bytes)) = data.split_first_chunk() else { return };
-    let kind = Operation::ALL[usize::from(choice) % Operation::ALL.len()];
+    let kind = OF_WORKER[usize::from(choice) % OF_WORKER.len()];
     let prefetch = Prefetch::ALL[usize::from(options & 7) % Prefetch::ALL.len()];
     let ttl = (options & 8 != 0).then_some(86_400_000);
     let role =

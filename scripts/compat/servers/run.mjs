@@ -21,7 +21,7 @@ const MAX_FAILURES_SHOWN = 20;
  */
 const COLUMNS = {
   contract: ["contract/contract.", "contract/contract-tls", "contract/contract-topologies"],
-  "ttl, wire": ["contract/ttl", "contract/wire"],
+  "ttl, wire": ["contract/ttl", "contract/wire", "contract/lifetimes"],
   "read-ahead": ["read-ahead/"],
   TLS: ["tls/"],
   Sentinel: ["topologies/sentinel"],

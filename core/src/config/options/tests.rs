@@ -25,6 +25,8 @@ fn an_option_goes_before_what_the_client_has() {
     let options = read([
         ("ttl", Input::Number(2500.0)),
         ("slidingTtl", Input::Bool(true)),
+        ("inProgressTtl", Input::Number(0.5)),
+        ("orphanTtl", Input::Number(7.0)),
         ("keyPrefix", text("")),
         ("hashTags", Input::Bool(true)),
         ("connection", text("client")),
@@ -37,6 +39,8 @@ fn an_option_goes_before_what_the_client_has() {
     let expected = Options {
         ttl: Some(2500),
         sliding_ttl: true,
+        in_progress_ttl: Some(1),
+        orphan_ttl: Some(7),
         key_prefix: Some(String::new()),
         read_ahead: false,
         hash_tags: true,

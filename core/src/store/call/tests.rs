@@ -62,9 +62,9 @@ fn parts_are_about_one_key_each() {
         let key_options = KeyOptions { ttl, sliding_ttl, ..KeyOptions::default() };
         let call = Call::new(operation, Arc::new(key_options), b"runstep42".to_vec(), 3, 7);
         let steps = crate::store::cluster_steps::steps(&call).unwrap_or_default();
-        let texts = steps.iter().flat_map(|step| step.iter()).map(|&role| {
+        let texts = steps.iter().flat_map(|step| step.iter()).map(|&(act, role)| {
             let mut pipeline = Pipeline::new();
-            call.part(role).append(ServerFeatures::default(), &mut pipeline);
+            call.part_that(act, role).append(ServerFeatures::default(), &mut pipeline);
             let text = String::from_utf8_lossy(&pipeline.get_packed_pipeline()).into_owned();
             text.split("\r\n").filter(|word| !word.starts_with(['*', '$'])).collect::<Vec<_>>().join(" ")
         });
@@ -87,4 +87,48 @@ fn parts_are_about_one_key_each() {
 fn a_server_without_set_get_is_sent_a_plain_set() {
     let features = ServerFeatures { set_get: false, ..ServerFeatures::default() };
     assert_eq!(commands(Operation::BeginExecution, KeyOptions::default(), features), ["SET run true"]);
+}
+
+#[test]
+fn what_may_be_an_orphan_is_guarded_in_one_slot_and_asked_about_across_slots() {
+    use crate::store::cluster_steps::{Act, Steps, steps, steps_after};
+    use crate::store::{Answer, Reply};
+    use Act::{AskAgain, AskFirst, Restore, Shorten, Write};
+    use Role::{Execution, Results, Transactions};
+    let call = |operation| {
+        let key_options = KeyOptions { ttl: Some(9), orphan_ttl: Some(5), ..KeyOptions::default() };
+        Call::new(operation, Arc::new(key_options), b"runstep42".to_vec(), 3, 7)
+    };
+    let written = |call: &Call| {
+        let mut pipeline = Pipeline::new();
+        call.append(ServerFeatures::default(), &mut pipeline);
+        let name = |command: &redis::Cmd| match command.args_iter().next() {
+            Some(redis::Arg::Simple(name)) => String::from_utf8_lossy(name).into_owned(),
+            _ => String::new(),
+        };
+        pipeline.cmd_iter().map(name).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(written(&call(Operation::BeginTask)), "MULTI HSET PEXPIRE EVAL EXEC");
+    assert_eq!(written(&call(Operation::CommitResult)), "MULTI HSET HDEL PEXPIRE EVAL EXEC");
+    assert_eq!(written(&call(Operation::BeginExecution)), "MULTI SET PEXPIRE PEXPIRE EXEC");
+    assert_eq!(written(&call(Operation::Touch)), "MULTI PEXPIRE PEXPIRE EVAL PEXPIRE EXEC");
+
+    let after = |call: &Call, act, flag| -> Option<Steps> {
+        steps_after(call, act, &Reply { answer: Answer::Flag(flag), snapshot: None })
+    };
+    let commit = call(Operation::CommitResult);
+    let first: Steps = &[&[(AskFirst, Execution)]];
+    assert_eq!(steps(&commit), Some(first));
+    let alive: Steps = &[&[(Write, Results)], &[(Write, Transactions)]];
+    assert_eq!(after(&commit, AskFirst, true), Some(alive));
+    let gone: Steps = &[&[(Shorten, Results)], &[(Shorten, Transactions)], &[(AskAgain, Execution)]];
+    assert_eq!(after(&commit, AskFirst, false), Some(gone));
+    assert_eq!(after(&commit, AskAgain, false), None);
+    let begun: Steps = &[&[(Restore, Results)]];
+    assert_eq!(after(&commit, AskAgain, true), Some(begun));
+    assert_eq!(written(&commit.part_that(AskFirst, Execution)), "EXISTS");
+    assert_eq!(written(&commit.part_that(Shorten, Results)), "MULTI HSET PEXPIRE EXEC");
+    assert_eq!(written(&commit.part_that(Shorten, Transactions)), "HDEL");
+    assert_eq!(written(&commit.part_that(Restore, Results)), "PEXPIRE");
+    assert_eq!(written(&call(Operation::BeginExecution).part(Execution)), "SET");
 }

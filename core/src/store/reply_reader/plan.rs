@@ -1,7 +1,9 @@
 //! Which replies a call brings, and what each value in them is for.
 
 use crate::store::call::Call;
+use crate::store::cluster_steps::Act;
 use crate::store::command_writer::Counter;
+use crate::store::keys::Role;
 use crate::store::operation::Operation;
 use crate::store::prefetch::Prefetch;
 use crate::store::server_features::ServerFeatures;
@@ -48,7 +50,13 @@ impl Plan {
     pub fn of(call: &Call, features: ServerFeatures, replies: usize) -> Self {
         let (before, behind) = call.carried_replies(features);
         let last = match call.operation {
-            Operation::BeginExecution if call.only.is_none() => Purpose::Previous,
+            _ if matches!(call.act, Act::AskFirst | Act::AskAgain) => Purpose::Touched,
+            _ if call.act == Act::Restore => Purpose::Acknowledgement,
+            Operation::BeginExecution if call.restores() => Purpose::Done,
+            Operation::BeginExecution if call.only.is_none_or(|role| role == Role::Execution) => Purpose::Previous,
+            Operation::BeginTask if call.is_leased() => Purpose::Done,
+            Operation::Touch if call.only.is_none_or(|role| role == Role::Execution) => Purpose::Touched,
+            Operation::Touch => Purpose::Done,
             Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose => {
                 Purpose::Acknowledgement
             }
@@ -98,7 +106,7 @@ impl Plan {
         let Plan { last, prefetch, before, own, .. } = *self;
         if (before..before + own).contains(&place) {
             let is_last = place + 1 == before + own;
-            let acknowledges = self.is_isolated() && last == Purpose::Acknowledgement;
+            let acknowledges = self.is_isolated() && matches!(last, Purpose::Acknowledgement | Purpose::Done);
             return if is_last || acknowledges { last } else { Purpose::Step };
         }
         let behind = place >= before + own;
@@ -125,6 +133,10 @@ pub enum Purpose {
     Previous,
     /// How many fields or keys were written; in a transaction, what each of its commands was answered.
     Acknowledgement,
+    /// That nothing was refused: of commands whose answers are of several kinds.
+    Done,
+    /// Whether the key was there that was asked for last: text, or a number above zero.
+    Touched,
     /// Whether something is there.
     Presence,
     /// A result.
@@ -155,8 +167,8 @@ pub enum Purpose {
 impl Purpose {
     /// Whether it is the reply to one of the call's own commands.
     pub fn is_own(self) -> bool {
-        use Purpose::{Acknowledgement, Presence, Previous, Results, Step, Transaction, Value};
-        matches!(self, Step | Previous | Acknowledgement | Presence | Value | Results | Transaction)
+        use Purpose::{Acknowledgement, Done, Presence, Previous, Results, Step, Touched, Transaction, Value};
+        matches!(self, Step | Previous | Acknowledgement | Done | Touched | Presence | Value | Results | Transaction)
     }
 
     /// Whether a hash is what answers it.
@@ -241,7 +253,7 @@ impl Items {
         self.next += 1;
         match purpose {
             _ if self.wrong => Slot::Ignored,
-            Purpose::Acknowledgement => Slot::Step,
+            Purpose::Acknowledgement | Purpose::Done | Purpose::Touched => Slot::Step,
             _ if purpose.is_list() => Slot::Field,
             // The last of an odd number is no field, and what is in it is none either.
             _ if !purpose.is_hash() || index >= self.length - self.length % 2 => Slot::Ignored,

@@ -80,6 +80,27 @@ fn each_call_reads_its_own_replies() {
 }
 
 #[test]
+fn a_lease_is_acknowledged_with_a_list_and_touch_by_its_last_answer() {
+    let key_options = KeyOptions { ttl: Some(9), in_progress_ttl: Some(9), ..KeyOptions::default() };
+    let leased = |operation| Call::new(operation, Arc::new(key_options.clone()), b"runstep".to_vec(), 3, 7);
+    let queued = |commands: usize| format!("+OK\r\n{}", "+Q\r\n".repeat(commands));
+    let begin = leased(Operation::BeginTask);
+    let answers = |call: &Call, commands, text: &str| answer(call, &format!("{}{text}", queued(commands)));
+    assert_eq!(answers(&begin, 3, "*3\r\n:1\r\n*1\r\n:1\r\n:1\r\n"), Ok(Answer::Nothing));
+    assert!(answers(&begin, 3, "*2\r\n:1\r\n*1\r\n:1\r\n").is_err());
+    assert!(answers(&begin, 3, "*3\r\n:1\r\n-ERR no\r\n:1\r\n").is_err());
+    let part = begin.part(Role::Transactions);
+    assert_eq!(answers(&part, 3, "*3\r\n:1\r\n*1\r\n:1\r\n:1\r\n"), Ok(Answer::Nothing));
+    let touch = leased(Operation::Touch);
+    for (last, there) in [(":1", true), (":0", false)] {
+        let text = format!("*4\r\n*1\r\n:-2\r\n:1\r\n:0\r\n{last}\r\n");
+        assert_eq!(answers(&touch, 4, &text), Ok(Answer::Flag(there)));
+        assert_eq!(answer(&touch.part(Role::Execution), &format!("{last}\r\n")), Ok(Answer::Flag(there)));
+    }
+    assert_eq!(answers(&touch.part(Role::Transactions), 2, "*2\r\n*1\r\n:1\r\n:1\r\n"), Ok(Answer::Nothing));
+}
+
+#[test]
 fn what_is_no_answer_is_refused() {
     for operation in Operation::ALL {
         let call = call(operation, None);
@@ -96,6 +117,7 @@ fn what_is_no_answer_is_refused() {
                 "*4\r\n*2\r\n+a\r\n+1\r\n+b\r\n+2\r\n+c\r\n",
             ],
             Operation::BeginTask | Operation::Dispose => &["$-1\r\n", "+OK\r\n", "*1\r\n:1\r\n", "$1\r\n1\r\n"],
+            Operation::Touch => &["*1\r\n:1\r\n", "*0\r\n"],
             Operation::CommitResult => &[
                 "+OK\r\n+Q\r\n+Q\r\n$-1\r\n",
                 "+OK\r\n+Q\r\n+Q\r\n:1\r\n",

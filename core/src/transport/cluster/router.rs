@@ -32,7 +32,7 @@ use super::split_call::{Destination, PartState, PartToken, SplitCall, Stage, Und
 use super::topology::Owner;
 use crate::config::Address;
 use crate::error::StoreError;
-use crate::store::cluster_steps::steps;
+use crate::store::cluster_steps::{Act, holds_back_all, steps};
 use crate::store::execution_order::Order;
 use crate::store::keys::Role;
 use crate::store::slot::{SLOTS, slot_of, tag_of};
@@ -232,7 +232,7 @@ impl Router {
         if tag_of(&self.key).is_none() {
             call.drop_prefetch();
             if let Some(rest) = steps(&call) {
-                let staged = (rest.len() > 1).then(|| self.order.begin(&call));
+                let staged = (rest.len() > 1 || holds_back_all(&call)).then(|| self.order.begin(&call));
                 let entry = &mut self.calls[index];
                 entry.request.call = call;
                 entry.stage = Stage::Split { rest, staged };
@@ -250,13 +250,15 @@ impl Router {
         let Stage::Split { rest, .. } = &mut self.calls[index].stage else { return };
         let Some((step, behind)) = rest.split_first() else { return };
         *rest = behind;
-        for role in *step {
-            let call = self.calls[index].request.call.part(*role);
+        for (act, role) in *step {
+            let call = self.calls[index].request.call.part_that(*act, *role);
             let slot = self.slot(&call, *role);
             let part = self.part(index, call, Which::Of(*role), slot);
             self.dispatch(part);
         }
-        if behind.is_empty() {
+        // What follows on that answer is not known yet.
+        let goes_on = step.iter().any(|(act, _)| *act == Act::AskFirst);
+        if behind.is_empty() && !goes_on {
             self.unstage(index);
         }
     }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::counts::Counted;
 use crate::error::StoreError;
+use crate::store::cluster_steps::Steps;
 use crate::store::execution_order::Staged;
 use crate::store::keys::Role;
 use crate::store::{Position, Reply};
@@ -48,7 +49,7 @@ pub enum Stage {
     /// It is sent in parts, in steps.
     Split {
         /// The steps that are still to be made.
-        rest: &'static [&'static [Role]],
+        rest: Steps,
         /// Others wait until the last one is.
         staged: Option<Staged>,
     },

@@ -464,7 +464,10 @@ impl HttpDriver {
         self.answered(batch.writes);
         if !batch.is_divisible() {
             let all = batch.into_unanswered(attempt);
-            return self.finished.extend(all.map(|pending| pending.refuse(error.clone())));
+            return self.finished.extend(all.map(|pending| {
+                let error = error::with_cause_of_abort(error.clone(), &pending.request.call);
+                pending.refuse(error)
+            }));
         }
         for mut pending in batch.into_unanswered(attempt) {
             pending.request.call.drop_prefetch();

@@ -5,8 +5,8 @@ use std::fmt;
 
 use crate::config::Address;
 use crate::error::StoreError;
-use crate::error_texts::{append_advice, http as texts};
-use crate::store::ErrorReply;
+use crate::error_texts::{append_advice, http as texts, replies};
+use crate::store::{Call, ErrorReply};
 use crate::transport::error::{ConnectError, display_address};
 use crate::transport::retry_policy;
 
@@ -46,6 +46,14 @@ pub fn refused(status: u16, error_reply: ErrorReply) -> StoreError {
     let mut error = retry_policy::refused(error_reply);
     if status == 413 {
         append_advice(&mut error.message, texts::PLAN_LIMITS_REQUEST);
+    }
+    error
+}
+
+/// A transaction is aborted without a word about the command that was refused: says what it may have been.
+pub fn with_cause_of_abort(mut error: StoreError, call: &Call) -> StoreError {
+    if error.reply.as_deref() == Some("EXECABORT") && call.uses_field_expiry() {
+        append_advice(&mut error.message, replies::NO_FIELD_EXPIRY);
     }
     error
 }

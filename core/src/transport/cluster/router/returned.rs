@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{PAUSE, PartOutcome, Router};
 use crate::error::Code;
 use crate::store::Call;
+use crate::store::cluster_steps::{Act, steps_after};
 use crate::transport::applied::{Applied, Delivery};
 use crate::transport::cluster::nodes::Health;
 use crate::transport::cluster::split_call::{Destination, PartState, PartToken, SplitCall, Stage, UnderWay, Which};
@@ -123,19 +124,28 @@ impl Router {
     pub(super) fn part_done(&mut self, token: PartToken, call: Call, (outcome, delivery, position): PartOutcome) {
         let PartToken { index, which } = token;
         let Some(entry) = self.calls.get_mut(index) else { return };
+        let act = call.act;
         if which == Which::Whole {
             (entry.request.call, entry.position) = (call, position);
         }
         entry.attempts = entry.attempts.max(delivery.attempts());
         entry.applied = entry.applied.max(match &outcome {
+            Ok(_) if matches!(act, Act::AskFirst | Act::AskAgain) => Applied::No,
             Ok(_) => Applied::InPart,
             Err(_) => delivery.applied(),
         });
         match outcome {
             Ok(reply) => {
+                if let (Stage::Split { rest, .. }, Which::Of(_)) = (&mut entry.stage, which)
+                    && let Some(steps) = steps_after(&entry.request.call, act, &reply)
+                {
+                    *rest = steps;
+                }
                 let answers = match which {
                     Which::Whole => true,
-                    Which::Of(role) => role == entry.request.call.operation.role(),
+                    Which::Of(role) => {
+                        role == entry.request.call.operation.role() && !matches!(act, Act::AskFirst | Act::AskAgain)
+                    }
                 };
                 if answers {
                     entry.reply = Some(reply);

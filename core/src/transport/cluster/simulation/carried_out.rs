@@ -31,10 +31,9 @@ impl World {
         match outcome {
             Outcome::Done(_) => {
                 let tagged = tag_of(&call.execution_key()).is_some();
-                let whole: &[&[Role]] = &[];
-                let parts = steps(call).filter(|_| !tagged).unwrap_or(whole);
+                let parts = steps(call).filter(|_| !tagged).unwrap_or_default();
                 let mut all: Vec<Option<Role>> =
-                    parts.iter().flat_map(|step| step.iter().map(|role| Some(*role))).collect();
+                    parts.iter().flat_map(|step| step.iter().map(|(_, role)| Some(*role))).collect();
                 if all.is_empty() {
                     all.push(None);
                 }

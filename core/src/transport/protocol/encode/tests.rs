@@ -27,12 +27,15 @@ fn calls_are_written_as_the_redis_crate_writes_them() {
                 hash_tags: sliding_ttl,
                 ttl,
                 sliding_ttl,
+                orphan_ttl: ttl.filter(|_| !sliding_ttl),
+                in_progress_ttl: ttl.filter(|_| sliding_ttl),
                 quiet: false,
             });
             let text =
                 format!("run-123456{}{}", "a task", if operation == Operation::CommitResult { &value } else { "" });
-            let length = if operation.has_task() { text.len() } else { 10 };
-            let task_end = if operation.has_task() { 16 } else { 10 };
+            let length =
+                if operation.has_task() || operation == Operation::Touch && sliding_ttl { text.len() } else { 10 };
+            let task_end = if operation.has_task() || operation == Operation::Touch && sliding_ttl { 16 } else { 10 };
             let call = Call::new(operation, key_options, text.as_bytes()[..length].to_vec(), 10, task_end);
             for (set_get, isolates) in [(false, false), (false, true), (true, false), (true, true)] {
                 for prefetch in Prefetch::ALL {
@@ -41,7 +44,8 @@ fn calls_are_written_as_the_redis_crate_writes_them() {
                 }
             }
             let steps = steps(&call).unwrap_or_default();
-            steps.iter().flat_map(|step| step.iter()).for_each(|&role| check(&call.part(role), Default::default()));
+            let parts = steps.iter().flat_map(|step| step.iter());
+            parts.for_each(|&(act, role)| check(&call.part_that(act, role), Default::default()));
         }
     }
 }
