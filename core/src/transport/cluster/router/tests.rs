@@ -63,8 +63,7 @@ fn an_error_covers_all_parts_of_a_call() {
     let (unsent, lost): (&[Note], &[Note]) = (&[], &[Delivery::sent, Delivery::lost]);
     let lost_and_refused: &[Note] = &[Delivery::sent, Delivery::lost, Delivery::sent, Delivery::refused];
     let refused: &[Note] = &[Delivery::sent, Delivery::refused];
-    let lost_and =
-        |sentence: &str| format!("the connection to Redis was lost and did not come back in time. {sentence}");
+    let lost_and = |sentence: &str| format!("the connection to Redis was lost. {sentence}");
     for (parts, says) in [
         ([Some(unsent), Some(unsent), Some(unsent)], lost_and("The command had not been sent, so it was not applied.")),
         ([Some(unsent), None, None], lost_and("Other parts of the call have been applied.")),
