@@ -70,6 +70,7 @@ export async function check({ home, target, runtime, system, redis }, say) {
       cwd: home,
       env: { REDIS_URL: redis.url, ...sockets },
       deadline,
+      ldd: target.ldd,
       shared: [home, runtime.home, dirname(redis.unixSocketPath)],
     });
   const checked = async (args, deadline) => {

@@ -32,6 +32,7 @@ export const BUILDS = "/work/target";
  * @property {string} [cwd]
  * @property {NodeJS.ProcessEnv} [env] besides that of the system
  * @property {number} [deadline]
+ * @property {string} [ldd] what `ldd` is for the program
  * @property {string[]} [shared] directories of this machine that are there too, at the same paths
  */
 
@@ -122,7 +123,7 @@ function installedVersion(root, name) {
 let runs = 0;
 
 /** @param {Options} options */
-async function runIn(root, command, { cwd = "/", env = {}, deadline = DEADLINES.program, shared = [] } = {}) {
+async function runIn(root, command, { cwd = "/", env = {}, deadline = DEADLINES.program, shared = [], ldd } = {}) {
   const inside = (path) => join(root, path);
   const mounts = [
     ["-t", "proc", "proc", inside("/proc")],
@@ -131,6 +132,7 @@ async function runIn(root, command, { cwd = "/", env = {}, deadline = DEADLINES.
     ...shared.map((path) => ["--bind", path, inside(path)]),
   ];
   for (const mount of mounts) mkdirSync(mount.at(-1), { recursive: true });
+  if (ldd) mounts.push(["--bind", inside(ldd), inside("/usr/bin/ldd")]);
   const settings = {
     HOME: "/root",
     PATH: "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",

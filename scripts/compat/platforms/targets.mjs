@@ -14,6 +14,7 @@
  * @property {string} [prepare] what a shell has to do first
  * @property {NodeJS.ProcessEnv} env the environment of Cargo
  * @property {string} library the file that Cargo makes
+ * @property {string} [ldd] the loader that is `/usr/bin/ldd` there, by which packages recognise musl
  * @property {string[]} npm how npm is told the machine
  * @property {import("./runtimes.mjs").Runtime} runtime
  * @property {string[]} emulator the beginning of the command that runs Node.js; empty where none is needed
@@ -54,6 +55,7 @@ export const TARGETS = [
       ...sharedMusl("x86_64-unknown-linux-musl", "/work/musl-x64"),
     },
     library: "libidioteque_redis.so",
+    ldd: "/lib/ld-musl-x86_64.so.1",
     npm: ["--os=linux", "--cpu=x64", "--libc=musl"],
     runtime: { pypi: "musllinux_1_2_x86_64", version: "24.19.0" },
     emulator: [],
@@ -114,6 +116,7 @@ export const TARGETS = [
       ...sharedMusl("aarch64-unknown-linux-musl", "/work/musl-arm64"),
     },
     library: "libidioteque_redis.so",
+    ldd: "/lib/ld-musl-aarch64.so.1",
     npm: ["--os=linux", "--cpu=arm64", "--libc=musl"],
     runtime: { pypi: "musllinux_1_2_aarch64", version: "24.19.0" },
     emulator: ["qemu-aarch64"],
