@@ -2,7 +2,7 @@
 
 use idioteque_redis_core::store::keys::Role;
 use idioteque_redis_core::store::server_features::ServerFeatures;
-use idioteque_redis_core::store::{Call, Operation, Prefetch};
+use idioteque_redis_core::store::{Call, Prefetch};
 
 use crate::replies::{OF_WORKER, call, features, read_in_pieces};
 
