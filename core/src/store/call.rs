@@ -282,7 +282,9 @@ impl Call {
             (Act::AskFirst | Act::AskAgain, _) => return self.push(out, "EXISTS", role, &[]),
             (Act::Restore, _) => return self.push_restore(role, out),
             (Act::Write | Act::Shorten, Operation::Touch) => return self.append_touch_of(role, features, out),
-            (Act::Write | Act::Shorten, Operation::BeginExecution) => return self.append_begin(features, out),
+            (Act::Write | Act::Shorten, Operation::BeginExecution) if role == Role::Execution => {
+                return self.append_begin(features, out);
+            }
             (Act::Write | Act::Shorten, _) => {}
         }
         let both = [self.task(), self.value()];

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use idioteque_redis_core::store::answer::{Entry, Results};
+use idioteque_redis_core::store::keys::Role;
 use idioteque_redis_core::store::server_features::ServerFeatures;
 use idioteque_redis_core::store::{Answer, Call, ErrorReply, Operation, Prefetch, Snapshot};
 use redis::Value;
@@ -73,7 +74,9 @@ fn read_answers(
     let last = own.last().unwrap_or(&Value::Nil);
     let mut own_results = None;
     let answer = match call.operation {
-        Operation::BeginExecution if call.only.is_none() => text(last).map(|_| Answer::Nothing)?,
+        Operation::BeginExecution if call.only.is_none_or(|role| role == Role::Execution) => {
+            text(last).map(|_| Answer::Nothing)?
+        }
         Operation::BeginExecution | Operation::BeginTask | Operation::CommitResult | Operation::Dispose => match last {
             _ if isolated => match own.iter().find(|answer| !matches!(answer, Value::Int(_))) {
                 Some(other) => return Err(unexpected(other)),
