@@ -150,10 +150,17 @@ export interface RedisStore extends RedisStoreDisposal {
    */
   disposeExecution: (executionId: string) => Promise<void>;
   /**
-   * Renews the expiry of the three keys of an execution, as progress on a task does with `slidingTtl`: for a step that takes longer
-   * than `ttl`, which calls it now and then. With `inProgressTtl` and a task, the time of that task's mark begins anew too.
+   * Renews the expiry of the three keys of an execution, as progress on a task does with `slidingTtl`: for a task that takes longer
+   * than `ttl`, which calls it now and then. With `inProgressTtl` and a task, the time of that task's in-progress mark begins anew too.
    *
    * Resolves with whether the execution is there; without `ttl`, that is all it finds out.
+   *
+   * @throws {@link RedisStoreError} the call failed; {@link RedisStoreErrorCode} has the reasons
+   *
+   * @example
+   * ```ts
+   * const renewing = setInterval(() => store.touch("order-1042", "charge-card").catch(console.error), 60_000);
+   * ```
    */
   touch: (executionId: string, taskId?: string) => Promise<boolean>;
   /**

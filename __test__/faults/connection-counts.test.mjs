@@ -88,9 +88,10 @@ describe("a server that is silent for a while, and then answers", () => {
   const STORES = 4;
 
   it.each([
-    ["one server", () => privateRedis(), ({ host, port }) => ({ host, port })],
-    ["a node of a cluster", startCluster, ({ host, port }) => [{ host, port }]],
-  ])("answers all calls over the connection it has, and the other one is closed: %s", async (_, start, inputOf) => {
+    ["one server", 1, () => privateRedis(), ({ host, port }) => ({ host, port })],
+    // The other nodes are asked whether another one has taken its place, and here it is the only one.
+    ["a node of a cluster", 2, startCluster, ({ host, port }) => [{ host, port }]],
+  ])("answers all calls over the connection it has, and others are closed: %s", async (_, most, start, inputOf) => {
     const server = await start();
     endings.push(() => server.stop());
     const admin = temporaryClient(server);
@@ -113,7 +114,7 @@ describe("a server that is silent for a while, and then answers", () => {
       message: "the other connections being closed",
     });
     const made = (await countMade(admin)) - madeBefore;
-    expect(made).toBeLessThanOrEqual(STORES);
+    expect(made).toBeLessThanOrEqual(most * STORES);
     for (const [index, store] of stores.entries())
       expect(await store.getExecutionTaskResult(`run-${index}`, "task")).toBe(index);
   });
