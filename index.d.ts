@@ -543,9 +543,9 @@ export interface RedisStoreOptions {
    */
   slidingTtl?: boolean | null | undefined;
   /**
-   * Milliseconds after which the mark of a task in progress expires by itself, so that a step whose worker has died, or whose
-   * message was lost, is handed out again when a message asks for it. Longer than the longest step: one that is still running then
-   * may be handed out a second time, unless it calls {@link RedisStore.touch}. `0`, `null` and `undefined`: marks stay.
+   * Milliseconds after which the mark of a task in progress expires by itself, so that a task whose worker has died, or whose
+   * message was lost, is dispatched again when a message asks for it. Longer than the longest task: one that is still running then
+   * may be dispatched a second time, unless it calls {@link RedisStore.touch}. `0`, `null` and `undefined`: marks stay.
    *
    * Needs a connection of the store's own, and a server on which fields of a hash can expire (Redis 7.4, Valkey 9); on others
    * `beginExecutionTask` rejects with `ERR_REDIS_REPLY`. What else is not a positive number throws, as with `ttl`.
