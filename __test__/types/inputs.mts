@@ -66,6 +66,8 @@ createRedisStore({
 const options: Required<RedisStoreOptions> = {
   ttl: 60_000,
   slidingTtl: true,
+  inProgressTtl: 600_000,
+  orphanTtl: 60_000,
   keyPrefix: "app:",
   hashTags: true,
   connection: "native",
