@@ -4,6 +4,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../../index.js";
 import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
+import { createWorker, WorkerInterrupt } from "../../tooling/workflow/worker.mjs";
 import { createMapClient } from "../support/map-client.mjs";
 import { sharedRedis } from "../support/redis.mjs";
 import { times } from "../support/scale.mjs";
@@ -255,5 +256,29 @@ describe("the function of `claim`", () => {
     expect(() => createRedisStore(createMapClient(), { claim })).toThrow(refused);
     const client = new Redis(url, { lazyConnect: true });
     expect(() => createRedisStore(client, { claim, connection: "client" })).toThrow(refused);
+  });
+});
+
+describe.each(["ISOLATED", "UNTIL_ERROR"])("a worker in the mode %s", (mode) => {
+  it("leaves to the other what that has claimed", async () => {
+    const interrupt = () => new WorkerInterrupt("in progress already");
+    const stores = [1, 2].map(() => createRedisStore(url, { claim: interrupt }));
+    const queue = [];
+    const ran = [];
+    const workers = stores.map((store) => {
+      const worker = createWorker({ store, mode, dispatcher: { dispatch: (message) => queue.push(message) } });
+      worker.createFunction({ id: "order", event: "placed" }, async (_, run) => {
+        await run("pay", () => ran.push("pay"));
+        await run("send", () => ran.push("send"));
+      });
+      return worker;
+    });
+    const message = { id: newId(), event: { name: "placed" } };
+    // Both get the message of the event at once, and one of them what that led to.
+    await Promise.all(workers.map((worker) => worker.handle(message)));
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) await workers[0].handle(next);
+    expect(ran).toEqual(["pay", "send"]);
+    expect(await stores[0].isExecutionInProgress(message.id)).toBe(false);
+    await Promise.all(stores.map((store) => store.close()));
   });
 });
