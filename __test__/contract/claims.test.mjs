@@ -19,12 +19,15 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{1
 const endings = [];
 let topologies;
 let rest;
+let spread;
 let hasFieldExpiry;
 
 beforeAll(async () => {
   [topologies, rest] = await Promise.all([startTopologies(), startRestEndpoint({ redisUrl: url })]);
   endings.push(() => topologies.stop());
   endings.push(() => rest.stop());
+  spread = await startRestEndpoint({ redisUrl: topologies.clusterUrl });
+  endings.push(() => spread.stop());
   const admin = new Redis(url);
   hasFieldExpiry = (await admin.call("COMMAND", "INFO", "hpexpire"))[0] !== null;
   admin.disconnect();
@@ -48,6 +51,13 @@ const PLACES = [
     make: () => [topologies.clusterUrl],
     at: () => topologies.clusterUrl,
     options: { hashTags: true },
+  },
+  // It refuses what is about keys of several slots.
+  { name: "a cluster's node by its URL", make: () => topologies.clusterUrl, at: () => topologies.clusterUrl },
+  {
+    name: "Upstash before a cluster",
+    make: () => ({ url: spread.url, token: spread.token }),
+    at: () => topologies.clusterUrl,
   },
   { name: "Upstash", make: () => ({ url: rest.url, token: rest.token }), at: () => url },
 ];
