@@ -281,7 +281,8 @@ fn settle_call(environment: &Environment, finished: Finished) -> usize {
         pending.store.call_ended(pending.bytes, environment);
         return 0;
     }
-    if finished.outcome.is_err() && call.is_claim() && finished.request.may_be_applied() {
+    // One that was refused as well: a script may have been in the middle.
+    if finished.outcome.is_err() && call.is_claim() && finished.request.attempts() > 0 {
         withdraw(environment, &pending, call);
     }
     let mut bytes = 0;

@@ -255,6 +255,18 @@ describe("a claim that its caller gave up", () => {
   });
 });
 
+it("takes a mark back when its script is refused in the middle", async () => {
+  const admin = new Redis(url);
+  await admin.acl("SETUSER", "immortal", "on", ">password", "~*", "+@all", "-pexpire");
+  const login = { ...configuration, username: "immortal", password: "password" };
+  const [store, id] = [temporaryStore(login, { claim, ttl: 60_000 }), newId()];
+  await store.beginExecution(id);
+  await expect(store.beginExecutionTask(id, "step")).rejects.toMatchObject({ code: "ERR_REDIS_REPLY" });
+  await eventually(async () => (await admin.exists(`${id}-transactions`)) === 0, { message: "the mark taken back" });
+  await admin.acl("DELUSER", "immortal");
+  admin.disconnect();
+});
+
 it("takes a mark back in a cluster when what it asks next is refused", async () => {
   const admin = new Redis(topologies.clusterUrl);
   await admin.acl("SETUSER", "halfway", "on", ">password", "~*", "+@all", "-hexists");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::applied::{Applied, Delivery};
+use super::applied::Delivery;
 use super::event::Event;
 use super::result_budget::{Charge, ResultBudget};
 use super::warning::Warning;
@@ -110,11 +110,6 @@ impl Request {
         let delivery = Delivery::default();
         let made_at = Instant::now();
         Self { call, token, made_at, sink, answered: false, delivery, sent_at: None, charge: None, route: None }
-    }
-
-    /// Whether the server may have carried it out, as far as is known.
-    pub fn may_be_applied(&self) -> bool {
-        self.delivery.applied() != Applied::No
     }
 
     /// How often it was sent; in a cluster, the part of it that was sent most often.
