@@ -81,7 +81,8 @@ export interface RedisStore extends RedisStoreDisposal {
    */
   isExecutionInProgress: (executionId: string) => Promise<boolean>;
   /**
-   * Records that a task has been dispatched: sets its in-progress mark, in the hash `<executionId>-transactions`.
+   * Records that a task has been dispatched: sets its in-progress mark, in the hash `<executionId>-transactions`. With the option
+   * `claim`, rejects with the error of that if somebody else has.
    *
    * @throws {@link RedisStoreError} the call failed; {@link RedisStoreErrorCode} has the reasons
    *
@@ -563,6 +564,18 @@ export interface RedisStoreOptions {
    * @default undefined
    */
   orphanTtl?: number | null | undefined;
+  /**
+   * Lets a task be handed out once, even when the same message reaches two processes at once: makes the error with which
+   * `beginExecutionTask` rejects for whoever comes second, because the task is in progress or has a result, or its execution is not in
+   * progress. The worker takes its own `WorkerInterrupt` for "in progress already".
+   *
+   * Holds only if all workers claim, and not across a failover in which the server lost the mark. A mark is a UUID then instead of
+   * `true`. That of a claim which was given up is taken back where that is possible; `inProgressTtl` heals the rest. Needs a connection
+   * of the store's own, and `EVAL` on the server.
+   *
+   * @default undefined
+   */
+  claim?: ((executionId: string, taskId: string) => Error) | null | undefined;
   /**
    * Put before every key. On a native connection it replaces the prefix of the client or configuration that was passed;
    * a client whose own methods are used goes on putting its own prefix before this one.

@@ -34,6 +34,14 @@ export const contenders = {
       return { store, close: () => store.close() };
     },
   },
+  "ours-claim": {
+    title: "@idioteque/redis with claim",
+    open(url, options) {
+      const claim = () => new Error("in progress already");
+      const store = require("../index.js").createRedisStore(url, { ...options, claim });
+      return { store, close: () => store.close() };
+    },
+  },
   "ours-client-mode": {
     title: "@idioteque/redis on the caller's ioredis",
     open(url, options) {

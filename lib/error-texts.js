@@ -41,6 +41,7 @@ const CALLS = {
 /** Parts of those sentences, and sentences without a code of ours. */
 const PHRASES = {
   wrongId: 'The "{name}" argument must be a non-empty string. Received {received}',
+  claimMadeNoError: "The function of the option `claim` must return an Error. Received {received}",
   wrongTimeout: 'The "timeout" option must be a positive number of milliseconds. Received {received}',
   noJsonForm: "undefined, functions and symbols have no JSON form",
   notAnError: "something was thrown that is not an Error",

@@ -3,7 +3,7 @@
 
 const { existsSync } = require("node:fs");
 const { setImmediate } = require("node:timers");
-const { isProxy } = require("node:util").types;
+const { isNativeError, isProxy } = require("node:util").types;
 
 // Taken at load, so that fake timers installed by a test later do not stop the deadlines of a store, nor the end of a turn.
 const nanoseconds = process.hrtime.bigint;
@@ -70,15 +70,34 @@ function openNative(entry) {
     rejectLater,
   };
   return {
-    createRedisStore: (redis, options) => finish(addon.createRedisStore(redis, options, helpers)),
-    createRedisStoreFromEnv: (options) => finish(addon.createRedisStoreFromEnv(options, helpers)),
+    createRedisStore: (redis, options) => finish(addon.createRedisStore(redis, options, helpers), options),
+    createRedisStoreFromEnv: (options) => finish(addon.createRedisStoreFromEnv(options, helpers), options),
   };
 }
 
 // What is made over a client's own methods is a store already.
-function finish(natives) {
+function finish(natives, options) {
   if (natives.tools === undefined) return natives;
+  if (typeof options?.claim === "function") claimTasks(natives, options.claim);
   return makeStore(natives, (early) => loadSeen().nativeTools(natives, early));
+}
+
+/** Lets tasks be begun by one call alone: with a token of its own, and an error of the caller's for whoever comes second. */
+function claimTasks(natives, claim) {
+  const { randomUUID } = require("node:crypto");
+  const begin = natives.beginExecutionTask;
+  natives.beginExecutionTask = async (executionId, taskId) => {
+    if (await begin(executionId, taskId, randomUUID())) return;
+    const error = claim(executionId, taskId);
+    throw isNativeError(error) || error instanceof Error ? error : noError(error);
+  };
+}
+
+function noError(value) {
+  const { PHRASES, fill } = require("./error-texts.js");
+  const received = value === null ? "null" : typeof value;
+  const error = new TypeError(fill(PHRASES.claimMadeNoError, { received }));
+  return Object.assign(error, { code: "ERR_INVALID_RETURN_VALUE" });
 }
 
 /**

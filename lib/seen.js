@@ -171,11 +171,13 @@ function traceCall(store, method, name, executionId, taskId, value) {
  * @param {object} about where the call goes
  * @param {boolean} about.expires whether keys expire
  * @param {boolean} [about.leases] whether the marks of tasks do
+ * @param {boolean} [about.claims] whether they are set by a script
  * @param {string} [about.several] what several commands are sent in
  * @param {string} [about.deletes] the command that deletes keys
  */
-function commandOf(name, taskId, { expires, leases, several = "MULTI", deletes = "UNLINK" }) {
+function commandOf(name, taskId, { expires, leases, claims, several = "MULTI", deletes = "UNLINK" }) {
   if (name === "commitExecutionTaskResult") return several;
+  if (name === "beginExecutionTask" && claims) return "EVAL";
   if (name === "beginExecutionTask") return expires || leases ? several : "HSET";
   if (name === "touch" && (expires || (leases && taskId !== undefined))) return several;
   return name === "disposeExecution" ? deletes : COMMANDS[name];

@@ -88,7 +88,12 @@ fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Valu
     }
     store.counts.call();
     // First, because it may run the caller's code (`toJSON`), and everything after it must not be interrupted.
-    let json = if kind == Operation::CommitResult { Some(store.realm.stringify(value)) } else { None };
+    let json = match kind {
+        Operation::CommitResult => Some(store.realm.stringify(value)),
+        // The token of the claim, which `lib/native.js` makes.
+        Operation::BeginTask if store.claims() => Some(Ok(value)),
+        _ => None,
+    };
     let (deferred, promise) = engine.promise()?;
     match prepare(context, kind, id, task, json) {
         Err(error) => {
@@ -197,6 +202,8 @@ fn prepare(
     let call = Call::new(kind, key_options, own, id_end, task_end);
     let (turn, depth) = (&environment.turn, Depth::of(call.task()));
     let prefetch = match turn.beside(kind, call.id()) {
+        // What a script answers is not read together with anything else.
+        _ if call.is_claim() => Prefetch::Nothing,
         // What it brings is older than the answers to the calls that follow.
         Beside::Question | Beside::Write if !kind.writes() => Prefetch::Nothing,
         beside => {

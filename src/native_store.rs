@@ -233,6 +233,7 @@ impl NativeStore {
             sliding_ttl: self.options.sliding_ttl,
             in_progress_ttl: self.options.in_progress_ttl,
             orphan_ttl: self.options.orphan_ttl,
+            claims: self.options.claims,
             quiet: !self.options.warnings,
         };
         let database = Cell::new(settings.database);
@@ -253,6 +254,11 @@ impl NativeStore {
         self.options.in_progress_ttl.is_some()
     }
 
+    /// Whether it hands a task out once.
+    pub fn claims(&self) -> bool {
+        self.options.claims
+    }
+
     /// The connection; connects when there was no call yet. `moved` is as for a call.
     pub fn connection(&self, moved: impl FnOnce()) -> Result<Arc<SharedConnection>, StoreError> {
         let connected = match self.connected.get() {
@@ -263,6 +269,11 @@ impl NativeStore {
         self.follow(connected, moved)?;
         let connection = connected.connection.borrow().clone();
         connection.filter(|_| !self.closed.get()).ok_or_else(|| texts::closed().error())
+    }
+
+    /// The connection of the calls that were made, for what follows on one of them: also when the store has been closed since.
+    pub fn connection_of_calls(&self) -> Option<Arc<SharedConnection>> {
+        self.connected.get().and_then(|connected| connected.connection.borrow().clone())
     }
 
     /// What can be seen of its connection, if it has or had one.

@@ -7,12 +7,14 @@ use std::ptr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use idioteque_redis_core::transport::{Finished, Pong, Warning, milliseconds};
+use idioteque_redis_core::store::Call;
+use idioteque_redis_core::store::cluster_steps::Act;
+use idioteque_redis_core::transport::{Finished, Pong, Request, Warning, milliseconds};
 use napi::sys;
 
 use crate::backlog::Backlog;
 use crate::completion_queue::{Arrived, NamedEvent};
-use crate::environment::Environment;
+use crate::environment::{Environment, PendingPromise};
 use crate::node_api::{Engine, Kept, Thrown, Type, Value};
 use crate::scheduled::Scheduled;
 use crate::seen::TracedCall;
@@ -253,6 +255,19 @@ fn settle_ping(environment: &Environment, token: u32, pong: Pong) {
     }
 }
 
+/// Takes the mark of a claim back whose caller was told that it failed, and that may have been carried out all the same. Nobody waits
+/// for that, and where it fails as well, the mark stays.
+fn withdraw(environment: &Environment, pending: &PendingPromise, claim: &Call) {
+    let store = &pending.store;
+    let connection = store.connection_of_calls().filter(|_| pending.database == store.database());
+    let (Some(connection), Ok((deferred, _))) = (connection, environment.engine().promise()) else { return };
+    let call = claim.withdrawal();
+    store.call_begun(call.size());
+    let token = environment.begin_call(deferred, store.clone(), &call, None, None);
+    let request = Request::new(call, token, environment.completions.clone());
+    environment.outbox.send(connection, request, environment.turn.is_watched());
+}
+
 /// Settles the promise of a call, and passes its answer on to the read-ahead of its execution. Returns the bytes of its
 /// result.
 fn settle_call(environment: &Environment, finished: Finished) -> usize {
@@ -261,6 +276,15 @@ fn settle_call(environment: &Environment, finished: Finished) -> usize {
     let call = &finished.request.call;
     let (turn, position) = (&environment.turn, finished.position);
     let is_newest = turn.end_call(&pending.begun, position, finished.outcome.is_err());
+    if call.act == Act::Withdraw {
+        environment.engine().settle(pending.deferred, Ok(environment.engine().undefined()));
+        pending.store.call_ended(pending.bytes, environment);
+        return 0;
+    }
+    // One that was refused as well: a script may have been in the middle.
+    if finished.outcome.is_err() && call.is_claim() && finished.request.attempts() > 0 {
+        withdraw(environment, &pending, call);
+    }
     let mut bytes = 0;
     let outcome = match finished.outcome {
         // A promise settles as the one that it is resolved with.

@@ -105,6 +105,7 @@ impl NativeStore {
             "database": settings.as_ref().map(|settings| settings.database),
             "expires": self.expires(),
             "leases": self.leases(),
+            "claims": self.claims(),
             "clientName": settings.as_ref().and_then(|settings| settings.client_name.clone()),
             // Its database may change.
             "isLive": matches!(self.origin(), Origin::Live(_)),

@@ -21,6 +21,7 @@ const OF_CLIENTS = [
   "incompleteResponse",
   "databaseNotNamed",
   "wrongTimeout",
+  "claimMadeNoError",
   "unknownOption",
 ];
 

@@ -22,6 +22,7 @@ import { SENTINEL_MASTER } from "./topologies.mjs";
  * @property {(servers: Servers) => unknown} make what is passed, or a promise of it
  * @property {(redis: any) => unknown} [end] closes it, where that is not `disconnect()`
  * @property {object} [options] the options of `createRedisStore`
+ * @property {(store: object) => object} [wrap] what the tests get in place of the store
  * @property {"url" | "clusterUrl" | "sentinelUrl"} [at] which server holds its keys, for a look at them
  * @property {string} [keyPrefix] what it puts before every key there
  * @property {string[]} [cannotCarry] task ids that the client itself loses, with any caller
@@ -165,7 +166,8 @@ export async function connectStore(...[input, servers, options]) {
 function openStoreOver(input, redis, options) {
   const end = () => (input.end ? input.end(redis) : redis.disconnect?.());
   try {
-    const store = createRedisStore(redis, { ...input.options, ...options });
+    const made = createRedisStore(redis, { ...input.options, ...options });
+    const store = input.wrap?.(made) ?? made;
     return {
       store,
       async release() {

@@ -14,8 +14,8 @@ const WORK = [0, 1, 3, 10];
 const DELAYS = [0, 1];
 /** The most milliseconds between the two arrivals of a message. */
 const APART = 6;
-/** Milliseconds before the first message, and from one to the next besides the work. */
-const [LEAD, INTERVAL] = [50, 25];
+/** Milliseconds before the first message, in which the executions begin, and from one to the next besides the work. */
+const [LEAD, INTERVAL] = [500, 25];
 
 /**
  * @param {import("../experiments.mjs").Settings} settings
@@ -23,11 +23,12 @@ const [LEAD, INTERVAL] = [50, 25];
  */
 export function doubleHandOutExperiments({ quick }) {
   const count = quick ? 100 : 300;
-  return WORK.map((work) => ({
-    contenders: ["ours", BASELINE],
+  const experiment = (ours, work, name, title) => ({
+    contenders: [ours, BASELINE],
+    ours,
     cases: DELAYS.map((delay) => ({
-      name: `double-hand-out-${work}-ms${delay > 0 ? "-network" : ""}`,
-      title: `Steps handed out twice in ${count}, ${work} ms of the caller's work, ${delay} ms each way`,
+      name: `double-hand-out-${name}${delay > 0 ? "-network" : ""}`,
+      title: `Steps handed out twice in ${count}, ${title}, ${delay} ms each way`,
       figure: `delay${delay}`,
       unit: "steps",
       better: "lower",
@@ -37,7 +38,11 @@ export function doubleHandOutExperiments({ quick }) {
       for (const delay of DELAYS) figures[`delay${delay}`] = await runTwo(contender, redis, { work, delay, count });
       return figures;
     },
-  }));
+  });
+  return [
+    ...WORK.map((work) => experiment("ours", work, `${work}-ms`, `${work} ms of the caller's work`)),
+    experiment("ours-claim", 0, "claim", "with claim"),
+  ];
 }
 
 /** Runs two processes of a contender, and counts the trials in which both have handed out the step. */
@@ -54,8 +59,9 @@ async function runTwo(contender, redis, { work, delay, count }) {
       }),
     );
     const [first, second] = handedOut;
-    // A case is a ratio: of none at all there is none.
-    return Math.max(1, [...first].filter((trial) => second.has(trial)).length);
+    const twice = [...first].filter((trial) => second.has(trial)).length;
+    // A case is a ratio, which is not divided by none at all. With `claim`, none are expected.
+    return contender === "ours-claim" ? twice : Math.max(1, twice);
   } finally {
     await proxy?.close();
   }

@@ -23,6 +23,7 @@ export async function doubleHandOut({ store, phase }, { work, name }) {
     if (i % 10 === 0) await delay(1);
   }
   const { trials } = await phase("ready");
+  await Promise.all(trials.map(({ id }) => store.beginExecution(id)));
   const handedOut = [];
   for (const [index, { id, at }] of trials.entries()) {
     await delay(Math.max(0, at - (performance.timeOrigin + performance.now())));
@@ -39,6 +40,9 @@ async function handOut(store, id, work) {
   while (performance.now() < end);
   if (results[TASK] !== undefined || (await store.getExecutionTaskResult(id, TASK)) !== undefined) return false;
   if (await store.isExecutionTaskInProgress(id, TASK)) return false;
-  await store.beginExecutionTask(id, TASK);
-  return true;
+  // Only a store that claims rejects, when the other was first.
+  return store.beginExecutionTask(id, TASK).then(
+    () => true,
+    () => false,
+  );
 }

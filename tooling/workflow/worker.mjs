@@ -81,7 +81,12 @@ export function createWorker({ store, dispatcher, mode = "ISOLATED" }) {
       loop.push(task);
       return checkpoint(messageFor([...loop]));
     };
-    const execution = { executionId, event, results, enqueue };
+    const dequeue = (task) => {
+      if (mode === "ISOLATED") return undefined;
+      loop.splice(loop.lastIndexOf(task), 1);
+      return checkpoint(messageFor([...loop]));
+    };
+    const execution = { executionId, event, results, enqueue, dequeue };
 
     while (loop.length > 0) {
       if (!(await store.isExecutionInProgress(executionId))) return;
@@ -171,7 +176,7 @@ export function createWorker({ store, dispatcher, mode = "ISOLATED" }) {
   }
 
   /** The result of a task that the message does not name; `undefined` after it has been dispatched, if it was not in progress already. */
-  async function resultOf({ executionId, results, enqueue }, task) {
+  async function resultOf({ executionId, results, enqueue, dequeue }, task) {
     const taskId = idOf(task);
     // The table has no prototype, so a step may be called "constructor".
     if (results[taskId] !== undefined) return results[taskId];
@@ -187,13 +192,22 @@ export function createWorker({ store, dispatcher, mode = "ISOLATED" }) {
     // checkpoint comes first: a task in progress without a message would stop the execution for good if the process died
     // between the two.
     if (mode === "UNTIL_ERROR") await enqueue(task);
-    await store.beginExecutionTask(executionId, taskId);
+    try {
+      await store.beginExecutionTask(executionId, taskId);
+    } catch (error) {
+      if (!(error instanceof WorkerInterrupt)) throw error;
+      await dequeue(task);
+      return undefined;
+    }
     if (mode === "ISOLATED") await enqueue(task);
     return undefined;
   }
 
   return { createFunction, publish, handle };
 }
+
+/** What a store rejects with that leaves a task to another process, which has it in progress. */
+export class WorkerInterrupt extends Error {}
 
 /** Leaves a function half-way: its remaining steps wait for another turn. */
 class Interrupted extends Error {

@@ -29,6 +29,7 @@ const KEYS: Keys = Keys {
         "slidingTtl",
         "inProgressTtl",
         "orphanTtl",
+        "claim",
         "keyPrefix",
         "hashTags",
         "connection",
@@ -77,6 +78,8 @@ pub struct Options {
     pub in_progress_ttl: Option<u64>,
     /// Milliseconds that is kept what is written although its execution is gone; `None` for as long as anything else.
     pub orphan_ttl: Option<u64>,
+    /// Whether a task is handed out once. The function that makes the error for whoever comes second stays in JavaScript.
+    pub claims: bool,
     /// Put before every key; `None` leaves it to the client's own prefix.
     pub key_prefix: Option<String>,
     /// Whether keys are written as `{<id>}…`, so that an execution is in one cluster slot.
@@ -102,6 +105,7 @@ impl Default for Options {
             sliding_ttl: false,
             in_progress_ttl: None,
             orphan_ttl: None,
+            claims: false,
             key_prefix: None,
             hash_tags: false,
             connection: Connection::Auto,
@@ -139,6 +143,7 @@ impl Options {
                 "slidingTtl" => options.sliding_ttl = boolean(key, value)?,
                 "inProgressTtl" => options.in_progress_ttl = ttl(key, number(key, value, "of milliseconds")?)?,
                 "orphanTtl" => options.orphan_ttl = ttl(key, number(key, value, "of milliseconds")?)?,
+                "claim" => options.claims = function(key, value)?,
                 "readAhead" => options.read_ahead = boolean(key, value)?,
                 "keyPrefix" => options.key_prefix = Some(values::text(key, value)?.to_owned()),
                 "hashTags" => options.hash_tags = boolean(key, value)?,
@@ -168,7 +173,12 @@ impl Options {
 
     /// The first option that is set and that a client's own methods cannot do.
     pub fn beyond_clients(&self) -> Option<&'static str> {
-        self.in_progress_ttl.map(|_| "inProgressTtl").or(self.orphan_ttl.map(|_| "orphanTtl"))
+        let set = [
+            ("inProgressTtl", self.in_progress_ttl.is_some()),
+            ("orphanTtl", self.orphan_ttl.is_some()),
+            ("claim", self.claims),
+        ];
+        set.into_iter().find(|(_, is_set)| *is_set).map(|(name, _)| name)
     }
 
     /// What is put before every key: the option, else the client's own prefix.
@@ -208,6 +218,14 @@ fn boolean(key: &str, value: &Input) -> Result<bool, ConfigError> {
             let shown = values::describe(other);
             Err(ConfigError::wrong_type(texts::must_be_boolean(key, shown)))
         }
+    }
+}
+
+/// Whether there is a function.
+fn function(key: &str, value: &Input) -> Result<bool, ConfigError> {
+    match value {
+        Input::Function => Ok(true),
+        other => Err(ConfigError::wrong_type(texts::must_be_function(key, values::describe(other)))),
     }
 }
 

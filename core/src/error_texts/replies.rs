@@ -23,6 +23,9 @@ const ANOTHER_NODE: &str = "another node of the cluster has the key; a cluster i
 pub const NO_FIELD_EXPIRY: &str =
     "inProgressTtl needs a server on which fields of a hash can expire: Redis 7.4, Valkey 9 or later";
 
+/// Of a server that runs no scripts.
+const NO_SCRIPTS: &str = "claim and orphanTtl need a server that runs scripts (EVAL)";
+
 /// What to do about a refusal, where that is known.
 pub fn advice(reply: &str, detail: &str) -> Option<&'static str> {
     let known = ADVICE.iter().find(|(code, start, _)| *code == reply && detail.starts_with(start));
@@ -30,6 +33,7 @@ pub fn advice(reply: &str, detail: &str) -> Option<&'static str> {
     match known {
         Some((_, _, advice)) => Some(advice),
         None if lacks("HPEXPIRE") => Some(NO_FIELD_EXPIRY),
+        None if lacks("UNKNOWN COMMAND 'EVAL'") || lacks("UNKNOWN COMMAND `EVAL`") => Some(NO_SCRIPTS),
         None => None,
     }
 }

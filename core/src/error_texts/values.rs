@@ -47,6 +47,7 @@ texts! {
     options_must_be_object(shown) => Config, "The options must be an object, got {shown}", "";
     must_be_ttl(key, max, shown) => Config,
         "`{key}` must be a positive number of milliseconds, at most {max}, or 0 for no expiry, got {shown}", "";
+    must_be_function(key, shown) => Config, "`{key}` must be a function, got {shown}", "";
     must_be_connection(key, shown) => Config, "`{key}` must be \"auto\", \"native\" or \"client\", got {shown}", "";
 
     beyond_client(option) => Config,

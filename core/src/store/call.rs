@@ -24,6 +24,8 @@ pub struct KeyOptions {
     pub in_progress_ttl: Option<u64>,
     /// Milliseconds that is kept what is written although its execution is gone; `None` for as long as anything else.
     pub orphan_ttl: Option<u64>,
+    /// Whether a task is begun by one call alone.
+    pub claims: bool,
     /// Whether the store gives no warnings.
     pub quiet: bool,
 }
@@ -173,11 +175,12 @@ impl Call {
     fn writes_in_steps(&self) -> bool {
         let expires = self.key_options.ttl.is_some();
         match (self.act, self.operation) {
-            (Act::AskFirst | Act::AskAgain | Act::Restore, _) => return false,
+            (act, _) if act.asks() || matches!(act, Act::Restore | Act::Withdraw) => return false,
             (Act::Shorten, operation) => return self.only == Some(operation.role()),
-            (Act::Write, _) => {}
+            _ => {}
         }
         match self.operation {
+            Operation::BeginTask if self.claims_here() => false,
             Operation::BeginExecution => self.restores(),
             Operation::CommitResult => expires || self.only.is_none(),
             Operation::BeginTask => expires || self.is_leased() || self.is_guarded(),
@@ -224,6 +227,7 @@ impl Call {
                 }
                 1
             }
+            Operation::BeginTask if self.is_claim() => self.push_claim(out),
             Operation::BeginTask => {
                 let mark = [self.task(), b"true"];
                 if !self.writes_in_steps() {
@@ -280,6 +284,9 @@ impl Call {
     fn append_part(&self, role: Role, features: ServerFeatures, out: &mut impl CommandWriter) -> usize {
         match (self.act, self.operation) {
             (Act::AskFirst | Act::AskAgain, _) => return self.push(out, "EXISTS", role, &[]),
+            (Act::AskResult, _) => return self.push(out, "HEXISTS", role, &[self.task()]),
+            (Act::Withdraw, _) => return self.push_withdrawal(out),
+            (Act::Write, _) if self.claims_here() => return self.push_claim(out),
             (Act::Restore, _) => return self.push_restore(role, out),
             (Act::Write | Act::Shorten, Operation::Touch) => return self.append_touch_of(role, features, out),
             (Act::Write | Act::Shorten, Operation::BeginExecution) if role == Role::Execution => {

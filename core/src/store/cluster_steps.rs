@@ -8,6 +8,7 @@
 
 use super::answer::Answer;
 use super::call::Call;
+use super::claims;
 use super::keys::Role;
 use super::operation::Operation;
 use super::reply::Reply;
@@ -26,6 +27,17 @@ pub enum Act {
     AskAgain,
     /// Takes the expiry of an orphan back.
     Restore,
+    /// Asks whether the task has a result.
+    AskResult,
+    /// Takes the mark of a claim back.
+    Withdraw,
+}
+
+impl Act {
+    /// Whether it only asks.
+    pub fn asks(self) -> bool {
+        matches!(self, Act::AskFirst | Act::AskAgain | Act::AskResult)
+    }
 }
 
 /// Parts of a call, in steps: those of one step side by side, the next step when they have been acknowledged.
@@ -37,6 +49,8 @@ pub fn steps(call: &Call) -> Option<Steps> {
     use Role::{Execution, Results, Transactions};
     let guards = call.key_options.orphan_ttl.is_some();
     match call.operation {
+        _ if call.act == Act::Withdraw => None,
+        _ if call.is_claim() => Some(claims::MARK_FIRST),
         Operation::CommitResult | Operation::BeginTask if guards => Some(&[&[(AskFirst, Execution)]]),
         Operation::BeginExecution if guards => {
             Some(&[&[(Write, Execution)], &[(Restore, Transactions), (Restore, Results)]])
@@ -46,6 +60,10 @@ pub fn steps(call: &Call) -> Option<Steps> {
             Some(&[&[(Write, Execution)], &[(Write, Transactions)]])
         }
         Operation::Touch if call.touches_several() => {
+            Some(&[&[(Write, Execution)], &[(Write, Transactions), (Write, Results)]])
+        }
+        // A claim finds either a result or that the execution is gone.
+        Operation::Dispose if call.key_options.claims => {
             Some(&[&[(Write, Execution)], &[(Write, Transactions), (Write, Results)]])
         }
         Operation::Dispose => Some(&[&[(Write, Execution), (Write, Transactions), (Write, Results)]]),
@@ -71,6 +89,9 @@ fn writes(call: &Call) -> Option<Steps> {
 pub fn steps_after(call: &Call, act: Act, reply: &Reply) -> Option<Steps> {
     use Act::{AskAgain, AskFirst, Restore, Shorten, Write};
     use Role::{Execution, Results, Transactions};
+    if call.is_claim() {
+        return claims::steps_after(call, act, reply);
+    }
     let is_there = reply.answer == Answer::Flag(true);
     let commits = call.operation == Operation::CommitResult;
     match act {
@@ -86,5 +107,11 @@ pub fn steps_after(call: &Call, act: Act, reply: &Reply) -> Option<Steps> {
 
 /// Whether what follows for the same execution has to wait until the last step is on its way.
 pub fn holds_back_all(call: &Call) -> bool {
-    call.key_options.orphan_ttl.is_some() && matches!(call.operation, Operation::CommitResult | Operation::BeginTask)
+    let is_guarded = call.key_options.orphan_ttl.is_some();
+    match call.operation {
+        Operation::BeginTask => is_guarded || call.key_options.claims,
+        Operation::CommitResult => is_guarded,
+        Operation::Dispose => call.key_options.claims,
+        _ => false,
+    }
 }

@@ -22,7 +22,9 @@ impl Call {
     /// Whether it may leave something behind of an execution that is gone, which is then to expire.
     pub fn is_guarded(&self) -> bool {
         let may_leave = match self.operation {
-            Operation::BeginTask | Operation::CommitResult => true,
+            // A claim leaves nothing.
+            Operation::BeginTask => !self.key_options.claims,
+            Operation::CommitResult => true,
             Operation::Touch => self.key_options.ttl.is_some(),
             _ => false,
         };
@@ -64,12 +66,14 @@ impl Call {
 
     /// Whether it sets a mark that expires by itself.
     pub fn is_leased(&self) -> bool {
-        self.operation == Operation::BeginTask && self.key_options.in_progress_ttl.is_some()
+        self.operation == Operation::BeginTask && !self.key_options.claims && self.key_options.in_progress_ttl.is_some()
     }
 
     /// Whether one of its commands is about the expiry of a field.
     pub fn uses_field_expiry(&self) -> bool {
-        self.is_leased() || self.operation == Operation::Touch && self.renewed_lease().is_some()
+        self.is_leased()
+            || self.is_claim() && self.key_options.in_progress_ttl.is_some()
+            || self.operation == Operation::Touch && self.renewed_lease().is_some()
     }
 
     /// The lease of a mark that was just set: <https://redis.io/docs/latest/commands/hpexpire/>.

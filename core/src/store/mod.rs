@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod call;
+pub mod claims;
 pub mod cluster_steps;
 pub mod command_writer;
 pub mod error_reply;

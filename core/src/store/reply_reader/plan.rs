@@ -50,7 +50,7 @@ impl Plan {
     pub fn of(call: &Call, features: ServerFeatures, replies: usize) -> Self {
         let (before, behind) = call.carried_replies(features);
         let last = match call.operation {
-            _ if matches!(call.act, Act::AskFirst | Act::AskAgain) => Purpose::Touched,
+            _ if call.act.asks() || call.act == Act::Withdraw || call.claims_here() => Purpose::Touched,
             _ if call.act == Act::Restore => Purpose::Acknowledgement,
             Operation::BeginExecution if call.restores() => Purpose::Done,
             Operation::BeginExecution if call.only.is_none_or(|role| role == Role::Execution) => Purpose::Previous,

@@ -257,7 +257,7 @@ impl Router {
             self.dispatch(part);
         }
         // What follows on that answer is not known yet.
-        let goes_on = step.iter().any(|(act, _)| *act == Act::AskFirst);
+        let goes_on = step.iter().any(|(act, _)| *act == Act::AskFirst) || self.calls[index].request.call.is_claim();
         if behind.is_empty() && !goes_on {
             self.unstage(index);
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{PAUSE, PartOutcome, Router};
 use crate::error::Code;
 use crate::store::Call;
-use crate::store::cluster_steps::{Act, steps_after};
+use crate::store::cluster_steps::steps_after;
 use crate::transport::applied::{Applied, Delivery};
 use crate::transport::cluster::nodes::Health;
 use crate::transport::cluster::split_call::{Destination, PartState, PartToken, SplitCall, Stage, UnderWay, Which};
@@ -130,7 +130,7 @@ impl Router {
         }
         entry.attempts = entry.attempts.max(delivery.attempts());
         entry.applied = entry.applied.max(match &outcome {
-            Ok(_) if matches!(act, Act::AskFirst | Act::AskAgain) => Applied::No,
+            Ok(_) if act.asks() => Applied::No,
             Ok(_) => Applied::InPart,
             Err(_) => delivery.applied(),
         });
@@ -143,9 +143,7 @@ impl Router {
                 }
                 let answers = match which {
                     Which::Whole => true,
-                    Which::Of(role) => {
-                        role == entry.request.call.operation.role() && !matches!(act, Act::AskFirst | Act::AskAgain)
-                    }
+                    Which::Of(role) => role == entry.request.call.operation.role() && !act.asks(),
                 };
                 if answers {
                     entry.reply = Some(reply);

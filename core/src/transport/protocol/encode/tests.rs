@@ -29,6 +29,7 @@ fn calls_are_written_as_the_redis_crate_writes_them() {
                 sliding_ttl,
                 orphan_ttl: ttl.filter(|_| !sliding_ttl),
                 in_progress_ttl: ttl.filter(|_| sliding_ttl),
+                claims: sliding_ttl,
                 quiet: false,
             });
             let text =
