@@ -68,6 +68,7 @@ const options: Required<RedisStoreOptions> = {
   slidingTtl: true,
   inProgressTtl: 600_000,
   orphanTtl: 60_000,
+  claim: (executionId, taskId) => new Error(`${executionId} ${taskId}`),
   keyPrefix: "app:",
   hashTags: true,
   connection: "native",
