@@ -31,6 +31,7 @@ struct ConsoleContext {
 /// - `send(node, commands, timeout)`: one reply for each command, or `{ refusal }` in its place
 /// - `close()`: closes the connections
 /// - `backend`, `keyPrefix`, `hashTags`, `ttl`, `commandTimeout`: the settings that were found
+/// - `leases`, `guards`, `claims`: whether there are `inProgressTtl`, `orphanTtl`, `claim`
 pub fn create(
     environment: Rc<Environment>,
     realm: JsBuiltins,
@@ -49,6 +50,9 @@ pub fn create(
     set(c"keyPrefix", engine.text(options.key_prefix_or(&target.settings.key_prefix).as_bytes())?)?;
     set(c"hashTags", engine.boolean(options.hash_tags))?;
     set(c"ttl", options.ttl.map_or(engine.undefined(), |ttl| engine.number(ttl as f64)))?;
+    set(c"leases", engine.boolean(options.in_progress_ttl.is_some()))?;
+    set(c"guards", engine.boolean(options.orphan_ttl.is_some()))?;
+    set(c"claims", engine.boolean(options.claims))?;
     set(c"commandTimeout", engine.number(target.command_timeout.as_millis() as f64))?;
     set(c"encrypted", engine.boolean(target.settings.is_encrypted()))?;
     let context = Rc::new(ConsoleContext { environment: environment.clone(), store, console: Console::new() });

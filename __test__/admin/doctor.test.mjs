@@ -160,10 +160,12 @@ describe("a permission that is missing", () => {
   const NEEDED = ["get", "set", "hget", "hset", "hdel", "hgetall", "unlink", "pexpire", "multi", "exec"];
   const ASKED = ["+info", "+ping", "+time", "+scan", "+type", "+pttl", "+config|get", "+client", "+select"];
 
-  async function examineAs(...rules) {
+  const examineAs = (...rules) => examineWith({ ttl: DAY }, ...rules);
+
+  async function examineWith(options, ...rules) {
     await redis.call("ACL", "SETUSER", "worker", "reset", "on", ">secret", "~*", "-@all", ...ASKED, ...rules);
     const { host, port } = server;
-    return examine({ host, port, username: "worker", password: "secret" }, { ttl: DAY });
+    return examine({ host, port, username: "worker", password: "secret" }, options);
   }
 
   test.each(NEEDED)("%s", async (command) => {
@@ -173,6 +175,17 @@ describe("a permission that is missing", () => {
       message: `${command.toUpperCase()} not permitted`,
       advice: expect.stringContaining(`+${command}`),
     });
+  });
+
+  test.each([
+    ["inProgressTtl", DAY, ["HPEXPIRE"]],
+    ["orphanTtl", DAY, ["PERSIST", "EXISTS", "EVAL"]],
+    ["claim", () => new Error("in progress already"), ["EXISTS", "EVAL", "HEXISTS"]],
+  ])("that only %s needs", async (option, value, commands) => {
+    const granted = NEEDED.map((name) => `+${name}`);
+    const { permissions } = await examineWith({ [option]: value }, ...granted);
+    expect(permissions).toMatchObject({ status: "problem", message: `${commands.join(", ")} not permitted` });
+    expect((await examineAs(...granted)).permissions.status).toBe("ok");
   });
 
   test("none, and of the keys", async () => {

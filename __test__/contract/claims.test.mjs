@@ -6,7 +6,7 @@ import { createRedisStore } from "../../index.js";
 import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
 import { createWorker, WorkerInterrupt } from "../../tooling/workflow/worker.mjs";
 import { createMapClient } from "../support/map-client.mjs";
-import { sharedRedis } from "../support/redis.mjs";
+import { privateRedis, sharedRedis } from "../support/redis.mjs";
 import { times } from "../support/scale.mjs";
 import { SENTINEL_MASTER, startTopologies } from "../support/topologies.mjs";
 
@@ -267,6 +267,20 @@ describe("the function of `claim`", () => {
     const client = new Redis(url, { lazyConnect: true });
     expect(() => createRedisStore(client, { claim, connection: "client" })).toThrow(refused);
   });
+});
+
+it("says that the server runs no scripts, and goes on", async () => {
+  const server = await privateRedis({ args: ["--rename-command", "EVAL", ""] });
+  const [store, id] = [createRedisStore(server.url, { claim }), newId()];
+  await store.beginExecution(id);
+  for (const task of ["one", "two"]) {
+    await expect(store.beginExecutionTask(id, task)).rejects.toMatchObject({
+      code: "ERR_REDIS_REPLY",
+      message: expect.stringMatching(/claim and orphanTtl need a server that runs scripts/),
+    });
+    expect(await store.isExecutionTaskInProgress(id, task)).toBe(false);
+  }
+  await store.close();
 });
 
 describe.each(["ISOLATED", "UNTIL_ERROR"])("a worker in the mode %s", (mode) => {

@@ -2,11 +2,13 @@
 // callers gave up: each task is handed out once, and what was given up is free again.
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { slotsOf, startMasters } from "../../tooling/servers/cluster.mjs";
 import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
 import { startScript } from "../support/child.mjs";
 import { ioredisConfiguration } from "../support/inputs.mjs";
 import { createRandom } from "../support/random.mjs";
 import { eventually, sharedRedis } from "../support/redis.mjs";
+import { moveSlots } from "../support/resharding.mjs";
 import { note, times } from "../support/scale.mjs";
 import { temporaryProxy, temporaryStore } from "../support/temporary.mjs";
 import { startTopologies } from "../support/topologies.mjs";
@@ -280,3 +282,58 @@ it("takes a mark back in a cluster when what it asks next is refused", async () 
   await admin.acl("DELUSER", "halfway");
   admin.disconnect();
 });
+
+it.each([{ hashTags: false }, { hashTags: true }])(
+  "each task is handed out once while slots move: %o",
+  async (options) => {
+    const cluster = await startMasters({ replicas: 0 });
+    const { masters } = cluster;
+    const nodes = masters.map(({ server }) => server.url);
+    // Each has connections of its own.
+    const stores = [0, 1, 2].map((index) =>
+      temporaryStore(nodes, { ...options, claim, commandTimeout: 20_000 + index }),
+    );
+    const ids = Array.from({ length: times(500, 5_000) }, () => newId());
+    const handedOut = new Map(ids.map((id) => [id, 0]));
+    const failures = [];
+    let isOver = false;
+    let moves = 0;
+    const moving = (async () => {
+      for (; !isOver; moves += 1) {
+        const [from, to] = [masters[moves % 3], masters[(moves + 1) % 3]];
+        const [first] = slotsOf(moves % 3, 3);
+        const slots = Array.from({ length: 100 }, (_, index) => first + index * 50);
+        await moveSlots(masters, from, to, slots);
+        await moveSlots(masters, to, from, slots);
+      }
+    })();
+    const handle = async (store, id) => {
+      try {
+        await store.beginExecutionTask(id, "step");
+        handedOut.set(id, handedOut.get(id) + 1);
+        await store.commitExecutionTaskResult(id, "step", 1);
+        await store.disposeExecution(id);
+      } catch (error) {
+        if (!(error instanceof Taken)) failures.push(error);
+      }
+    };
+    for (let first = 0; first < ids.length; first += 50) {
+      const some = ids.slice(first, first + 50);
+      await Promise.all(some.map((id) => stores[0].beginExecution(id)));
+      await Promise.all(stores.flatMap((store) => some.map((id) => handle(store, id))));
+    }
+    isOver = true;
+    await moving;
+    expect(failures).toEqual([]);
+    expect([...new Set(handedOut.values())]).toEqual([1]);
+    for (const { admin } of masters) expect(await admin.dbsize()).toBe(0);
+    await Promise.all(stores.map((store) => store.close()));
+    await cluster.stop();
+    note({
+      scenario: `claims of three stores while slots move, ${JSON.stringify(options)}`,
+      done: `${ids.length} tasks, ${2 * moves} times 100 slots moved`,
+      found: "0 tasks handed out twice, 0 not at all, 0 keys left",
+      promise: "0, 0, 0",
+    });
+  },
+);

@@ -27,7 +27,11 @@ async function permissionChecks({ context, node, signal }) {
     ["CLIENT", "INFO"],
     ["CLIENT", "KILL", "ID", "0"],
   ];
-  if (native.ttl !== undefined) needed.push(["PEXPIRE", results, "1000"]);
+  if (native.ttl !== undefined || native.guards) needed.push(["PEXPIRE", results, "1000"]);
+  if (native.leases) needed.push(["HPEXPIRE", transactions, "1000", "FIELDS", "1", "doctor"]);
+  if (native.guards) needed.push(["PTTL", results], ["PERSIST", results]);
+  if (native.guards || native.claims) needed.push(["EXISTS", execution], ["EVAL", "return 0", "1", transactions]);
+  if (native.claims) needed.push(["HEXISTS", results, "doctor"]);
   if (native.backend === "upstash") return overHttp(servers, node, needed, signal);
 
   const [multi, exec] = await servers.on(node, [["MULTI"], ["EXEC"]], signal);
