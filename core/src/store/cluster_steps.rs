@@ -43,6 +43,10 @@ impl Act {
 /// Parts of a call, in steps: those of one step side by side, the next step when they have been acknowledged.
 pub type Steps = &'static [&'static [(Act, Role)]];
 
+/// All keys, the hashes when the execution's own key has been acknowledged.
+const EXECUTION_FIRST: Steps =
+    &[&[(Act::Write, Role::Execution)], &[(Act::Write, Role::Transactions), (Act::Write, Role::Results)]];
+
 /// The steps of a call that is about several keys; `None` when it is about one key only.
 pub fn steps(call: &Call) -> Option<Steps> {
     use Act::{AskFirst, Restore, Write};
@@ -59,13 +63,9 @@ pub fn steps(call: &Call) -> Option<Steps> {
         Operation::Touch if call.touches_several() && call.key_options.ttl.is_none() => {
             Some(&[&[(Write, Execution)], &[(Write, Transactions)]])
         }
-        Operation::Touch if call.touches_several() => {
-            Some(&[&[(Write, Execution)], &[(Write, Transactions), (Write, Results)]])
-        }
+        Operation::Touch if call.touches_several() => Some(EXECUTION_FIRST),
         // A claim finds either a result or that the execution is gone.
-        Operation::Dispose if call.key_options.claims => {
-            Some(&[&[(Write, Execution)], &[(Write, Transactions), (Write, Results)]])
-        }
+        Operation::Dispose if call.key_options.claims => Some(EXECUTION_FIRST),
         Operation::Dispose => Some(&[&[(Write, Execution), (Write, Transactions), (Write, Results)]]),
         Operation::CommitResult | Operation::BeginTask => writes(call),
         _ => None,
