@@ -6,60 +6,35 @@ import { createRedisStore } from "../../index.js";
 import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
 import { createWorker, WorkerInterrupt } from "../../tooling/workflow/worker.mjs";
 import { createMapClient } from "../support/map-client.mjs";
+import { hasFieldExpiryOn, keysOf, usePlaces } from "../support/places.mjs";
 import { privateRedis, sharedRedis } from "../support/redis.mjs";
 import { times } from "../support/scale.mjs";
-import { SENTINEL_MASTER, startTopologies } from "../support/topologies.mjs";
 
-const { url, newId } = sharedRedis();
+const { url, admin: shared, newId } = sharedRedis();
 
 const HOUR = 3_600_000;
 const MINUTE = 60_000;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
-const endings = [];
-let topologies;
-let rest;
+const { places, endings, topologies } = usePlaces(url);
 let spread;
 let hasFieldExpiry;
 
 beforeAll(async () => {
-  [topologies, rest] = await Promise.all([startTopologies(), startRestEndpoint({ redisUrl: url })]);
-  endings.push(() => topologies.stop());
-  endings.push(() => rest.stop());
-  spread = await startRestEndpoint({ redisUrl: topologies.clusterUrl });
+  spread = await startRestEndpoint({ redisUrl: topologies().clusterUrl });
   endings.push(() => spread.stop());
-  const admin = new Redis(url);
-  hasFieldExpiry = (await admin.call("COMMAND", "INFO", "hpexpire"))[0] !== null;
-  admin.disconnect();
+  hasFieldExpiry = await hasFieldExpiryOn(shared);
 });
 
-afterAll(async () => {
-  for (const end of endings.splice(0).reverse()) await end();
-});
-
-/** Where a store keeps its executions, and which server holds them. */
 const PLACES = [
-  { name: "one server", make: () => url, at: () => url },
-  {
-    name: "Sentinel",
-    make: () => ({ sentinels: [topologies.sentinel], name: SENTINEL_MASTER }),
-    at: () => topologies.sentinelUrl,
-  },
-  { name: "a cluster", make: () => [topologies.clusterUrl], at: () => topologies.clusterUrl },
-  {
-    name: "a cluster with hash tags",
-    make: () => [topologies.clusterUrl],
-    at: () => topologies.clusterUrl,
-    options: { hashTags: true },
-  },
+  places.single,
+  places.sentinel,
+  places.cluster,
+  places.hashTags,
   // It refuses what is about keys of several slots.
-  { name: "a cluster's node by its URL", make: () => topologies.clusterUrl, at: () => topologies.clusterUrl },
-  {
-    name: "Upstash before a cluster",
-    make: () => ({ url: spread.url, token: spread.token }),
-    at: () => topologies.clusterUrl,
-  },
-  { name: "Upstash", make: () => ({ url: rest.url, token: rest.token }), at: () => url },
+  { ...places.cluster, name: "a cluster's node by its URL", make: places.cluster.at },
+  { ...places.cluster, name: "Upstash before a cluster", make: () => ({ url: spread.url, token: spread.token }) },
+  places.upstash,
 ];
 
 class Taken extends Error {}
@@ -84,11 +59,7 @@ describe.each(PLACES)("claim over $name", (place) => {
     return store;
   }
 
-  const keysOf = (id) => {
-    const name = place.options?.hashTags ? `{${id}}` : id;
-    return [name, `${name}-transactions`, `${name}-results`];
-  };
-  const marks = (id) => admin.hgetall(keysOf(id)[1]);
+  const marks = (id) => admin.hgetall(keysOf(id, place)[1]);
 
   it("hands a task out to the first, and rejects with the error that is made for the second", async () => {
     const [one, two, plain, id] = [open({ claim }), open({ claim }), open({}), newId()];
@@ -120,7 +91,7 @@ describe.each(PLACES)("claim over $name", (place) => {
     expect(await marks(id)).toEqual({});
     await one.disposeExecution(id);
     await isTaken("step");
-    expect(await admin.exists(keysOf(id)[1])).toBe(0);
+    expect(await admin.exists(keysOf(id, place)[1])).toBe(0);
   });
 
   it("takes the mark of a store that does not claim for one", async () => {
@@ -139,9 +110,9 @@ describe.each(PLACES)("claim over $name", (place) => {
     const [store, id] = [open({ claim, ...options }), newId()];
     await store.beginExecution(id);
     await store.commitExecutionTaskResult(id, "done", 1);
-    if (options.ttl) for (const key of keysOf(id)) await admin.pexpire(key, MINUTE);
+    if (options.ttl) for (const key of keysOf(id, place)) await admin.pexpire(key, MINUTE);
     await store.beginExecutionTask(id, "step");
-    for (const [index, key] of keysOf(id).entries()) {
+    for (const [index, key] of keysOf(id, place).entries()) {
       const left = await admin.pttl(key);
       expect(left).toBeLessThanOrEqual(expected[index]);
       expect(left).toBeGreaterThanOrEqual(expected[index] === HOUR ? MINUTE : Math.min(expected[index], 1));
@@ -159,7 +130,7 @@ describe.each(PLACES)("claim over $name", (place) => {
     await plain.beginExecutionTask(id, "for ever");
     await store.beginExecutionTask(id, "step");
     for (const task of ["step", "for ever"]) await expect(store.beginExecutionTask(id, task)).rejects.toThrow(Taken);
-    const [step, forEver] = await admin.call("HPTTL", keysOf(id)[1], "FIELDS", 2, "step", "for ever");
+    const [step, forEver] = await admin.call("HPTTL", keysOf(id, place)[1], "FIELDS", 2, "step", "for ever");
     expect(step).toBeGreaterThan(0);
     expect(forEver).toBe(-1);
     const short = open({ claim, inProgressTtl: 50 });
@@ -202,7 +173,7 @@ describe.each(PLACES)("claim over $name", (place) => {
       );
     }
     expect(new Set(handedOut.values())).toEqual(new Set([1]));
-    for (const id of ids) expect(await admin.exists(keysOf(id)[1])).toBe(0);
+    for (const id of ids) expect(await admin.exists(keysOf(id, place)[1])).toBe(0);
   });
 });
 

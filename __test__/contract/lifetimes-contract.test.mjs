@@ -1,14 +1,14 @@
 // The worker's contract with the options that let things expire by themselves: all that the server can do of them.
-import { Redis } from "ioredis";
 import { afterAll, beforeAll } from "vitest";
 import { describeContract } from "../support/contract.mjs";
 import { NATIVE_INPUTS, TOPOLOGY_INPUTS } from "../support/inputs.mjs";
+import { hasFieldExpiryOn } from "../support/places.mjs";
 import { sharedRedis } from "../support/redis.mjs";
 import { startTopologies } from "../support/topologies.mjs";
 
 const HOUR = 3_600_000;
 
-const { url, newId } = sharedRedis();
+const { url, admin, newId } = sharedRedis();
 const inputs = [NATIVE_INPUTS[0], ...TOPOLOGY_INPUTS].map((input) => ({
   ...input,
   options: { ...input.options, orphanTtl: HOUR },
@@ -17,10 +17,7 @@ let topologies;
 
 beforeAll(async () => {
   topologies = await startTopologies();
-  const admin = new Redis(url);
-  const [hpexpire] = await admin.call("COMMAND", "INFO", "hpexpire");
-  admin.disconnect();
-  if (hpexpire !== null) for (const { options } of inputs) options.inProgressTtl = HOUR;
+  if (await hasFieldExpiryOn(admin)) for (const { options } of inputs) options.inProgressTtl = HOUR;
 });
 
 afterAll(() => topologies?.stop());

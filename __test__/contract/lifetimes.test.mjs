@@ -1,56 +1,33 @@
 // How long things live beyond the expiry of keys: `touch`, marks of tasks that expire by themselves, and what is left of
-// executions that are gone. On one server, behind
-// Sentinel, in a cluster with hash tags and without, over HTTP, and over a client's own methods.
+// executions that are gone. On one server, behind Sentinel, in a cluster with hash tags and without, over HTTP, and over a client's own methods.
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../../index.js";
-import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
 import { CLIENT_INPUTS } from "../support/inputs.mjs";
 import { createMapClient } from "../support/map-client.mjs";
+import { hasFieldExpiryOn, keysOf, usePlaces } from "../support/places.mjs";
 import { eventually, sharedRedis } from "../support/redis.mjs";
-import { SENTINEL_MASTER, startTopologies } from "../support/topologies.mjs";
 
-const { url, newId } = sharedRedis();
+const { url, admin: shared, newId } = sharedRedis();
 
 const HOUR = 3_600_000;
 const MINUTE = 60_000;
 const SHORT = 150;
 
-const endings = [];
-let topologies;
-let rest;
+const { places, endings } = usePlaces(url);
 let hasFieldExpiry;
 
 beforeAll(async () => {
-  [topologies, rest] = await Promise.all([startTopologies(), startRestEndpoint({ redisUrl: url })]);
-  endings.push(() => topologies.stop());
-  endings.push(() => rest.stop());
-  const admin = new Redis(url);
-  hasFieldExpiry = (await admin.call("COMMAND", "INFO", "hpexpire"))[0] !== null;
-  admin.disconnect();
+  hasFieldExpiry = await hasFieldExpiryOn(shared);
 });
 
-afterAll(async () => {
-  for (const end of endings.splice(0).reverse()) await end();
-});
-
-/** Where a store keeps its executions, and which server holds them. */
 const PLACES = [
-  { name: "one server", make: () => url, at: () => url },
-  { name: "one server without read-ahead", make: () => url, at: () => url, options: { readAhead: false } },
-  {
-    name: "Sentinel",
-    make: () => ({ sentinels: [topologies.sentinel], name: SENTINEL_MASTER }),
-    at: () => topologies.sentinelUrl,
-  },
-  { name: "a cluster", make: () => [topologies.clusterUrl], at: () => topologies.clusterUrl },
-  {
-    name: "a cluster with hash tags",
-    make: () => [topologies.clusterUrl],
-    at: () => topologies.clusterUrl,
-    options: { hashTags: true },
-  },
-  { name: "Upstash", make: () => ({ url: rest.url, token: rest.token }), at: () => url },
+  places.single,
+  { ...places.single, name: "one server without read-ahead", options: { readAhead: false } },
+  places.sentinel,
+  places.cluster,
+  places.hashTags,
+  places.upstash,
 ];
 const CLIENTS = CLIENT_INPUTS.filter(({ name }) => !name.endsWith("a Map")).map((input) => ({
   name: input.name,
@@ -59,11 +36,6 @@ const CLIENTS = CLIENT_INPUTS.filter(({ name }) => !name.endsWith("a Map")).map(
   at: () => url,
   options: input.options,
 }));
-
-function keysOf(id, { options }) {
-  const name = options?.hashTags ? `{${id}}` : id;
-  return [name, `${name}-transactions`, `${name}-results`];
-}
 
 /** Opens stores at a place, closed after the tests that use them. */
 function useStores(place) {

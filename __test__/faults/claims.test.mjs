@@ -1,17 +1,16 @@
 // Claims of two processes that get each message at the same moment, also with answers lost and connections cut, and claims that their
 // callers gave up: each task is handed out once, and what was given up is free again.
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { slotsOf, startMasters } from "../../tooling/servers/cluster.mjs";
-import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
 import { startScript } from "../support/child.mjs";
 import { ioredisConfiguration } from "../support/inputs.mjs";
+import { usePlaces } from "../support/places.mjs";
 import { createRandom } from "../support/random.mjs";
 import { eventually, sharedRedis } from "../support/redis.mjs";
 import { moveSlots } from "../support/resharding.mjs";
 import { note, times } from "../support/scale.mjs";
 import { temporaryProxy, temporaryStore } from "../support/temporary.mjs";
-import { startTopologies } from "../support/topologies.mjs";
 
 const RACES = times(200, 1_000);
 /** Milliseconds from one race to the next. */
@@ -21,19 +20,7 @@ const LEAD = 1_000;
 
 const { url, newId } = sharedRedis();
 const configuration = ioredisConfiguration(url);
-const endings = [];
-let topologies;
-let rest;
-
-beforeAll(async () => {
-  [topologies, rest] = await Promise.all([startTopologies(), startRestEndpoint({ redisUrl: url })]);
-  endings.push(() => topologies.stop());
-  endings.push(() => rest.stop());
-});
-
-afterAll(async () => {
-  for (const end of endings.splice(0).reverse()) await end();
-});
+const { topologies, rest } = usePlaces(url);
 
 /** Claims the task of each execution in its turn, and prints what became of that. */
 const RACER = `
@@ -72,23 +59,23 @@ async function wayOver(server, at) {
 /** A way to the cluster, whose node ends the connections: behind a proxy, it would be connected to without. */
 async function wayToCluster() {
   const disturb = async (_, admin) => void (await admin.client("KILL", "TYPE", "normal", "SKIPME", "yes"));
-  return { redis: [topologies.clusterUrl], disturb };
+  return { redis: [topologies().clusterUrl], disturb };
 }
 
 const toServer = () => wayOver(configuration, ({ host, port }) => ({ ...configuration, host, port }));
 
 const toEndpoint = () => {
-  const { hostname: host, port } = new URL(rest.url);
-  const at = (proxy) => ({ url: `http://${proxy.host}:${proxy.port}`, token: rest.token });
+  const { hostname: host, port } = new URL(rest().url);
+  const at = (proxy) => ({ url: `http://${proxy.host}:${proxy.port}`, token: rest().token });
   return wayOver({ host, port: Number(port) }, at);
 };
 
 const PLACES = [
   { name: "one server", at: () => url, way: toServer },
-  { name: "a cluster", at: () => topologies.clusterUrl, way: wayToCluster },
+  { name: "a cluster", at: () => topologies().clusterUrl, way: wayToCluster },
   {
     name: "a cluster with hash tags",
-    at: () => topologies.clusterUrl,
+    at: () => topologies().clusterUrl,
     way: wayToCluster,
     options: { hashTags: true },
   },
@@ -270,9 +257,9 @@ it("takes a mark back when its script is refused in the middle", async () => {
 });
 
 it("takes a mark back in a cluster when what it asks next is refused", async () => {
-  const admin = new Redis(topologies.clusterUrl);
+  const admin = new Redis(topologies().clusterUrl);
   await admin.acl("SETUSER", "halfway", "on", ">password", "~*", "+@all", "-hexists");
-  const { hostname, port } = new URL(topologies.clusterUrl);
+  const { hostname, port } = new URL(topologies().clusterUrl);
   const store = temporaryStore([`redis://halfway:password@${hostname}:${port}`], { claim });
   const id = newId();
   await store.beginExecution(id);
