@@ -10,7 +10,7 @@ use std::sync::Arc;
 use idioteque_redis_core::store::prefetch_policy::Depth;
 use idioteque_redis_core::store::recency::Begun;
 use idioteque_redis_core::store::{Call, Operation};
-use idioteque_redis_core::transport::{Closer, Finished, SharedConnection};
+use idioteque_redis_core::transport::{Closer, SharedConnection};
 use napi::sys;
 use slab::Slab;
 
@@ -161,9 +161,9 @@ impl Environment {
         question
     }
 
-    /// What tells the store of a call from others.
-    pub fn store_of(&self, finished: &Finished) -> usize {
-        self.calls.borrow().get(finished.request.token as usize).map_or(0, |pending| Rc::as_ptr(&pending.store).addr())
+    /// The store of a pending call.
+    pub fn store_of(&self, token: u32) -> Option<Rc<NativeStore>> {
+        self.calls.borrow().get(token as usize).map(|pending| pending.store.clone())
     }
 
     /// Takes a pending call, and lets the process end if it was the last.

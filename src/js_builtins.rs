@@ -2,7 +2,7 @@
 //! Test runners load the package once for each of their `vm` contexts, but the addon only once, so that these are not the
 //! addon's own: results must be objects of the caller's realm, and its errors instances of the caller's class.
 
-use crate::node_api::{Deferred, Engine, EnvHandle, Reference, Thrown, Value};
+use crate::node_api::{Deferred, Engine, EnvHandle, Kept, Reference, Thrown, Value};
 
 /// What one store calls of JavaScript, for as long as what `index.js` handed over is alive.
 pub struct JsBuiltins {
@@ -10,6 +10,7 @@ pub struct JsBuiltins {
     parse: Reference,
     stringify: Reference,
     set_prototype_of: Reference,
+    add_entries: Reference,
     error_class: Reference,
     reject_later: Reference,
 }
@@ -23,6 +24,7 @@ impl JsBuiltins {
             parse: refer(c"parse")?,
             stringify: refer(c"stringify")?,
             set_prototype_of: refer(c"setPrototypeOf")?,
+            add_entries: refer(c"addEntries")?,
             error_class: refer(c"RedisStoreError")?,
             reject_later: refer(c"rejectLater")?,
         })
@@ -31,6 +33,11 @@ impl JsBuiltins {
     /// The engine.
     pub fn engine(&self) -> Engine {
         self.env.engine()
+    }
+
+    /// Keeps a value alive.
+    pub fn keep(&self, value: Value) -> Result<Kept, Thrown> {
+        self.env.keep(value)
     }
 
     /// `JSON.parse(text)`
@@ -47,6 +54,11 @@ impl JsBuiltins {
     /// `Object.setPrototypeOf(object, null)`
     pub fn without_prototype(&self, object: Value) -> Result<(), Thrown> {
         self.call(&self.set_prototype_of, &[object, self.engine().null()]).map(drop)
+    }
+
+    /// Sets the properties of an object that are in an array, names and values in turn.
+    pub fn add_entries(&self, object: Value, entries: Value) -> Result<(), Thrown> {
+        self.call(&self.add_entries, &[object, entries]).map(drop)
     }
 
     /// `new RedisStoreError(message, details)`

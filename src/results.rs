@@ -1,11 +1,13 @@
 //! Answers as JavaScript values: stored results are parsed as JSON, in the realm of their store.
 
-use idioteque_redis_core::store::answer::Results;
+use std::mem;
+
+use idioteque_redis_core::store::answer::{Results, SplicedResults};
 use idioteque_redis_core::store::{Answer, Call};
 
 use crate::error;
 use crate::js_builtins::JsBuiltins;
-use crate::node_api::{Engine, Thrown, Value};
+use crate::node_api::{Engine, Kept, Thrown, Value};
 
 /// What a promise is settled with: the answer, or the error when a stored result is not JSON.
 pub fn value_of(realm: &JsBuiltins, call: &Call, answer: Answer) -> Result<Value, Value> {
@@ -13,9 +15,7 @@ pub fn value_of(realm: &JsBuiltins, call: &Call, answer: Answer) -> Result<Value
         Answer::Value(Some(json)) => {
             realm.parse(&json).map_err(|thrown| error::unparsable(realm, call, call.task(), &json, thrown))
         }
-        Answer::Results(results) => {
-            table(realm, results).map_err(|(task, json, thrown)| error::unparsable(realm, call, &task, &json, thrown))
-        }
+        Answer::Results(results) => table(realm, results).map_err(|broken| unparsable(realm, call, broken)),
         plain => Ok(self::plain(realm.engine(), &plain).unwrap_or_else(|| realm.engine().undefined())),
     }
 }
@@ -29,21 +29,58 @@ pub fn plain(engine: Engine, answer: &Answer) -> Option<Value> {
     }
 }
 
+/// Parses the next of several texts of results into a table, which the first text makes. What it throws is the error for the
+/// caller.
+pub fn parse_next(
+    realm: &JsBuiltins,
+    call: &Call,
+    results: &mut SplicedResults,
+    table: Option<Kept>,
+) -> Result<Kept, Value> {
+    let parsed = match table {
+        None => begin_table(realm, mem::take(&mut results.object))
+            .and_then(|table| realm.keep(table).map_err(|thrown| (Vec::new(), Vec::new(), thrown))),
+        Some(table) => {
+            let array = results.arrays.pop_front();
+            array.map_or(Ok(()), |array| add_to_table(realm, table.value(), array)).map(|()| table)
+        }
+    };
+    parsed.map_err(|broken| unparsable(realm, call, broken))
+}
+
+fn unparsable(realm: &JsBuiltins, call: &Call, (task, json, thrown): Unparsable) -> Value {
+    error::unparsable(realm, call, &task, &json, thrown)
+}
+
 type Unparsable = (Vec<u8>, Vec<u8>, Thrown);
 
 /// The results as an object without prototype: a task may be called `constructor` or `__proto__`.
 fn table(realm: &JsBuiltins, results: Results) -> Result<Value, Unparsable> {
     match results {
-        Results::Unchecked(unchecked) => table(realm, unchecked.check()),
+        Results::Unchecked(unchecked) => table(realm, unchecked.checked()),
         Results::Entries(entries) => table_of(realm, entries),
-        Results::Spliced(json) => {
-            let made = realm.parse(&json).and_then(|table| {
-                realm.without_prototype(table)?;
-                Ok(table)
-            });
-            made.map_err(|thrown| (Vec::new(), json, thrown))
+        Results::Spliced(SplicedResults { object, arrays }) => {
+            let table = begin_table(realm, object)?;
+            for array in arrays {
+                add_to_table(realm, table, array)?;
+            }
+            Ok(table)
         }
     }
+}
+
+fn begin_table(realm: &JsBuiltins, json: Vec<u8>) -> Result<Value, Unparsable> {
+    let made = realm.parse(&json).and_then(|table| {
+        realm.without_prototype(table)?;
+        Ok(table)
+    });
+    made.map_err(|thrown| (Vec::new(), json, thrown))
+}
+
+/// Adds the names and values of an array, which the table has not.
+fn add_to_table(realm: &JsBuiltins, table: Value, json: Vec<u8>) -> Result<(), Unparsable> {
+    let added = realm.parse(&json).and_then(|entries| realm.add_entries(table, entries));
+    added.map_err(|thrown| (Vec::new(), json, thrown))
 }
 
 fn table_of(realm: &JsBuiltins, entries: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Value, Unparsable> {

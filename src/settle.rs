@@ -7,14 +7,17 @@ use std::ptr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use idioteque_redis_core::store::Call;
+use idioteque_redis_core::error::StoreError;
+use idioteque_redis_core::store::answer::{Results, SplicedResults};
 use idioteque_redis_core::store::cluster_steps::Act;
+use idioteque_redis_core::store::{Answer, Call, Reply};
 use idioteque_redis_core::transport::{Finished, Pong, Request, Warning, milliseconds};
 use napi::sys;
 
 use crate::backlog::Backlog;
 use crate::completion_queue::{Arrived, NamedEvent};
 use crate::environment::{Environment, PendingPromise};
+use crate::native_store::NativeStore;
 use crate::node_api::{Engine, Kept, Thrown, Type, Value};
 use crate::scheduled::Scheduled;
 use crate::seen::TracedCall;
@@ -36,7 +39,8 @@ struct Drainer {
     emit_warning: Option<Kept>,
     /// `publish(name, json)` of `lib/native.js`
     publish: Option<Kept>,
-    backlog: RefCell<Backlog>,
+    /// What waits to be settled, with tables of many results that are not complete.
+    backlog: RefCell<Backlog<Kept>>,
     /// When the first large batch since the event loop's last turn began. While it is set, the turn is going to be noticed.
     began: Cell<Option<Instant>>,
     /// What notices a turn of the event loop. Calling the thread-safe function again would not do: Node.js goes on with its
@@ -171,8 +175,9 @@ impl Drainer {
             environment.engine().scope(|| environment.end_closing(token));
         }
         for delivery in finished {
-            let store = delivery.calls.as_slice().first().map_or(0, |first| environment.store_of(first));
-            self.backlog.borrow_mut().push(store, delivery);
+            let first = delivery.calls.as_slice().first();
+            let store = first.and_then(|first| environment.store_of(first.request.token));
+            self.backlog.borrow_mut().push(store.as_ref().map_or(0, lane_of), delivery);
         }
         let has_snapshot = self.backlog.borrow().has_snapshot(CALLS_AT_ONCE);
         environment.turn.begin(has_snapshot);
@@ -181,8 +186,8 @@ impl Drainer {
         while calls < CALLS_AT_ONCE && bytes < BYTES_PER_LOOK {
             environment.engine().scope(|| {
                 for _ in 0..CALLS_PER_LOOK {
-                    let Some(finished) = self.backlog.borrow_mut().next() else { break };
-                    bytes += settle_call(environment, finished);
+                    let Some(settled) = self.settle_next() else { break };
+                    bytes += settled;
                     if bytes >= BYTES_PER_LOOK {
                         break;
                     }
@@ -205,6 +210,28 @@ impl Drainer {
         if !self.watch(started) || !self.is_overdue() {
             environment.completions.call_again();
         }
+    }
+
+    /// Settles the next call, or goes on with its answer when that is large. Returns the bytes that were parsed, `None` when there
+    /// is nothing to settle.
+    fn settle_next(&self) -> Option<usize> {
+        let environment = &self.environment;
+        let (mut finished, table) = self.backlog.borrow_mut().next()?;
+        let (token, call) = (finished.request.token, &finished.request.call);
+        let Some(results) = many_results(&mut finished.outcome, table.is_some()) else {
+            return Some(settle_call(environment, finished, None));
+        };
+        let Some(store) = environment.store_of(token) else { return Some(settle_call(environment, finished, None)) };
+        let text = if table.is_none() { Some(&results.object) } else { results.arrays.front() };
+        let bytes = text.map_or(0, Vec::len);
+        match results::parse_next(&store.realm, call, results, table) {
+            Ok(table) if !results.arrays.is_empty() => {
+                self.backlog.borrow_mut().put_back(lane_of(&store), finished, table);
+            }
+            Ok(table) => drop(settle_call(environment, finished, Some(Ok(table.value())))),
+            Err(error) => drop(settle_call(environment, finished, Some(Err(error)))),
+        }
+        Some(bytes)
     }
 
     /// Passes a warning on. Node.js emits it later, so that nothing of it can throw here.
@@ -268,9 +295,24 @@ fn withdraw(environment: &Environment, pending: &PendingPromise, claim: &Call) {
     environment.outbox.send(connection, request, environment.turn.is_watched());
 }
 
-/// Settles the promise of a call, and passes its answer on to the read-ahead of its execution. Returns the bytes of its
-/// result.
-fn settle_call(environment: &Environment, finished: Finished) -> usize {
+/// What tells a store from others.
+fn lane_of(store: &Rc<NativeStore>) -> usize {
+    Rc::as_ptr(store).addr()
+}
+
+/// The results of a call, if they come in several texts.
+fn many_results(outcome: &mut Result<Reply, Box<StoreError>>, is_begun: bool) -> Option<&mut SplicedResults> {
+    let Ok(Reply { answer: Answer::Results(results), .. }) = outcome else { return None };
+    results.check();
+    match results {
+        Results::Spliced(results) if is_begun || !results.arrays.is_empty() => Some(results),
+        _ => None,
+    }
+}
+
+/// Settles the promise of a call, and passes its answer on to the read-ahead of its execution. `made` is what the promise is
+/// settled with, if that has been made of the answer already. Returns the bytes of its result.
+fn settle_call(environment: &Environment, finished: Finished, made: Option<Result<Value, Value>>) -> usize {
     let Some(pending) = environment.end_call(finished.request.token) else { return 0 };
     pending.store.note_traced(pending.trace, || TracedCall::sent(&finished));
     let call = &finished.request.call;
@@ -297,7 +339,7 @@ fn settle_call(environment: &Environment, finished: Finished) -> usize {
             let holds = is_newest && pending.database == pending.store.database();
             turn.settled(&pending.store, call, position, (reply.snapshot, holds), pending.behind);
             bytes = reply.answer.size();
-            results::value_of(&pending.store.realm, call, reply.answer)
+            made.unwrap_or_else(|| results::value_of(&pending.store.realm, call, reply.answer))
         }
     };
     match outcome {

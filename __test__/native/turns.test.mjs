@@ -6,7 +6,7 @@ import { runScript } from "../support/child.mjs";
 import { privateRedis, sharedRedis } from "../support/redis.mjs";
 import { temporaryStore } from "../support/temporary.mjs";
 
-const { url, newId } = sharedRedis();
+const { url, admin, newId } = sharedRedis();
 
 /** Blocks this thread, and with it the event loop. */
 const block = (milliseconds) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
@@ -37,6 +37,62 @@ it("large results are settled a few in a turn, however many are there at once", 
   const inOneTurn = Math.max(...turns.map((turn) => turns.filter((other) => other === turn).length));
   // One before and one after what counts the turns.
   expect(inOneTurn).toBeLessThanOrEqual(2);
+});
+
+it("many results are parsed a few at a time, and other stores' calls are answered between", async () => {
+  const [count, parseMs] = [200, 1];
+  const script = `
+    // Whatever the machine, one call takes longer than a quarter of what a turn may last.
+    const parse = JSON.parse;
+    let inTurn = 0;
+    let most = 0;
+    let all = 0;
+    JSON.parse = (text) => {
+      inTurn += 1;
+      all += 1;
+      most = Math.max(most, inTurn);
+      for (const until = performance.now() + args.parseMs; performance.now() < until; );
+      return parse(text);
+    };
+    const { createRedisStore } = await import(args.entry);
+    const [large, small] = [args.url, args.otherUrl].map((url) => createRedisStore(url, { readAhead: false }));
+    await Promise.all([large, small].map((store) => store.isExecutionInProgress(args.id)));
+    let reading = true;
+    const countTurns = () => {
+      inTurn = 0;
+      if (reading) setImmediate(countTurns);
+    };
+    countTurns();
+    let between = 0;
+    const ask = async () => {
+      while (reading) {
+        await small.isExecutionInProgress(args.id);
+        if (reading && all > 0) between += 1;
+      }
+    };
+    const asked = ask();
+    const results = await large.getExecutionTaskResults(args.id);
+    reading = false;
+    await asked;
+    const isWhole = Object.keys(results).length === args.count && Object.values(results).every((value) => value.length === 70_000);
+    console.log(JSON.stringify({ isWhole, all, most, between }));
+    await Promise.all([large.close(), small.close()]);
+  `;
+  const [id, other] = [newId(), await privateRedis()];
+  const value = JSON.stringify("x".repeat(70_000));
+  const fields = Array.from({ length: count }, (_, task) => [`task-${task}`, value]);
+  await admin.hset(`${id}-results`, Object.fromEntries(fields));
+  const entry = new URL("../../index.js", import.meta.url).href;
+  const args = { entry, url, otherUrl: other.url, id, count, parseMs };
+  const { lines, errors } = await runScript(script, { args, imports: false });
+  expect(lines, errors).toHaveLength(1);
+  const { isWhole, all, most, between } = JSON.parse(lines[0]);
+  expect(isWhole).toBe(true);
+  // Each is a text of its own.
+  expect(all).toBeGreaterThanOrEqual(count);
+  // Four milliseconds, the call in which they end, and what came before and after what counts the turns.
+  expect(most).toBeLessThanOrEqual(12);
+  expect(between).toBeGreaterThan(0);
 });
 
 it("answers of another connection come between those that were there before", async () => {

@@ -113,7 +113,7 @@ fn results_take_the_memory_of_their_text() {
         assert!(decoder.read(replies.as_bytes(), &mut reader).unwrap().complete);
         reader.end_of_reply();
         match reader.finish(&call).unwrap().answer {
-            Answer::Results(Results::Spliced(text)) => assert_eq!(text.capacity(), text.len()),
+            Answer::Results(Results::Spliced(all)) => assert_eq!(all.object.capacity(), all.object.len()),
             other => panic!("{other:?}"),
         }
     }

@@ -1,5 +1,7 @@
 //! The answer to a call: nothing, a flag, one result, or all results of an execution as text or entry by entry.
 
+use std::collections::VecDeque;
+use std::mem;
 use std::ops::Range;
 
 use super::json::is_json;
@@ -23,8 +25,13 @@ impl Answer {
     pub fn size(&self) -> usize {
         match self {
             Answer::Nothing | Answer::Flag(_) | Answer::Value(None) => 0,
-            Answer::Value(Some(json)) | Answer::Results(Results::Spliced(json)) => json.len(),
-            Answer::Results(Results::Unchecked(unchecked)) => unchecked.text.len(),
+            Answer::Value(Some(json)) => json.len(),
+            Answer::Results(Results::Spliced(spliced)) => {
+                spliced.object.len() + spliced.arrays.iter().map(Vec::len).sum::<usize>()
+            }
+            Answer::Results(Results::Unchecked(unchecked)) => {
+                unchecked.pieces.iter().map(|piece| piece.text.len()).sum()
+            }
             Answer::Results(Results::Entries(entries)) => {
                 entries.iter().map(|(task, json)| task.len() + json.len()).sum()
             }
@@ -35,31 +42,70 @@ impl Answer {
 /// All results of an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Results {
-    /// One JSON object that one `JSON.parse` turns into the table. Every value in it was checked by itself.
-    Spliced(Vec<u8>),
-    /// The same, but large values in it have still to be checked.
+    /// JSON texts that are turned into the table one by one. Every value in them was checked by itself.
+    Spliced(SplicedResults),
+    /// The same, but large values in them have still to be checked.
     Unchecked(UncheckedResults),
     /// One by one, because one of them is not JSON and has to be named.
     Entries(Vec<Entry>),
 }
 
-/// One JSON object in which some values, each larger than a MiB, may be anything.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl Results {
+    /// Checks what has not been checked. Takes about a millisecond for each MiB, so it is not for the I/O thread.
+    pub fn check(&mut self) {
+        if let Results::Unchecked(unchecked) = self {
+            *self = mem::take(unchecked).checked();
+        }
+    }
+}
+
+/// Results as JSON text, in pieces of which each is parsed in a short time, if it has no large value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SplicedResults {
+    /// The first results, and most often all: an object.
+    pub object: Vec<u8>,
+    /// The others, in their order: arrays of task ids and values in turn, which a table takes in faster than objects.
+    pub arrays: VecDeque<Vec<u8>>,
+}
+
+impl SplicedResults {
+    /// Results that are one object.
+    pub fn whole(object: Vec<u8>) -> Self {
+        Self { object, arrays: VecDeque::new() }
+    }
+}
+
+/// Results as JSON text in which some values, each larger than a MiB, may be anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UncheckedResults {
-    /// The object.
+    /// The object, then the arrays.
+    pub(super) pieces: Vec<Piece>,
+}
+
+/// One JSON text of results.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// The object or the array.
     pub(super) text: Vec<u8>,
-    /// Where those values are, in their order.
+    /// Where the values are that have not been checked, in their order.
     pub(super) unchecked: Vec<Range<usize>>,
 }
 
 impl UncheckedResults {
-    /// Checks what has not been checked. Takes about a millisecond for each MiB, so it is not for the I/O thread.
-    pub fn check(self) -> Results {
-        match self.unchecked.iter().all(|value| is_json(&self.text[value.clone()])) {
-            true => Results::Spliced(self.text),
-            false => Results::Entries(entries_of(&self.text, &self.unchecked)),
+    /// What [`Results::check`] makes of them.
+    pub fn checked(self) -> Results {
+        let is_checked = |piece: &Piece| piece.unchecked.iter().all(|value| is_json(&piece.text[value.clone()]));
+        match self.pieces.iter().all(is_checked) {
+            true => Results::Spliced(spliced(self.pieces)),
+            false => Results::Entries(self.pieces.iter().flat_map(entries_of).collect()),
         }
     }
+}
+
+/// Pieces in which all has been checked.
+pub(super) fn spliced(pieces: impl IntoIterator<Item = Piece>) -> SplicedResults {
+    let mut texts = pieces.into_iter().map(|piece| piece.text);
+    SplicedResults { object: texts.next().unwrap_or_default(), arrays: texts.collect() }
 }
 
 /// Task id and stored text. Of an id that is not UTF-8, what is not stands as U+FFFD.

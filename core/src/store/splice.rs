@@ -1,22 +1,23 @@
-//! Results spliced into one JSON text, entry by entry while they come, each value checked by itself: one such as `1,"x":2` must
-//! not add a field.
+//! Results spliced into JSON texts, entry by entry while they come, each value checked by itself: one such as `1,"x":2` must
+//! not add a field. Many results become several texts, so that the event loop gets its turn between them.
 
-use std::ops::Range;
+use std::mem;
 
-use super::answer::{Entry, Results, UncheckedResults};
+use super::answer::{Entry, Piece, Results, SplicedResults, UncheckedResults, spliced};
 use super::json::{end_of_string, is_json, write_string};
 
 /// The largest value that is checked where it is spliced, which takes up to a millisecond.
 pub const MAX_CHECKED: usize = 1024 * 1024;
-/// Room that is kept for the next results. What is longer is handed over as it is, not copied.
-const MAX_KEPT: usize = 64 * 1024;
+/// With so many bytes a text is complete: to parse it takes a fraction of a millisecond. Room of that size is kept for the next
+/// results, and what is longer is handed over as it is, not copied.
+const FULL: usize = 64 * 1024;
 
 /// Beyond this length, room is made for the largest text at once.
 const LARGE: usize = 64 * 1024 * 1024;
 /// As much as the text of the largest reply can take, names of tasks written as JSON aside.
 const MOST_ROOM: usize = 528 * 1024 * 1024;
 
-/// Makes one JSON object of the entries.
+/// Makes JSON of the entries.
 pub fn splice<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Results {
     let mut splicer = Splicer::default();
     splicer.begin();
@@ -28,31 +29,32 @@ pub fn splice<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Re
     splicer.finish()
 }
 
-/// Makes one JSON object of entries that come one by one.
+/// Makes JSON of entries that come one by one.
 #[derive(Debug, Default)]
 pub struct Splicer {
-    /// The object as far as it has come, without its last brace.
-    text: Vec<u8>,
+    /// What is full: an object, then arrays.
+    full: Vec<Piece>,
+    /// The object or array that is coming, without its last bracket.
+    coming: Piece,
     /// Where the value that is coming begins.
     value: usize,
-    /// Where the values are that have not been checked.
-    unchecked: Vec<Range<usize>>,
     /// All entries, once one of the values has turned out not to be JSON.
     entries: Option<Vec<Entry>>,
 }
 
 impl Splicer {
-    /// Begins an object.
+    /// Begins the first text.
     pub fn begin(&mut self) {
         self.clear();
-        self.text.push(b'{');
+        self.coming.text.push(b'{');
     }
 
-    /// Gives back what is left of an object.
+    /// Gives back what is left of the results before.
     pub fn clear(&mut self) {
-        self.text.clear();
-        self.text.shrink_to(MAX_KEPT);
-        self.unchecked = Vec::new();
+        self.full = Vec::new();
+        self.coming.text.clear();
+        self.coming.text.shrink_to(FULL);
+        self.coming.unchecked = Vec::new();
         self.entries = None;
     }
 
@@ -63,12 +65,31 @@ impl Splicer {
             entries.push((String::from_utf8_lossy(field).into_owned().into_bytes(), Vec::new()));
             return;
         }
-        if self.text.len() > 1 {
-            self.text.push(b',');
+        if self.coming.text.len() >= FULL {
+            self.close();
+            let mut text = Vec::with_capacity(FULL);
+            text.push(b'[');
+            let full = mem::replace(&mut self.coming, Piece { text, unchecked: Vec::new() });
+            self.full.push(full);
         }
-        write_string(field, &mut self.text);
-        self.text.push(b':');
-        self.value = self.text.len();
+        let colon = if self.full.is_empty() { b':' } else { b',' };
+        let text = &mut self.coming.text;
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        write_string(field, text);
+        text.push(colon);
+        self.value = text.len();
+    }
+
+    /// Ends the text that is coming.
+    fn close(&mut self) {
+        let bracket = if self.full.is_empty() { b'}' } else { b']' };
+        self.coming.text.push(bracket);
+        let text = &mut self.coming.text;
+        if text.capacity() > LARGE && text.capacity() / 2 > text.len() {
+            text.shrink_to_fit();
+        }
     }
 
     /// Goes on with the entry's value.
@@ -77,7 +98,7 @@ impl Splicer {
             Some((_, value)) => value.extend_from_slice(bytes),
             None => {
                 self.make_room(bytes.len());
-                self.text.extend_from_slice(bytes);
+                self.coming.text.extend_from_slice(bytes);
             }
         }
     }
@@ -85,11 +106,12 @@ impl Splicer {
     /// Large texts are not copied to ever larger rooms: room that nothing is written to takes no memory, but each old room does,
     /// until the allocator has given it back.
     fn make_room(&mut self, bytes: usize) {
-        let needed = self.text.len() + bytes;
-        if needed > self.text.capacity() && needed > LARGE {
+        let text = &mut self.coming.text;
+        let needed = text.len() + bytes;
+        if needed > text.capacity() && needed > LARGE {
             let room = needed.max(MOST_ROOM);
             // Where there is not that much, as much as is needed is made room for below.
-            let _ = self.text.try_reserve_exact(room - self.text.len());
+            let _ = text.try_reserve_exact(room - text.len());
         }
     }
 
@@ -98,50 +120,54 @@ impl Splicer {
         if self.entries.is_some() {
             return;
         }
-        let value = self.value..self.text.len();
+        let value = self.value..self.coming.text.len();
         if value.len() > MAX_CHECKED {
-            self.unchecked.push(value);
-        } else if !is_json(&self.text[value.clone()]) {
-            self.unchecked.push(value);
-            self.entries = Some(entries_of(&self.text, &self.unchecked));
-            self.text = Vec::new();
-            self.unchecked = Vec::new();
+            self.coming.unchecked.push(value);
+        } else if !is_json(&self.coming.text[value.clone()]) {
+            self.coming.unchecked.push(value);
+            self.full.push(mem::take(&mut self.coming));
+            self.entries = Some(mem::take(&mut self.full).iter().flat_map(entries_of).collect());
         }
     }
 
     /// The room that is taken.
     #[cfg(test)]
     pub fn capacity(&self) -> usize {
-        self.text.capacity()
+        self.coming.text.capacity()
     }
 
-    /// The object, or the entries.
+    /// The texts, or the entries.
     pub fn finish(&mut self) -> Results {
         if let Some(entries) = self.entries.take() {
             return Results::Entries(entries);
         }
-        self.text.push(b'}');
-        let mut text = if self.text.len() > MAX_KEPT { std::mem::take(&mut self.text) } else { self.text.clone() };
-        if text.capacity() > LARGE && text.capacity() / 2 > text.len() {
-            text.shrink_to_fit();
+        self.close();
+        if self.full.is_empty() && self.coming.unchecked.is_empty() && self.coming.text.len() <= FULL {
+            return Results::Spliced(SplicedResults::whole(self.coming.text.clone()));
         }
-        match std::mem::take(&mut self.unchecked) {
-            none if none.is_empty() => Results::Spliced(text),
-            unchecked => Results::Unchecked(UncheckedResults { text, unchecked }),
+        let mut pieces = mem::take(&mut self.full);
+        if !pieces.is_empty() {
+            self.coming.text.shrink_to_fit();
+        }
+        pieces.push(mem::take(&mut self.coming));
+        match pieces.iter().all(|piece| piece.unchecked.is_empty()) {
+            true => Results::Spliced(spliced(pieces)),
+            false => Results::Unchecked(UncheckedResults { pieces }),
         }
     }
 }
 
-/// The entries of an object that was spliced, its last brace or not. The values at the places given may be anything, all others
-/// are JSON.
-pub fn entries_of(text: &[u8], anything: &[Range<usize>]) -> Vec<Entry> {
+/// The entries of a text, whether its last bracket is there or not. The values at the places given there may be anything, all
+/// others are JSON.
+pub(super) fn entries_of(piece: &Piece) -> Vec<Entry> {
+    let text = &piece.text;
     let mut entries = Vec::new();
-    let mut anything = anything.iter().peekable();
+    let mut anything = piece.unchecked.iter().peekable();
     let mut at = 1;
     while text.get(at) == Some(&b'"') {
-        let colon = end_of_string(text, at);
-        let field: String = serde_json::from_slice(&text[at..colon]).unwrap_or_default();
-        let start = (colon + 1).min(text.len());
+        let separator = end_of_string(text, at);
+        let field: String = serde_json::from_slice(&text[at..separator]).unwrap_or_default();
+        let start = (separator + 1).min(text.len());
         let end = match anything.next_if(|value| value.start == start) {
             Some(value) => value.end,
             None => end_of_value(text, start),
@@ -152,15 +178,15 @@ pub fn entries_of(text: &[u8], anything: &[Range<usize>]) -> Vec<Entry> {
     entries
 }
 
-/// Where a JSON value ends that is followed by a comma, a brace or nothing.
+/// Where a JSON value ends that is followed by a comma, a bracket or nothing.
 fn end_of_value(text: &[u8], start: usize) -> usize {
     let (mut at, mut depth) = (start, 0_usize);
     while let Some(byte) = text.get(at) {
         match byte {
             b'"' => at = end_of_string(text, at) - 1,
             b'{' | b'[' => depth += 1,
-            b',' | b'}' if depth == 0 => break,
-            b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' | b'}' | b']' if depth == 0 => break,
+            b'}' | b']' => depth -= 1,
             _ => {}
         }
         at += 1;
@@ -202,15 +228,43 @@ mod tests {
         let large = |inside: &str| format!("[{}{inside}]", "1,".repeat(MAX_CHECKED / 2));
         let (good, bad) = (large("1"), large("1],\"x\":[1"));
         let checked = |all: &[Entry]| match spliced(all) {
-            Results::Unchecked(unchecked) => unchecked.check(),
+            mut results @ Results::Unchecked(_) => {
+                results.check();
+                results
+            }
             other => panic!("{other:?}"),
         };
         let all = entries(&[("a", "1"), ("b", &good), ("c", "{}")]);
-        assert_eq!(checked(&all), Results::Spliced(format!(r#"{{"a":1,"b":{good},"c":{{}}}}"#).into_bytes()));
+        let (object, array) = (format!(r#"{{"a":1,"b":{good}}}"#).into_bytes(), br#"["c",{}]"#.to_vec());
+        assert_eq!(checked(&all), Results::Spliced(SplicedResults { object, arrays: [array].into() }));
         let all = entries(&[("a", "1"), ("b", &good), ("c", "{}"), ("d", &bad), ("e", &good), ("f", "2")]);
         assert_eq!(checked(&all), Results::Entries(all));
         // One that is not JSON is found among values that have not been checked.
         let all = entries(&[("a", &bad), ("b", &good), ("c", "}"), ("d", &bad)]);
         assert_eq!(spliced(&all), Results::Entries(all));
+    }
+
+    #[test]
+    fn many_results_become_several_texts() {
+        let value = format!("[{}1]", "1,".repeat(999));
+        let names: Vec<_> = (0..500).map(|number| format!("task {number}")).collect();
+        let all = entries(&names.iter().map(|name| (name.as_str(), value.as_str())).collect::<Vec<_>>());
+        let Results::Spliced(SplicedResults { object, arrays }) = spliced(&all) else { panic!("all of it is JSON") };
+        let texts: Vec<_> = [object].into_iter().chain(arrays).collect();
+        assert!(texts.len() > 10);
+        let mut found = Vec::new();
+        for (index, text) in texts.into_iter().enumerate() {
+            assert!(text.len() < FULL + value.len() + 20 && (text.len() >= FULL || found.len() + 40 > all.len()));
+            assert_eq!(text.capacity().min(2 * FULL), text.capacity());
+            assert!(is_json(&text) && text[0] == if index == 0 { b'{' } else { b'[' });
+            found.extend(entries_of(&Piece { text, unchecked: Vec::new() }));
+        }
+        assert_eq!(found, all);
+        // One that is not JSON, in any of the texts.
+        for place in [0, 33, 250, 499] {
+            let mut all = all.clone();
+            all[place].1 = b"1,2".to_vec();
+            assert_eq!(spliced(&all), Results::Entries(all));
+        }
     }
 }

@@ -18,9 +18,8 @@ fn start() -> Option<Sender<Finished>> {
         for mut finished in receiver {
             if let Ok(reply) = &mut finished.outcome
                 && let Answer::Results(results) = &mut reply.answer
-                && let Results::Unchecked(unchecked) = mem::replace(results, Results::Entries(Vec::new()))
             {
-                *results = unchecked.check();
+                results.check();
             }
             finished.request.sink.clone().deliver(vec![finished]);
         }
@@ -55,6 +54,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::store::answer::SplicedResults;
     use crate::store::splice::splice;
     use crate::store::{Call, Operation, Reply};
     use crate::transport::pending_calls::deliver;
@@ -99,7 +99,10 @@ mod tests {
         let mut both = [next(), next()];
         both.sort_by_key(|(_, token, _)| *token);
         let [checked, other] = both;
-        assert_eq!(checked.2, Answer::Results(Results::Spliced(format!("{{\"task\":{large}}}").into_bytes())));
+        assert_eq!(
+            checked.2,
+            Answer::Results(Results::Spliced(SplicedResults::whole(format!("{{\"task\":{large}}}").into_bytes())))
+        );
         assert!(checked.0 != thread::current().id() && other.0 == thread::current().id());
     }
 }

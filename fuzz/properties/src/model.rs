@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use idioteque_redis_core::store::answer::{Entry, Results};
+use idioteque_redis_core::store::answer::{Entry, Results, SplicedResults};
 use idioteque_redis_core::store::keys::Role;
 use idioteque_redis_core::store::server_features::ServerFeatures;
 use idioteque_redis_core::store::{Answer, Call, ErrorReply, Operation, Prefetch, Snapshot};
@@ -178,26 +178,41 @@ impl Known {
 }
 
 /// An answer with every value of it checked.
-pub fn checked(answer: Answer) -> Answer {
-    match answer {
-        Answer::Results(Results::Unchecked(unchecked)) => Answer::Results(unchecked.check()),
-        answer => answer,
+pub fn checked(mut answer: Answer) -> Answer {
+    if let Answer::Results(results) = &mut answer {
+        results.check();
     }
+    answer
 }
 
-/// Makes one JSON object of the entries, if each value by itself is JSON.
+/// Bytes with which a text of results is full.
+const FULL: usize = 64 * 1024;
+
+/// Makes a JSON object of the entries, and arrays once that is full, if each value by itself is JSON.
 pub fn splice(entries: Vec<Entry>) -> Results {
     if !entries.iter().all(|(_, value)| serde_json::from_slice::<IgnoredAny>(value).is_ok()) {
         // Names are given to JavaScript as text.
         let as_text = |field: Vec<u8>| String::from_utf8_lossy(&field).into_owned().into_bytes();
         return Results::Entries(entries.into_iter().map(|(field, value)| (as_text(field), value)).collect());
     }
-    let member = |(field, value): &Entry| {
-        let name = serde_json::to_vec(&String::from_utf8_lossy(field)).expect("a string always has a JSON form");
-        [name.as_slice(), b":", value].concat()
-    };
-    let members: Vec<_> = entries.iter().map(member).collect();
-    Results::Spliced([&b"{"[..], &members.join(&b","[..]), b"}"].concat())
+    let mut texts = vec![b"{".to_vec()];
+    for (field, value) in entries {
+        if texts.last().is_some_and(|text| text.len() >= FULL) {
+            texts.push(b"[".to_vec());
+        }
+        let is_first = texts.len() == 1;
+        let text = texts.last_mut().expect("there is always one");
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        let name = serde_json::to_vec(&String::from_utf8_lossy(&field)).expect("a string always has a JSON form");
+        text.extend([name.as_slice(), if is_first { b":" } else { b"," }, &value].concat());
+    }
+    for (index, text) in texts.iter_mut().enumerate() {
+        text.push(if index == 0 { b'}' } else { b']' });
+    }
+    let mut texts = texts.into_iter();
+    Results::Spliced(SplicedResults { object: texts.next().unwrap_or_default(), arrays: texts.collect() })
 }
 
 fn find_errors(reply: &Value, errors: &mut Vec<ErrorReply>) {

@@ -1,16 +1,19 @@
 //! What servers answer: no reply is taken for more than it says, and no stored value changes another one's place.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-use idioteque_redis_core::store::answer::{Entry, Results};
+use idioteque_redis_core::store::answer::{Entry, Results, SplicedResults};
 use idioteque_redis_core::store::keys::Role;
 use idioteque_redis_core::store::server_features::ServerFeatures;
 use idioteque_redis_core::store::splice::splice as spliced;
 use idioteque_redis_core::store::{Answer, Call, KeyOptions, Operation, Prefetch, ReplyReader, reply};
 use idioteque_redis_core::transport::protocol::decode::Decoder;
 use redis::Value;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, Error, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
 use crate::model;
@@ -128,25 +131,67 @@ fn is_plain(value: &Value) -> bool {
     }
 }
 
-/// Fields and values, one after the other, each ended by a byte that UTF-8 does not have.
+/// Fields and values, one after the other, each ended by a byte that UTF-8 does not have. The first byte says behind which of them
+/// there is one that fills a text.
 pub fn splice(data: &[u8]) {
     let mut parts = data.split(|&byte| byte == 0xff).map(<[u8]>::to_vec);
     let mut entries: Vec<Entry> = Vec::new();
     while let (Some(field), Some(value)) = (parts.next(), parts.next()) {
         entries.push((field, value));
     }
+    let behind = usize::from(data.first().copied().unwrap_or_default());
+    if behind < entries.len() {
+        entries.insert(behind, (b"full".to_vec(), b"1".repeat(64 * 1024)));
+    }
     let results = spliced(entries.iter().map(|(field, value)| (field.as_slice(), value.as_slice())));
     let Answer::Results(results) = model::checked(Answer::Results(results)) else { return };
     assert_eq!(results, model::splice(entries.clone()));
-    if let Results::Spliced(json) = results {
-        check_table(&json, &entries);
+    if let Results::Spliced(results) = results {
+        check_table(&results, &entries);
     }
 }
 
-/// The text is what parsing each value by itself gives.
-fn check_table(json: &[u8], entries: &[Entry]) {
+/// An array of names and values in turn.
+struct Pairs<V>(Vec<(String, V)>);
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(PairsVisitor(PhantomData))
+    }
+}
+
+struct PairsVisitor<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for PairsVisitor<V> {
+    type Value = Pairs<V>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("names and values in turn")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Pairs<V>, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(name) = items.next_element()? {
+            let value = items.next_element()?.ok_or_else(|| A::Error::custom("a name has no value"))?;
+            pairs.push((name, value));
+        }
+        Ok(Pairs(pairs))
+    }
+}
+
+/// What the texts hold, each value as `V`.
+fn table_of<V: DeserializeOwned>(results: &SplicedResults) -> serde_json::Result<HashMap<String, V>> {
+    let mut table: HashMap<String, V> = serde_json::from_slice(&results.object)?;
+    for array in &results.arrays {
+        table.extend(serde_json::from_slice::<Pairs<V>>(array)?.0);
+    }
+    Ok(table)
+}
+
+/// The texts are what parsing each value by itself gives.
+fn check_table(results: &SplicedResults, entries: &[Entry]) {
     let name = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
-    let table: HashMap<String, IgnoredAny> = serde_json::from_slice(json).expect("what is spliced is JSON");
+    let table = table_of::<IgnoredAny>(results).expect("what is spliced is JSON");
     let mut names: Vec<_> = table.into_keys().collect();
     let mut expected: Vec<_> = entries.iter().map(|(field, _)| name(field)).collect();
     names.sort_unstable();
@@ -154,18 +199,16 @@ fn check_table(json: &[u8], entries: &[Entry]) {
     expected.dedup();
     assert_eq!(names, expected);
     // Text that is not UTF-8 and numbers that no f64 can hold are for the engine alone to decide.
-    let each: Result<serde_json::Map<String, Json>, _> =
+    let each: Result<HashMap<String, Json>, _> =
         entries.iter().map(|(field, value)| Ok((name(field), serde_json::from_slice(value)?))).collect();
-    if let (Ok(each), Ok(together)) =
-        (each.map_err(|error: serde_json::Error| error), serde_json::from_slice::<Json>(json))
-    {
-        assert_eq!(together, Json::Object(each));
+    if let (Ok(each), Ok(together)) = (each.map_err(|error: serde_json::Error| error), table_of::<Json>(results)) {
+        assert_eq!(together, each);
     }
 }
 
 fn check_results(results: &Results) {
     match results {
-        Results::Spliced(json) => assert!(serde_json::from_slice::<HashMap<String, IgnoredAny>>(json).is_ok()),
+        Results::Spliced(results) => assert!(table_of::<IgnoredAny>(results).is_ok()),
         Results::Entries(entries) => assert!(!entries.is_empty()),
         Results::Unchecked(_) => panic!("still unchecked"),
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::Operation;
+use crate::store::answer::SplicedResults;
 
 fn read(operation: Operation, replies: Vec<Value>) -> Result<Answer, ErrorReply> {
     let call = Call::new(operation, Default::default(), b"run".to_vec(), 3, 3);
@@ -26,10 +27,10 @@ fn spliced(pairs: &[(&str, &str)]) -> Results {
 
 #[test]
 fn results_become_one_json_text() {
-    assert_eq!(spliced(&[]), Results::Spliced(b"{}".to_vec()));
+    assert_eq!(spliced(&[]), Results::Spliced(SplicedResults::whole(b"{}".to_vec())));
     assert_eq!(
         spliced(&[("a\"b", "1"), ("__proto__", "{\"x\":[]}"), ("", "null")]),
-        Results::Spliced(br#"{"a\"b":1,"__proto__":{"x":[]},"":null}"#.to_vec())
+        Results::Spliced(SplicedResults::whole(br#"{"a\"b":1,"__proto__":{"x":[]},"":null}"#.to_vec()))
     );
 }
 

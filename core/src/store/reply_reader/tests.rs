@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::store::KeyOptions;
-use crate::store::answer::Results;
+use crate::store::answer::{Results, SplicedResults};
 use crate::store::keys::Role;
 use crate::store::operation::Operation;
 use crate::store::splice::MAX_CHECKED;
@@ -196,11 +196,11 @@ fn results_are_spliced_while_they_come() {
         Ok(Answer::Results(results)) => results,
         other => panic!("{other:?}"),
     };
-    assert_eq!(spliced("*0\r\n"), Results::Spliced(b"{}".to_vec()));
-    assert_eq!(spliced("*-1\r\n"), Results::Spliced(b"{}".to_vec()));
+    assert_eq!(spliced("*0\r\n"), Results::Spliced(SplicedResults::whole(b"{}".to_vec())));
+    assert_eq!(spliced("*-1\r\n"), Results::Spliced(SplicedResults::whole(b"{}".to_vec())));
     assert_eq!(
         spliced("*5\r\n$3\r\na\"b\r\n$1\r\n1\r\n$-1\r\n$7\r\n{\"x\":0}\r\n:1\r\n"),
-        Results::Spliced(br#"{"a\"b":1,"":{"x":0}}"#.to_vec())
+        Results::Spliced(SplicedResults::whole(br#"{"a\"b":1,"":{"x":0}}"#.to_vec()))
     );
     let entries = |pairs: &[(&str, &str)]| {
         let entry = |&(field, value): &(&str, &str)| (field.as_bytes().to_vec(), value.as_bytes().to_vec());
@@ -219,8 +219,12 @@ fn large_values_are_left_unchecked_and_keep_no_room() {
     let value = "1".repeat(MAX_CHECKED + 1);
     let text = format!("*4\r\n+a\r\n+2\r\n+b\r\n${}\r\n{value}\r\n", value.len());
     match read(&mut reader, &call, text.as_bytes(), 1 << 16).unwrap().answer {
-        Answer::Results(Results::Unchecked(unchecked)) => {
-            assert_eq!(unchecked.check(), Results::Spliced(format!("{{\"a\":2,\"b\":{value}}}").into_bytes()));
+        Answer::Results(mut results @ Results::Unchecked(_)) => {
+            results.check();
+            assert_eq!(
+                results,
+                Results::Spliced(SplicedResults::whole(format!("{{\"a\":2,\"b\":{value}}}").into_bytes()))
+            );
         }
         other => panic!("{other:?}"),
     }

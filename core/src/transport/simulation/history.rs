@@ -115,7 +115,7 @@ impl State {
             (Operation::IsTaskInProgress, Answer::Flag(flag)) => *flag == self.marks[task],
             (Operation::GetResult, Answer::Value(None)) => value == 0,
             (Operation::GetResult, Answer::Value(Some(json))) => value != 0 && *json == value.to_string().into_bytes(),
-            (Operation::GetResults, Answer::Results(Results::Spliced(json))) => *json == self.results_json(),
+            (Operation::GetResults, Answer::Results(Results::Spliced(all))) => all.object == self.results_json(),
             _ => false,
         }
     }
