@@ -63,19 +63,37 @@ const GLIDE: &str = "glide";
 const METHODS: [&str; 8] = ["get", "set", "del", "expire", "hget", "hset", "hdel", "hgetall"];
 const CAMEL_CASE_METHODS: [&str; 8] = ["get", "set", "del", "expire", "hGet", "hSet", "hDel", "hGetAll"];
 
-/// Recognises the first argument. `is_proxy` is `util.types.isProxy`.
-pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Value) -> Result<Recognised, InputError> {
-    if engine.type_of(redis) != Type::Object || engine.is_array(redis) || is_url(engine, redis)? {
+/// Recognises the first argument. `is_proxy` is `util.types.isProxy`, and `load_live` loads `lib/adopted-client.js`.
+pub fn recognise(
+    engine: Engine,
+    redis: Value,
+    wanted: Connection,
+    is_proxy: Value,
+    load_live: Value,
+) -> Result<Recognised, InputError> {
+    let kind = engine.type_of(redis);
+    if !matches!(kind, Type::Object | Type::Function) || engine.is_array(redis) {
         return configuration(engine, redis, wanted);
     }
     let proxied = engine.to_bool(engine.call(is_proxy, engine.undefined(), &[redis])?) == Some(true);
-    refuse_transaction(engine, redis, proxied)?;
+    // A proxy may throw at what its client does not have, and what uses the client only as a store does never asks for that.
+    let found = |found: Result<bool, Thrown>| if proxied { Ok(found.unwrap_or(false)) } else { found };
+    if found(is_url(engine, redis))? {
+        return configuration(engine, redis, wanted);
+    }
+    if found(is_transaction(engine, redis, proxied))? {
+        return Err(ConfigError::wrong_type(texts::transaction()).into());
+    }
     // An Upstash client is a proxy by default; everything else behind one is to be called, not looked through.
-    if upstash::is_client(engine, redis)? {
+    if found(upstash::is_client(engine, redis))? {
         return upstash_client(engine, redis, wanted);
     }
     if proxied {
         return generic(engine, redis, wanted, texts::BEHIND_PROXY);
+    }
+    // No client that is known is one, but a mock may be.
+    if kind == Type::Function {
+        return generic(engine, redis, wanted, texts::SETTINGS_UNKNOWN);
     }
     if ioredis::is_instance(engine, redis)? {
         ioredis::refuse_ended(engine, redis)?;
@@ -96,7 +114,7 @@ pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Val
         };
         return adopt(
             wanted,
-            ioredis::cluster_unsupported_reason(engine, redis)?,
+            ioredis::cluster_unsupported_reason(engine, redis, load_live)?,
             ClientFamily::IoredisCluster,
             redis,
             own,
@@ -277,13 +295,9 @@ fn is_url(engine: Engine, value: Value) -> Result<bool, Thrown> {
 }
 
 /// Pipelines and transactions have a client's methods, but only queue. A proxy may answer to any name.
-fn refuse_transaction(engine: Engine, redis: Value, proxied: bool) -> Result<(), InputError> {
-    if ioredis::is_transaction(engine, redis)?
+fn is_transaction(engine: Engine, redis: Value, proxied: bool) -> Result<bool, Thrown> {
+    Ok(ioredis::is_transaction(engine, redis)?
         || upstash::is_transaction(engine, redis)
         || glide::is_transaction(engine, redis)
-        || (!proxied && node_redis::is_transaction(engine, redis)?)
-    {
-        return Err(ConfigError::wrong_type(texts::transaction()).into());
-    }
-    Ok(())
+        || (!proxied && node_redis::is_transaction(engine, redis)?))
 }
