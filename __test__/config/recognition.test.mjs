@@ -72,6 +72,17 @@ function nodeRedis(module, options) {
   return client;
 }
 
+/** What instrumentation such as OpenTelemetry's does to a class of clients. Returns what undoes it. */
+function patchClass(prototype) {
+  const { connect, sendCommand } = prototype;
+  for (const [name, method] of Object.entries({ connect, sendCommand })) {
+    prototype[name] = function (...args) {
+      return method.apply(this, args);
+    };
+  }
+  return () => Object.assign(prototype, { connect, sendCommand });
+}
+
 const NOWHERE = { host: "127.0.0.1", port: 1 };
 
 describe.each(IOREDIS)("%s", (_, Client) => {
@@ -128,6 +139,12 @@ describe.each(IOREDIS)("%s", (_, Client) => {
     const own = ioredis(Client, {});
     own.connect = own.connect.bind(own);
     expect(recognise(own).adapter).toBe("ioredis");
+  });
+
+  it("is connected for natively where instrumentation has patched the class itself", () => {
+    const restore = patchClass(Client.prototype);
+    expect(recognise(ioredis(Client, {}))).toBe("native");
+    restore();
   });
 
   it("as a cluster is connected for natively, or called where it has to be", () => {
@@ -195,6 +212,15 @@ describe.each(NODE_REDIS)("%s", (name, module) => {
     vi.spyOn(client, "hSet");
     expectCalled(client, "node-redis");
     expect(refusal(client, { connection: "native" }).message).toContain("`hSet`");
+  });
+
+  it("is connected for natively where instrumentation has patched the class itself", () => {
+    const client = nodeRedis(module);
+    let prototype = client;
+    while (!Object.hasOwn(prototype, "connect")) prototype = Object.getPrototypeOf(prototype);
+    const restore = patchClass(prototype);
+    expect(recognise(client)).toBe("native");
+    restore();
   });
 
   it("is called where it connects in a way of its own", () => {
@@ -323,6 +349,19 @@ describe("all others", () => {
     expect(refusal(new Batch(true)).message).toContain("exec()");
     client.close();
     expect(refusal(client).message).toContain("has been closed");
+  });
+
+  it("valkey-glide behind a proxy is called through its own adapter", async () => {
+    const { hostname: host, port } = new URL(url);
+    const client = await GlideClient.createClient({ addresses: [{ host, port: Number(port || 6379) }] });
+    const proxy = new Proxy(client, {});
+    expectCalled(proxy, "glide");
+    const store = createRedisStore(proxy);
+    const id = newId();
+    await store.commitExecutionTaskResult(id, "task", 1);
+    await store.disposeExecution(id);
+    expect(await store.getExecutionTaskResults(id)).toEqual({});
+    client.close();
   });
 
   it("ioredis-mock is called, and its transactions are refused", () => {

@@ -88,12 +88,21 @@ pub fn recognise(
     if found(upstash::is_client(engine, redis))? {
         return upstash_client(engine, redis, wanted);
     }
+    // It spells commands in its own way, also behind a proxy: given the key to delete as others are, it deletes what its letters name.
+    if found(glide::is_client(engine, redis))? {
+        return glide_client(engine, redis, wanted);
+    }
     if proxied {
-        return generic(engine, redis, wanted, texts::BEHIND_PROXY);
+        let reads_from_replicas = match () {
+            () if found(ioredis::is_instance(engine, redis))? => replicas::of_ioredis(engine, redis)?,
+            () if found(ioredis::is_cluster(engine, redis))? => replicas::of_ioredis_cluster(engine, redis)?,
+            () => None,
+        };
+        return generic(engine, redis, wanted, reads_from_replicas, texts::BEHIND_PROXY);
     }
     // No client that is known is one, but a mock may be.
     if kind == Type::Function {
-        return generic(engine, redis, wanted, texts::SETTINGS_UNKNOWN);
+        return generic(engine, redis, wanted, None, texts::SETTINGS_UNKNOWN);
     }
     if ioredis::is_instance(engine, redis)? {
         ioredis::refuse_ended(engine, redis)?;
@@ -123,15 +132,7 @@ pub fn recognise(
     if let Some(kind) = node_redis::kind(engine, redis)? {
         return node_redis_object(engine, redis, wanted, kind);
     }
-    if glide::is_client(engine, redis)? {
-        if glide::is_closed(engine, redis)? {
-            return Err(ConfigError::wrong_type(texts::glide_closed()).into());
-        }
-        let own =
-            OwnMethods { reads_from_replicas: replicas::of_glide(engine, redis)?, ..OwnMethods::new(redis, GLIDE) };
-        return own_methods(wanted, own, texts::GLIDE);
-    }
-    generic(engine, redis, wanted, texts::SETTINGS_UNKNOWN)
+    generic(engine, redis, wanted, None, texts::SETTINGS_UNKNOWN)
 }
 
 /// An Upstash client, whose URL and token we use ourselves, unless its requests are not the usual ones.
@@ -151,6 +152,15 @@ fn upstash_client(engine: Engine, redis: Value, wanted: Connection) -> Result<Re
     }
 }
 
+/// A client of valkey-glide, which is called.
+fn glide_client(engine: Engine, redis: Value, wanted: Connection) -> Result<Recognised, InputError> {
+    if glide::is_closed(engine, redis)? {
+        return Err(ConfigError::wrong_type(texts::glide_closed()).into());
+    }
+    let own = OwnMethods { reads_from_replicas: replicas::of_glide(engine, redis)?, ..OwnMethods::new(redis, GLIDE) };
+    own_methods(wanted, own, texts::GLIDE)
+}
+
 fn node_redis_object(
     engine: Engine,
     redis: Value,
@@ -160,7 +170,7 @@ fn node_redis_object(
     use node_redis::Kind;
     let topology = match kind {
         Kind::Legacy => return Err(node_redis::refuse_legacy().into()),
-        Kind::Other => return generic(engine, redis, wanted, texts::SETTINGS_UNKNOWN),
+        Kind::Other => return generic(engine, redis, wanted, None, texts::SETTINGS_UNKNOWN),
         Kind::Cluster => {
             require(engine, redis, &CAMEL_CASE_METHODS)?;
             let own = OwnMethods::new(redis, NODE_REDIS);
@@ -225,11 +235,12 @@ fn own_methods(wanted: Connection, own: OwnMethods, unsupported_reason: &str) ->
     }
 }
 
-/// Anything with the eight methods, else a configuration.
+/// Anything with the eight methods, else a configuration. `reads_from_replicas` is the setting by which it does, if that is known.
 fn generic(
     engine: Engine,
     redis: Value,
     wanted: Connection,
+    reads_from_replicas: Option<String>,
     unsupported_reason: &str,
 ) -> Result<Recognised, InputError> {
     let (methods, adapter) = match () {
@@ -238,7 +249,7 @@ fn generic(
         () => return configuration(engine, redis, wanted),
     };
     require(engine, redis, methods)?;
-    own_methods(wanted, OwnMethods::new(redis, adapter), unsupported_reason)
+    own_methods(wanted, OwnMethods { reads_from_replicas, ..OwnMethods::new(redis, adapter) }, unsupported_reason)
 }
 
 fn require(engine: Engine, client: Value, methods: &[&'static str]) -> Result<(), InputError> {
