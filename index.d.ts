@@ -953,7 +953,7 @@ export interface RedisNode {
  * ```
  */
 export interface IoredisSentinelOptions extends Omit<IoredisConnectionOptions, "host" | "port" | "path"> {
-  /** The sentinels. The others that they name are found by themselves. */
+  /** The sentinels. The others that they name are found by themselves, unless `updateSentinels` is false. */
   sentinels: RedisNode[];
   /** What the sentinels call the primary. */
   name: string;
@@ -965,6 +965,8 @@ export interface IoredisSentinelOptions extends Omit<IoredisConnectionOptions, "
   sentinelTLS?: boolean | RedisTlsOptions | undefined;
   /** Encrypts the connection to the primary with the settings in `tls`; neither counts without the other. @default false */
   enableTLSForSentinelMode?: boolean | undefined;
+  /** Whether sentinels that those in `sentinels` name are asked, too. @default true */
+  updateSentinels?: boolean | undefined;
   /** The store has to write. */
   role?: "master" | undefined;
 }

@@ -5,19 +5,41 @@
 const { PHRASES } = require("./error-texts.js");
 const { lookAt } = require("./thrown.js");
 
-/** Said by `state` of a client that has ended. */
+/** Said by `state` of a client that has ended. It may be connected again. */
 const ENDED = -1;
+
+/** `(hostname, callback) => callback(null, hostname)`: leaves the name to Node.js, as the documentation of ioredis advises with TLS. */
+const IDENTITY =
+  /^(?:function\b)?\s*\w*\s*\(\s*(\w+)\s*,\s*(\w+)\s*\)\s*(?:=>)?\s*\{?\s*(?:return\s+)?\2\(\s*null\s*,\s*\1\s*\)\s*;?\s*\}?$/;
+
+/**
+ * Whether a function with which an ioredis cluster looks up host names finds what Node.js finds by itself. It is not called, but
+ * read: it may ask anybody.
+ *
+ * @param {Function} lookup the option `dnsLookup`
+ */
+function looksUpAsUsual(lookup) {
+  return lookup === require("node:dns").lookup || IDENTITY.test(Function.prototype.toString.call(lookup));
+}
 
 /**
  * An ioredis or iovalkey instance.
  *
  * @param {object} client the instance
- * @returns {{ state: () => number }} the number of the database that its next command would go to, or -1 once it has ended
+ * @returns {{ state: () => number }} the number of the database that its next command would go to, or -1 while it has ended
  */
 function watchIoredis(client) {
+  // ioredis sets `manuallyClosing` from `quit()` or `disconnect()` until the socket has closed. It stays set, also when the instance is
+  // connected again, where there was no socket to close: then it says nothing.
+  let isStale = client.manuallyClosing === true;
+
   const state = () => {
-    // `manuallyClosing` is set from `quit()` or `disconnect()` until the socket has closed.
-    if (client.status === "end" || client.manuallyClosing === true) return ENDED;
+    if (client.status === "end") {
+      isStale = client.manuallyClosing === true;
+      return ENDED;
+    }
+    if (client.manuallyClosing !== true) isStale = false;
+    else if (!isStale) return ENDED;
     // `select()` leaves `options.db` alone; while reconnecting, the choice waits in `prevCondition`.
     return Number(client.prevCondition?.select ?? client.condition?.select ?? client.options.db ?? 0);
   };
@@ -28,7 +50,7 @@ function watchIoredis(client) {
  * A node-redis client, whose selected database only the server has.
  *
  * @param {object} client the client
- * @returns {{ state: () => number, login: (answer: Function) => void }} `state()` is -1 once the client has been closed or
+ * @returns {{ state: () => number, login: (answer: Function) => void }} `state()` is -1 while the client is closed or
  *   destroyed, else 0; `login` calls `answer(undefined, database, { username, password })`, or `answer(problem, lasting)`
  *   with what went wrong and whether it will go wrong again
  */
@@ -63,7 +85,7 @@ function watchNodeRedis(client) {
  * A node-redis cluster, whose options are complete.
  *
  * @param {object} cluster the cluster
- * @returns {{ state: () => number }} -1 once it has been closed or destroyed, else 0
+ * @returns {{ state: () => number }} -1 while it is closed or destroyed, else 0
  */
 function watchNodeRedisCluster(cluster) {
   let opened = false;
@@ -109,4 +131,4 @@ function isForbidden(error) {
   return /^NOPERM /.test(lookAt(error).text);
 }
 
-module.exports = { watchIoredis, watchNodeRedis, watchNodeRedisCluster };
+module.exports = { looksUpAsUsual, watchIoredis, watchNodeRedis, watchNodeRedisCluster };

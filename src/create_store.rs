@@ -129,7 +129,9 @@ fn create(engine: Engine, source: Source, options: Value, helpers: &Helpers) -> 
     let owned = engine.object()?;
     engine.set(owned, c"helpers", helpers.all)?;
     let recognised = match source {
-        Source::Passed(redis) => detect::recognise(engine, redis, options.connection, helpers.is_proxy)?,
+        Source::Passed(redis) => {
+            detect::recognise(engine, redis, options.connection, helpers.is_proxy, helpers.load_live)?
+        }
         Source::Variables => detect::from_environment(engine, options.connection)?,
     };
     let (environment, origin) = match recognised {

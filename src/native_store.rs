@@ -181,26 +181,28 @@ impl NativeStore {
     }
 
     /// Follows the live client, if there is one: into the database it has selected, so that a call goes where the
-    /// client's own next command would go, and out of business when it has ended.
+    /// client's own next command would go, out of business when it has ended, and back when it is connected again.
     fn follow(&self, connected: &Connected, moved: impl FnOnce()) -> Result<(), StoreError> {
         let Origin::Live(live) = &self.origin else { return Ok(()) };
-        match live.state() {
+        let elsewhere = match live.state() {
             ClientState::Ended => {
-                self.closed.set(true);
                 connected.connection.borrow_mut().take();
-                Err(adopted_client::ended())
+                return Err(adopted_client::ended());
             }
-            ClientState::Database(database) if database != connected.database.get() && !self.closed.get() => {
-                let target = self.target()?;
-                connected.database.set(target.settings.database);
-                moved();
-                let connection = SharedConnection::open(target, &self.completions)?;
-                connected.observed.replace(connection.observed().clone());
-                connected.connection.replace(Some(connection));
-                Ok(())
-            }
-            ClientState::Database(_) | ClientState::Unknown => Ok(()),
+            ClientState::Database(database) => database != connected.database.get(),
+            ClientState::Unknown => false,
+        };
+        let ended = connected.connection.borrow().is_none();
+        if self.closed.get() || !(elsewhere || ended) {
+            return Ok(());
         }
+        let target = self.target()?;
+        connected.database.set(target.settings.database);
+        moved();
+        let connection = SharedConnection::open(target, &self.completions)?;
+        connected.observed.replace(connection.observed().clone());
+        connected.connection.replace(Some(connection));
+        Ok(())
     }
 
     /// The database that calls are made for.

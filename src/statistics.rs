@@ -61,7 +61,7 @@ impl NativeStore {
             (None, None) => None,
         };
         let status = match &seen {
-            _ if self.is_closed() => "closed",
+            _ if self.is_closed() || self.client_has_ended() => "closed",
             Some(seen) => seen.status.as_str(),
             None => "idle",
         };
@@ -118,14 +118,20 @@ impl NativeStore {
         Some(without_nulls(json!({ "address": address, "port": port })))
     }
 
+    /// Whether the live client whose settings it uses has ended.
+    fn client_has_ended(&self) -> bool {
+        match self.origin() {
+            Origin::Fixed(_) => false,
+            Origin::Live(live) => matches!(live.state(), ClientState::Ended),
+        }
+    }
+
     /// The settings, as far as they are known now.
     fn settings_now(&self) -> Option<Settings> {
         match self.origin() {
             Origin::Fixed(settings) => Some((**settings).clone()),
-            Origin::Live(live) => match live.state() {
-                ClientState::Ended => None,
-                ClientState::Database(_) | ClientState::Unknown => live.settings().ok(),
-            },
+            Origin::Live(_) if self.client_has_ended() => None,
+            Origin::Live(live) => live.settings().ok(),
         }
     }
 }

@@ -59,7 +59,8 @@ const refusal = (client, options) => {
 };
 
 function ioredis(Client, ...args) {
-  const client = new Client(...args, { lazyConnect: true, ...args.pop() });
+  const options = args.pop();
+  const client = new Client(...args, { lazyConnect: true, ...options });
   release.push(() => client.disconnect());
   return client;
 }
@@ -69,6 +70,17 @@ function nodeRedis(module, options) {
   client.on("error", () => {});
   release.push(() => client.isOpen && client.disconnect());
   return client;
+}
+
+/** What instrumentation such as OpenTelemetry's does to a class of clients. Returns what undoes it. */
+function patchClass(prototype) {
+  const { connect, sendCommand } = prototype;
+  for (const [name, method] of Object.entries({ connect, sendCommand })) {
+    prototype[name] = function (...args) {
+      return method.apply(this, args);
+    };
+  }
+  return () => Object.assign(prototype, { connect, sendCommand });
 }
 
 const NOWHERE = { host: "127.0.0.1", port: 1 };
@@ -107,6 +119,32 @@ describe.each(IOREDIS)("%s", (_, Client) => {
     const client = ioredis(Custom, {});
     expect(recognise(client).adapter).toBe("ioredis");
     expect(refusal(client, { connection: "native" }).message).toContain("`sendCommand`");
+  });
+
+  it("is called where it connects in a way of its own, which may choose another server or login each time", async () => {
+    const { hostname: host, port } = new URL(url);
+    class Custom extends Client {
+      connect(...args) {
+        Object.assign(this.options, { host, port: Number(port || 6379) });
+        return super.connect(...args);
+      }
+    }
+    const client = ioredis(Custom, NOWHERE);
+    expect(recognise(client).adapter).toBe("ioredis");
+    expect(refusal(client, { connection: "native" }).message).toContain("`connect`");
+    const store = createRedisStore(client);
+    const id = newId();
+    await store.beginExecution(id);
+    expect(await admin.get(id)).toBe("true");
+    const own = ioredis(Client, {});
+    own.connect = own.connect.bind(own);
+    expect(recognise(own).adapter).toBe("ioredis");
+  });
+
+  it("is connected for natively where instrumentation has patched the class itself", () => {
+    const restore = patchClass(Client.prototype);
+    expect(recognise(ioredis(Client, {}))).toBe("native");
+    restore();
   });
 
   it("as a cluster is connected for natively, or called where it has to be", () => {
@@ -176,6 +214,22 @@ describe.each(NODE_REDIS)("%s", (name, module) => {
     expect(refusal(client, { connection: "native" }).message).toContain("`hSet`");
   });
 
+  it("is connected for natively where instrumentation has patched the class itself", () => {
+    const client = nodeRedis(module);
+    let prototype = client;
+    while (!Object.hasOwn(prototype, "connect")) prototype = Object.getPrototypeOf(prototype);
+    const restore = patchClass(prototype);
+    expect(recognise(client)).toBe("native");
+    restore();
+  });
+
+  it("is called where it connects in a way of its own", () => {
+    const client = nodeRedis(module);
+    client.connect = client.connect.bind(client);
+    expectCalled(client, "node-redis");
+    expect(refusal(client, { connection: "native" }).message).toContain("`connect`");
+  });
+
   it("is called behind a proxy", () => {
     expect(recognise(new Proxy(nodeRedis(module), {})).adapter).toBe("node-redis");
   });
@@ -221,8 +275,9 @@ describe("node-redis 4 in legacy mode", () => {
   });
 });
 
+const REST = { url: "https://nowhere.upstash.io", token: "hunter2" };
+
 describe("clients over HTTP", () => {
-  const REST = { url: "https://nowhere.upstash.io", token: "hunter2" };
   const upstashWith = (settings) => new upstash.Redis({ ...REST, ...settings });
   const withMiddleware = (client) => {
     client.use((request, next) => next(request));
@@ -274,6 +329,17 @@ describe("clients over HTTP", () => {
   });
 });
 
+describe("kv of Vercel KV", () => {
+  it("is requested natively, and says itself which variables are missing", async () => {
+    const { kv } = await import("@vercel/kv");
+    vi.stubEnv("KV_REST_API_URL", undefined).stubEnv("KV_REST_API_TOKEN", undefined);
+    expect(refusal(kv).message).toContain("KV_REST_API_URL");
+    vi.stubEnv("KV_REST_API_URL", REST.url).stubEnv("KV_REST_API_TOKEN", REST.token);
+    expect(recognise(kv).backend).toBe("upstash");
+    vi.unstubAllEnvs();
+  });
+});
+
 describe("all others", () => {
   it("valkey-glide is called through its own adapter, and refused once closed", async () => {
     const { hostname: host, port } = new URL(url);
@@ -283,6 +349,19 @@ describe("all others", () => {
     expect(refusal(new Batch(true)).message).toContain("exec()");
     client.close();
     expect(refusal(client).message).toContain("has been closed");
+  });
+
+  it("valkey-glide behind a proxy is called through its own adapter", async () => {
+    const { hostname: host, port } = new URL(url);
+    const client = await GlideClient.createClient({ addresses: [{ host, port: Number(port || 6379) }] });
+    const proxy = new Proxy(client, {});
+    expectCalled(proxy, "glide");
+    const store = createRedisStore(proxy);
+    const id = newId();
+    await store.commitExecutionTaskResult(id, "task", 1);
+    await store.disposeExecution(id);
+    expect(await store.getExecutionTaskResults(id)).toEqual({});
+    client.close();
   });
 
   it("ioredis-mock is called, and its transactions are refused", () => {
@@ -316,6 +395,37 @@ describe("all others", () => {
     const { hget: hGet, hset: hSet, hdel: hDel, hgetall: hGetAll, get, set, del, expire } = client;
     expect(recognise({ hGet, hSet, hDel, hGetAll, get, set, del, expire }).adapter).toBe("node-redis");
     expect(refusal({ hSet, get }).message).toBe("The client lacks the methods set, del, expire, hGet, hDel, hGetAll");
+  });
+
+  it("a function with the eight methods is called, as some mocks and lazy proxies are one", async () => {
+    const client = createMapClient();
+    const lazy = new Proxy(() => {}, { get: (_, name) => client[name] });
+    for (const made of [Object.assign(() => {}, client), lazy]) {
+      expectCalled(made, "ioredis");
+      const store = createRedisStore(made);
+      await store.beginExecution("id");
+      expect(await store.isExecutionInProgress("id")).toBe(true);
+    }
+    expect(refusal(() => {}).message).toContain("a function");
+  });
+
+  it("a proxy that throws at what its client does not have is called", async () => {
+    const client = createMapClient();
+    const known = (name) => {
+      if (name in client) return client[name];
+      throw new Error(`unexpected: ${String(name)}`);
+    };
+    const refuse = () => {
+      throw new Error("unexpected");
+    };
+    const handler = { has: refuse, ownKeys: refuse, getPrototypeOf: refuse, getOwnPropertyDescriptor: refuse };
+    const strict = new Proxy({}, { ...handler, get: (_, name) => known(name) });
+    expectCalled(strict, "ioredis");
+    const store = createRedisStore(strict);
+    await store.commitExecutionTaskResult("id", "task", [1]);
+    expect(await store.getExecutionTaskResults("id")).toEqual({ task: [1] });
+    // What it says of a method counts, such as what a lazy client says of missing variables.
+    expect(refusal(new Proxy({}, { get: refuse })).message).toBe("unexpected");
   });
 
   it("a promise of a client is refused with advice", () => {

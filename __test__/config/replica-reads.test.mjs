@@ -113,6 +113,13 @@ describe.each(IOREDIS)("%s", (_, Client) => {
     }
     expect(createRedisStore(cluster({ natMap: {} })).backend).toBe("client");
   });
+
+  it("behind a proxy is refused, too, as its methods would have to be used", () => {
+    expectRefused(refusal(new Proxy(cluster({ scaleReads: "slave" }), {})), '`scaleReads` is "slave"');
+    expectRefused(refusal(new Proxy(made({ ...sentinels, role: "slave" }), {})), '`role` is "slave"');
+    expect(createRedisStore(new Proxy(cluster({}), {})).backend).toBe("client");
+    expect(createRedisStore(new Proxy(made(sentinels), {})).backend).toBe("client");
+  });
 });
 
 describe.each(NODE_REDIS)("%s", (_, module) => {

@@ -1,15 +1,18 @@
-// A store made from a client ends with it: from the moment at which the client was told to end.
+// A store made from a client ends with it, from the moment at which the client was told to end, and works again once the client is
+// connected again.
 import { Cluster, Redis } from "ioredis";
 import { Redis as Redis5 } from "ioredis-5";
 import { createClient } from "redis";
 import { createClient as createClient4 } from "redis-4";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runScript } from "../support/child.mjs";
-import { sharedRedis } from "../support/redis.mjs";
+import { IOREDIS, NODE_REDIS } from "../support/client-packages.mjs";
+import { countConnections } from "../support/connections.mjs";
+import { eventually, sharedRedis } from "../support/redis.mjs";
 import { rejectionOf, temporaryStore } from "../support/temporary.mjs";
 import { SENTINEL_MASTER, startTopologies } from "../support/topologies.mjs";
 
-const { url, newId } = sharedRedis();
+const { url, admin, newId } = sharedRedis();
 let topologies;
 beforeAll(async () => {
   topologies = await startTopologies();
@@ -64,5 +67,84 @@ describe("after", () => {
     const outcome = await runScript(script, { args: { url, id: newId() } });
     expect(outcome, outcome.errors).toMatchObject({ code: 0 });
     expect(Number(outcome.lines.at(-1))).toBeLessThan(1_000);
+  });
+});
+
+describe("once the client is connected again", () => {
+  const close = (client) => (client.close ?? client.quit).call(client);
+  const FAMILIES = [
+    ...IOREDIS.map(([name, Client]) => [
+      name,
+      {
+        make: (connectionName) => new Client(url, { connectionName, lazyConnect: true }),
+        async end(client) {
+          await client.quit();
+          await eventually(() => client.status === "end");
+        },
+      },
+    ]),
+    ...NODE_REDIS.map(([name, module]) => [
+      name,
+      {
+        make: (connectionName) => module.createClient({ url, name: connectionName }).on("error", () => {}),
+        end: close,
+      },
+    ]),
+  ];
+
+  it.each(FAMILIES)("a store of %s works, whether it was called in between or not", async (_, { make, end }) => {
+    const name = newId("again");
+    const client = await connected(make(name));
+    const store = temporaryStore(client);
+    const id = newId();
+    await store.beginExecution(id);
+    await end(client);
+    expect(await rejectionOf(store.isExecutionInProgress(id))).toMatchObject({ code: "ERR_REDIS_CLOSED" });
+    expect(store.status).toBe("closed");
+    await client.connect();
+    expect(await store.isExecutionInProgress(id)).toBe(true);
+    expect(store.status).toBe("ready");
+    await end(client);
+    // The store's connection is closed without a call, too.
+    await eventually(async () => (await countConnections(admin, name)) === 0, { deadline: 10_000 });
+    await client.connect();
+    expect(await store.isExecutionInProgress(id)).toBe(true);
+    await end(client);
+    await store.close();
+    await client.connect();
+    expect(await rejectionOf(store.isExecutionInProgress(id))).toMatchObject({ code: "ERR_REDIS_CLOSED" });
+    await end(client);
+  });
+
+  it("a store of an ioredis cluster works", async () => {
+    const cluster = clusterOf();
+    const store = temporaryStore(cluster);
+    const id = newId();
+    await store.beginExecution(id);
+    await cluster.quit();
+    expect(await rejectionOf(store.isExecutionInProgress(id))).toMatchObject({ code: "ERR_REDIS_CLOSED" });
+    await eventually(() => cluster.status === "end");
+    await cluster.connect();
+    expect(await store.isExecutionInProgress(id)).toBe(true);
+    cluster.disconnect();
+  });
+
+  // It goes on saying that it is being closed: there was no socket whose end would have reset that.
+  it.each(IOREDIS)("a store of %s works that was disconnected twice", async (_, Client) => {
+    const client = new Client(url);
+    const store = temporaryStore(client);
+    const id = newId();
+    await store.beginExecution(id);
+    client.disconnect();
+    await eventually(() => client.status === "end");
+    client.disconnect();
+    expect(await rejectionOf(store.isExecutionInProgress(id))).toMatchObject({ code: "ERR_REDIS_CLOSED" });
+    await client.connect();
+    expect(client.manuallyClosing).toBe(true);
+    expect(await store.isExecutionInProgress(id)).toBe(true);
+    expect(await temporaryStore(client).isExecutionInProgress(id)).toBe(true);
+    client.disconnect();
+    await eventually(() => client.status === "end");
+    expect(await rejectionOf(store.isExecutionInProgress(id))).toMatchObject({ code: "ERR_REDIS_CLOSED" });
   });
 });

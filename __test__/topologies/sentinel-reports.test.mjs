@@ -1,4 +1,5 @@
 // The reports of sentinels, and which of them counts: they are made up here, the servers that they name are real.
+import { Redis } from "ioredis";
 import { afterEach, expect, it } from "vitest";
 import { eventually } from "../../tooling/eventually.mjs";
 import { startFakeRedis } from "../support/fake-redis.mjs";
@@ -30,6 +31,7 @@ const fields = (object) => list(Object.entries(object).flat().map(String).map(bu
  * @param {number} report.epoch
  * @param {{ port: number }} [report.promoted] the replica that it has promoted
  * @param {string} [report.replicas] its answer about replicas, if not that
+ * @param {{ port: number }} [report.other] another sentinel that it knows
  * @param {object} [options]
  * @param {number} [options.answers] on how many connections it answers
  */
@@ -39,7 +41,7 @@ async function startSentinel(report, { answers: answered = Number.POSITIVE_INFIN
     "GET-MASTER-ADDR-BY-NAME": () => list(["127.0.0.1", String(report.primary.port)].map(bulk)),
     MASTER: () =>
       fields({ "config-epoch": report.epoch, flags: report.promoted ? "master,failover_in_progress" : "master" }),
-    SENTINELS: () => list([]),
+    SENTINELS: () => list(report.other ? [described(report.other, "sentinel")] : []),
     REPLICAS: () => report.replicas ?? list(report.promoted ? [described(report.promoted, "slave,promoted")] : []),
   };
   const sentinel = await startFake(({ command: [name, ...args] }) => {
@@ -56,8 +58,9 @@ async function asked(sentinel, times) {
 }
 
 /** A store over sentinels, and two servers that they may name. */
-async function over(sentinels) {
-  const store = temporaryStore({ sentinels: sentinels.map(({ host, port }) => ({ host, port })), name: NAME });
+async function over(sentinels, make = (redis) => redis, options = {}) {
+  const redis = { sentinels: sentinels.map(({ host, port }) => ({ host, port })), name: NAME, ...options };
+  const store = temporaryStore(make(redis));
   let calls = 0;
   /** Resolves when a call has arrived on a server. */
   const arrivesAt = (server) => {
@@ -190,4 +193,23 @@ it("a sentinel that keeps publishing is asked no more often for it than twenty t
   } finally {
     clearInterval(talking);
   }
+});
+
+// As when an address that a sentinel announces is another system's from where the store runs.
+it.each([
+  ["a configuration", (redis) => redis],
+  ["an ioredis instance", (redis) => new Redis({ ...redis, lazyConnect: true })],
+])("with updateSentinels: false in %s, no sentinel is asked but those that were given", async (_, make) => {
+  const [before, after] = await servers();
+  const stranger = await startSentinel({ primary: after, epoch: 99 });
+  const given = await startSentinel({ primary: before, epoch: 7, other: stranger });
+  const strict = await over([given], make, { updateSentinels: false });
+  await strict.arrivesAt(before);
+  await asked(given, 3);
+  await strict.arrivesAt(before);
+  expect(stranger.connections).toBe(0);
+  expect(await temporaryClient(after).dbsize()).toBe(0);
+  // By default those that are named are asked.
+  const usual = await over([given], make, { updateSentinels: true });
+  await usual.arrivesAt(after);
 });

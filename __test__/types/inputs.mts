@@ -44,6 +44,7 @@ createRedisStore({
   tls: {},
   enableTLSForSentinelMode: true,
   sentinelTLS: {},
+  updateSentinels: false,
 });
 createRedisStore([{ host: "c", tls: { ca: "pem" } }, "rediss://d"]);
 createRedisStore({ url: "https://example.upstash.io", token: "secret", readYourWrites: false });

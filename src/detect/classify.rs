@@ -63,19 +63,46 @@ const GLIDE: &str = "glide";
 const METHODS: [&str; 8] = ["get", "set", "del", "expire", "hget", "hset", "hdel", "hgetall"];
 const CAMEL_CASE_METHODS: [&str; 8] = ["get", "set", "del", "expire", "hGet", "hSet", "hDel", "hGetAll"];
 
-/// Recognises the first argument. `is_proxy` is `util.types.isProxy`.
-pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Value) -> Result<Recognised, InputError> {
-    if engine.type_of(redis) != Type::Object || engine.is_array(redis) || is_url(engine, redis)? {
+/// Recognises the first argument. `is_proxy` is `util.types.isProxy`, and `load_live` loads `lib/adopted-client.js`.
+pub fn recognise(
+    engine: Engine,
+    redis: Value,
+    wanted: Connection,
+    is_proxy: Value,
+    load_live: Value,
+) -> Result<Recognised, InputError> {
+    let kind = engine.type_of(redis);
+    if !matches!(kind, Type::Object | Type::Function) || engine.is_array(redis) {
         return configuration(engine, redis, wanted);
     }
     let proxied = engine.to_bool(engine.call(is_proxy, engine.undefined(), &[redis])?) == Some(true);
-    refuse_transaction(engine, redis, proxied)?;
+    // A proxy may throw at what its client does not have, and what uses the client only as a store does never asks for that.
+    let found = |found: Result<bool, Thrown>| if proxied { Ok(found.unwrap_or(false)) } else { found };
+    if found(is_url(engine, redis))? {
+        return configuration(engine, redis, wanted);
+    }
+    if found(is_transaction(engine, redis, proxied))? {
+        return Err(ConfigError::wrong_type(texts::transaction()).into());
+    }
     // An Upstash client is a proxy by default; everything else behind one is to be called, not looked through.
-    if upstash::is_client(engine, redis)? {
+    if found(upstash::is_client(engine, redis))? {
         return upstash_client(engine, redis, wanted);
     }
+    // It spells commands in its own way, also behind a proxy: given the key to delete as others are, it deletes what its letters name.
+    if found(glide::is_client(engine, redis))? {
+        return glide_client(engine, redis, wanted);
+    }
     if proxied {
-        return generic(engine, redis, wanted, texts::BEHIND_PROXY);
+        let reads_from_replicas = match () {
+            () if found(ioredis::is_instance(engine, redis))? => replicas::of_ioredis(engine, redis)?,
+            () if found(ioredis::is_cluster(engine, redis))? => replicas::of_ioredis_cluster(engine, redis)?,
+            () => None,
+        };
+        return generic(engine, redis, wanted, reads_from_replicas, texts::BEHIND_PROXY);
+    }
+    // No client that is known is one, but a mock may be.
+    if kind == Type::Function {
+        return generic(engine, redis, wanted, None, texts::SETTINGS_UNKNOWN);
     }
     if ioredis::is_instance(engine, redis)? {
         ioredis::refuse_ended(engine, redis)?;
@@ -96,7 +123,7 @@ pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Val
         };
         return adopt(
             wanted,
-            ioredis::cluster_unsupported_reason(engine, redis)?,
+            ioredis::cluster_unsupported_reason(engine, redis, load_live)?,
             ClientFamily::IoredisCluster,
             redis,
             own,
@@ -105,15 +132,7 @@ pub fn recognise(engine: Engine, redis: Value, wanted: Connection, is_proxy: Val
     if let Some(kind) = node_redis::kind(engine, redis)? {
         return node_redis_object(engine, redis, wanted, kind);
     }
-    if glide::is_client(engine, redis)? {
-        if glide::is_closed(engine, redis)? {
-            return Err(ConfigError::wrong_type(texts::glide_closed()).into());
-        }
-        let own =
-            OwnMethods { reads_from_replicas: replicas::of_glide(engine, redis)?, ..OwnMethods::new(redis, GLIDE) };
-        return own_methods(wanted, own, texts::GLIDE);
-    }
-    generic(engine, redis, wanted, texts::SETTINGS_UNKNOWN)
+    generic(engine, redis, wanted, None, texts::SETTINGS_UNKNOWN)
 }
 
 /// An Upstash client, whose URL and token we use ourselves, unless its requests are not the usual ones.
@@ -133,6 +152,15 @@ fn upstash_client(engine: Engine, redis: Value, wanted: Connection) -> Result<Re
     }
 }
 
+/// A client of valkey-glide, which is called.
+fn glide_client(engine: Engine, redis: Value, wanted: Connection) -> Result<Recognised, InputError> {
+    if glide::is_closed(engine, redis)? {
+        return Err(ConfigError::wrong_type(texts::glide_closed()).into());
+    }
+    let own = OwnMethods { reads_from_replicas: replicas::of_glide(engine, redis)?, ..OwnMethods::new(redis, GLIDE) };
+    own_methods(wanted, own, texts::GLIDE)
+}
+
 fn node_redis_object(
     engine: Engine,
     redis: Value,
@@ -142,7 +170,7 @@ fn node_redis_object(
     use node_redis::Kind;
     let topology = match kind {
         Kind::Legacy => return Err(node_redis::refuse_legacy().into()),
-        Kind::Other => return generic(engine, redis, wanted, texts::SETTINGS_UNKNOWN),
+        Kind::Other => return generic(engine, redis, wanted, None, texts::SETTINGS_UNKNOWN),
         Kind::Cluster => {
             require(engine, redis, &CAMEL_CASE_METHODS)?;
             let own = OwnMethods::new(redis, NODE_REDIS);
@@ -207,11 +235,12 @@ fn own_methods(wanted: Connection, own: OwnMethods, unsupported_reason: &str) ->
     }
 }
 
-/// Anything with the eight methods, else a configuration.
+/// Anything with the eight methods, else a configuration. `reads_from_replicas` is the setting by which it does, if that is known.
 fn generic(
     engine: Engine,
     redis: Value,
     wanted: Connection,
+    reads_from_replicas: Option<String>,
     unsupported_reason: &str,
 ) -> Result<Recognised, InputError> {
     let (methods, adapter) = match () {
@@ -220,7 +249,7 @@ fn generic(
         () => return configuration(engine, redis, wanted),
     };
     require(engine, redis, methods)?;
-    own_methods(wanted, OwnMethods::new(redis, adapter), unsupported_reason)
+    own_methods(wanted, OwnMethods { reads_from_replicas, ..OwnMethods::new(redis, adapter) }, unsupported_reason)
 }
 
 fn require(engine: Engine, client: Value, methods: &[&'static str]) -> Result<(), InputError> {
@@ -277,13 +306,9 @@ fn is_url(engine: Engine, value: Value) -> Result<bool, Thrown> {
 }
 
 /// Pipelines and transactions have a client's methods, but only queue. A proxy may answer to any name.
-fn refuse_transaction(engine: Engine, redis: Value, proxied: bool) -> Result<(), InputError> {
-    if ioredis::is_transaction(engine, redis)?
+fn is_transaction(engine: Engine, redis: Value, proxied: bool) -> Result<bool, Thrown> {
+    Ok(ioredis::is_transaction(engine, redis)?
         || upstash::is_transaction(engine, redis)
         || glide::is_transaction(engine, redis)
-        || (!proxied && node_redis::is_transaction(engine, redis)?)
-    {
-        return Err(ConfigError::wrong_type(texts::transaction()).into());
-    }
-    Ok(())
+        || (!proxied && node_redis::is_transaction(engine, redis)?))
 }

@@ -5,7 +5,7 @@ use idioteque_redis_core::config::{ConfigError, Settings, ioredis};
 use idioteque_redis_core::error_texts::clients as texts;
 
 use super::input_error::InputError;
-use super::shape::{owns_all, replaced, sends_itself};
+use super::shape::{owns_all, replaced, works_otherwise};
 use crate::js_values::{read, read_keys, read_map};
 use crate::node_api::{Engine, Thrown, Type, Value};
 
@@ -17,7 +17,7 @@ const CLUSTER: [&str; 4] = ["options", "startupNodes", "connectionPool", "slots"
 /// What the store calls on a client.
 const METHODS: [&str; 8] = ["get", "set", "del", "expire", "hget", "hset", "hdel", "hgetall"];
 /// The options of a cluster that matter here.
-const CLUSTER_OPTIONS: [&str; 4] = ["redisOptions", "keyPrefix", "natMap", "scaleReads"];
+const CLUSTER_OPTIONS: [&str; 5] = ["redisOptions", "keyPrefix", "natMap", "scaleReads", "useSRVRecords"];
 /// How deep the options are read: as far as the addresses in `sentinels`, or `redisOptions.tls.ca`, which may be an array.
 const OPTIONS_DEPTH: usize = 5;
 
@@ -54,8 +54,8 @@ pub fn refuse_ended(engine: Engine, redis: Value) -> Result<(), InputError> {
 
 /// What stands in the way of a native connection, if anything does.
 pub fn unsupported_reason(engine: Engine, redis: Value) -> Result<Option<String>, Thrown> {
-    if !sends_itself(engine, redis, "duplicate")? {
-        return Ok(Some(texts::SENDING_REPLACED.into()));
+    if let Some(replaced) = works_otherwise(engine, redis, "duplicate")? {
+        return Ok(Some(replaced));
     }
     if let Some(replaced) = replaced(engine, redis, &METHODS, "hgetallBuffer")? {
         return Ok(Some(replaced));
@@ -73,15 +73,29 @@ pub fn settings(engine: Engine, redis: Value) -> Result<Settings, String> {
     ioredis::from_instance(&options, database).map_err(|unsupported| unsupported.to_string())
 }
 
-/// What stands in the way of a native connection to the cluster, if anything does.
-pub fn cluster_unsupported_reason(engine: Engine, cluster: Value) -> Result<Option<String>, Thrown> {
-    if !sends_itself(engine, cluster, "refreshSlotsCache")? {
-        return Ok(Some(texts::SENDING_REPLACED.into()));
+/// What stands in the way of a native connection to the cluster, if anything does. `load_live` loads `lib/adopted-client.js`.
+pub fn cluster_unsupported_reason(engine: Engine, cluster: Value, load_live: Value) -> Result<Option<String>, Thrown> {
+    if let Some(replaced) = works_otherwise(engine, cluster, "refreshSlotsCache")? {
+        return Ok(Some(replaced));
     }
     if let Some(replaced) = replaced(engine, cluster, &METHODS, "hgetallBuffer")? {
         return Ok(Some(replaced));
     }
+    if !resolves_as_usual(engine, cluster, load_live)? {
+        return Ok(Some(texts::LOOKUP_REPLACED.into()));
+    }
     Ok(cluster_settings(engine, cluster).err())
+}
+
+/// Whether the cluster finds the addresses of its nodes as Node.js does by itself. `load_live` loads `lib/adopted-client.js`.
+fn resolves_as_usual(engine: Engine, cluster: Value, load_live: Value) -> Result<bool, Thrown> {
+    let lookup = engine.get(engine.get(cluster, c"options")?, c"dnsLookup")?;
+    if engine.type_of(lookup) != Type::Function {
+        return Ok(true);
+    }
+    let helpers = engine.call(load_live, engine.undefined(), &[])?;
+    let answer = engine.call(engine.get(helpers, c"looksUpAsUsual")?, helpers, &[lookup])?;
+    Ok(engine.to_bool(answer) == Some(true))
 }
 
 /// What the cluster is set to now, or the setting that stands in the way.

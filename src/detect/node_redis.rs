@@ -1,19 +1,18 @@
 //! node-redis (the package `redis`) 4 to 6: clients, also in legacy mode, clusters, sentinels, pools and transactions.
 
 use idioteque_redis_core::config;
-use idioteque_redis_core::config::{ConfigError, Settings, node_redis};
+use idioteque_redis_core::config::{ConfigError, Input, Settings, node_redis};
 use idioteque_redis_core::error_texts::clients as texts;
 
 use super::input_error::InputError;
-use super::shape::{has_method, has_object, nearest_owner, replaced, sends_itself};
-use crate::js_values::read_keys;
+use super::shape::{has_method, has_object, nearest_owner, replaced, works_otherwise};
+use crate::js_values::{read, read_keys};
 use crate::node_api::{Engine, Thrown, Type, Value};
 
 /// What the store calls on a client.
 const METHODS: [&str; 8] = ["get", "set", "del", "expire", "hGet", "hSet", "hDel", "hGetAll"];
 /// The options that matter here; the others hold whole modules of commands.
-const OPTIONS: [&str; 8] =
-    ["username", "password", "database", "name", "keyPrefix", "readonly", "socket", "commandOptions"];
+const OPTIONS: [&str; 7] = ["username", "password", "database", "name", "readonly", "socket", "commandOptions"];
 /// How deep they are read.
 const OPTIONS_DEPTH: usize = 3;
 
@@ -35,7 +34,7 @@ pub enum Kind {
 }
 
 /// The options of a cluster that matter here, and how deep they are read.
-const CLUSTER_OPTIONS: [&str; 4] = ["rootNodes", "defaults", "keyPrefix", "nodeAddressMap"];
+const CLUSTER_OPTIONS: [&str; 3] = ["rootNodes", "defaults", "nodeAddressMap"];
 const CLUSTER_OPTIONS_DEPTH: usize = 6;
 
 /// What stands in the way of a native connection to the cluster, if anything does. Before version 5 a cluster does not
@@ -44,8 +43,8 @@ pub fn cluster_unsupported_reason(engine: Engine, cluster: Value) -> Result<Opti
     if !has_object(engine, cluster, "_options")? {
         return Ok(Some(texts::OLD_CLUSTER.into()));
     }
-    if !sends_itself(engine, cluster, "isOpen")? {
-        return Ok(Some(texts::SENDING_REPLACED.into()));
+    if let Some(replaced) = works_otherwise(engine, cluster, "isOpen")? {
+        return Ok(Some(replaced));
     }
     if let Some(replaced) = replaced(engine, cluster, &METHODS, "HGETALL")? {
         return Ok(Some(replaced));
@@ -55,11 +54,24 @@ pub fn cluster_unsupported_reason(engine: Engine, cluster: Value) -> Result<Opti
 
 /// The settings in the cluster's options now, or the setting that excludes a native connection.
 pub fn cluster_settings(engine: Engine, cluster: Value) -> Result<Settings, String> {
-    let options = engine
-        .get(cluster, c"_options")
-        .and_then(|options| read_keys(engine, options, &CLUSTER_OPTIONS, CLUSTER_OPTIONS_DEPTH))
-        .map_err(|_| texts::OPTIONS_UNREADABLE.to_owned())?;
+    let read = || -> Result<_, Thrown> {
+        let mut options =
+            read_keys(engine, engine.get(cluster, c"_options")?, &CLUSTER_OPTIONS, CLUSTER_OPTIONS_DEPTH)?;
+        options.extend(key_prefix(engine, cluster)?);
+        Ok(options)
+    };
+    let options = read().map_err(|_| texts::OPTIONS_UNREADABLE.to_owned())?;
     config::cluster::from_node_redis(&options).map_err(|unsupported| unsupported.to_string())
+}
+
+/// What a client or cluster puts before keys. Only since version 6 does one have that: before it, an option of this name changes
+/// nothing.
+fn key_prefix(engine: Engine, redis: Value) -> Result<Option<(String, Input)>, Thrown> {
+    let prefix = engine.get(redis, c"_keyPrefix")?;
+    Ok(match engine.type_of(prefix) {
+        Type::Undefined => None,
+        _ => Some(("keyPrefix".into(), read(engine, prefix, 1)?)),
+    })
 }
 
 /// What kind of node-redis object this is, or `None` when it is none.
@@ -118,9 +130,9 @@ pub fn behind_views(engine: Engine, redis: Value) -> Result<Value, Thrown> {
 pub fn unsupported_reason(engine: Engine, redis: Value) -> Result<Option<String>, Thrown> {
     // In legacy mode every method is the client's own, and none that could be called instead.
     if !is_legacy_mode(engine, redis)? {
-        let replaced = match sends_itself(engine, redis, "isOpen")? {
-            true => replaced(engine, redis, &METHODS, "HGETALL")?,
-            false => Some(texts::SENDING_REPLACED.into()),
+        let replaced = match works_otherwise(engine, redis, "isOpen")? {
+            None => replaced(engine, redis, &METHODS, "HGETALL")?,
+            otherwise => otherwise,
         };
         if replaced.is_some() {
             return Ok(replaced);
@@ -143,10 +155,12 @@ pub fn unsupported_reason(engine: Engine, redis: Value) -> Result<Option<String>
 pub fn settings(engine: Engine, redis: Value) -> Result<Settings, String> {
     let read = || -> Result<_, Thrown> {
         let options = engine.get(redis, c"options")?;
-        match engine.type_of(options) {
-            Type::Object => read_keys(engine, options, &OPTIONS, OPTIONS_DEPTH),
-            _ => Ok(Vec::new()),
-        }
+        let mut options = match engine.type_of(options) {
+            Type::Object => read_keys(engine, options, &OPTIONS, OPTIONS_DEPTH)?,
+            _ => Vec::new(),
+        };
+        options.extend(key_prefix(engine, redis)?);
+        Ok(options)
     };
     let options = read().map_err(|_| texts::OPTIONS_UNREADABLE.to_owned())?;
     node_redis::from_instance(&options).map_err(|unsupported| unsupported.to_string())

@@ -56,11 +56,17 @@ pub(super) fn replaced(
     Ok((!intact).then(|| texts::METHODS_REPLACED.into()))
 }
 
-/// Whether `sendCommand` is that of the client's own class, which is the only one that has `witness` beside it.
-pub(super) fn sends_itself(engine: Engine, client: Value, witness: &str) -> Result<bool, Thrown> {
-    if engine.has_own(client, "sendCommand") {
-        return Ok(false);
+/// Which of the methods by which a client connects and sends has been replaced: what does so may choose the server, the login or
+/// the command anew each time. They are those of the client's own class, the only one that has `witness` beside them.
+pub(super) fn works_otherwise(engine: Engine, client: Value, witness: &str) -> Result<Option<String>, Thrown> {
+    for method in ["sendCommand", "connect"] {
+        let owner = match engine.has_own(client, method) {
+            true => None,
+            false => nearest_owner(engine, client, &[method])?,
+        };
+        if owner.is_none_or(|owner| !engine.has_own(owner, witness)) {
+            return Ok(Some(texts::method_replaced(method)));
+        }
     }
-    let owner = nearest_owner(engine, client, &["sendCommand"])?;
-    Ok(owner.is_some_and(|owner| engine.has_own(owner, witness)))
+    Ok(None)
 }

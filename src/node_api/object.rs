@@ -43,7 +43,11 @@ impl Engine {
         let Ok(key) = self.text(key.as_bytes()) else { return false };
         let mut found = false;
         // SAFETY: the module's rules; the key is a string.
-        unsafe { sys::napi_has_own_property(self.0, object.0, key.0, &mut found) };
+        let status = unsafe { sys::napi_has_own_property(self.0, object.0, key.0, &mut found) };
+        if status != sys::Status::napi_ok {
+            // A proxy may throw; nothing else could be called with its exception pending.
+            self.caught();
+        }
         found
     }
 

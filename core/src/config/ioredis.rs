@@ -31,6 +31,7 @@ const MAPPED: &[&str] = &[
     "sentinelPassword",
     "sentinelTLS",
     "enableTLSForSentinelMode",
+    "updateSentinels",
 ];
 
 /// All other options of ioredis 4 to 6: queues, retries, waiting, reply shapes and what only matters with Sentinel.
@@ -70,7 +71,6 @@ const IGNORED: &[&str] = &[
     "showFriendlyErrorStack",
     "socketTimeout",
     "stringNumbers",
-    "updateSentinels",
 ];
 
 const REFUSED: &[(&str, &str)] = &[
@@ -233,6 +233,7 @@ fn set_sentinels(parts: &mut Parts, map: &[(String, Input)], tls: Option<Tls>) -
     if let Some(password) = given(map, "sentinelPassword") {
         sentinels.password = values::secret("sentinelPassword", password)?;
     }
+    sentinels.only_given = given(map, "updateSentinels").is_some_and(|update| !values::truthy(update));
     sentinels.family = parts.family.unwrap_or_default();
     parts.topology = Some(Topology::Sentinel(sentinels));
     Ok(())

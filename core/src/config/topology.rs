@@ -61,6 +61,8 @@ pub struct Sentinels {
     pub family: Family,
     /// How the connections to them are encrypted; `None` is plaintext.
     pub tls: Option<Tls>,
+    /// Only these are asked, and no others that they name.
+    pub only_given: bool,
     /// The configuration epoch of their last answer, 0 before the first one.
     pub epoch: u64,
 }
@@ -90,7 +92,16 @@ pub(super) fn sentinels(key: &str, list: &Input, master: Option<&Input>) -> Resu
     if master.is_empty() {
         return Err(ConfigError::wrong_type(texts::name_missing(key)));
     }
-    Ok(Sentinels { addresses, master, username: None, password: None, family: Family::Any, tls: None, epoch: 0 })
+    Ok(Sentinels {
+        addresses,
+        master,
+        username: None,
+        password: None,
+        family: Family::Any,
+        tls: None,
+        only_given: false,
+        epoch: 0,
+    })
 }
 
 /// The addresses in a list of `{ host, port }`.

@@ -44,7 +44,8 @@ pub const SENTINEL_CLIENT: &str =
     "a client of createSentinel does not tell its settings; give createRedisStore the same options";
 pub const OLD_CLUSTER: &str = "a cluster of this version of node-redis does not tell its settings";
 pub const OPTIONS_UNREADABLE: &str = "its options cannot be read";
-pub const SENDING_REPLACED: &str = "its method `sendCommand` has been replaced";
+pub const LOOKUP_REPLACED: &str =
+    "its option `dnsLookup` replaces name resolution, which a native connection cannot use";
 pub const METHODS_REPLACED: &str = "its methods have been replaced";
 pub const PROVIDER_OF_OTHER_TYPE: &str = "`credentialsProvider` is of a type that only node-redis can follow";
 pub const OWN_REQUESTER: &str = "it has a requester of its own";

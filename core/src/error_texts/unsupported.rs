@@ -6,6 +6,7 @@ use std::fmt::Display;
 // Addresses and sockets.
 pub const TRANSLATES_ADDRESSES: &str = "translates addresses, which a native connection does not do";
 pub const REPLACES_RESOLUTION: &str = "replaces name resolution, which a native connection cannot use";
+pub const LOOKS_UP_SERVICES: &str = "finds the nodes by SRV records, which a native connection does not do";
 pub const LOCAL_ADDRESS: &str = "chooses a local address, which a native connection does not do";
 pub const LOCAL_PORT: &str = "chooses a local port, which a native connection does not do";
 pub const OPEN_FILE: &str = "is an open file, which a native connection cannot use";

@@ -17,14 +17,22 @@ pub fn from_ioredis(startup: &Input, options: &[(String, Input)]) -> Result<Sett
     if given(options, "natMap").is_some_and(values::truthy) {
         return Err(Unsupported::new("natMap", reasons::TRANSLATES_ADDRESSES));
     }
+    if given(options, "useSRVRecords").is_some_and(values::truthy) {
+        return Err(Unsupported::new("useSRVRecords", reasons::LOOKS_UP_SERVICES));
+    }
     let mut parts = match given(options, "redisOptions") {
         Some(Input::Map(of_nodes)) => ioredis::instance_parts(of_nodes, None)?,
         _ => Parts::default(),
     };
     // Where the nodes are is not up to `redisOptions`, and a cluster has one database only.
     (parts.host, parts.port, parts.path, parts.database, parts.topology) = (None, None, None, None, None);
-    if let Some(Input::Text(prefix)) = given(options, "keyPrefix") {
-        parts.key_prefix = Some(prefix.clone());
-    }
+    // Since version 5 a cluster takes over the prefix of `redisOptions`, and before it that one is put before no key.
+    parts.key_prefix = match given(options, "keyPrefix").filter(|prefix| values::truthy(prefix)) {
+        Some(prefix) => {
+            let prefix = values::text("keyPrefix", prefix).map_err(|error| Unsupported::wrong("keyPrefix", &error))?;
+            Some(prefix.to_owned())
+        }
+        None => None,
+    };
     adopt("startupNodes", startup, parts)
 }

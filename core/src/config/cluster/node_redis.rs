@@ -78,8 +78,13 @@ pub fn from_node_redis(options: &[(String, Input)]) -> Result<Settings, Unsuppor
         _ => Parts::default(),
     };
     (parts.host, parts.port, parts.path, parts.database) = (None, None, None, None);
-    if let Some(Input::Text(prefix)) = given(options, "keyPrefix") {
-        parts.key_prefix = Some(prefix.clone());
-    }
+    // The cluster makes the keys, whatever prefix its nodes have.
+    parts.key_prefix = match given(options, "keyPrefix") {
+        Some(prefix) => {
+            let prefix = values::text("keyPrefix", prefix).map_err(|error| Unsupported::wrong("keyPrefix", &error))?;
+            Some(prefix.to_owned())
+        }
+        None => None,
+    };
     adopt("rootNodes", given(options, "rootNodes").unwrap_or(&Input::Null), parts)
 }

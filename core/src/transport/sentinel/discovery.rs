@@ -89,8 +89,11 @@ pub async fn locate(
     Ok(report.primary)
 }
 
-/// Adds sentinels that are not yet known.
+/// Adds sentinels that are not yet known, unless only those that were given may be asked.
 fn learn(sentinels: &mut Sentinels, others: Vec<Address>) {
+    if sentinels.only_given {
+        return;
+    }
     for other in others {
         if sentinels.addresses.len() < MAX_ASKED && !sentinels.addresses.contains(&other) {
             sentinels.addresses.push(other);
