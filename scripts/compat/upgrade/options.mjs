@@ -106,6 +106,20 @@ const ARGUMENTS = {
   }),
 };
 
+const REST = { UPSTASH_REDIS_REST_URL: "https://e.upstash.io", UPSTASH_REDIS_REST_TOKEN: "t" };
+const KV = { KV_REST_API_URL: "https://e.upstash.io", KV_REST_API_TOKEN: "t" };
+const ENVIRONMENTS = [
+  {},
+  { REDIS_URL: "redis://localhost" },
+  { REDIS_URL: "" },
+  { REDIS_URL: "nonsense://localhost" },
+  REST,
+  KV,
+  { REDIS_URL: "redis://localhost", ...REST },
+  { UPSTASH_REDIS_REST_URL: "https://e.upstash.io" },
+  { ...KV, REDIS_URL: "" },
+];
+
 const UNDEFINED = /Breaking: an `undefined` as first argument throws/;
 const REPLICAS = /Breaking: a client that reads from replicas is refused by name where nothing else can be done/;
 const READ_ONLY =
@@ -128,9 +142,15 @@ const DIFFERENCES = {
 /** @param {import("./run.mjs").Context} context */
 export async function checkOptions({ check, earlier, current, servers }) {
   const changes = changesSince(earlier.version);
-  const environment = process.env.REDIS_URL;
-  process.env.REDIS_URL = servers.redis.server.url;
+  const environment = { ...process.env };
   try {
+    for (const variables of ENVIRONMENTS) {
+      await check(`createRedisStore(), ${JSON.stringify(variables)}`, async () => {
+        setEnvironment(environment, variables);
+        deepStrictEqual(await outcome(current, () => []), await outcome(earlier, () => []));
+      });
+    }
+    setEnvironment(environment, { REDIS_URL: servers.redis.server.url });
     for (const [name, passed] of Object.entries(ARGUMENTS)) {
       await check(`createRedisStore, ${name}`, async () => {
         const make = typeof passed === "function" ? passed : () => passed;
@@ -144,9 +164,14 @@ export async function checkOptions({ check, earlier, current, servers }) {
     }
     await check("the defaults", () => defaults([earlier, current], servers));
   } finally {
-    if (environment === undefined) delete process.env.REDIS_URL;
-    else process.env.REDIS_URL = environment;
+    process.env = environment;
   }
+}
+
+/** Nothing of the own environment says where to connect. */
+function setEnvironment(own, variables) {
+  const neutral = Object.entries(own).filter(([name]) => !/^(REDIS|KV|UPSTASH)_/.test(name));
+  process.env = { ...Object.fromEntries(neutral), ...variables };
 }
 
 function differenceOf(name, passed) {

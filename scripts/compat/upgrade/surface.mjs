@@ -9,6 +9,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Redis } from "ioredis";
+import Mock from "ioredis-mock";
 import { eventually } from "../../../tooling/eventually.mjs";
 import { startRedis } from "../../../tooling/servers/redis-server.mjs";
 import { changesSince } from "./changelog.mjs";
@@ -38,7 +39,7 @@ const DIFFERENCES = {
   },
   manifest: {
     found: [[], ["bin", "peerDependencies", "peerDependenciesMeta"]],
-    said: /`@opentelemetry\/api` is an optional peer dependency.*`npx @idioteque\/redis` \(`idioteque-redis`\)/,
+    said: /`@opentelemetry\/api` is an optional peer dependency.*`npx @idioteque\/redis`\*\* \(`idioteque-redis`\)/,
   },
   "connection's name": { found: ["", "idioteque-redis"], said: /Connections have a name in `CLIENT LIST`/ },
   "warnings about the server": {
@@ -66,6 +67,13 @@ export async function checkSurface({ check, earlier, current, servers }) {
   });
   await compared("the members of a store", "members", (side) => membersOf(side, servers));
   await compared("those of them that a copy has", "enumerable", (side) => membersOf(side, servers, Object.keys));
+  await compared("its methods", "methods", (side) => methodsOf(side, servers));
+  await compared("a store as JSON", "json", ({ lib }) => JSON.stringify(lib.createRedisStore("redis://localhost")));
+  await compared("the calls that a client's methods see", "calls", (side) => callsOf(side, servers));
+  await compared("those with a ttl", "calls with a ttl", (side) => callsOf(side, servers, { ttl: TTL_MS + 1 }));
+  await check("ioredis-mock takes the place of a server", async () => {
+    for (const { lib } of [earlier, current]) await everyCall(lib, new Mock(), { ttl: TTL_MS });
+  });
   await compared("what can be imported", "entries", ({ manifest }) => Object.keys(manifest.exports).sort());
   await compared("the runtimes that entries are for", "conditions", ({ manifest }) =>
     Object.keys(manifest.exports["."]),
@@ -81,6 +89,9 @@ export async function checkSurface({ check, earlier, current, servers }) {
   await compared("the connection's name", "connection's name", (side) => nameOf(side));
   await compared("a name that is configured", "configured name", (side) => nameOf(side, { connectionName: "mine" }));
   await compared("warnings about the server", "warnings about the server", (side) => warningsOf(side));
+  await compared("the warning about a password that nobody asked for", "password", (side) =>
+    warningsOf(side, {}, ["IDIOTEQUE_REDIS_PASSWORD"]),
+  );
   await compared("none with warnings: false", "no warnings", (side) => warningsOf(side, { warnings: false }));
   await check("the permissions of the earlier release are enough", () =>
     permissions(current, servers, [...PERMISSIONS, ...MORE_PERMISSIONS]),
@@ -89,6 +100,34 @@ export async function checkSurface({ check, earlier, current, servers }) {
     permissions(current, servers, PERMISSIONS),
   );
   await check("those for a cluster too", () => clusterPermissions(current, servers));
+}
+
+const METHODS = [
+  ["beginExecution", "isExecutionInProgress", "beginExecutionTask", "isExecutionTaskInProgress"],
+  ["commitExecutionTaskResult", "getExecutionTaskResult", "getExecutionTaskResults", "disposeExecution", "close"],
+].flat();
+
+async function methodsOf({ lib }, { redis }) {
+  const store = lib.createRedisStore(redis.server.url);
+  await store.close();
+  const described = METHODS.map((name) => [name, typeof store[name], store[name].name]);
+  return { described, disposal: typeof store[Symbol.asyncDispose], frozen: Object.isFrozen(store) };
+}
+
+/** What a mock that is spied on would have been called with. */
+async function callsOf({ lib }, { redis: { admin } }, options) {
+  await admin.flushall();
+  const calls = [];
+  const names = ["get", "set", "hset", "hget", "hdel", "hgetall", "del", "expire"];
+  const methods = names.map((name) => {
+    const method = (...args) => {
+      calls.push([name, ...args]);
+      return admin[name](...args);
+    };
+    return [name, method];
+  });
+  await everyCall(lib, Object.fromEntries(methods), options);
+  return calls;
 }
 
 function onlyIn(before, now) {
@@ -170,15 +209,16 @@ function nameOf({ lib }, more) {
   });
 }
 
-/** The codes of the warnings that a process gets which makes a few calls and waits until nothing more can come. */
-function warningsOf({ home }, options = {}) {
+/** The codes of the warnings that a process gets which makes a call, and waits until nothing more can come: all, or some. */
+function warningsOf({ home }, options = {}, only = undefined) {
   return withServer(async (server, admin) => {
     await admin.config("SET", "save", "");
+    const url = only ? server.url.replace("//", "//:needless@") : server.url;
     const source = `
       const { createRedisStore } = require(${JSON.stringify(home)});
       const codes = [];
       process.on("warning", ({ code }) => codes.push(code));
-      const store = createRedisStore(${JSON.stringify(server.url)}, ${JSON.stringify(options)});
+      const store = createRedisStore(${JSON.stringify(url)}, ${JSON.stringify(options)});
       store.beginExecution("warnings").then(() => setTimeout(async () => {
         await store.close();
         console.log(JSON.stringify(codes));
@@ -189,7 +229,7 @@ function warningsOf({ home }, options = {}) {
       timeout: DEADLINE_MS,
     });
     strictEqual(status, 0, stderr);
-    return JSON.parse(stdout);
+    return JSON.parse(stdout).filter((code) => only === undefined || only.includes(code));
   });
 }
 
