@@ -2,28 +2,38 @@
  * What a program can test for in an error: the class, the code, the reply, the ids, the key, the cause, and which properties there
  * are. Each failure is made for both releases, one after the other. Texts are no interface, and are not compared.
  */
-import { deepStrictEqual } from "node:assert";
+import { deepStrictEqual, match } from "node:assert";
 import { Redis } from "ioredis";
+import { createAuthority } from "../../../tooling/servers/certificates.mjs";
 import { freePort, startRedis } from "../../../tooling/servers/redis-server.mjs";
+import { startTlsRedis } from "../../../tooling/servers/tls.mjs";
+import { changesSince } from "./changelog.mjs";
 
 /** Milliseconds a call may take where nothing answers. */
 const COMMAND_TIMEOUT = 400;
 const ID = "errors";
 
-/**
- * @typedef {object} Failure
- * @property {string} name
- * @property {(side: import("./project.mjs").Side, servers: object) => Promise<unknown>} make rejects, or throws, with the error
- */
+/** What differs, `[earlier, current]`, and the words of the changelog. */
+const DIFFERENCES = {
+  "TLS where the server has none": {
+    codes: ["ERR_REDIS_CONNECTION", "ERR_REDIS_TIMEOUT"],
+    said: /does not answer in TLS is `ERR_REDIS_TIMEOUT` with a `commandTimeout` of less than five seconds, too/,
+  },
+};
 
 /** @param {import("./run.mjs").Context} context */
 export async function checkErrors({ check, earlier, current, servers }) {
   const own = await startOwn();
+  const changes = changesSince(earlier.version);
   try {
     for (const [name, make] of Object.entries(FAILURES)) {
       await check(name, async () => {
         const [before, now] = [await errorOf(earlier, make, servers, own), await errorOf(current, make, servers, own)];
-        deepStrictEqual(now, before);
+        const difference = DIFFERENCES[name];
+        if (!difference) return deepStrictEqual(now, before);
+        deepStrictEqual([before.code, now.code], difference.codes);
+        deepStrictEqual({ ...now, code: before.code }, before);
+        match(changes, difference.said);
       });
     }
   } finally {
@@ -44,7 +54,14 @@ async function startOwn() {
   const replica = await start(["--replicaof", "127.0.0.1", String(primary.port)]);
   const full = await start(["--maxmemory", "1", "--maxmemory-policy", "noeviction"]);
   const stopped = await start([]);
+  const authority = createAuthority();
+  const secure = await startTlsRedis(authority);
+  const mutual = await startTlsRedis(authority, { clients: "yes" });
+  started.push(secure, mutual);
   return {
+    authority,
+    secure,
+    mutual,
     guarded,
     replica,
     full,
@@ -130,6 +147,26 @@ const FAILURES = {
   "a replica": ({ open, own }) => open(own.replica.url, { commandTimeout: COMMAND_TIMEOUT }).beginExecution(ID),
   "a server without memory": ({ open, own }) => open(own.full.url).commitExecutionTaskResult(ID, "task", 1),
   "a database that the server does not have": ({ open, url }) => open(`${url}/999`).beginExecution(ID),
+  "a certificate of an authority that is not trusted": ({ open, own }) =>
+    open(own.secure.tlsUrl, { commandTimeout: COMMAND_TIMEOUT }).beginExecution(ID),
+  "a certificate for another name": ({ open, own }) => {
+    const tls = { ca: own.authority.cert, servername: "elsewhere.invalid" };
+    return open(
+      { host: "127.0.0.1", port: own.secure.tlsPort, tls },
+      { commandTimeout: COMMAND_TIMEOUT },
+    ).beginExecution(ID);
+  },
+  "a client certificate that is missing": ({ open, own }) => {
+    const tls = { ca: own.authority.cert };
+    return open(
+      { host: "127.0.0.1", port: own.mutual.tlsPort, tls },
+      { commandTimeout: COMMAND_TIMEOUT },
+    ).beginExecution(ID);
+  },
+  "TLS where the server has none": ({ open, url }) =>
+    open(url.replace("redis:", "rediss:"), { commandTimeout: COMMAND_TIMEOUT }).beginExecution(ID),
+  "no TLS where the server has it": ({ open, own }) =>
+    open(own.secure.tlsUrl.replace("rediss:", "redis:"), { commandTimeout: COMMAND_TIMEOUT }).beginExecution(ID),
   "a wrong token over HTTP": ({ open, rest }) => open({ url: rest.url, token: "wrong" }).beginExecution(ID),
   "a key of another type, over HTTP": async ({ open, rest, admin }) => {
     await admin.rpush(ID, "element");

@@ -146,6 +146,7 @@ async function rollOver({ url, redis, mode, sides, killed }) {
     return worker;
   };
   let handled = 0;
+  let kills = 0;
   let due = HANDLED_BETWEEN[mode];
 
   /** One place of the fleet: a worker, and those that take its place. */
@@ -182,6 +183,7 @@ async function rollOver({ url, redis, mode, sides, killed }) {
       }
       worker.kill();
       strictEqual(await outcome, "died");
+      kills += 1;
       return;
     }
     // There was nothing left that it could have died in.
@@ -194,6 +196,7 @@ async function rollOver({ url, redis, mode, sides, killed }) {
     for (const worker of all) worker.kill();
   }
   strictEqual(successors.length, 0, "not every worker was replaced");
+  strictEqual(kills > 0, killed, `${kills} workers were killed`);
   if (killed) everyOrderAtLeastOnce(orders, journal);
   else everyOrderOnce(orders, journal);
   deepStrictEqual(await redis.keys("*"), []);

@@ -50,6 +50,7 @@ export const made: RedisStore = makeStore("redis://localhost", { ttl: 60_000 });
 export type SecondArgument = Parameters<typeof createRedisStore>[1];
 export const second: SecondArgument = { ttl: 60_000 };
 export const typed: (redis: RedisInput, options?: RedisStoreOptions) => RedisStore = createRedisStore;
+export const injected: (redis?: RedisInput) => RedisStore = createRedisStore;
 
 export async function call(store: RedisStore): Promise<unknown[]> {
   const worker: WorkerStore = store;
