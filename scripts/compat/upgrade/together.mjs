@@ -16,6 +16,7 @@ const CLAIMS = {
   "idle.mjs": "a process ends by itself while stores of both are connected and idle",
   "closed.mjs": "one is closed, the other goes on; calls after the end are refused by each with its own error",
   "exit.mjs": "process.exit() with calls of both in flight",
+  "shared-client.mjs": "one client is passed to both",
   "threads.mjs": "worker threads with one, the other or both, which end in any order",
   "only-threads.mjs": "only worker threads load them, and end before others begin",
   "terminated.mjs": "worker threads with both are terminated in the middle of calls",
