@@ -1102,6 +1102,18 @@ export type RedisInput =
   | ValkeyGlideClient;
 
 /**
+ * {@link createRedisStoreFromEnv} without options.
+ *
+ * @returns a store that a worker can use at once
+ * @throws {TypeError} as {@link createRedisStoreFromEnv}
+ *
+ * @example
+ * ```ts
+ * const store = createRedisStore();
+ * ```
+ */
+export declare function createRedisStore(): RedisStore;
+/**
  * Creates a store that keeps executions in Redis. Synchronous: a connection is opened at the first call, not here.
  *
  * @see {@link createRedisStoreFromEnv}
@@ -1123,18 +1135,6 @@ export type RedisInput =
  * ```
  */
 export declare function createRedisStore(redis: RedisInput, options?: RedisStoreOptions | null): RedisStore;
-/**
- * {@link createRedisStoreFromEnv} without options.
- *
- * @returns a store that a worker can use at once
- * @throws {TypeError} as {@link createRedisStoreFromEnv}
- *
- * @example
- * ```ts
- * const store = createRedisStore();
- * ```
- */
-export declare function createRedisStore(): RedisStore;
 
 /**
  * Creates a store on the server that the environment names: the URL in the variable `REDIS_URL`, else the pair

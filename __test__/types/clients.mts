@@ -76,6 +76,10 @@ declare const glideCluster: GlideClusterClient;
 createRedisStore(glide);
 createRedisStore(glideCluster, { connection: "client" });
 
+// A wrapper passes on what it gets: `Parameters` takes the last signature, which has to be the one with arguments.
+const wrapped = (...args: Parameters<typeof createRedisStore>) => createRedisStore(...args);
+wrapped("redis://localhost", { ttl: 60_000 });
+
 // Whatever the environment says.
 createRedisStore();
 createRedisStoreFromEnv();

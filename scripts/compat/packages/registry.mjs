@@ -24,6 +24,7 @@ const REQUEST_DEADLINE_MS = 60_000;
  */
 export async function startRegistry(packages = []) {
   const answers = new Map();
+  const packuments = new Map();
   const published = [];
   const server = createServer({ requestTimeout: REQUEST_DEADLINE_MS }, async (request, response) => {
     const path = decodeURIComponent(request.url.split("?")[0]);
@@ -40,12 +41,14 @@ export async function startRegistry(packages = []) {
   await once(server, "listening");
   const url = `http://${HOST}:${server.address().port}`;
 
-  /** One version of each: what is published again takes the place of what was there. */
+  /** A version that is published again takes the place of what was there. */
   function add(manifest, body, tags = { latest: manifest.version }) {
     const path = `/${manifest.name}/-/${manifest.name.split("/")[1]}-${manifest.version}.tgz`;
     const dist = { tarball: url + path, ...digests(body) };
     answers.set(path, { body, type: "application/octet-stream" });
-    answers.set(`/${manifest.name}`, { body: JSON.stringify(packument(manifest, dist, tags)) });
+    const described = packument(manifest, dist, tags, packuments.get(manifest.name));
+    packuments.set(manifest.name, described);
+    answers.set(`/${manifest.name}`, { body: JSON.stringify(described) });
   }
 
   async function publish(request, path) {
@@ -81,13 +84,14 @@ function digests(body) {
   return { shasum: digest("sha1", "hex"), integrity: `sha512-${digest("sha512", "base64")}` };
 }
 
-function packument(manifest, dist, tags) {
+/** What a registry says of a package, with the versions that it had before. */
+function packument(manifest, dist, tags, before) {
   const { name, version } = manifest;
   return {
     _id: name,
     name,
-    "dist-tags": tags,
-    versions: { [version]: { ...manifest, _id: `${name}@${version}`, dist } },
-    time: { created: PUBLISHED, modified: PUBLISHED, [version]: PUBLISHED },
+    "dist-tags": { ...before?.["dist-tags"], ...tags },
+    versions: { ...before?.versions, [version]: { ...manifest, _id: `${name}@${version}`, dist } },
+    time: { created: PUBLISHED, modified: PUBLISHED, ...before?.time, [version]: PUBLISHED },
   };
 }
