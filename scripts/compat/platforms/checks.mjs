@@ -9,8 +9,8 @@ import { installWithNpm } from "../packages/projects.mjs";
 import { startRegistry } from "../packages/registry.mjs";
 import { layOutSuite, RUN_SUITE, SUITE_NEEDS } from "./contract/lay-out.mjs";
 
-/** Milliseconds. Emulators take ten to fifty times as long; Wine makes its own files when it first runs. */
-const CHECK_DEADLINE = 300_000;
+/** Milliseconds. Emulators take ten to fifty times as long, and the machine may have other work; Wine makes its own files when it first runs. */
+const CHECK_DEADLINE = 600_000;
 const CONTRACT_DEADLINE = 1_200_000;
 
 /**
