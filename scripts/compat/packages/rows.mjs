@@ -22,7 +22,10 @@ export const GROUPS = [
   ["Test runners", RUNNER_ROWS],
 ];
 
-/** What needs a machine of its own, and how the release workflow tests it there. */
+/**
+ * What needs a machine of its own, and how the release workflow tests it there. What `npm run test:platforms` finds of it here is in
+ * the page's other table.
+ */
 export const ELSEWHERE = [
   ["Linux with musl, x64 and arm64", "built in Alpine, all tests there"],
   ["Linux arm64, macOS x64 and arm64", "all tests on such a machine"],

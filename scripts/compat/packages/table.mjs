@@ -27,7 +27,7 @@ export function markdownTable(results) {
     return `| ${group} | ${title.replaceAll("|", "\\|")} | ${ok ? "✓" : "✗"} | ${line.replaceAll("|", "\\|")} |`;
   });
   const elsewhere = ELSEWHERE.map(
-    ([what, how]) => `| Other machines | ${what} | not here | release workflow: ${how} |`,
+    ([what, how]) => `| Other machines | ${what} | next table | release workflow: ${how} |`,
   );
   return ["| | what | | version, figure |", "| --- | --- | --- | --- |", ...rows, ...elsewhere].join("\n");
 }

@@ -13,6 +13,24 @@
  * @property {NodeJS.ProcessEnv} env
  */
 
+/**
+ * What stands for a C compiler: it makes empty files. It passes for Clang, which is what compiles C on these systems: ring's
+ * build script wants it for Windows on arm64. It does not know `-?`, by which Clang in Microsoft's clothes is recognised.
+ */
+const COMPILER = `#!/bin/sh
+for word; do
+  [ "$before" = -o ] && : > "$word"
+  case $word in
+    -E) echo '"clang"' ;;
+    '-?') exit 1 ;;
+    -o/*) : > "\${word#-o}" ;;
+  esac
+  before=$word
+done
+exit 0
+`;
+const ARCHIVER = "#!/bin/sh\nexit 0\n";
+
 /** @type {Unrun[]} */
 export const UNRUN = [
   { name: "darwin-x64", title: "macOS x64", triple: "x86_64-apple-darwin", env: {} },
@@ -28,16 +46,10 @@ export const UNRUN = [
  */
 function withoutC(triple) {
   const home = "/work/no-c";
-  const cc = `for word; do [ "$before" = -o ] && : > "$word"; case $word in -o/*) : > "\${word#-o}";; esac; before=$word; done`;
-  const prepare = [
-    `mkdir -p ${home}`,
-    `printf '%s\\n' '#!/bin/sh' '${cc}' 'exit 0' > ${home}/cc`,
-    `printf '%s\\n' '#!/bin/sh' 'exit 0' > ${home}/ar`,
-    `chmod +x ${home}/cc ${home}/ar`,
-  ].join(" && ");
+  const write = (name, text) => `cat > ${home}/${name} << 'END'\n${text}END\nchmod +x ${home}/${name}\n`;
   const name = triple.replaceAll("-", "_");
   return {
-    prepare,
+    prepare: `mkdir -p ${home}\n${write("cc", COMPILER)}${write("ar", ARCHIVER)}`,
     env: { [`CC_${name}`]: `${home}/cc`, [`CXX_${name}`]: `${home}/cc`, [`AR_${name}`]: `${home}/ar` },
   };
 }

@@ -17,7 +17,7 @@ import { UNRUN } from "./checked.mjs";
 import { check, project } from "./checks.mjs";
 import { fetchRuntime } from "./runtimes.mjs";
 import { openSystem } from "./system.mjs";
-import { markdown, row, UNTRIED, writePage } from "./table.mjs";
+import { markdown, row, writePage } from "./table.mjs";
 import { TARGETS } from "./targets.mjs";
 
 const terminal = createTerminal();
@@ -37,13 +37,14 @@ async function main() {
       terminal.line(`  ${terminal.bold(target.title)}`);
       const outcome = await (target.runtime ? runTarget(target, system, redis) : checkTarget(target, system));
       if (Object.values(outcome).some((cell) => cell.startsWith("✗"))) failed += 1;
-      rows.push(row(target, outcome));
+      rows.push(row(target, outcome, system.versionOf("rustc")));
+      // After each, because the next may take half an hour.
+      writePage(rows, [...TARGETS, ...UNRUN]);
     }
   } finally {
     await redis.stop();
   }
   terminal.line(`\n${markdown(rows)}\n`);
-  writePage(rows, [...TARGETS, ...UNRUN], system.versionOf("rustc"));
   return failed;
 }
 
@@ -88,7 +89,7 @@ async function checkTarget(target, system) {
     return { how: "checked by the compiler (its C left out), not run" };
   } catch (error) {
     say(`${terminal.red("✗")} ${error.message}`);
-    return { how: UNTRIED };
+    return { how: "✗ could not be checked, not run" };
   }
 }
 

@@ -8,19 +8,26 @@ import { ROOT } from "../../../tooling/setup.mjs";
 const PAGE = join(ROOT, "docs", "platforms.md");
 const BEGIN = "<!-- platforms:begin -->";
 const END = "<!-- platforms:end -->";
-/** What is said of a target that was not tried, or could not be. */
-export const UNTRIED = "neither built nor checked";
-const HEADER = ["system", "built as", "Node.js", "how", "require, import", "worker threads", "contract suite", "date"];
+/** What is said of a target that was never tried. */
+const UNTRIED = "neither built nor checked";
+const HEADER = [
+  ["system", "built as", "Node.js", "how"],
+  ["require, import", "worker threads", "contract suite"],
+  ["package", "Rust", "date"],
+].flat();
 
 /**
- * One line of the table.
+ * One line of the table. It says of what it was found, because a run of some targets leaves the lines of the others as they are.
  *
  * @param {{ title: string, triple: string, built?: string }} target
  * @param {{ node?: string, how: string, loading?: string, workers?: string, contract?: string }} outcome
+ * @param {string} [rust] the version; none where nothing was compiled
  */
-export function row({ title, triple, built = triple }, { node, how, loading, workers, contract }) {
+export function row({ title, triple, built = triple }, { node, how, loading, workers, contract }, rust) {
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   const date = new Date().toISOString().slice(0, 10);
-  return [title, `\`${built}\``, node ?? "–", how, loading ?? "–", workers ?? "–", contract ?? "–", date];
+  const found = [node, how, loading, workers, contract, rust && version, rust];
+  return [title, `\`${built}\``, ...found.map((cell) => cell ?? "–"), date];
 }
 
 /** @param {string[][]} rows */
@@ -34,10 +41,8 @@ export function markdown(rows) {
  *
  * @param {string[][]} rows
  * @param {Parameters<typeof row>[0][]} targets all of them, in the order of the table
- * @param {string} rust the version
  */
-export function writePage(rows, targets, rust) {
-  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+export function writePage(rows, targets) {
   const page = readFileSync(PAGE, "utf8");
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (begin < 0 || end < begin) throw new Error(`${PAGE} has no ${BEGIN} before its ${END}`);
@@ -50,6 +55,6 @@ export function writePage(rows, targets, rust) {
     const found = [...rows, ...earlier].find(([first]) => first === target.title);
     return found ?? row(target, { how: UNTRIED });
   });
-  const caption = `@idioteque/redis ${version}, Rust ${rust} of Debian sid, without LTO and with \`opt-level=1\`.`;
+  const caption = "Compiled by the Rust of Debian sid, without LTO and with `opt-level=1`.";
   writeFileSync(PAGE, `${page.slice(0, begin)}${BEGIN}\n\n${markdown(lines)}\n\n${caption}\n\n${page.slice(end)}`);
 }

@@ -12,8 +12,11 @@ for (const plugin of [JestExtend, JestChaiExpect, JestAsymmetricMatchers]) chai.
 export const { expect } = chai;
 export const vi = { fn, spyOn };
 
+/** Vitest's number of the place in which a file runs: here there is one file and one server. */
+process.env.VITEST_POOL_ID = "1";
+
 /** The one value that the suite asks the run for. */
 export function inject(name) {
-  if (name !== "redisUrl") throw new RangeError(`this run has no ${name}`);
-  return process.env.REDIS_URL;
+  if (name !== "redisUrls") throw new RangeError(`this run has no ${name}`);
+  return [process.env.REDIS_URL];
 }
