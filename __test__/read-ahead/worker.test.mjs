@@ -101,8 +101,11 @@ const sequence =
       }
     });
 
-const sideBySide = (width) => (worker) =>
+/** Steps side by side and one behind them; before each replay the function works for so many milliseconds. */
+const sideBySide = (width, work = 0) => (worker) =>
   worker.createFunction({ id: "fan", event: "start" }, async (_event, run) => {
+    const end = performance.now() + work;
+    while (performance.now() < end);
     await Promise.all(Array.from({ length: width }, (_, index) => run(`side-${index}`, () => index)));
     await run("last", () => "done");
   });
@@ -127,6 +130,7 @@ describe.each(MODES)("a workflow in mode %s", (mode) => {
     ["ten steps with results too large to keep", sequence(STEPS, "x".repeat(10_000))],
     ["two steps side by side", sideBySide(2)],
     ["ten steps side by side", sideBySide(10)],
+    ["five steps side by side after work", sideBySide(5, 2)],
     ["three functions", functions(3, 3)],
     ["ten functions of one step", functions(10, 1)],
   ])("never sends more commands than the TypeScript package, MULTI and EXEC aside: %s", async (_, define) => {
@@ -177,6 +181,7 @@ describe.each(MODES)("a workflow in mode %s", (mode) => {
   // from the second run on. What is allowed is the most that was seen in eight runs, also on a busy machine.
   it.each([
     ["five steps side by side", sideBySide(5), { UNTIL_ERROR: [74, 24, 13], ISOLATED: [88, 31, 29] }],
+    ["five steps side by side after work", sideBySide(5, 2), { UNTIL_ERROR: [74, 18, 17], ISOLATED: [88, 33, 38] }],
     ["three functions", functions(3, 3), { UNTIL_ERROR: [75, 41, 28], ISOLATED: [100, 57, 52] }],
   ])("waits for few round trips: %s", async (_, define, limits) => {
     const [calls, first, later] = limits[mode];
