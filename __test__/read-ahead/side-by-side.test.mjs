@@ -53,7 +53,10 @@ async function openStore(redis, options) {
 /** Where one transaction may be on all keys of an execution. */
 const TOGETHER = [
   ["one server", () => ({ redis: url, monitor: servers.commands, other: admin })],
-  ["HTTP requests", () => ({ redis: { url: servers.rest.url, token: servers.rest.token }, monitor: servers.commands, other: admin })],
+  [
+    "HTTP requests",
+    () => ({ redis: { url: servers.rest.url, token: servers.rest.token }, monitor: servers.commands, other: admin }),
+  ],
   ["a cluster with hash tags", () => ({ ...inCluster(), options: { hashTags: true } })],
 ];
 

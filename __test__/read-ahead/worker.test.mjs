@@ -102,13 +102,15 @@ const sequence =
     });
 
 /** Steps side by side and one behind them; before each replay the function works for so many milliseconds. */
-const sideBySide = (width, work = 0) => (worker) =>
-  worker.createFunction({ id: "fan", event: "start" }, async (_event, run) => {
-    const end = performance.now() + work;
-    while (performance.now() < end);
-    await Promise.all(Array.from({ length: width }, (_, index) => run(`side-${index}`, () => index)));
-    await run("last", () => "done");
-  });
+const sideBySide =
+  (width, work = 0) =>
+  (worker) =>
+    worker.createFunction({ id: "fan", event: "start" }, async (_event, run) => {
+      const end = performance.now() + work;
+      while (performance.now() < end);
+      await Promise.all(Array.from({ length: width }, (_, index) => run(`side-${index}`, () => index)));
+      await run("last", () => "done");
+    });
 
 /** Several functions on one event, each of several steps. */
 const functions = (count, steps) => (worker) => {
