@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use idioteque_redis_core::store::prefetch_policy::Depth;
 use idioteque_redis_core::store::recency::Begun;
-use idioteque_redis_core::store::{Call, Operation};
+use idioteque_redis_core::store::{Call, ExecutionHash, Operation};
 use idioteque_redis_core::transport::{Closer, SharedConnection};
 use napi::sys;
 use slab::Slab;
@@ -137,14 +137,14 @@ impl Environment {
         &self,
         deferred: Deferred,
         store: Rc<NativeStore>,
-        call: &Call,
+        (call, execution): (&Call, ExecutionHash),
         behind: Option<(Operation, Depth)>,
         trace: Option<u32>,
     ) -> u32 {
         self.begin_waiting();
         let mut calls = self.calls.borrow_mut();
         // `maxPending` keeps a store far below 2³² calls.
-        let (database, begun, bytes) = (store.database(), self.turn.begin_call(call.id()), call.size());
+        let (database, begun, bytes) = (store.database(), self.turn.begin_call(execution), call.size());
         calls.insert(PendingPromise { deferred, store, database, begun, bytes, behind, trace }) as u32
     }
 
@@ -239,7 +239,7 @@ pub unsafe extern "C" fn forget(env: sys::napi_env, info: sys::napi_callback_inf
                 let mut text = environment.scratch.take();
                 text.clear();
                 if engine.append_text(id, &mut text) {
-                    environment.turn.forget(&text);
+                    environment.turn.forget(ExecutionHash::of(&text));
                 }
                 environment.scratch.replace(text);
             }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use idioteque_redis_core::error_texts::calls as texts;
 use idioteque_redis_core::store::prefetch_policy::Depth;
-use idioteque_redis_core::store::{Call, Operation, Prefetch};
+use idioteque_redis_core::store::{Call, ExecutionHash, Operation, Prefetch};
 use idioteque_redis_core::transport::{Request, SharedConnection};
 use napi::sys;
 
 use crate::environment::Environment;
 use crate::native_store::NativeStore;
 use crate::node_api::{Callback, Engine, Thrown, Type, Value};
-use crate::read_ahead::Beside;
 use crate::seen::TracedCall;
 use crate::{error, results};
 
@@ -106,9 +105,9 @@ fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Valu
             store.note_traced(trace, TracedCall::known);
             engine.settle(deferred, Ok(value));
         }
-        Ok(Prepared::ToSend { call, connection, behind }) => {
+        Ok(Prepared::ToSend { call, execution, connection, behind }) => {
             store.call_begun(call.size());
-            let token = environment.begin_call(deferred, store.clone(), &call, behind, trace);
+            let token = environment.begin_call(deferred, store.clone(), (&call, execution), behind, trace);
             let request = Request::new(call, token, environment.completions.clone());
             environment.outbox.send(connection, request, environment.turn.is_watched());
         }
@@ -123,6 +122,7 @@ enum Prepared {
     /// Redis has to be asked.
     ToSend {
         call: Call,
+        execution: ExecutionHash,
         connection: Arc<SharedConnection>,
         /// The call before it that could have carried this question.
         behind: Option<(Operation, Depth)>,
@@ -160,17 +160,18 @@ fn prepare(
         }
     };
     let (id_bytes, task_bytes) = (&text[..id_end], &text[id_end..]);
+    let execution = ExecutionHash::of(id_bytes);
     let mut behind = None;
-    environment.turn.comes_to(store, kind, id_bytes, task_bytes);
+    environment.turn.comes_to(store, kind, execution, task_bytes);
     if kind.writes() {
         if kind == Operation::Dispose {
             store.disposes();
         }
         match kind {
-            Operation::BeginTask | Operation::CommitResult => environment.turn.forget_task(id_bytes, task_bytes),
-            _ => environment.turn.forget(id_bytes),
+            Operation::BeginTask | Operation::CommitResult => environment.turn.forget_task(execution, task_bytes),
+            _ => environment.turn.forget(execution),
         }
-    } else if let Some(answer) = environment.turn.answer(store, kind, id_bytes, task_bytes) {
+    } else if let Some(answer) = environment.turn.answer(store, kind, (id_bytes, execution), task_bytes) {
         if let Some(value) = results::plain(engine, &answer) {
             environment.scratch.replace(text);
             return Ok(Prepared::Known(value));
@@ -178,7 +179,7 @@ fn prepare(
         let call = Call::new(kind, key_options, text, id_end, task_end);
         return results::value_of(&store.realm, &call, answer).map(Prepared::Known);
     } else {
-        behind = environment.turn.missed(store, kind, id_bytes);
+        behind = environment.turn.missed(store, kind, execution);
     }
     match json {
         None => {}
@@ -200,21 +201,29 @@ fn prepare(
         own
     };
     let call = Call::new(kind, key_options, own, id_end, task_end);
-    let (turn, depth) = (&environment.turn, Depth::of(call.task()));
-    let prefetch = match turn.beside(kind, call.id()) {
-        // What a script answers is not read together with anything else.
-        _ if call.is_claim() => Prefetch::Nothing,
-        // What it brings is older than the answers to the calls that follow.
-        Beside::Question | Beside::Write if !kind.writes() => Prefetch::Nothing,
-        beside => {
-            if beside == Beside::Write {
-                environment.outbox.carry_nothing_with_writes(&connection, call.id());
-            }
-            let (are_few, place) = turn.expects(call.id());
-            store.prefetch(kind, depth, are_few, place)
-        }
+    let prefetch = carried(environment, store, &call, execution, &connection);
+    Ok(Prepared::ToSend { call: call.prefetching(prefetch), execution, connection, behind })
+}
+
+/// What a call about to be sent carries along: of several about an execution in one turn the last does, whose answer is the newest.
+fn carried(
+    environment: &Environment,
+    store: &NativeStore,
+    call: &Call,
+    execution: ExecutionHash,
+    connection: &Arc<SharedConnection>,
+) -> Prefetch {
+    let (turn, kind) = (&environment.turn, call.operation);
+    let before = match turn.is_beside_another(execution) {
+        true => environment.outbox.take_prefetch(connection, call.id()),
+        false => None,
     };
-    Ok(Prepared::ToSend { call: call.prefetching(prefetch), connection, behind })
+    // What a script answers is not read together with anything else.
+    if call.is_claim() {
+        return Prefetch::Nothing;
+    }
+    let with_marks = before.is_some_and(|(kind, prefetch)| prefetch.is_for_results(kind));
+    store.prefetch(kind, Depth::of(call.task()), turn.expects(execution), with_marks)
 }
 
 /// Appends an id, or makes the error for what is none.

@@ -320,12 +320,20 @@ impl NativeStore {
         self.prefetch_policies.borrow_mut().disposes();
     }
 
-    /// What a call should carry along. `are_few` and `place` are as in [`PrefetchPolicies::prefetch`].
-    pub fn prefetch(&self, kind: Operation, depth: Depth, are_few: bool, place: Place) -> Prefetch {
-        match self.options.read_ahead {
-            true => self.prefetch_policies.borrow().prefetch(kind, depth, are_few, place),
-            false => Prefetch::Nothing,
+    /// What a call should carry along. `are_few` and `place` are as in [`PrefetchPolicies::prefetch`], `with_marks` is whether it is to
+    /// carry the marks for questions for results beside it.
+    pub fn prefetch(
+        &self,
+        kind: Operation,
+        depth: Depth,
+        (are_few, place): (bool, Place),
+        with_marks: bool,
+    ) -> Prefetch {
+        if !self.options.read_ahead {
+            return Prefetch::Nothing;
         }
+        let own = self.prefetch_policies.borrow().prefetch(kind, depth, are_few, place);
+        if with_marks && are_few { own.with_marks(kind) } else { own }
     }
 
     /// This was asked at a place.
@@ -341,11 +349,12 @@ impl NativeStore {
     }
 
     /// A call that was written at one moment is settled at another. Returns until when what it brought may answer questions.
-    pub fn settled_after(&self, written_at: Moment, now: Moment, prefetch: Prefetch) -> Moment {
+    /// `is_for_results` is whether those are marks of tasks whose results were asked for.
+    pub fn settled_after(&self, written_at: Moment, now: Moment, is_for_results: bool) -> Moment {
         let (mut trip, time) = (self.round_trip.get(), now.since(written_at));
-        let fresh_until = match prefetch {
-            Prefetch::OwnMark => trip.mark_fresh_until(written_at, time),
-            _ => trip.fresh_until(written_at, time),
+        let fresh_until = match is_for_results {
+            true => trip.mark_fresh_until(written_at, time),
+            false => trip.fresh_until(written_at, time),
         };
         trip.note(time);
         self.round_trip.set(trip);

@@ -7,6 +7,7 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use idioteque_redis_core::store::{Operation, Prefetch};
 use idioteque_redis_core::transport::{Request, SharedConnection};
 use napi::sys;
 
@@ -55,16 +56,13 @@ impl Outbox {
         }
     }
 
-    /// Another write about an execution follows those that are kept: what they carry would be older than its answer, and is not
-    /// asked for. Such as steps side by side make.
-    pub fn carry_nothing_with_writes(&self, connection: &Arc<SharedConnection>, id: &[u8]) {
+    /// Another call about an execution follows the last one that is kept: what that one carries would be older than the answer to the
+    /// other, and is not read. Returns its kind and what it was.
+    pub fn take_prefetch(&self, connection: &Arc<SharedConnection>, id: &[u8]) -> Option<(Operation, Prefetch)> {
         let mut queued = self.queued.borrow_mut();
-        let Some((_, requests)) = queued.iter_mut().find(|(other, _)| Arc::ptr_eq(other, connection)) else { return };
-        for request in requests.iter_mut().rev() {
-            if request.call.operation.writes() && request.call.id() == id && request.call.drop_prefetch() {
-                return;
-            }
-        }
+        let (_, requests) = queued.iter_mut().find(|(other, _)| Arc::ptr_eq(other, connection))?;
+        let call = &mut requests.last_mut()?.call;
+        (call.id() == id).then(|| (call.operation, call.take_prefetch()))
     }
 
     /// The turn is over: sends what was kept. All of it, so that nothing is sent before what the environment called earlier.

@@ -19,8 +19,7 @@ use idioteque_redis_core::moment::Moment;
 use idioteque_redis_core::store::habits::{Executions, Place, has_place};
 use idioteque_redis_core::store::prefetch_policy::{Carried, Depth, Used};
 use idioteque_redis_core::store::recency::{Begun, InFlight, is_older};
-use idioteque_redis_core::store::snapshot::hash;
-use idioteque_redis_core::store::{Answer, Call, Operation, Position, Prefetch, Snapshot};
+use idioteque_redis_core::store::{Answer, Call, ExecutionHash, Operation, Position, Prefetch, Snapshot};
 use napi::sys;
 use rustc_hash::FxHashMap;
 
@@ -31,8 +30,7 @@ use crate::scheduled::Scheduled;
 
 /// The current turn of one environment.
 pub struct ReadAhead {
-    /// By the hash of their execution's id.
-    snapshots: RefCell<FxHashMap<u64, CachedSnapshot>>,
+    snapshots: RefCell<FxHashMap<ExecutionHash, CachedSnapshot>>,
     /// The end of this turn is going to be noticed: without that, nothing is held.
     watched: Cell<bool>,
     /// What happens to executions while calls about them are in flight.
@@ -89,16 +87,15 @@ struct Last {
     source: Source,
     /// Until when what it might have carried would have answered questions.
     fresh_until: Moment,
-    /// The hash of its execution's id. Only the prefetch policy depends on it, so a collision costs no more than a wrong guess.
-    execution: u64,
+    /// Only the prefetch policy depends on it, so that two executions with the same hash cost no more than a wrong guess.
+    execution: ExecutionHash,
 }
 
-/// The call that was sent last and the turn it belongs to.
-#[derive(Clone, Copy)]
+/// The execution of the call that was sent last and the turn it belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Sent {
     wake_up: u64,
-    kind: Operation,
-    execution: u64,
+    execution: ExecutionHash,
 }
 
 impl Last {
@@ -111,23 +108,12 @@ impl Last {
             behind: None,
         },
         fresh_until: Moment::NEVER,
-        execution: 0,
+        execution: ExecutionHash::NONE,
     };
 }
 
 impl Sent {
-    const NONE: Sent = Sent { wake_up: 0, kind: Operation::IsTaskInProgress, execution: 0 };
-}
-
-/// How other calls of a turn are related to one that is about to be made.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Beside {
-    /// None for its execution was sent.
-    Nothing,
-    /// One was: the two have not waited for each other, as those of steps side by side do not.
-    Question,
-    /// The same, and that one writes.
-    Write,
+    const NONE: Sent = Sent { wake_up: 0, execution: ExecutionHash::NONE };
 }
 
 impl ReadAhead {
@@ -165,8 +151,8 @@ impl ReadAhead {
     }
 
     /// A call about an execution begins.
-    pub fn begin_call(&self, id: &[u8]) -> Begun {
-        self.in_flight.borrow_mut().begin(hash(id))
+    pub fn begin_call(&self, execution: ExecutionHash) -> Begun {
+        self.in_flight.borrow_mut().begin(execution)
     }
 
     /// A call is about to be settled, with an answer of this position. `failed` makes invalid what is known of its execution: a
@@ -176,7 +162,7 @@ impl ReadAhead {
     pub fn end_call(&self, begun: &Begun, position: Option<Position>, failed: bool) -> bool {
         let is_newest = self.in_flight.borrow_mut().end(begun, position);
         if failed {
-            self.invalidate(begun.execution);
+            self.forget(begun.execution);
         } else {
             let mut snapshots = self.snapshots.borrow_mut();
             if !snapshots.is_empty()
@@ -192,15 +178,14 @@ impl ReadAhead {
     pub fn settled(
         &self,
         store: &Rc<NativeStore>,
-        call: &Call,
+        (call, execution): (&Call, ExecutionHash),
         position: Option<Position>,
         (snapshot, holds): (Option<Box<Snapshot>>, bool),
         behind: Option<(Operation, Depth)>,
     ) {
-        let execution = hash(call.id());
         let source = Source { kind: call.operation, depth: Depth::of(call.task()), prefetch: call.prefetch, behind };
         let fresh_until = position.map_or(Moment::NEVER, |position| {
-            store.settled_after(position.written_at, self.woken_at.get(), call.prefetch)
+            store.settled_after(position.written_at, self.woken_at.get(), call.prefetch.is_for_results(call.operation))
         });
         self.last.set(Last { wake_up: self.wake_up.get(), source, fresh_until, execution });
         let mut executions = self.executions.borrow_mut();
@@ -232,12 +217,17 @@ impl ReadAhead {
     }
 
     /// The snapshot's answer to a question, if there is one in this turn.
-    pub fn answer(&self, store: &Rc<NativeStore>, kind: Operation, id: &[u8], task: &[u8]) -> Option<Answer> {
+    pub fn answer(
+        &self,
+        store: &Rc<NativeStore>,
+        kind: Operation,
+        (id, execution): (&[u8], ExecutionHash),
+        task: &[u8],
+    ) -> Option<Answer> {
         let mut snapshots = self.snapshots.borrow_mut();
         if snapshots.is_empty() {
             return None;
         }
-        let execution = hash(id);
         let held = snapshots.get_mut(&execution).filter(|held| held.id == id && Rc::ptr_eq(&held.store, store))?;
         let answer = held.snapshot.answer(kind, task)?;
         held.aged |= Moment::now() > held.fresh_until;
@@ -252,30 +242,26 @@ impl ReadAhead {
         Some(answer).filter(|_| is_valid)
     }
 
-    /// Which other call for the same execution was sent in this turn. Notes the call.
-    pub fn beside(&self, kind: Operation, id: &[u8]) -> Beside {
-        let (sent, wake_up, execution) = (self.sent.get(), self.wake_up.get(), hash(id));
-        self.sent.set(Sent { wake_up, kind, execution });
-        match sent.wake_up == wake_up && sent.execution == execution {
-            false => Beside::Nothing,
-            true if sent.kind.writes() => Beside::Write,
-            true => Beside::Question,
-        }
+    /// Whether the call before it in this turn was one about the same execution: then the two have not waited for each other, as those of
+    /// steps side by side do not. Notes the call.
+    pub fn is_beside_another(&self, execution: ExecutionHash) -> bool {
+        let sent = Sent { wake_up: self.wake_up.get(), execution };
+        self.sent.replace(sent) == sent
     }
 
     /// What decides what a call about an execution should carry: whether that is known to have few tasks, and the last call about it
     /// that has a place.
-    pub fn expects(&self, id: &[u8]) -> (bool, Place) {
-        let (executions, execution) = (self.executions.borrow(), hash(id));
+    pub fn expects(&self, execution: ExecutionHash) -> (bool, Place) {
+        let executions = self.executions.borrow();
         (executions.has_few_tasks(execution), executions.place(execution))
     }
 
     /// A call about an execution begins: what was asked after the one before it is what to expect there the next time.
-    pub fn comes_to(&self, store: &NativeStore, kind: Operation, id: &[u8], task: &[u8]) {
+    pub fn comes_to(&self, store: &NativeStore, kind: Operation, execution: ExecutionHash, task: &[u8]) {
         if !has_place(kind) {
             return;
         }
-        let asked = self.executions.borrow_mut().begin(hash(id), kind, task, self.wake_up.get());
+        let asked = self.executions.borrow_mut().begin(execution, kind, task, self.wake_up.get());
         if let Some((place, asked)) = asked {
             store.was_asked(place, asked);
         }
@@ -283,8 +269,13 @@ impl ReadAhead {
 
     /// A question has to be sent: notes for the prefetch policy whether the call before it could have carried it. Returns that
     /// call if it could carry more than this question.
-    pub fn missed(&self, store: &NativeStore, asked: Operation, id: &[u8]) -> Option<(Operation, Depth)> {
-        let (last, wake_up, execution) = (self.last.get(), self.wake_up.get(), hash(id));
+    pub fn missed(
+        &self,
+        store: &NativeStore,
+        asked: Operation,
+        execution: ExecutionHash,
+    ) -> Option<(Operation, Depth)> {
+        let (last, wake_up) = (self.last.get(), self.wake_up.get());
         let follows = last.wake_up == wake_up && last.execution == execution;
         let is_late = follows && Moment::now() > last.fresh_until;
         self.executions.borrow_mut().asks(execution, asked, wake_up, is_late);
@@ -303,29 +294,24 @@ impl ReadAhead {
 
     /// Something about an execution is known, or has changed, that no call of this store shows: what is known of it, and what calls in
     /// flight bring besides their own answers, no longer holds.
-    pub fn forget(&self, id: &[u8]) {
-        self.invalidate(hash(id));
-    }
-
-    /// A write about one of its tasks begins.
-    pub fn forget_task(&self, id: &[u8], task: &[u8]) {
-        let execution = hash(id);
-        self.in_flight.borrow_mut().invalidate(execution);
-        let mut snapshots = self.snapshots.borrow_mut();
-        if !snapshots.is_empty()
-            && let Some(held) = snapshots.get_mut(&execution)
-        {
-            held.snapshot.forget_task(task);
-        }
-    }
-
-    fn invalidate(&self, execution: u64) {
+    pub fn forget(&self, execution: ExecutionHash) {
         self.in_flight.borrow_mut().invalidate(execution);
         let mut snapshots = self.snapshots.borrow_mut();
         if !snapshots.is_empty()
             && let Some(held) = snapshots.remove(&execution)
         {
             held.learn();
+        }
+    }
+
+    /// A write about one of its tasks begins.
+    pub fn forget_task(&self, execution: ExecutionHash, task: &[u8]) {
+        self.in_flight.borrow_mut().invalidate(execution);
+        let mut snapshots = self.snapshots.borrow_mut();
+        if !snapshots.is_empty()
+            && let Some(held) = snapshots.get_mut(&execution)
+        {
+            held.snapshot.forget_task(task);
         }
     }
 

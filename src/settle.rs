@@ -290,7 +290,7 @@ fn withdraw(environment: &Environment, pending: &PendingPromise, claim: &Call) {
     let (Some(connection), Ok((deferred, _))) = (connection, environment.engine().promise()) else { return };
     let call = claim.withdrawal();
     store.call_begun(call.size());
-    let token = environment.begin_call(deferred, store.clone(), &call, None, None);
+    let token = environment.begin_call(deferred, store.clone(), (&call, pending.begun.execution), None, None);
     let request = Request::new(call, token, environment.completions.clone());
     environment.outbox.send(connection, request, environment.turn.is_watched());
 }
@@ -337,7 +337,13 @@ fn settle_call(environment: &Environment, finished: Finished, made: Option<Resul
         Ok(reply) => {
             // What another database holds answers no question about this one.
             let holds = is_newest && pending.database == pending.store.database();
-            turn.settled(&pending.store, call, position, (reply.snapshot, holds), pending.behind);
+            turn.settled(
+                &pending.store,
+                (call, pending.begun.execution),
+                position,
+                (reply.snapshot, holds),
+                pending.behind,
+            );
             bytes = reply.answer.size();
             made.unwrap_or_else(|| results::value_of(&pending.store.realm, call, reply.answer))
         }

@@ -378,7 +378,7 @@ describe("what was read is dropped", () => {
       order.hold("toServer");
       question.hold("toClient");
       const written = write(writing, id);
-      // In a turn of its own: calls side by side with others carry nothing.
+      // In a turn of its own, and so behind the write.
       await store.isExecutionInProgress("another");
       const learnt = asking.getExecutionTaskResults(id);
       await eventually(() => question.held("toClient").includes("task") || question.held("toClient").includes("*0"));
@@ -429,7 +429,8 @@ describe("what was read is dropped", () => {
       expect(sent).toEqual([
         ["HGET", `${id}-transactions`, "another"],
         ["HGET", `${id}-results`, "task"],
-        ["HGETALL", `${id}-results`],
+        // The last of the calls side by side carries what comes next.
+        ...WHOLE(id),
       ]);
     });
   });
@@ -439,9 +440,9 @@ describe("what was read is dropped", () => {
     await prepare(id, { marked: null });
     await admin.set(`${id}-transactions`, "no hash");
     await commandsOf(id);
-    const [learnt, failed] = await Promise.allSettled([
-      store.getExecutionTaskResults(id),
+    const [failed, learnt] = await Promise.allSettled([
       store.isExecutionTaskInProgress(id, "task"),
+      store.getExecutionTaskResults(id),
     ]);
     expect([learnt.status, failed.reason?.reply]).toEqual(["fulfilled", "WRONGTYPE"]);
     expect(await store.isExecutionInProgress(id)).toBe(true);

@@ -6,7 +6,7 @@ use super::cluster_steps::Act;
 use super::command_writer::{CommandWriter, Decimal};
 use super::keys::{Key, Role};
 use super::operation::Operation;
-use super::prefetch::Prefetch;
+use super::prefetch::{Prefetch, Read};
 use super::server_features::ServerFeatures;
 
 /// How one store writes: its options, shared by all its calls.
@@ -84,9 +84,14 @@ impl Call {
         Self { prefetch, ..self }
     }
 
+    /// Takes away the reads that it carries along, and returns them.
+    pub fn take_prefetch(&mut self) -> Prefetch {
+        std::mem::take(&mut self.prefetch)
+    }
+
     /// Takes away the reads that it carries along. Returns whether there were any.
     pub fn drop_prefetch(&mut self) -> bool {
-        std::mem::take(&mut self.prefetch) != Prefetch::Nothing
+        self.take_prefetch() != Prefetch::Nothing
     }
 
     /// The part of the call that writes one key, reads not carried.
@@ -164,6 +169,12 @@ impl Call {
         self.carried(features).replies(self.operation)
     }
 
+    /// These before and behind the commands of the call itself.
+    pub fn carried_reads(&self, features: ServerFeatures) -> (&'static [Read], &'static [Read]) {
+        let (carried, operation) = (self.carried(features), self.operation);
+        carried.reads(operation).split_at(carried.replies(operation).0)
+    }
+
     /// Whether what it writes expires by a command of its own, which is to be in one transaction with it.
     pub fn expires_apart(&self) -> bool {
         self.writes_in_steps()
@@ -196,9 +207,10 @@ impl Call {
         }
         let isolated = self.is_isolated(features);
         let opened = if isolated { word_of(features, out, "MULTI") } else { 0 };
-        let before = self.append_prefetch_before(features, out);
+        let (before, behind) = self.carried_reads(features);
+        let before = self.append_reads(before, out);
         let own = self.append_own(features, isolated, out);
-        let behind = self.append_prefetch_behind(features, out);
+        let behind = self.append_reads(behind, out);
         let closed = if isolated { word_of(features, out, "EXEC") } else { 0 };
         opened + before + own + behind + closed
     }
@@ -252,32 +264,17 @@ impl Call {
         }
     }
 
-    /// Writes the reads that go before the call's own commands.
-    fn append_prefetch_before(&self, features: ServerFeatures, out: &mut impl CommandWriter) -> usize {
-        match self.carried(features) {
-            Prefetch::OwnMark => self.push(out, "HGET", Role::Transactions, &[self.task()]),
-            Prefetch::ExecutionAndMarks => self.push(out, "HGETALL", Role::Transactions, &[]),
-            Prefetch::Tasks if self.operation == Operation::IsExecutionInProgress => self.append_task_names(out),
-            Prefetch::Nothing | Prefetch::Execution | Prefetch::MarksAndResults | Prefetch::Tasks => 0,
-        }
-    }
-
-    /// Writes the reads that go behind the call's own commands.
-    fn append_prefetch_behind(&self, features: ServerFeatures, out: &mut impl CommandWriter) -> usize {
-        match self.carried(features) {
-            Prefetch::Nothing | Prefetch::OwnMark => 0,
-            Prefetch::Execution | Prefetch::ExecutionAndMarks => self.push(out, "GET", Role::Execution, &[]),
-            Prefetch::MarksAndResults => {
-                self.push(out, "HGETALL", Role::Transactions, &[]) + self.push(out, "HGETALL", Role::Results, &[])
-            }
-            Prefetch::Tasks if self.operation == Operation::IsExecutionInProgress => 0,
-            Prefetch::Tasks => self.append_task_names(out) + self.push(out, "GET", Role::Execution, &[]),
-        }
-    }
-
-    /// Writes the reads that tell which tasks are in progress, and which have a result.
-    fn append_task_names(&self, out: &mut impl CommandWriter) -> usize {
-        self.push(out, "HKEYS", Role::Transactions, &[]) + self.push(out, "HKEYS", Role::Results, &[])
+    /// Writes some of the reads that it carries.
+    fn append_reads(&self, reads: &[Read], out: &mut impl CommandWriter) -> usize {
+        let append = |read: &Read| match read {
+            Read::Mark => self.push(out, "HGET", Role::Transactions, &[self.task()]),
+            Read::Marks => self.push(out, "HGETALL", Role::Transactions, &[]),
+            Read::Results => self.push(out, "HGETALL", Role::Results, &[]),
+            Read::MarkNames => self.push(out, "HKEYS", Role::Transactions, &[]),
+            Read::ResultNames => self.push(out, "HKEYS", Role::Results, &[]),
+            Read::Execution => self.push(out, "GET", Role::Execution, &[]),
+        };
+        reads.iter().map(append).sum()
     }
 
     /// Writes what the call does to one of its keys, in a transaction of their own where these are two commands.

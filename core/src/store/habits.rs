@@ -6,6 +6,7 @@ use std::hash::Hasher;
 
 use rustc_hash::FxHasher;
 
+use super::execution_hash::ExecutionHash;
 use super::operation::Operation;
 
 /// Places that one store remembers. More are forgotten again, and those calls carry what their kind does.
@@ -103,7 +104,7 @@ pub struct Executions(Box<[Execution]>);
 #[derive(Clone, Copy, Debug, Default)]
 struct Execution {
     /// The hash of its id.
-    hash: u64,
+    hash: ExecutionHash,
     /// The turn in which a call about it was settled last.
     settled_in: u32,
     /// The last write about it.
@@ -137,7 +138,13 @@ impl Default for Executions {
 impl Executions {
     /// A call about an execution that has a place begins in a turn. Returns what is known now to have been asked at which place: while the turn of the
     /// call before it goes on, that is not known, because steps side by side ask when one of them has written.
-    pub fn begin(&mut self, hash: u64, operation: Operation, task: &[u8], turn: u64) -> Option<(Place, Asked)> {
+    pub fn begin(
+        &mut self,
+        hash: ExecutionHash,
+        operation: Operation,
+        task: &[u8],
+        turn: u64,
+    ) -> Option<(Place, Asked)> {
         let entry = self.claim(hash);
         let mut before = None;
         if std::mem::take(&mut entry.is_settled) {
@@ -156,7 +163,7 @@ impl Executions {
     }
 
     /// A call about an execution is settled in a turn. Returns the same.
-    pub fn settled(&mut self, hash: u64, operation: Operation, turn: u64) -> Option<(Place, Asked)> {
+    pub fn settled(&mut self, hash: ExecutionHash, operation: Operation, turn: u64) -> Option<(Place, Asked)> {
         let entry = self.find(hash)?;
         entry.settled_in = turn as u32;
         if !has_place(operation) || std::mem::replace(&mut entry.is_settled, true) {
@@ -166,7 +173,7 @@ impl Executions {
     }
 
     /// A question about an execution is asked in a turn. `is_late` is whether what calls carried was too old for it.
-    pub fn asks(&mut self, hash: u64, operation: Operation, turn: u64, is_late: bool) {
+    pub fn asks(&mut self, hash: ExecutionHash, operation: Operation, turn: u64, is_late: bool) {
         let Some(entry) = self.find(hash).filter(|entry| entry.settled_in == turn as u32) else { return };
         match operation {
             Operation::IsExecutionInProgress => entry.asked.execution = true,
@@ -178,13 +185,13 @@ impl Executions {
     }
 
     /// The last call about an execution that has a place.
-    pub fn place(&self, hash: u64) -> Place {
-        let entry = self.0[hash as usize % EXECUTIONS];
+    pub fn place(&self, hash: ExecutionHash) -> Place {
+        let entry = self.0[hash.place_in(EXECUTIONS)];
         if entry.hash == hash { entry.place } else { Place::UNKNOWN }
     }
 
     /// An execution has been seen to have so many tasks.
-    pub fn note_tasks(&mut self, hash: u64, tasks: usize) {
+    pub fn note_tasks(&mut self, hash: ExecutionHash, tasks: usize) {
         if tasks <= FEW {
             self.claim(hash).has_few_tasks = true;
         } else if let Some(entry) = self.find(hash) {
@@ -193,18 +200,18 @@ impl Executions {
     }
 
     /// Whether an execution is known to have few tasks.
-    pub fn has_few_tasks(&self, hash: u64) -> bool {
-        let entry = self.0[hash as usize % EXECUTIONS];
+    pub fn has_few_tasks(&self, hash: ExecutionHash) -> bool {
+        let entry = self.0[hash.place_in(EXECUTIONS)];
         entry.hash == hash && entry.has_few_tasks
     }
 
     /// The entry of an execution that is remembered.
-    fn find(&mut self, hash: u64) -> Option<&mut Execution> {
-        Some(&mut self.0[hash as usize % EXECUTIONS]).filter(|entry| entry.hash == hash)
+    fn find(&mut self, hash: ExecutionHash) -> Option<&mut Execution> {
+        Some(&mut self.0[hash.place_in(EXECUTIONS)]).filter(|entry| entry.hash == hash)
     }
 
-    fn claim(&mut self, hash: u64) -> &mut Execution {
-        let entry = &mut self.0[hash as usize % EXECUTIONS];
+    fn claim(&mut self, hash: ExecutionHash) -> &mut Execution {
+        let entry = &mut self.0[hash.place_in(EXECUTIONS)];
         if entry.hash != hash {
             *entry = Execution { hash, ..Execution::default() };
         }
@@ -221,26 +228,27 @@ pub fn has_place(operation: Operation) -> bool {
 mod tests {
     use super::*;
 
+    const SEVEN: ExecutionHash = ExecutionHash(7);
     const COMMIT: Operation = Operation::CommitResult;
     const ASKED: Asked = Asked { execution: true, result: true, mark: true, late: false };
 
     /// A write, settled in a turn. Returns what was asked before.
-    fn write(executions: &mut Executions, hash: u64, task: &[u8], turn: u64) -> Option<(Place, Asked)> {
+    fn write(executions: &mut Executions, hash: ExecutionHash, task: &[u8], turn: u64) -> Option<(Place, Asked)> {
         let before = executions.begin(hash, COMMIT, task, turn - 1);
         executions.settled(hash, COMMIT, turn).or(before)
     }
 
     fn ask_all(executions: &mut Executions, turn: u64, is_late: bool) {
         for asked in [Operation::IsExecutionInProgress, Operation::GetResult, Operation::IsTaskInProgress] {
-            executions.asks(7, asked, turn, is_late);
+            executions.asks(SEVEN, asked, turn, is_late);
         }
     }
 
     /// A write, all three questions in its turn, and the write after it.
     fn observe(executions: &mut Executions, task: &[u8], is_late: bool) -> (Place, Asked) {
-        write(executions, 7, task, 3);
+        write(executions, SEVEN, task, 3);
         ask_all(executions, 3, is_late);
-        write(executions, 7, b"another", 5).unwrap()
+        write(executions, SEVEN, b"another", 5).unwrap()
     }
 
     #[test]
@@ -278,68 +286,68 @@ mod tests {
     #[test]
     fn only_questions_of_the_turn_count() {
         let mut executions = Executions::default();
-        write(&mut executions, 7, b"one", 3);
+        write(&mut executions, SEVEN, b"one", 3);
         ask_all(&mut executions, 4, false);
-        executions.asks(8, Operation::IsExecutionInProgress, 3, false);
-        assert_eq!(write(&mut executions, 7, b"two", 5), Some((Place::of(COMMIT, b"one"), Asked::default())));
+        executions.asks(ExecutionHash(8), Operation::IsExecutionInProgress, 3, false);
+        assert_eq!(write(&mut executions, SEVEN, b"two", 5), Some((Place::of(COMMIT, b"one"), Asked::default())));
         // A question that was sent has a turn of its own.
-        executions.asks(7, Operation::IsExecutionInProgress, 5, false);
-        executions.settled(7, Operation::IsExecutionInProgress, 7);
-        executions.asks(7, Operation::GetResult, 7, false);
+        executions.asks(SEVEN, Operation::IsExecutionInProgress, 5, false);
+        executions.settled(SEVEN, Operation::IsExecutionInProgress, 7);
+        executions.asks(SEVEN, Operation::GetResult, 7, false);
         let asked = Asked { execution: true, result: true, ..Asked::default() };
-        assert_eq!(write(&mut executions, 7, b"three", 9), Some((Place::of(COMMIT, b"two"), asked)));
+        assert_eq!(write(&mut executions, SEVEN, b"three", 9), Some((Place::of(COMMIT, b"two"), asked)));
     }
 
     #[test]
     fn what_was_asked_is_known_when_the_next_write_begins_in_another_turn() {
         let mut executions = Executions::default();
-        write(&mut executions, 7, b"one", 3);
+        write(&mut executions, SEVEN, b"one", 3);
         ask_all(&mut executions, 3, false);
-        assert_eq!(executions.begin(7, COMMIT, b"two", 4), Some((Place::of(COMMIT, b"one"), ASKED)));
-        assert_eq!(executions.settled(7, COMMIT, 5), None);
+        assert_eq!(executions.begin(SEVEN, COMMIT, b"two", 4), Some((Place::of(COMMIT, b"one"), ASKED)));
+        assert_eq!(executions.settled(SEVEN, COMMIT, 5), None);
     }
 
     #[test]
     fn what_is_asked_beside_a_write_is_asked_after_the_call_before_it() {
         let mut executions = Executions::default();
-        write(&mut executions, 7, b"one", 3);
-        executions.begin(7, COMMIT, b"two", 3);
+        write(&mut executions, SEVEN, b"one", 3);
+        executions.begin(SEVEN, COMMIT, b"two", 3);
         ask_all(&mut executions, 3, false);
-        executions.begin(7, COMMIT, b"three", 3);
-        assert_eq!(executions.settled(7, COMMIT, 5), Some((Place::of(COMMIT, b"one"), ASKED)));
-        assert_eq!(executions.settled(7, COMMIT, 5), None);
-        assert_eq!(write(&mut executions, 7, b"four", 7), Some((Place::of(COMMIT, b"three"), Asked::default())));
+        executions.begin(SEVEN, COMMIT, b"three", 3);
+        assert_eq!(executions.settled(SEVEN, COMMIT, 5), Some((Place::of(COMMIT, b"one"), ASKED)));
+        assert_eq!(executions.settled(SEVEN, COMMIT, 5), None);
+        assert_eq!(write(&mut executions, SEVEN, b"four", 7), Some((Place::of(COMMIT, b"three"), Asked::default())));
     }
 
     #[test]
     fn the_place_of_a_question_for_all_results_is_that_of_the_write_before_it() {
         let mut executions = Executions::default();
-        executions.begin(7, Operation::GetResults, b"", 9);
-        assert_eq!(executions.place(7), Place::UNKNOWN);
-        assert_eq!(executions.settled(7, Operation::GetResults, 3), None);
-        write(&mut executions, 7, b"one", 5);
-        let write_place = executions.place(7);
-        executions.begin(7, Operation::GetResults, b"", 9);
-        let first = executions.place(7);
-        executions.begin(7, Operation::GetResults, b"", 9);
-        assert_eq!(executions.place(7), first);
+        executions.begin(SEVEN, Operation::GetResults, b"", 9);
+        assert_eq!(executions.place(SEVEN), Place::UNKNOWN);
+        assert_eq!(executions.settled(SEVEN, Operation::GetResults, 3), None);
+        write(&mut executions, SEVEN, b"one", 5);
+        let write_place = executions.place(SEVEN);
+        executions.begin(SEVEN, Operation::GetResults, b"", 9);
+        let first = executions.place(SEVEN);
+        executions.begin(SEVEN, Operation::GetResults, b"", 9);
+        assert_eq!(executions.place(SEVEN), first);
         assert!(first != write_place && first != Place::UNKNOWN);
-        write(&mut executions, 7, b"two", 7);
-        executions.begin(7, Operation::GetResults, b"", 9);
-        assert_ne!(executions.place(7), first);
+        write(&mut executions, SEVEN, b"two", 7);
+        executions.begin(SEVEN, Operation::GetResults, b"", 9);
+        assert_ne!(executions.place(SEVEN), first);
     }
 
     #[test]
     fn one_execution_takes_the_place_of_another_with_nothing_of_it() {
         let mut executions = Executions::default();
-        executions.note_tasks(7, FEW);
-        write(&mut executions, 7, b"one", 3);
-        assert!(executions.has_few_tasks(7));
-        let other = 7 + EXECUTIONS as u64;
+        executions.note_tasks(SEVEN, FEW);
+        write(&mut executions, SEVEN, b"one", 3);
+        assert!(executions.has_few_tasks(SEVEN));
+        let other = ExecutionHash(7 + EXECUTIONS as u64);
         assert!(!executions.has_few_tasks(other) && executions.place(other) == Place::UNKNOWN);
         executions.note_tasks(other, FEW + 1);
-        assert!(executions.has_few_tasks(7));
+        assert!(executions.has_few_tasks(SEVEN));
         assert_eq!(write(&mut executions, other, b"one", 3), None);
-        assert!(!executions.has_few_tasks(7) && !executions.has_few_tasks(other));
+        assert!(!executions.has_few_tasks(SEVEN) && !executions.has_few_tasks(other));
     }
 }

@@ -170,7 +170,7 @@ impl PrefetchPolicies {
         self.habits.note(place, asked);
     }
 
-    /// A call's turn is over, in which this became of what it carried.
+    /// A call's turn is over, in which this became of what it carried, be it for itself or for questions beside it.
     pub fn carried(&mut self, operation: Operation, depth: Depth, prefetch: Prefetch, carried: Carried) {
         let Policies { least, tasks } = &mut self.policies[operation as usize];
         let (used, answers) = match carried {
@@ -186,7 +186,17 @@ impl PrefetchPolicies {
         }
         match (prefetch, operation) {
             (Prefetch::Nothing, _) | (Prefetch::Tasks, Operation::IsExecutionInProgress) => {}
-            _ => least.carried(used.map(|used| used.execution || used.tasks), max_unused(operation)),
+            _ if !prefetch.is_for_results(operation) => {
+                least.carried(used.map(|used| used.execution || used.tasks), max_unused(operation));
+            }
+            _ => {
+                if prefetch == Prefetch::ExecutionAndMarks {
+                    least.carried(used.map(|used| used.execution), max_unused(operation));
+                }
+                // Whichever call carries them, it is questions for results that they were carried for.
+                let results = Operation::GetResult;
+                self.policies[results as usize].least.carried(used.map(|used| used.tasks), max_unused(results));
+            }
         }
     }
 
@@ -245,6 +255,7 @@ impl PrefetchPolicy {
 
 #[cfg(test)]
 mod tests {
+    use super::super::execution_hash::ExecutionHash;
     use super::super::habits::Executions;
     use super::*;
 
@@ -294,8 +305,8 @@ mod tests {
     #[test]
     fn what_was_asked_at_the_same_place_the_last_time_counts_more_than_what_is_usual() {
         let mut executions = Executions::default();
-        executions.begin(7, Operation::CommitResult, b"f:step", 1);
-        let (commit, place) = (Operation::CommitResult, executions.place(7));
+        executions.begin(ExecutionHash(7), Operation::CommitResult, b"f:step", 1);
+        let (commit, place) = (Operation::CommitResult, executions.place(ExecutionHash(7)));
         let mut policies = rich();
         let carries = |policies: &PrefetchPolicies, operation| policies.prefetch(operation, Depth::Step, true, place);
         policies.missed(commit, Depth::Step, Operation::IsExecutionInProgress);
@@ -317,6 +328,27 @@ mod tests {
         assert_eq!(carries(&policies, commit), Prefetch::Execution);
         policies.asked(place, Asked { execution: true, ..Asked::default() });
         assert_eq!(carries(&policies, Operation::BeginTask), Prefetch::Nothing);
+    }
+
+    #[test]
+    fn marks_that_another_call_carries_are_on_the_account_of_questions_for_results() {
+        let (result, commit, unused) = (Operation::GetResult, Operation::CommitResult, Carried::Unused);
+        let execution_only = Carried::Used(Used { execution: true, ..Used::default() });
+        for (operation, prefetch, carried, of_results, of_own) in [
+            (result, Prefetch::Marks, BOTH, Prefetch::OwnMark, Prefetch::OwnMark),
+            (result, Prefetch::Marks, unused, Prefetch::Nothing, Prefetch::Nothing),
+            (commit, Prefetch::Marks, unused, Prefetch::Nothing, Prefetch::Execution),
+            (commit, Prefetch::ExecutionAndMarks, BOTH, Prefetch::OwnMark, Prefetch::Execution),
+            (commit, Prefetch::ExecutionAndMarks, execution_only, Prefetch::Nothing, Prefetch::Execution),
+            (commit, Prefetch::ExecutionAndMarks, unused, Prefetch::Nothing, Prefetch::Nothing),
+            (commit, Prefetch::Execution, unused, Prefetch::OwnMark, Prefetch::Nothing),
+        ] {
+            let mut policies = rich();
+            policies.missed(commit, Depth::Step, Operation::IsExecutionInProgress);
+            policies.carried(operation, Depth::Step, prefetch, carried);
+            assert_eq!(carries(&policies, result), of_results, "{operation:?} {prefetch:?} {carried:?}");
+            assert_eq!(carries(&policies, operation), of_own, "{operation:?} {prefetch:?} {carried:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 
 use rustc_hash::FxHashMap;
 
+use super::execution_hash::ExecutionHash;
 use crate::moment::Moment;
 
 /// Which connection brought an answer, and its number there. A server carries out the commands of one connection in their
@@ -32,7 +33,7 @@ pub fn is_older(answer: Option<Position>, other: Option<Position>) -> bool {
 /// hash of their id: when two share one, answers count as overtaken that are not.
 #[derive(Default)]
 pub struct InFlight {
-    executions: FxHashMap<u64, Execution>,
+    executions: FxHashMap<ExecutionHash, Execution>,
     /// How many calls have been settled, of all executions: the time, as far as it matters here.
     settled: u64,
 }
@@ -54,14 +55,14 @@ struct Execution {
 #[derive(Debug)]
 pub struct Begun {
     /// The hash of its execution's id.
-    pub execution: u64,
+    pub execution: ExecutionHash,
     changes: u32,
     settled: u64,
 }
 
 impl InFlight {
     /// A call begins.
-    pub fn begin(&mut self, execution: u64) -> Begun {
+    pub fn begin(&mut self, execution: ExecutionHash) -> Begun {
         let settled = self.settled;
         let entry = self.executions.entry(execution).or_insert(Execution {
             calls: 0,
@@ -75,7 +76,7 @@ impl InFlight {
     }
 
     /// What calls in flight bring besides their own answers is not to be used: it may be older than what is known now.
-    pub fn invalidate(&mut self, execution: u64) {
+    pub fn invalidate(&mut self, execution: ExecutionHash) {
         if let Some(entry) = self.executions.get_mut(&execution) {
             entry.changes = entry.changes.wrapping_add(1);
         }
@@ -141,7 +142,7 @@ mod tests {
             (at(1, 4), None, false),
         ] {
             let mut calls = InFlight::default();
-            let (call, meanwhile) = (calls.begin(7), calls.begin(7));
+            let (call, meanwhile) = (calls.begin(ExecutionHash(7)), calls.begin(ExecutionHash(7)));
             calls.end(&meanwhile, other);
             assert_eq!(calls.end(&call, own), valid, "{other:?} {own:?}");
             assert!(calls.executions.is_empty());
@@ -151,11 +152,11 @@ mod tests {
     #[test]
     fn a_call_is_newer_than_what_was_settled_before_it_began() {
         let mut calls = InFlight::default();
-        let (earlier, long) = (calls.begin(7), calls.begin(7));
+        let (earlier, long) = (calls.begin(ExecutionHash(7)), calls.begin(ExecutionHash(7)));
         calls.end(&earlier, at(2, 9));
-        let call = calls.begin(7);
+        let call = calls.begin(ExecutionHash(7));
         assert!(calls.end(&call, at(1, 1)));
-        let call = calls.begin(7);
+        let call = calls.begin(ExecutionHash(7));
         assert!(calls.end(&call, None));
         assert!(!calls.end(&long, at(1, 5)));
     }
@@ -163,9 +164,9 @@ mod tests {
     #[test]
     fn a_change_invalidates_the_calls_in_flight_of_its_execution() {
         let mut calls = InFlight::default();
-        let (call, other) = (calls.begin(7), calls.begin(8));
-        calls.invalidate(7);
-        let later = calls.begin(7);
+        let (call, other) = (calls.begin(ExecutionHash(7)), calls.begin(ExecutionHash(8)));
+        calls.invalidate(ExecutionHash(7));
+        let later = calls.begin(ExecutionHash(7));
         assert!(!calls.end(&call, at(1, 1)));
         assert!(calls.end(&later, at(1, 2)));
         assert!(calls.end(&other, at(1, 3)));
@@ -187,7 +188,7 @@ mod tests {
             let mut settled: Vec<Option<Position>> = Vec::new();
             for _ in 0..40 {
                 if in_flight.is_empty() || random(2) == 0 {
-                    in_flight.push((calls.begin(7), settled.len()));
+                    in_flight.push((calls.begin(ExecutionHash(7)), settled.len()));
                     continue;
                 }
                 let (call, since) = in_flight.swap_remove(random(in_flight.len() as u64) as usize);

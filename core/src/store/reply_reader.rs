@@ -156,7 +156,7 @@ impl ReplyReader {
             (None, None, Outcome::Results) => Ok(Answer::Results(self.splicer.finish())),
         };
         if let Ok(Answer::Flag(flag)) = answer
-            && call.prefetch == Prefetch::Tasks
+            && matches!(call.prefetch, Prefetch::Marks | Prefetch::Tasks)
             && call.operation == Operation::IsExecutionInProgress
         {
             self.learnt.execution = Some(flag);

@@ -67,7 +67,9 @@ impl Snapshot {
             Prefetch::OwnMark => {
                 Snapshot { marks: mark.map(|marked| Marks::One(task.to_vec(), marked)), ..Snapshot::default() }
             }
-            Prefetch::ExecutionAndMarks => Snapshot { execution, marks, results: own_results, ..Snapshot::default() },
+            Prefetch::Marks | Prefetch::ExecutionAndMarks => {
+                Snapshot { execution, marks, results: own_results, ..Snapshot::default() }
+            }
             // The call has just written it.
             Prefetch::MarksAndResults => Snapshot { execution: Some(true), marks, results, ..Snapshot::default() },
             Prefetch::Tasks => Snapshot { execution, marks, results, ..Snapshot::default() },

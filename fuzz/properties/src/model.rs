@@ -100,21 +100,27 @@ fn read_answers(
     let present = |reply: &Value| !matches!(reply, Value::Nil);
     let names = |reply| list(reply).ok();
     let marks = |reply| Some(entries(reply).ok()?.into_iter().map(|(task, _)| task).collect());
+    let own_execution = match (&answer, call.operation) {
+        (Answer::Flag(flag), Operation::IsExecutionInProgress) => Some(*flag),
+        _ => None,
+    };
     let known = match call.carried(features) {
         // What it would have carried, had the server taken that.
-        Prefetch::Nothing => (call.prefetch != Prefetch::Nothing).then(|| Known {
-            execution: match (&answer, call.operation) {
-                (Answer::Flag(flag), Operation::IsExecutionInProgress) => Some(*flag),
-                _ => None,
-            },
-            ..Known::default()
-        }),
+        Prefetch::Nothing => {
+            (call.prefetch != Prefetch::Nothing).then(|| Known { execution: own_execution, ..Known::default() })
+        }
         Prefetch::Execution => Some(Known {
             execution: next().map(present),
             results: own_results.filter(|_| call.prefetch == Prefetch::Execution),
             ..Known::default()
         }),
         Prefetch::OwnMark => Some(Known { own_mark: next().map(present), ..Known::default() }),
+        Prefetch::Marks => Some(Known {
+            all_marks: next().and_then(marks),
+            results: own_results,
+            execution: own_execution,
+            ..Known::default()
+        }),
         Prefetch::ExecutionAndMarks => Some(Known {
             all_marks: next().and_then(marks),
             results: own_results,
@@ -130,10 +136,7 @@ fn read_answers(
         Prefetch::Tasks => Some(Known {
             all_marks: next().and_then(names),
             result_names: next().and_then(names),
-            execution: match (&answer, call.operation) {
-                (Answer::Flag(flag), Operation::IsExecutionInProgress) => Some(*flag),
-                _ => next().map(present),
-            },
+            execution: own_execution.or_else(|| next().map(present)),
             ..Known::default()
         }),
     };

@@ -5,7 +5,7 @@ use crate::store::cluster_steps::Act;
 use crate::store::command_writer::Counter;
 use crate::store::keys::Role;
 use crate::store::operation::Operation;
-use crate::store::prefetch::Prefetch;
+use crate::store::prefetch::{Prefetch, Read};
 use crate::store::server_features::ServerFeatures;
 
 /// Which replies a call brings.
@@ -15,6 +15,8 @@ pub struct Plan {
     pub last: Purpose,
     /// The reads that it carries.
     pub prefetch: Prefetch,
+    /// These one by one, in their order.
+    reads: &'static [Read],
     /// Replies to carried reads before those to the call's own commands.
     before: usize,
     /// Replies to carried reads behind them.
@@ -33,6 +35,7 @@ impl Plan {
     pub const NOTHING: Self = Self {
         last: Purpose::Unknown,
         prefetch: Prefetch::Nothing,
+        reads: &[],
         before: 0,
         behind: 0,
         own: 0,
@@ -48,7 +51,7 @@ impl Plan {
 
     /// That of a call made for a server with these features, to which so many replies come.
     pub fn of(call: &Call, features: ServerFeatures, replies: usize) -> Self {
-        let (before, behind) = call.carried_replies(features);
+        let (carried, (before, behind)) = (call.carried(features), call.carried_replies(features));
         let last = match call.operation {
             _ if call.act.asks() || call.act == Act::Withdraw || call.claims_here() => Purpose::Touched,
             _ if call.act == Act::Restore => Purpose::Acknowledgement,
@@ -69,7 +72,8 @@ impl Plan {
         let commands = if isolated.is_some() { call.append(features, &mut Counter).saturating_sub(2) } else { replies };
         Self {
             last,
-            prefetch: call.carried(features),
+            prefetch: carried,
+            reads: carried.reads(call.operation),
             before: before.min(commands),
             behind,
             own: commands.saturating_sub(before + behind),
@@ -103,23 +107,21 @@ impl Plan {
 
     /// What the answer to a command with a number is for, `MULTI` and `EXEC` around all of them not counted.
     pub fn purpose_of_command(&self, place: usize) -> Purpose {
-        let Plan { last, prefetch, before, own, .. } = *self;
+        let Plan { last, before, own, .. } = *self;
         if (before..before + own).contains(&place) {
             let is_last = place + 1 == before + own;
             let acknowledges = self.is_isolated() && matches!(last, Purpose::Acknowledgement | Purpose::Done);
             return if is_last || acknowledges { last } else { Purpose::Step };
         }
-        let behind = place >= before + own;
-        let number = if behind { place - before - own } else { place };
-        match (prefetch, behind, number) {
-            (Prefetch::Execution | Prefetch::ExecutionAndMarks, true, 0) => Purpose::CarriedExecution,
-            (Prefetch::OwnMark, false, 0) => Purpose::CarriedMark,
-            (Prefetch::ExecutionAndMarks, false, 0) | (Prefetch::MarksAndResults, true, 0) => Purpose::CarriedMarks,
-            (Prefetch::MarksAndResults, true, 1) => Purpose::CarriedResults,
-            (Prefetch::Tasks, _, 0) => Purpose::CarriedMarkNames,
-            (Prefetch::Tasks, _, 1) => Purpose::CarriedResultNames,
-            (Prefetch::Tasks, true, 2) => Purpose::CarriedExecution,
-            _ => Purpose::Unknown,
+        let number = if place < before { place } else { place - own };
+        match self.reads.get(number) {
+            Some(Read::Mark) => Purpose::CarriedMark,
+            Some(Read::Marks) => Purpose::CarriedMarks,
+            Some(Read::Results) => Purpose::CarriedResults,
+            Some(Read::MarkNames) => Purpose::CarriedMarkNames,
+            Some(Read::ResultNames) => Purpose::CarriedResultNames,
+            Some(Read::Execution) => Purpose::CarriedExecution,
+            None => Purpose::Unknown,
         }
     }
 }

@@ -35,7 +35,11 @@ fn commands_of(call: &Call, features: ServerFeatures) -> Vec<String> {
 
 /// What is known from replies, whether they came one by one or as one transaction's, or over HTTP.
 fn snapshot(operation: Operation, replies: Vec<Value>) -> Snapshot {
-    let call = prefetching(operation);
+    snapshot_of(prefetching(operation), replies)
+}
+
+fn snapshot_of(call: Call, replies: Vec<Value>) -> Snapshot {
+    let operation = call.operation;
     let own = *reply::read(&call, apart(), &replies).unwrap().snapshot.unwrap();
     let mut queued = vec![Value::SimpleString("QUEUED".into()); replies.len()];
     // A commit's own transaction is no part of another one.
@@ -80,6 +84,26 @@ fn what_a_write_carries_is_read_behind_it() {
     assert_eq!(commands(Operation::CommitResult)[3..], [&["EXEC"][..], &names].concat());
     assert_eq!(commands(Operation::IsExecutionInProgress), names);
     assert_eq!(commands(Operation::Dispose), ["UNLINK run run-transactions run-results", "GET run"]);
+}
+
+#[test]
+fn marks_for_the_questions_beside_it_are_all_read_before_a_question_and_behind_a_write() {
+    let carrying =
+        |operation, prefetch| commands_of(&prefetching(operation).prefetching(prefetch), ServerFeatures::default());
+    let marks = "HGETALL run-transactions";
+    let asked = [
+        (Operation::GetResult, "HGET run-results step"),
+        (Operation::GetResults, "HGETALL run-results"),
+        (Operation::IsTaskInProgress, "HGET run-transactions step"),
+        (Operation::IsExecutionInProgress, "GET run"),
+    ];
+    for (operation, own) in asked {
+        assert_eq!(carrying(operation, Prefetch::Marks), ["MULTI", marks, own, "EXEC"]);
+    }
+    let (set, begun) = ("HSET run-transactions step true", Operation::BeginTask);
+    assert_eq!(carrying(begun, Prefetch::Marks), [set, marks]);
+    assert_eq!(carrying(begun, Prefetch::ExecutionAndMarks), ["MULTI", set, marks, "GET run", "EXEC"]);
+    assert_eq!(carrying(Operation::CommitResult, Prefetch::Marks)[3..], ["EXEC", marks]);
 }
 
 #[test]
@@ -139,6 +163,30 @@ fn each_reply_answers_the_question_it_was_asked_for() {
     assert_eq!(known.answer(Operation::IsTaskInProgress, b"step"), Some(Answer::Flag(true)));
     assert_eq!(known.answer(Operation::IsTaskInProgress, b"other"), None);
     assert_eq!(known.answer(Operation::IsExecutionInProgress, b""), None);
+}
+
+#[test]
+fn marks_for_the_questions_beside_it_answer_for_all_of_them() {
+    let known = |operation, prefetch, replies| snapshot_of(prefetching(operation).prefetching(prefetch), replies);
+    let marks = || hash_of(&[("m", "true")]);
+    for (operation, prefetch, replies, execution) in [
+        (Operation::GetResult, Prefetch::Marks, vec![marks(), Value::Nil], None),
+        (Operation::IsExecutionInProgress, Prefetch::Marks, vec![marks(), bulk("true")], Some(Answer::Flag(true))),
+        (
+            Operation::BeginTask,
+            Prefetch::ExecutionAndMarks,
+            vec![Value::Int(1), marks(), Value::Nil],
+            Some(Answer::Flag(false)),
+        ),
+    ] {
+        let known = known(operation, prefetch, replies);
+        assert_eq!(known.answer(Operation::IsTaskInProgress, b"m"), Some(Answer::Flag(true)));
+        assert_eq!(known.answer(Operation::IsTaskInProgress, b"step"), Some(Answer::Flag(false)));
+        assert_eq!(known.answer(Operation::IsExecutionInProgress, b""), execution);
+        assert_eq!(known.answer(Operation::GetResult, b"step"), None);
+    }
+    let known = known(Operation::GetResult, Prefetch::Marks, vec![refused(), Value::Nil]);
+    assert_eq!(known.answer(Operation::IsTaskInProgress, b"m"), None);
 }
 
 #[test]
