@@ -77,7 +77,11 @@ pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info
 }
 
 /// One call; `number` is there if it is traced. Throws only where not even a promise can be made.
-fn store_call(context: &MethodContext, kind: Operation, [id, task, value, number]: [Value; 4]) -> Result<Value, Thrown> {
+fn store_call(
+    context: &MethodContext,
+    kind: Operation,
+    [id, task, value, number]: [Value; 4],
+) -> Result<Value, Thrown> {
     let MethodContext { environment, store } = context;
     let engine = environment.engine();
     let trace = engine.to_f64(number).map(|number| number as u32);

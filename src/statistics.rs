@@ -169,7 +169,9 @@ fn servers(settings: &Settings) -> (Option<String>, Option<u16>) {
     };
     match &settings.topology {
         Topology::Single | Topology::Upstash(_) => split(&settings.address),
-        Topology::Sentinel(Sentinels { addresses, master, .. }) => (Some(format!("{}/{master}", list(addresses))), None),
+        Topology::Sentinel(Sentinels { addresses, master, .. }) => {
+            (Some(format!("{}/{master}", list(addresses))), None)
+        }
         Topology::Cluster(nodes) => {
             let (mut hosts, ports): (Vec<_>, Vec<_>) = nodes.iter().map(split).unzip();
             if !ports.iter().all(|port| *port == ports[0]) {

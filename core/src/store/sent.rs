@@ -56,7 +56,10 @@ impl Sent {
         let Names { mut commands, roles, .. } = names;
         commands.retain(|name| name != "MULTI" && name != "EXEC");
         let is_apart = is_cluster && roles.len() > 1 && spans_slots(&call);
-        if is_apart && let [command] = &commands[..] && !call.is_claim() {
+        if is_apart
+            && let [command] = &commands[..]
+            && !call.is_claim()
+        {
             // One for each key.
             commands = vec![command.clone(); roles.len()];
         }
