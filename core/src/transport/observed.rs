@@ -427,7 +427,13 @@ impl Drop for ServerObserver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Input, from_input};
     use crate::error_texts::calls as texts;
+
+    fn observed() -> Arc<Observed> {
+        let settings = from_input(&Input::Text("redis://127.0.0.1:1".into()));
+        Arc::new(Observed::new(&settings.unwrap()))
+    }
 
     fn address(port: u16) -> Address {
         Address::Tcp("127.0.0.1".to_owned(), port)
@@ -445,7 +451,7 @@ mod tests {
     #[test]
     fn who_takes_the_place_of_a_lost_server_counts_whenever_that_is_given_up() {
         for gives_up_first in [true, false] {
-            let observed = Arc::new(Observed::new(&Settings::default()));
+            let observed = observed();
             let [mut lost, mut other] = [(); 2].map(|()| ServerObserver::new(&observed));
             ready(&mut lost, 1);
             ready(&mut other, 2);
@@ -470,7 +476,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_was_silent_is_not_made_again() {
-        let observed = Arc::new(Observed::new(&Settings::default()));
+        let observed = observed();
         let mut server = ServerObserver::new(&observed);
         ready(&mut server, 1);
         lose(&mut server);
