@@ -268,11 +268,14 @@ export interface RedisStoreStats {
   pendingBytes: number;
   /** Calls of this store. */
   calls: number;
-  /** Calls of this store that rejected. */
+  /** Calls of this store that rejected. One that comes second to a claim is no failure. */
   errors: number;
   /** Calls that were sent again: after a refusal that passes, or over another connection. */
   retries?: number;
-  /** Calls that were sent, again included; over HTTP requests; over a client's own methods its commands. No pings. */
+  /**
+   * Calls that were sent, again included; over HTTP requests; over a client's own methods its commands; in a cluster on keys of several
+   * slots their parts. No pings.
+   */
   roundTrips: number;
   /** Calls of this store that were answered by what another call had brought. */
   readAheadHits: number;
@@ -318,21 +321,26 @@ export interface RedisCallContext {
   /** The method of the store. */
   call: keyof WorkerStore | "touch";
   /**
-   * The command it sends, such as `HGET`. Several commands are a transaction, `MULTI`; over a client's own methods they are sent side
-   * by side, `PIPELINE`.
+   * The command it sends, such as `HGET`. Several commands are a transaction, `MULTI`; over a client's own methods, and in a cluster on
+   * keys of several slots, they are sent side by side, `PIPELINE`. If they are all the same, that follows, as in `PIPELINE DEL`.
    */
   command: string;
+  /** How many commands that is, without what a script does and without what is read ahead. */
+  commands: number;
   /** The execution the call is about, as it was passed. */
   executionId: string;
   /** The task the call is about. */
   taskId: string | undefined;
   /** How the commands travel. */
   backend: RedisStore["backend"];
-  /** The host to connect to, or the path of a socket, as it was configured: the first of several. */
+  /**
+   * The host to connect to, or the path of a socket, as it was configured. Several servers have commas between them, and their ports
+   * if these differ: `a,b`, or `a:7000,b:7001`; sentinels the name of the primary behind them: `a:26379,b:26379/mymaster`.
+   */
   serverAddress: string | undefined;
-  /** Its port. */
+  /** Its port, or that of all servers; `undefined` where `serverAddress` has ports. */
   serverPort: number | undefined;
-  /** The database. */
+  /** The database; over a client of node-redis the one that was configured. */
   database: number | undefined;
   /** The name of the connection, as it was configured. */
   clientName: string | undefined;

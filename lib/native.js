@@ -28,17 +28,18 @@ const METHODS = [
 ];
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 
-// The channels of `idioteque-redis:call`, once lib/seen.js is loaded. Until then they seem to have subscribers, so that the first
-// calls see to its being loaded.
-let [start, end, asyncStart, asyncEnd, failed] = new Array(5).fill({ hasSubscribers: true });
-let seen;
-// Calls that may be made before that.
-let earlyCalls = nextTick === undefined ? 0 : 16;
-// What happened before that to connections. The addon has few of them at a time.
-const earlyEvents = [];
 const CALL_CHANNELS = ["start", "end", "asyncStart", "asyncEnd", "error"].map(
   (name) => `tracing:idioteque-redis:call:${name}`,
 );
+
+// The channels of `idioteque-redis:call`. Until they are looked up they seem to have subscribers, so that the first calls see to that.
+let [start, end, asyncStart, asyncEnd, failed] = new Array(5).fill({ hasSubscribers: true });
+let areLookedUp = false;
+/** How many of Node's modules were loaded when nobody could have subscribed yet. */
+let modulesThen = -1;
+let seen;
+// What happened to connections before lib/seen.js was loaded. The addon has few of them at a time.
+const earlyEvents = [];
 
 /**
  * Loads the addon.
@@ -61,6 +62,7 @@ function openNative(entry) {
     setPrototypeOf: Object.setPrototypeOf,
     addEntries,
     openClientStore,
+    openCarrier,
     ...entry.helpers,
     isProxy,
     loadLive,
@@ -84,19 +86,24 @@ function addEntries(table, namesAndValues) {
 // What is made over a client's own methods is a store already.
 function finish(natives, options) {
   if (natives.tools === undefined) return natives;
-  if (typeof options?.claim === "function") claimTasks(natives, options.claim);
-  return makeStore(natives, (early) => loadSeen().nativeTools(natives, early));
+  const store = makeStore(natives, () => loadSeen().nativeTools(natives));
+  if (typeof options?.claim === "function") claimTasks(store, options.claim);
+  return store;
 }
 
-/** Lets tasks be begun by one call alone: with a token of its own, and an error of the caller's for whoever comes second. */
-function claimTasks(natives, claim) {
+/**
+ * Lets tasks be begun by one call alone: with a token of its own, and an error of the caller's for whoever comes second. That is no
+ * failure of the call, which was answered.
+ */
+function claimTasks(store, claim) {
   const { randomUUID } = require("node:crypto");
-  const begin = natives.beginExecutionTask;
-  natives.beginExecutionTask = async (executionId, taskId) => {
+  const begin = store.beginExecutionTask;
+  store.beginExecutionTask = async (executionId, taskId) => {
     if (await begin(executionId, taskId, randomUUID())) return;
     const error = claim(executionId, taskId);
     throw isNativeError(error) || error instanceof Error ? error : noError(error);
   };
+  Object.defineProperty(store.beginExecutionTask, "name", { value: "beginExecutionTask" });
 }
 
 function noError(value) {
@@ -110,17 +117,14 @@ function noError(value) {
  * The store that callers get: a plain object of functions, each of which works without the others, so that callers may destructure
  * it, spread it, wrap it and spy on it. A call that nobody traces costs only the look at whether somebody does.
  *
- * @param {object} natives the functions that make the calls, `close`, `backend` and, where calls have details, `trace`
- * @param {(early: object[]) => object} makeTools gives what else is needed of the store, see lib/seen.js
+ * @param {object} natives the functions that make the calls, `close`, and `backend`; once a native connection turned out to be
+ *   impossible, also the `carrier`, see `openCarrier`
+ * @param {() => object} makeTools gives what else is needed of the store, see lib/seen.js
  */
 function makeStore(natives, makeTools) {
   const { close } = natives;
-  const early = [];
-  let made;
-  const tools = () => {
-    made ??= makeTools(early);
-    return made;
-  };
+  const tools = once(makeTools);
+  const toolsNow = () => natives.carrier?.tools() ?? tools();
   const store = {};
   for (const name of METHODS) {
     const method = natives[name];
@@ -131,23 +135,13 @@ function makeStore(natives, makeTools) {
         asyncStart.hasSubscribers ||
         asyncEnd.hasSubscribers ||
         failed.hasSubscribers;
-      if (!isTraced) return method(executionId, taskId, value);
-      // What the client itself publishes of a call belongs below it, also of the first ones.
-      if (seen === undefined && natives.trace === undefined && isSubscribedTo(CALL_CHANNELS)) loadSeen();
-      if (seen !== undefined) return seen.traceCall(tools(), method, name, executionId, taskId, value);
-      if (earlyCalls > 0) {
-        const begun = { name, executionId, taskId, store: tools, context: undefined, isOver: false, error: undefined };
-        natives.trace?.(early.push(begun) - 1);
-        return callEarly(begun, method(executionId, taskId, value));
-      }
-      loadSeen();
-      return call(executionId, taskId, value);
+      if (!isTraced || !(areLookedUp || lookUpChannels())) return method(executionId, taskId, value);
+      return loadSeen().traceCall(toolsNow(), method, name, executionId, taskId, value);
     };
     store[name] = Object.defineProperty(call, "name", { value: name });
   }
-  // `carrier` is the store over the client's own methods, once a native connection turned out to be impossible.
-  const stats = () => natives.carrier?.stats() ?? tools().stats();
-  store.ping = async (options) => natives.carrier?.ping(options) ?? tools().ping(loadSeen().pingTimeout(options));
+  const stats = () => (natives.carrier === undefined ? tools().stats() : statsOfBoth(natives.carrier, tools()));
+  store.ping = async (options) => toolsNow().ping(loadSeen().pingTimeout(options));
   store.stats = stats;
   store.close = close;
   if (Symbol.asyncDispose !== undefined) store[Symbol.asyncDispose] = close;
@@ -159,48 +153,44 @@ function makeStore(natives, makeTools) {
   return store;
 }
 
-/**
- * One of the first calls. To find out whether anybody subscribes to calls takes time, and to be able to publish takes a quarter of a
- * cold start. So the former is done when the call is on its way, and the latter, where nobody does, when it is over.
- */
-function callEarly(begun, promise) {
-  earlyCalls -= 1;
-  afterTurn(() => {
-    if (seen === undefined && !isSubscribedTo(CALL_CHANNELS)) return;
-    loadSeen().startEarly(begun);
-    if (begun.isOver) seen.finishEarly(begun);
-  });
-  const finish = (error) => {
-    begun.isOver = true;
-    begun.error = error;
-    if (seen === undefined) setImmediate(loadSeen).unref?.();
-    else seen.finishEarly(begun);
-  };
-  return promise.then(
-    (result) => {
-      finish();
-      return result;
-    },
-    (error) => {
-      finish(error);
-      throw error;
-    },
-  );
+/** The statistics of a store whose calls are the client's by now. The store made those before, and may still have some. */
+function statsOfBoth(carrier, tools) {
+  const stats = carrier.tools().stats();
+  const before = tools.stats();
+  for (const name of ["pending", "pendingBytes", "calls", "errors", "readAheadHits"]) stats[name] += before[name];
+  return stats;
 }
 
-function isSubscribedTo(names) {
-  try {
-    const { hasSubscribers } = require("node:diagnostics_channel");
-    return names.some((name) => hasSubscribers(name));
-  } catch {
+/**
+ * Looks up the channels, unless nobody can have subscribed: nobody who has not loaded `node:diagnostics_channel`, which takes a
+ * twentieth of a cold start where Node.js does not do so itself.
+ *
+ * @returns {boolean} whether anybody subscribes to calls
+ */
+function lookUpChannels() {
+  const modules = process.moduleLoadList;
+  if (modules?.length === modulesThen) return false;
+  // A list as Node.js has it: this file has loaded the first of these.
+  const hasLoaded = (name) => Array.isArray(modules) && modules.includes(`NativeModule ${name}`);
+  if (hasLoaded("timers") && !hasLoaded("diagnostics_channel")) {
+    modulesThen = modules.length;
     return false;
   }
+  try {
+    const { channel } = require("node:diagnostics_channel");
+    [start, end, asyncStart, asyncEnd, failed] = CALL_CHANNELS.map((name) => channel(name));
+    areLookedUp = true;
+  } catch {
+    loadSeen();
+  }
+  return [start, end, asyncStart, asyncEnd, failed].some(({ hasSubscribers }) => hasSubscribers);
 }
 
 function loadSeen() {
   if (seen === undefined) {
     seen = require("./seen.js");
     ({ start, end, asyncStart, asyncEnd, error: failed } = seen.call);
+    areLookedUp = true;
     for (const [name, json] of earlyEvents.splice(0)) publish(name, json);
   }
   return seen;
@@ -237,8 +227,25 @@ function afterTurn(callback) {
 }
 
 // Only needed where the caller's own client carries the commands, so only loaded there.
-function openClientStore(client, settings) {
-  return require("./client-store/store.js").openClientStore(client, settings, { ...clock, makeStore, rejectLater });
+function openClientStore(client, settings, make = makeStore) {
+  return require("./client-store/store.js").openClientStore(client, settings, {
+    ...clock,
+    makeStore: make,
+    rejectLater,
+  });
+}
+
+/** What carries the calls of a store that exists already, and traces them: the same without what is to be seen of it. */
+function openCarrier(client, settings) {
+  return openClientStore(client, settings, (natives, makeTools) => ({ ...natives, tools: once(makeTools) }));
+}
+
+function once(make) {
+  let made;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 // Only needed for clients whose settings the addon uses.

@@ -202,7 +202,7 @@ type Waiting = RefCell<Option<(Settings, oneshot::Sender<Result<Settings, Connec
 unsafe extern "C" fn answered(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: see above.
     unsafe {
-        Engine::enter(env, info, |engine, waiting: &Rc<Waiting>, [problem, database, login]| {
+        Engine::enter(env, info, |engine, waiting: &Rc<Waiting>, [problem, database, login, ..]| {
             let Some((settings, reply)) = waiting.borrow_mut().take() else { return Ok(engine.undefined()) };
             let answer = match (engine.string(problem), engine.to_f64(database)) {
                 (None, Some(database)) => Ok(logged_in(engine, settings, database as u32, login)?),

@@ -100,7 +100,7 @@ unsafe extern "C" fn nodes(env: sys::napi_env, info: sys::napi_callback_info) ->
 unsafe extern "C" fn send(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: see above.
     unsafe {
-        Engine::enter(env, info, |engine, context: &Rc<ConsoleContext>, [node, commands, timeout]| {
+        Engine::enter(env, info, |engine, context: &Rc<ConsoleContext>, [node, commands, timeout, ..]| {
             let node = engine.string(node).unwrap_or_default();
             let commands = read_commands(engine, commands)?;
             let limit = engine.to_f64(timeout).filter(|ms| *ms > 0.0).map(|ms| Duration::from_millis(ms as u64));

@@ -1,7 +1,7 @@
 //! What one JavaScript environment (the main thread, a worker thread, a vm context) keeps: the calls that
 //! are pending, and the completion queue through which the I/O thread reaches it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ffi::c_void;
 use std::ptr;
 use std::rc::Rc;
@@ -36,8 +36,6 @@ pub struct Environment {
     closing: RefCell<Slab<Rc<NativeStore>>>,
     /// The pings that have no answer; a ping's place is its token.
     pub pings: RefCell<Slab<(Deferred, Rc<NativeStore>)>>,
-    /// The number of the next call, if that is traced.
-    pub next_trace: Cell<Option<u32>>,
     /// What is known in this turn of the event loop.
     pub turn: Rc<ReadAhead>,
     /// What is sent when that is over.
@@ -107,7 +105,6 @@ impl Environment {
             calls: RefCell::default(),
             closing: RefCell::default(),
             pings: RefCell::default(),
-            next_trace: Cell::new(None),
             turn: ReadAhead::new(&handle, after_turn, outbox.clone())?,
             outbox,
             ownership: Ownership::new(&handle)?,

@@ -40,7 +40,7 @@ pub fn open(engine: Engine, owned: &Reference) -> Option<Value> {
         if engine.type_of(settings) != Type::Object {
             return Ok(None);
         }
-        let open = engine.get(engine.get(owned, c"helpers")?, c"openClientStore")?;
+        let open = engine.get(engine.get(owned, c"helpers")?, c"openCarrier")?;
         let carrier = engine.call(open, engine.undefined(), &[engine.get(owned, c"ownClient")?, settings])?;
         engine.set(owned, c"carrier", carrier)?;
         let natives = engine.get(owned, c"storeObject")?;

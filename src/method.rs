@@ -75,14 +75,17 @@ pub unsafe extern "C" fn close(env: sys::napi_env, info: sys::napi_callback_info
     }
 }
 
-/// One call. Throws only where not even a promise can be made.
-fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Value; 3]) -> Result<Value, Thrown> {
+/// One call; `number` is there if it is traced. Throws only where not even a promise can be made.
+fn store_call(
+    context: &MethodContext,
+    kind: Operation,
+    [id, task, value, number]: [Value; 4],
+) -> Result<Value, Thrown> {
     let MethodContext { environment, store } = context;
     let engine = environment.engine();
-    // Before `toJSON` may make another call.
-    let trace = environment.next_trace.take();
+    let trace = engine.to_f64(number).map(|number| number as u32);
     if let Some(promise) = store.carried(kind, &[id, task, value]) {
-        store.note_traced(trace, TracedCall::default);
+        store.note_traced(trace, TracedCall::carried);
         return promise;
     }
     store.counts.call();
@@ -97,7 +100,7 @@ fn store_call(context: &MethodContext, kind: Operation, [id, task, value]: [Valu
     match prepare(context, kind, id, task, json) {
         Err(error) => {
             store.counts.error();
-            store.note_traced(trace, TracedCall::default);
+            store.note_traced(trace, TracedCall::refused);
             engine.settle(deferred, Err(error));
         }
         Ok(Prepared::Known(value)) => {

@@ -228,16 +228,7 @@ impl NativeStore {
     fn connect(&self) -> Result<&Connected, StoreError> {
         let target = self.target()?;
         let settings = &target.settings;
-        let key_options = KeyOptions {
-            key_prefix: self.options.key_prefix_or(&settings.key_prefix).to_owned(),
-            hash_tags: self.options.hash_tags,
-            ttl: self.options.ttl,
-            sliding_ttl: self.options.sliding_ttl,
-            in_progress_ttl: self.options.in_progress_ttl,
-            orphan_ttl: self.options.orphan_ttl,
-            claims: self.options.claims,
-            quiet: !self.options.warnings,
-        };
+        let key_options = self.key_options(settings);
         let database = Cell::new(settings.database);
         let connection = SharedConnection::open(target, &self.completions)?;
         let observed = RefCell::new(connection.observed().clone());
@@ -246,14 +237,18 @@ impl NativeStore {
         Ok(self.connected.get_or_init(|| Connected { key_options, connection, observed, database }))
     }
 
-    /// Whether its keys expire.
-    pub fn expires(&self) -> bool {
-        self.options.ttl.is_some()
-    }
-
-    /// Whether the marks of tasks in progress do.
-    pub fn leases(&self) -> bool {
-        self.options.in_progress_ttl.is_some()
+    /// How it writes, with these settings.
+    pub fn key_options(&self, settings: &Settings) -> KeyOptions {
+        KeyOptions {
+            key_prefix: self.options.key_prefix_or(&settings.key_prefix).to_owned(),
+            hash_tags: self.options.hash_tags,
+            ttl: self.options.ttl,
+            sliding_ttl: self.options.sliding_ttl,
+            in_progress_ttl: self.options.in_progress_ttl,
+            orphan_ttl: self.options.orphan_ttl,
+            claims: self.options.claims,
+            quiet: !self.options.warnings,
+        }
     }
 
     /// Whether it hands a task out once.

@@ -20,7 +20,8 @@ const MAX_PINGS: usize = 1024;
 pub struct TracedCall {
     /// It was answered by what another call had brought.
     from_read_ahead: bool,
-    attempts: u32,
+    /// How often it was sent, unless the live client's own methods carried it.
+    attempts: Option<u32>,
     queued: Option<Duration>,
     /// That brought the answer.
     connection: Option<NonZeroU64>,
@@ -31,7 +32,7 @@ impl TracedCall {
     pub fn sent(finished: &Finished) -> Self {
         Self {
             from_read_ahead: false,
-            attempts: finished.request.attempts(),
+            attempts: Some(finished.request.attempts()),
             queued: finished.request.queued(),
             connection: finished.position.map(|position| position.connection),
         }
@@ -39,7 +40,17 @@ impl TracedCall {
 
     /// What became of a call whose answer was known.
     pub fn known() -> Self {
-        Self { from_read_ahead: true, ..Self::default() }
+        Self { from_read_ahead: true, ..Self::refused() }
+    }
+
+    /// What became of a call that was not sent.
+    pub fn refused() -> Self {
+        Self { attempts: Some(0), ..Self::default() }
+    }
+
+    /// A call that the live client's own methods carry, which do not tell.
+    pub fn carried() -> Self {
+        Self::default()
     }
 
     /// How many numbers it is told in.
@@ -49,7 +60,7 @@ impl TracedCall {
         [
             f64::from(number),
             f64::from(u8::from(self.from_read_ahead)),
-            f64::from(self.attempts),
+            self.attempts.map_or(f64::NAN, f64::from),
             self.queued.map_or(f64::NAN, |queued| queued.as_secs_f64() * 1000.0),
             self.connection.map_or(0.0, |connection| connection.get() as f64),
         ]
@@ -74,8 +85,14 @@ entries! {
     tools(engine, context, _) {
         let object = engine.object()?;
         let owned = context.store.owned();
-        let functions: [(&str, Callback); 5] =
-            [("stats", stats), ("about", about), ("ping", ping), ("traced", traced), ("peer", peer)];
+        let functions: [(&str, Callback); 6] = [
+            ("stats", stats),
+            ("about", about),
+            ("database", database),
+            ("ping", ping),
+            ("traced", traced),
+            ("peer", peer),
+        ];
         for (name, callback) in functions {
             let function = engine.function_sharing(name, callback, context.clone())?;
             context.environment.ownership.give(function, owned)?;
@@ -94,6 +111,11 @@ entries! {
         engine.text(context.store.about().to_string().as_bytes())
     }
 
+    /// `database()`: the one that the next call goes to, where the live client can say so; otherwise `undefined`.
+    database(engine, context, _) {
+        Ok(context.store.selected().map_or(engine.undefined(), |database| engine.number(f64::from(database))))
+    }
+
     /// `ping(milliseconds)`
     ping(engine, context, [timeout, ..]) {
         let MethodContext { environment, store } = &**context;
@@ -109,12 +131,6 @@ entries! {
             }
         }
         Ok(promise)
-    }
-
-    /// `trace(number)`: the next call is traced, by this number.
-    trace(engine, context, [number, ..]) {
-        context.environment.next_trace.set(engine.to_f64(number).map(|number| number as u32));
-        Ok(engine.undefined())
     }
 
     /// `traced(rows)`: writes what became of traced calls of this store into an array of numbers, as many as there is room for, and

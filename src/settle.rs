@@ -314,7 +314,7 @@ fn many_results(outcome: &mut Result<Reply, Box<StoreError>>, is_begun: bool) ->
 /// settled with, if that has been made of the answer already. Returns the bytes of its result.
 fn settle_call(environment: &Environment, finished: Finished, made: Option<Result<Value, Value>>) -> usize {
     let Some(pending) = environment.end_call(finished.request.token) else { return 0 };
-    pending.store.note_traced(pending.trace, || TracedCall::sent(&finished));
+    let mut traced = TracedCall::sent(&finished);
     let call = &finished.request.call;
     let (turn, position) = (&environment.turn, finished.position);
     let is_newest = turn.end_call(&pending.begun, position, finished.outcome.is_err());
@@ -331,7 +331,11 @@ fn settle_call(environment: &Environment, finished: Finished, made: Option<Resul
     let outcome = match finished.outcome {
         // A promise settles as the one that it is resolved with.
         Err(error) => match pending.store.fall_back(call, &error) {
-            Some(promise) => Ok(promise),
+            Some(promise) => {
+                pending.store.counts.handed_over();
+                traced = TracedCall::carried();
+                Ok(promise)
+            }
             None => Err(error::store_error(&pending.store.realm, &error, Some(call))),
         },
         Ok(reply) => {
@@ -348,6 +352,7 @@ fn settle_call(environment: &Environment, finished: Finished, made: Option<Resul
             made.unwrap_or_else(|| results::value_of(&pending.store.realm, call, reply.answer))
         }
     };
+    pending.store.note_traced(pending.trace, || traced);
     match outcome {
         Ok(value) => environment.engine().settle(pending.deferred, Ok(value)),
         Err(error) => {

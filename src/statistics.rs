@@ -5,13 +5,14 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use idioteque_redis_core::config::{Address, Settings};
+use idioteque_redis_core::config::{Address, Sentinels, Settings, Topology};
 use idioteque_redis_core::error::StoreError;
 use idioteque_redis_core::error_texts::calls as texts;
+use idioteque_redis_core::store::{Operation, Sent};
 use idioteque_redis_core::transport::{
     LastError, Observed, Seen, SharedConnection, Status, display_address, error_fields, without_nulls,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::adopted_client::ClientState;
 use crate::native_store::{NativeStore, Origin};
@@ -28,6 +29,11 @@ impl Counts {
     /// A call was made.
     pub fn call(&self) {
         self.calls.set(self.calls.get() + 1);
+    }
+
+    /// A call that was counted is made by the live client's own methods, where it is counted too.
+    pub fn handed_over(&self) {
+        self.calls.set(self.calls.get() - 1);
     }
 
     /// A call rejected.
@@ -96,20 +102,42 @@ impl NativeStore {
     /// Where its calls go.
     pub fn about(&self) -> Value {
         let settings = self.settings_now();
-        let first = settings.as_ref().map(|settings| settings.topology.first().unwrap_or(&settings.address));
-        let (address, port) = first.map_or((None, None), split);
+        let (address, port) = settings.as_ref().map_or((None, None), servers);
         without_nulls(json!({
             "backend": self.backend(),
             "serverAddress": address,
             "serverPort": port,
             "database": settings.as_ref().map(|settings| settings.database),
-            "expires": self.expires(),
-            "leases": self.leases(),
-            "claims": self.claims(),
+            "commands": self.commands(settings.as_ref()),
             "clientName": settings.as_ref().and_then(|settings| settings.client_name.clone()),
             // Its database may change.
             "isLive": matches!(self.origin(), Origin::Live(_)),
         }))
+    }
+
+    /// What each call sends, and how many commands. A `touch` that names a task has a row of its own.
+    fn commands(&self, settings: Option<&Settings>) -> Value {
+        let key_options = settings.map_or_else(Default::default, |settings| Arc::new(self.key_options(settings)));
+        let is_cluster = settings.is_some_and(|settings| matches!(settings.topology, Topology::Cluster(_)));
+        let sent = |operation: Operation, with_task| {
+            let Sent { name, commands } = Sent::by(operation, with_task, &key_options, is_cluster);
+            json!([name, commands])
+        };
+        let row = |operation: Operation| (operation.name().to_owned(), sent(operation, operation.has_task()));
+        let mut rows: Map<String, Value> = Operation::ALL.into_iter().map(row).collect();
+        rows.insert("touchTask".to_owned(), sent(Operation::Touch, true));
+        Value::Object(rows)
+    }
+
+    /// The database that the next call goes to, where the live client can say so.
+    pub fn selected(&self) -> Option<u32> {
+        match self.origin() {
+            Origin::Fixed(_) => None,
+            Origin::Live(live) => match live.state() {
+                ClientState::Database(database) => Some(database),
+                ClientState::Unknown | ClientState::Ended => None,
+            },
+        }
     }
 
     /// Who is at the other end of a connection, if that is still known.
@@ -132,6 +160,32 @@ impl NativeStore {
             Origin::Fixed(settings) => Some((**settings).clone()),
             Origin::Live(_) if self.client_has_ended() => None,
             Origin::Live(live) => live.settings().ok(),
+        }
+    }
+}
+
+/// Where the client is configured to go, as OpenTelemetry's conventions for databases put it: several servers with commas between them,
+/// and their ports apart if that is one; sentinels with their ports and with what they call the primary.
+fn servers(settings: &Settings) -> (Option<String>, Option<u16>) {
+    let list = |nodes: &[Address]| {
+        let mut nodes: Vec<String> = nodes.iter().map(display_address).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes.join(",")
+    };
+    match &settings.topology {
+        Topology::Single | Topology::Upstash(_) => split(&settings.address),
+        Topology::Sentinel(Sentinels { addresses, master, .. }) => {
+            (Some(format!("{}/{master}", list(addresses))), None)
+        }
+        Topology::Cluster(nodes) => {
+            let (mut hosts, ports): (Vec<_>, Vec<_>) = nodes.iter().map(split).unzip();
+            if !ports.iter().all(|port| *port == ports[0]) {
+                return (Some(list(nodes)), None);
+            }
+            hosts.sort_unstable();
+            hosts.dedup();
+            (Some(hosts.into_iter().flatten().collect::<Vec<_>>().join(",")), ports.first().copied().flatten())
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::js_builtins::JsBuiltins;
 use crate::method;
 use crate::method::MethodContext;
 use crate::native_store::{NativeStore, Origin};
-use crate::node_api::{Callback, Thrown, Value};
+use crate::node_api::{Thrown, Value};
 use crate::seen;
 
 /// Makes the store object. `owned` has the values that the store uses: each of its functions keeps them alive.
@@ -34,11 +34,9 @@ pub fn create(
         environment.ownership.give(function, owned)?;
         engine.set_by(object, engine.text(kind.name().as_bytes())?, function)?;
     }
-    for (name, callback) in [("trace", seen::trace as Callback), ("tools", seen::tools)] {
-        let function = engine.function_sharing(name, callback, context.clone())?;
-        environment.ownership.give(function, owned)?;
-        engine.set_by(object, engine.text(name.as_bytes())?, function)?;
-    }
+    let tools = engine.function_sharing("tools", seen::tools, context.clone())?;
+    environment.ownership.give(tools, owned)?;
+    engine.set(object, c"tools", tools)?;
     let close = engine.function_sharing("close", method::close, context)?;
     environment.ownership.give(close, owned)?;
     engine.set(object, c"close", close)?;

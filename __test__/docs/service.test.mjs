@@ -4,10 +4,11 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
-import { Agent, get } from "node:http";
+import { Agent, createServer, get } from "node:http";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { freePort } from "../../tooling/servers/redis-server.mjs";
 import { ROOT } from "../../tooling/setup.mjs";
 import { startCollector } from "../support/collector.mjs";
 import { eventually, privateRedis } from "../support/redis.mjs";
@@ -83,7 +84,8 @@ async function start(env = {}) {
   }
   const events = () => [...output.matchAll(/^\{"event".*$/gm)].map(([line]) => JSON.parse(line));
   const listening = () => events().find(({ event }) => event === "listening");
-  await eventually(() => listening() ?? child.exitCode !== null, { message: "its listening" });
+  // A busy machine takes seconds to load the SDK.
+  await eventually(() => listening() ?? child.exitCode !== null, { deadline: 25_000, message: "its listening" });
   if (listening() === undefined) throw new Error(output);
   const url = `http://127.0.0.1:${listening().port}`;
   return {
@@ -167,6 +169,23 @@ describe("at a signal to end", () => {
     await eventually(async () => (await service.ask("/ready")).status === 503, { message: "its not being ready" });
     expect(await service.ask(`/orders/${newOrder()}`, "PUT")).toMatchObject({ status: 200, ran: STEPS });
     expect(await service.ended).toBe(0);
+  });
+
+  test("it ends in order when nobody collects what was recorded, or takes it and says nothing", async () => {
+    const silent = createServer(() => {}).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    try {
+      for (const port of [await freePort(), silent.address().port]) {
+        const service = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`, FLUSH_MS: "200" });
+        expect(await service.ask(`/orders/${newOrder()}`, "PUT")).toMatchObject({ status: 200 });
+        service.signal("SIGTERM");
+        expect(await service.ended).toBe(0);
+        expect(service.events()).toEqual(["listening", "stopping", "stopped"]);
+      }
+    } finally {
+      silent.closeAllConnections();
+      silent.close();
+    }
   });
 
   test("it ends at its deadline when Redis does not answer", async () => {

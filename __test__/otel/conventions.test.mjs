@@ -17,6 +17,7 @@ const STABLE = {
   ATTR_DB_SYSTEM_NAME: "db.system.name",
   ATTR_DB_NAMESPACE: "db.namespace",
   ATTR_DB_OPERATION_NAME: "db.operation.name",
+  ATTR_DB_OPERATION_BATCH_SIZE: "db.operation.batch.size",
   ATTR_DB_RESPONSE_STATUS_CODE: "db.response.status_code",
   ATTR_ERROR_TYPE: "error.type",
   ATTR_SERVER_ADDRESS: "server.address",

@@ -179,7 +179,9 @@ describe("connections", () => {
         [ports[1], 1],
       ]),
     );
-    expect(spans()[1].attributes["server.port"]).toBe(group.addresses[0].port);
+    const sentinels = group.addresses.map(({ host, port }) => `${host}:${port}`).sort();
+    expect(spans()[1].attributes).toMatchObject({ "server.address": `${sentinels.join(",")}/${MASTER}` });
+    expect(spans()[1].attributes).not.toHaveProperty(["server.port"]);
   });
 
   it("that are gone are forgotten when there are too many", async () => {

@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { register } from "../../lib/otel.js";
 import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
 import { createMapClient } from "../support/map-client.mjs";
+import { recordCommands } from "../support/monitor.mjs";
 import { privateRedis, sharedRedis } from "../support/redis.mjs";
 import { startTelemetry, undoAfterTest } from "../support/telemetry.mjs";
 import { rejectionOf, temporaryClient, temporaryStore } from "../support/temporary.mjs";
@@ -15,6 +16,8 @@ const { url, admin, newId } = sharedRedis();
 const { hostname, port } = new URL(url);
 const { SpanKind, SpanStatusCode } = api;
 const CLOSED_PORT = "redis://127.0.0.1:1";
+/** What calls consist of: not the brackets of a transaction, what a script does, and what a connection asks. */
+const OF_CALLS = /^(SET|GET|H[A-Z]+|UNLINK|DEL|P?EXPIRE|PERSIST|EVAL)$/;
 
 /** Starts the SDK and registers with it. */
 function record(options) {
@@ -85,11 +88,79 @@ describe("a span", () => {
       await store.commitExecutionTaskResult(id, "task", 1);
       await store.disposeExecution(id);
     }
-    expect(spans().map(({ name }) => name)).toEqual([
-      ...["MULTI", "MULTI", "UNLINK"],
-      ...["HSET", "PIPELINE", "DEL"],
-      ...["PIPELINE", "PIPELINE", "DEL"],
-    ]);
+    expect(spans().map(({ name, attributes }) => [name, attributes["db.operation.batch.size"]])).toEqual(
+      [
+        ...[["MULTI", 2], ["MULTI", 3], ["UNLINK"]],
+        ...[["HSET"], ["PIPELINE", 2], ["PIPELINE DEL", 3]],
+        ...[
+          ["PIPELINE", 2],
+          ["PIPELINE", 3],
+          ["PIPELINE DEL", 3],
+        ],
+      ].map(([name, size]) => [name, size]),
+    );
+    for (const { name, attributes } of spans()) expect(attributes["db.operation.name"]).toBe(name);
+  });
+
+  it.each([
+    [{}, true],
+    [{ ttl: 60_000, slidingTtl: true }, true],
+    [{ ttl: 60_000, orphanTtl: 1_000 }, true],
+    [{ ttl: 60_000 }, false],
+  ])("has as many commands as were sent, with %j", async (options, isNative) => {
+    const { spans } = record();
+    const server = await privateRedis();
+    const client = temporaryClient(server);
+    const commands = await recordCommands(client);
+    undoAfterTest(commands.stop);
+    const redis = isNative ? server.url : client;
+    const store = temporaryStore(redis, { ...options, readAhead: false, connection: isNative ? "native" : "client" });
+    await store.beginExecution("warm");
+    for (const [call, ...args] of [
+      ["beginExecution"],
+      ["beginExecutionTask", "task"],
+      ["commitExecutionTaskResult", "task", 1],
+      ["touch"],
+      ["touch", "task"],
+      ["disposeExecution"],
+    ]) {
+      await commands.take();
+      await store[call]("run", ...args);
+      const sent = (await commands.take()).map(([name]) => name).filter((name) => OF_CALLS.test(name));
+      const { name, attributes } = spans().at(-1);
+      const said = { call, name: name.split(" ").at(-1), size: attributes["db.operation.batch.size"] };
+      const one = new Set(sent).size === 1 ? sent[0] : isNative ? "MULTI" : "PIPELINE";
+      expect(said).toEqual({ call, name: one, size: sent.length > 1 ? sent.length : undefined });
+    }
+  });
+
+  it("of a store on several servers has them all, and their port if that is one", async () => {
+    const { spans } = record();
+    const clusters = [
+      [
+        ["b.invalid:7000", "a.invalid:7000", "b.invalid:7000"],
+        { "server.address": "a.invalid,b.invalid", "server.port": 7000 },
+      ],
+      [["b.invalid:7001", "a.invalid:7000"], { "server.address": "a.invalid:7000,b.invalid:7001" }],
+      [["b.invalid:6379", "a.invalid:6379"], { "server.address": "a.invalid,b.invalid" }],
+      [["[::1]:1", "127.0.0.1:2"], { "server.address": "127.0.0.1:2,[::1]:1" }],
+    ];
+    for (const [nodes, expected] of clusters) {
+      const rootNodes = nodes.map((node) => ({ url: `redis://${node}` }));
+      const store = temporaryStore({ rootNodes }, { commandTimeout: 50 });
+      await rejectionOf(store.beginExecution(newId()));
+      const { attributes } = spans().at(-1);
+      const server = Object.entries(attributes).filter(([name]) => name.startsWith("server."));
+      expect(Object.fromEntries(server)).toEqual(expected);
+    }
+  });
+
+  it("does not name the port that is usual", async () => {
+    const { spans } = record();
+    const store = temporaryStore("redis://a.invalid", { commandTimeout: 50 });
+    await rejectionOf(store.beginExecution(newId()));
+    expect(spans()[0].attributes).toMatchObject({ "server.address": "a.invalid" });
+    expect(spans()[0].attributes).not.toHaveProperty(["server.port"]);
   });
 
   it("lasts from the call to its answer", async () => {

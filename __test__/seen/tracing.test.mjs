@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { channel, tracingChannel } from "node:diagnostics_channel";
 import { Redis } from "ioredis";
-import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { createRedisStore } from "../../index.js";
 import { startMasters } from "../../tooling/servers/cluster.mjs";
 import { runScript } from "../support/child.mjs";
@@ -11,13 +11,6 @@ import { eventually, privateRedis, sharedRedis } from "../support/redis.mjs";
 const { url, newId } = sharedRedis();
 const { hostname, port } = new URL(url);
 const calls = tracingChannel("idioteque-redis:call");
-
-// The first calls of a process are published when their turn is over.
-beforeAll(async () => {
-  const store = createRedisStore(url);
-  await Promise.all(Array.from({ length: 32 }, () => store.isExecutionInProgress(newId())));
-  await store.close();
-});
 
 const releases = [];
 afterEach(async () => {
@@ -55,6 +48,7 @@ describe("a traced call", () => {
     const begun = {
       call: "commitExecutionTaskResult",
       command: "MULTI",
+      commands: 2,
       executionId: id,
       taskId: "task",
       backend: "redis",
@@ -123,25 +117,31 @@ describe("a traced call", () => {
     expect(published.at(-1)[1].attempts).toBe(store.stats().retries + 1);
   });
 
-  it("keeps what is current for who subscribes to the start, and the caller's own", async () => {
+  it("keeps what is current for who subscribes to the start, until it is over, and the caller's own", async () => {
     const store = openStore();
     const spans = new AsyncLocalStorage();
     const own = new AsyncLocalStorage();
     const start = channel("tracing:idioteque-redis:call:start");
     start.bindStore(spans, ({ call }) => call);
-    const asyncEnd = [];
-    const handlers = { start() {}, asyncEnd: () => asyncEnd.push(own.getStore()) };
+    const current = [];
+    const note = (name) => () => current.push([name, spans.getStore(), own.getStore()]);
+    const names = ["end", "asyncStart", "asyncEnd"];
+    const handlers = Object.fromEntries(names.map((name) => [name, note(name)]));
     calls.subscribe(handlers);
     try {
       await own.run("request 7", async () => {
-        await store.beginExecution(newId());
-        expect(own.getStore()).toBe("request 7");
+        await store.commitExecutionTaskResult(newId(), "task", { toJSON: note("toJSON") });
+        note("caller")();
       });
-      expect(asyncEnd).toEqual(["request 7"]);
     } finally {
       start.unbindStore(spans);
       calls.unsubscribe(handlers);
     }
+    const within = ["commitExecutionTaskResult", "request 7"];
+    expect(current).toEqual([
+      ...["toJSON", ...names].map((name) => [name, ...within]),
+      ["caller", undefined, "request 7"],
+    ]);
   });
 
   it("is seen whoever subscribes when: only to the end, and after the functions were taken from the store", async () => {
@@ -178,6 +178,19 @@ describe("a traced call", () => {
     ]);
   });
 
+  it("that comes second to a claim did not fail, though its caller is told so", async () => {
+    const store = openStore(url, { claim: () => new Error("second") });
+    const id = newId();
+    await store.beginExecution(id);
+    await store.beginExecutionTask(id, "task");
+    const published = record();
+    await expect(store.beginExecutionTask(id, "task")).rejects.toThrow("second");
+    expect(published.map(([name]) => name)).toEqual(["start", "end", "asyncStart", "asyncEnd"]);
+    expect(published.at(-1)[1]).toMatchObject({ command: "EVAL", commands: 1, attempts: 1 });
+    expect(store.stats()).toMatchObject({ calls: 3, errors: 0, pending: 0 });
+    expect(store.beginExecutionTask.name).toBe("beginExecutionTask");
+  });
+
   it("does not change what the caller gets", async () => {
     const store = openStore();
     const id = newId();
@@ -186,6 +199,20 @@ describe("a traced call", () => {
     expect(await store.getExecutionTaskResult(id, "task")).toEqual({ n: 1 });
     const error = await store.commitExecutionTaskResult(id, "task", 1n).catch((reason) => reason);
     expect(error.code).toBe("ERR_REDIS_SERIALIZE");
+  });
+
+  it("has the database that a live client has selected by then", async () => {
+    const client = new Redis(url);
+    releases.push(() => client.disconnect());
+    const store = openStore(client);
+    const published = record();
+    for (const database of [0, 3, 3, 0]) {
+      if (client.condition?.select !== database) await client.select(database);
+      await store.beginExecution(newId());
+    }
+    const begun = published.filter(([name]) => name === "start").map(([, context]) => context);
+    expect(begun.map(({ database }) => database)).toEqual([0, 3, 3, 0]);
+    expect(new Set(begun.map(({ serverPort }) => serverPort))).toEqual(new Set([Number(port)]));
   });
 
   it("over a client's own methods has no more than is known there", async () => {
@@ -217,6 +244,53 @@ describe("a traced call", () => {
 });
 
 describe("the first calls of a process", () => {
+  it("are published where they are made, also if Node.js loads its channels only then", async () => {
+    for (const early of [true, false]) {
+      const source = `
+        import { AsyncLocalStorage } from "node:async_hooks";
+        const own = new AsyncLocalStorage();
+        const spans = new AsyncLocalStorage();
+        const published = [];
+        function subscribe({ tracingChannel, channel }) {
+          const note = (name) => ({ executionId }) => published.push([name, executionId, own.getStore(), spans.getStore()]);
+          const names = ["start", "end", "asyncEnd"];
+          channel("tracing:idioteque-redis:call:start").bindStore(spans, ({ executionId }) => "span of " + executionId);
+          tracingChannel("idioteque-redis:call").subscribe(Object.fromEntries(names.map((name) => [name, note(name)])));
+        }
+        if (args.early) subscribe(process.getBuiltinModule?.("diagnostics_channel") ?? (await import("node:diagnostics_channel")));
+        const store = createRedisStore(args.url);
+        let unseen;
+        if (!args.early) {
+          unseen = store.isExecutionInProgress("unseen");
+          subscribe(require("node:diagnostics_channel"));
+        }
+        const calls = ["one", "two"].map((id) => {
+          const call = own.run("request " + id, () => store.isExecutionInProgress(id));
+          published.push(["returned", id]);
+          return call;
+        });
+        await Promise.all([...calls, unseen]);
+        await store.close();
+        console.log(JSON.stringify(published));`;
+      const { lines, errors } = await runScript(
+        `import { createRequire } from "node:module";
+        const require = createRequire(import.meta.url);${source}`,
+        { args: { url, early } },
+      );
+      expect(errors).toBe("");
+      const published = JSON.parse(lines[0]);
+      const of = (id) => [id, `request ${id}`, `span of ${id}`];
+      expect(published.slice(0, 6)).toEqual(
+        ["one", "two"].flatMap((id) => [
+          ["start", ...of(id)],
+          ["end", ...of(id)],
+          ["returned", id],
+        ]),
+      );
+      expect(published.slice(6)).toEqual(["one", "two"].map((id) => ["asyncEnd", ...of(id)]));
+    }
+  });
+
   it("are traced like any other, whether or not anybody waits for them", async () => {
     const source = `
       import { tracingChannel } from "node:diagnostics_channel";

@@ -84,13 +84,40 @@ function clientTools(store, client, isClosed) {
       serverAddress: path ?? host,
       serverPort: path === undefined ? port : undefined,
       database: db,
-      expires: store.expiry !== undefined,
-      several: adapter.request === undefined ? "PIPELINE" : "MULTI",
-      deletes: "DEL",
+      commands: commandsOf(store),
     };
   }
 
   return { stats, about, ping };
+}
+
+/**
+ * What each call sends, as methods.js does, and how many commands: one by its name, several by what they are sent in, and their name if
+ * that is the same.
+ */
+function commandsOf({ adapter, expiry, settings }) {
+  const within = adapter.request === undefined ? "PIPELINE" : "MULTI";
+  const expire = adapter.expiryUnit === 1 ? "PEXPIRE" : "EXPIRE";
+  const renewed = expiry === undefined ? 0 : settings.slidingTtl ? 3 : 1;
+  const named = (names) => {
+    if (names.length === 1) return [names[0], 1];
+    const isOne = names.every((name) => name === names[0]);
+    return [isOne ? `${within} ${names[0]}` : within, names.length];
+  };
+  const writing = (...names) => named([...names, ...new Array(renewed).fill(expire)]);
+  const touch = expiry === undefined ? ["GET", 1] : named([expire, expire, expire]);
+  return {
+    beginExecution: expiry === undefined || adapter.setsExpiry ? ["SET", 1] : named(["SET", expire]),
+    isExecutionInProgress: ["GET", 1],
+    beginExecutionTask: writing("HSET"),
+    isExecutionTaskInProgress: ["HGET", 1],
+    commitExecutionTaskResult: writing("HSET", "HDEL"),
+    getExecutionTaskResult: ["HGET", 1],
+    getExecutionTaskResults: ["HGETALL", 1],
+    disposeExecution: adapter.request === undefined ? named(["DEL", "DEL", "DEL"]) : ["DEL", 1],
+    touch,
+    touchTask: touch,
+  };
 }
 
 /** What the client tells of itself, in our words; `undefined` when it does not. */

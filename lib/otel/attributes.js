@@ -11,31 +11,68 @@ const OF_CALLER = new Set(["ERR_INVALID_ARG_TYPE", "ERR_INVALID_ARG_VALUE", "ERR
 /** A `reply` that is not the server's. */
 const NO_REPLY = "UNEXPECTED";
 
-/** Where a call goes, as it was configured. */
-function attributesOfServer({ serverAddress, serverPort, database }) {
-  const attributes = { "db.system.name": "redis" };
-  if (database !== undefined) attributes["db.namespace"] = String(database);
-  if (serverAddress !== undefined) attributes["server.address"] = serverAddress;
-  if (serverPort !== undefined) attributes["server.port"] = serverPort;
-  return attributes;
+/** The port that is not named. */
+const DEFAULT_PORT = 6379;
+
+/** Sets of attributes that are kept, of each kind. */
+const MAX_KEPT = 256;
+
+/** Where calls go, as it was configured, with the attributes of the calls that went there: made once, because most are like others. */
+class Server {
+  constructor({ serverAddress, serverPort, database }) {
+    const attributes = { "db.system.name": "redis" };
+    if (database !== undefined) attributes["db.namespace"] = String(database);
+    if (serverAddress !== undefined) attributes["server.address"] = serverAddress;
+    if (serverPort !== undefined && serverPort !== DEFAULT_PORT) attributes["server.port"] = serverPort;
+    this.attributes = Object.freeze(attributes);
+    this.calls = new Map();
+  }
+
+  /**
+   * The attributes of a call that is over.
+   *
+   * @param {object} call what was published of it
+   * @param {ReturnType<typeof whatFailed>} [failure]
+   */
+  attributesOf(call, failure) {
+    const { command, peerAddress, peerPort } = call;
+    const key = `${command} ${peerAddress} ${peerPort}`;
+    let attributes = this.calls.get(key);
+    if (attributes === undefined) {
+      attributes = { ...this.attributes, "db.operation.name": command };
+      if (peerAddress !== undefined) attributes["network.peer.address"] = peerAddress;
+      if (peerPort !== undefined) attributes["network.peer.port"] = peerPort;
+      keep(this.calls, key, Object.freeze(attributes));
+    }
+    if (failure === undefined) return attributes;
+    const failed = { ...attributes, "error.type": failure.type };
+    if (failure.reply !== undefined) failed["db.response.status_code"] = failure.reply;
+    return failed;
+  }
 }
 
-/**
- * A call that is over.
- *
- * @param {object} call what was published of it
- * @param {object} server the attributes of where it went
- * @param {ReturnType<typeof whatFailed>} [failure]
- */
-function attributesOfCall(call, server, failure) {
-  const attributes = { ...server, "db.operation.name": call.command };
-  if (call.peerAddress !== undefined) attributes["network.peer.address"] = call.peerAddress;
-  if (call.peerPort !== undefined) attributes["network.peer.port"] = call.peerPort;
-  if (failure !== undefined) {
-    attributes["error.type"] = failure.type;
-    if (failure.reply !== undefined) attributes["db.response.status_code"] = failure.reply;
+/** The servers of calls, by what was published of these. */
+class Servers {
+  constructor() {
+    this.known = new Map();
+    this.last = undefined;
   }
-  return attributes;
+
+  of({ serverAddress, serverPort, database }) {
+    const { last } = this;
+    const isLast = last?.address === serverAddress && last?.port === serverPort && last?.database === database;
+    if (isLast && last !== undefined) return last.server;
+    const key = `${serverAddress} ${serverPort} ${database}`;
+    const server = this.known.get(key) ?? new Server({ serverAddress, serverPort, database });
+    keep(this.known, key, server);
+    this.last = { address: serverAddress, port: serverPort, database, server };
+    return server;
+  }
+}
+
+function keep(kept, key, value) {
+  if (kept.size >= MAX_KEPT) kept.clear();
+  kept.set(key, value);
 }
 
 /**
@@ -71,4 +108,4 @@ function attributesOfConnection({ address, peer }) {
   return attributes;
 }
 
-module.exports = { attributesOfCall, attributesOfConnection, attributesOfServer, whatFailed };
+module.exports = { Servers, attributesOfConnection, whatFailed };

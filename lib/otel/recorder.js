@@ -5,7 +5,7 @@ const channels = require("node:diagnostics_channel");
 const { performance } = require("node:perf_hooks");
 const { SpanKind, SpanStatusCode, context, diag, trace } = require("@opentelemetry/api");
 const { version } = require("../../package.json");
-const { attributesOfCall, attributesOfConnection, attributesOfServer, whatFailed } = require("./attributes.js");
+const { Servers, attributesOfConnection, whatFailed } = require("./attributes.js");
 const { Metrics } = require("./metrics.js");
 
 const NAME = "@idioteque/redis";
@@ -22,7 +22,7 @@ class Recorder {
     this.metrics = new Metrics({ name: NAME, version, meterProvider });
     /** When each call that is under way began, and in whose context. */
     this.calls = new WeakMap();
-    this.last = {};
+    this.servers = new Servers();
     // Channels are only held by who holds them: without this they and their subscribers could be collected.
     this.subscriptions = [
       ["tracing:idioteque-redis:call:start", (call) => this.begin(call)],
@@ -44,19 +44,9 @@ class Recorder {
   }
 
   begin(call) {
-    const server = this.serverOf(call);
+    const server = this.servers.of(call);
     this.calls.set(call, { server, parent: context.active(), epoch: wallClock(), began: monotonic() });
-    this.metrics.pending(server, 1);
-  }
-
-  /** The attributes of where a call goes: one object for calls that follow one another to the same place. */
-  serverOf({ serverAddress, serverPort, database }) {
-    const { last } = this;
-    const isLast = last.address === serverAddress && last.port === serverPort && last.database === database;
-    if (isLast && last.server !== undefined) return last.server;
-    const server = attributesOfServer({ serverAddress, serverPort, database });
-    this.last = { address: serverAddress, port: serverPort, database, server };
-    return server;
+    this.metrics.pending(server.attributes, 1);
   }
 
   /** The span is made here, where it is known whether the call went to Redis at all. */
@@ -65,23 +55,24 @@ class Recorder {
     if (begun === undefined) return;
     this.calls.delete(call);
     const { server, parent, epoch, began } = begun;
-    this.metrics.pending(server, -1);
-    if (call.fromReadAhead) return this.metrics.answeredFromReadAhead(server);
+    this.metrics.pending(server.attributes, -1);
+    if (call.fromReadAhead) return this.metrics.answeredFromReadAhead(server.attributes);
 
     const failure = call.error === undefined ? undefined : whatFailed(call);
     if (failure?.isOfCaller) return undefined;
     const milliseconds = monotonic() - began;
-    const attributes = attributesOfCall(call, server, failure);
+    const attributes = server.attributesOf(call, failure);
     const span = this.span(call, { attributes, parent, epoch });
     if (failure !== undefined) span?.setStatus({ code: SpanStatusCode.ERROR, message: failure.message });
     span?.end(epoch + milliseconds);
     this.metrics.done(attributes, milliseconds / 1000, span === undefined ? parent : trace.setSpan(parent, span));
-    return this.metrics.retried(server, (call.attempts ?? 1) - 1);
+    return this.metrics.retried(server.attributes, (call.attempts ?? 1) - 1);
   }
 
   span(call, { attributes, parent, epoch }) {
     if (this.requireParentSpan && trace.getSpanContext(parent) === undefined) return undefined;
     const more = { "idioteque.redis.call": call.call };
+    if (call.commands > 1) more["db.operation.batch.size"] = call.commands;
     if (call.attempts > 1) more["idioteque.redis.attempts"] = call.attempts;
     if (call.queuedMs !== undefined) more["idioteque.redis.queued_ms"] = Math.round(call.queuedMs * 1000) / 1000;
     if (this.executionIds) {

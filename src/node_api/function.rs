@@ -85,10 +85,10 @@ impl Engine {
     pub unsafe fn enter<T>(
         env: sys::napi_env,
         info: sys::napi_callback_info,
-        body: impl FnOnce(Engine, &Rc<T>, [Value; 3]) -> Result<Value, Thrown>,
+        body: impl FnOnce(Engine, &Rc<T>, [Value; 4]) -> Result<Value, Thrown>,
     ) -> sys::napi_value {
-        let (mut count, mut arguments, mut data) = (3, [ptr::null_mut(); 3], ptr::null_mut());
-        // SAFETY: the out pointers are valid, with room for three arguments; missing ones become undefined.
+        let (mut count, mut arguments, mut data) = (4, [ptr::null_mut(); 4], ptr::null_mut());
+        // SAFETY: the out pointers are valid, with room for four arguments; missing ones become undefined.
         unsafe {
             let this = ptr::null_mut();
             sys::napi_get_cb_info(env, info, &mut count, arguments.as_mut_ptr(), this, &mut data);

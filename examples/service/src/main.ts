@@ -4,7 +4,7 @@ import { createRedisStoreFromEnv } from "@idioteque/redis";
 import { createService } from "./service.js";
 import { PORT, SHUTDOWN_MS } from "./settings.js";
 import { stopOnSignal } from "./shutdown.js";
-import { telemetry } from "./telemetry.js";
+import { stopTelemetry } from "./telemetry.js";
 
 const ONE_DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -20,5 +20,5 @@ stopOnSignal(SHUTDOWN_MS, async () => {
   // In this order: nothing is asked of the store once it is closed, and what it did is still recorded.
   await stop();
   await store.close();
-  await telemetry.shutdown();
+  await stopTelemetry();
 });

@@ -9,6 +9,9 @@ export const DRAIN_MS = numberOf("DRAIN_MS", 0);
 /** When it ends at the latest, counted from the signal. Shorter than what the platform allows: 30 seconds in Kubernetes. */
 export const SHUTDOWN_MS = numberOf("SHUTDOWN_MS", 20_000);
 
+/** How long it waits, when it ends, for what was recorded to be sent. */
+export const FLUSH_MS = numberOf("FLUSH_MS", 2_000);
+
 /** How long each step of an order takes. */
 export const STEP_MS = numberOf("STEP_MS", 50);
 
