@@ -419,6 +419,19 @@ describe("what does not pass is reported", () => {
     expect(reason.message).toContain("larger than 64 MiB");
   });
 
+  it("results that are too large together, asked for again in few requests", async () => {
+    const store = openPlain();
+    const ids = Array.from({ length: 40 }, () => newId());
+    for (const id of ids) await admin.hset(`${id}-results`, "task", '"small"');
+    // 31 of them are in the 64 MiB that are read.
+    const large = { result: Buffer.from(JSON.stringify("x".repeat(1.5 * 1024 * 1024))).toString("base64") };
+    rest.inject({ status: 200, body: JSON.stringify(ids.map(() => large)) });
+    rest.requests.length = 0;
+    const results = await Promise.all(ids.map((id) => store.getExecutionTaskResult(id, "task")));
+    expect(results.filter((result) => result === "small")).toHaveLength(9);
+    expect(rest.requests.map(({ path, body }) => (path === "/" ? 1 : body.length))).toEqual([40, 1, 8]);
+  });
+
   it("the deadline, saying whether a write may have happened", async () => {
     rest.inject({ delay: 2000 });
     const error = await rejection(commit(openPlain({ commandTimeout: 203 })));

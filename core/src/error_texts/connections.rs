@@ -89,6 +89,9 @@ texts! {
         "another server answers at {server}, and not the cluster's node that the cluster's map names there: nothing was sent to it",
         "";
     another_cluster() => Connection, "the only servers that answer are those of another cluster", "";
+    sent_on(times, reply, detail) => Reply,
+        "the cluster's nodes sent the call on to {times} new addresses, and then with {reply} {detail} to another one",
+        "do they announce where they are, and agree on who has the slot (redis-cli --cluster check)?";
     no_slots() => Connection, "the cluster has no slots yet", "has it been created (redis-cli --cluster create)?";
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Inbox {
 pub(super) struct InboxState {
     pub(super) requests: Vec<Request>,
     pub(super) pings: Vec<Ping>,
+    /// Slots of a cluster whose calls a router wants back.
+    pub(super) recalled: Vec<u16>,
     pub(super) closed: bool,
     /// Who waits for the connection to have ended. Told when the last handle of this inbox is dropped.
     pub(super) closer: Option<Arc<Closer>>,
@@ -53,6 +55,11 @@ impl Inbox {
         mem::take(&mut self.lock().pings)
     }
 
+    /// Takes out the slots whose calls are wanted back.
+    pub(super) fn take_recalled(&self) -> Vec<u16> {
+        mem::take(&mut self.lock().recalled)
+    }
+
     /// Who waits for the connection to have ended, if anybody does.
     pub(super) fn closer(&self) -> Option<Arc<Closer>> {
         self.lock().closer.clone()
@@ -62,7 +69,8 @@ impl Inbox {
     /// what was noted last.
     pub(super) fn register_waker(&self, closed: bool, cx: &Context<'_>) -> bool {
         let mut state = self.lock();
-        if !state.requests.is_empty() || !state.pings.is_empty() || state.closed != closed {
+        let is_empty = state.requests.is_empty() && state.pings.is_empty() && state.recalled.is_empty();
+        if !is_empty || state.closed != closed {
             return false;
         }
         match &state.sleeper {

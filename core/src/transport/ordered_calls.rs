@@ -365,6 +365,27 @@ impl OrderedCalls {
     /// Takes out a call that is past its deadline, and where it was.
     pub fn expire(&mut self, now: Instant) -> Option<(CallKey, PendingCall, Place)> {
         let key = self.deadlines.take_past(now, &self.calls)?;
+        let (pending, place) = self.give_up(key);
+        Some((key, pending, place))
+    }
+
+    /// Takes out the calls for these slots of a cluster, and where they were, in their order.
+    pub fn recall(&mut self, slots: &[u16]) -> Vec<(CallKey, PendingCall, Place)> {
+        let slots: HashSet<u16> = slots.iter().copied().collect();
+        let is_meant =
+            |entry: &Entry| entry.pending.request.route.as_ref().is_some_and(|route| slots.contains(&route.slot));
+        let meant = self.calls.iter().filter(|(_, entry)| is_meant(entry));
+        let mut keys: Vec<CallKey> = meant.map(|(key, _)| CallKey(key as u32)).collect();
+        keys.sort_by_key(|key| self.get(*key).rank());
+        let all = keys.into_iter().map(|key| {
+            let (pending, place) = self.give_up(key);
+            (key, pending, place)
+        });
+        all.collect()
+    }
+
+    /// Takes out a call that may have been sent and has no answer, and where it was.
+    fn give_up(&mut self, key: CallKey) -> (PendingCall, Place) {
         let Entry { place, pending, .. } = &self.calls[key.0 as usize];
         let place = *place;
         match place {
@@ -383,7 +404,7 @@ impl OrderedCalls {
                 self.unhold(key);
             }
         }
-        Some((key, self.finish(key), place))
+        (self.finish(key), place)
     }
 
     fn waits_for_parked(&self, pending: &PendingCall) -> bool {

@@ -89,7 +89,12 @@ impl PendingCall {
 /// Hands finished calls to their sinks, one delivery for the calls of each store.
 pub fn deliver(finished: &mut Vec<Finished>) {
     take_unchecked(finished);
-    let all = std::mem::take(finished);
+    if finished.is_empty() {
+        return;
+    }
+    // The next ones are about as many.
+    let next = Vec::with_capacity(finished.len());
+    let all = std::mem::replace(finished, next);
     let Some(first) = all.first() else { return };
     let (sink, first) = (first.request.sink.clone(), lane_of(first));
     // Nearly always: nothing has to be moved.

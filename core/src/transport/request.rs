@@ -85,6 +85,8 @@ pub(super) struct ClusterRoute {
     pub(super) asking: bool,
     /// How often it was sent on.
     pub(super) moves: u32,
+    /// How often that was to an address that there was no connection to.
+    pub(super) detours: u32,
     /// How many connections ended while its answer was the next to come.
     pub(super) losses: u32,
     /// How often servers have refused it in a row for now.
@@ -107,8 +109,12 @@ pub(super) enum Redirect {
 impl Request {
     /// A request that is made now and whose answer goes to `sink` under `token`.
     pub fn new(call: Call, token: u32, sink: Arc<dyn CompletionSink>) -> Self {
+        Self::made(Instant::now(), call, token, sink)
+    }
+
+    /// One that was made at this moment.
+    pub(super) fn made(made_at: Instant, call: Call, token: u32, sink: Arc<dyn CompletionSink>) -> Self {
         let delivery = Delivery::default();
-        let made_at = Instant::now();
         Self { call, token, made_at, sink, answered: false, delivery, sent_at: None, charge: None, route: None }
     }
 

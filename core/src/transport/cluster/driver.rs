@@ -183,6 +183,7 @@ impl Driver {
                     self.connections.open(node, node_target(&self.target, &self.learnt, address, expected))
                 }
                 Effect::Send { node, parts } => self.connections.send(node, parts),
+                Effect::Recall { node, slots } => self.connections.recall(node, slots),
                 Effect::Close { node } => self.connections.close(node),
                 Effect::ReadMap { addresses, known, discredited } => {
                     let map = fetch(self.target.clone(), self.proven, addresses, known, discredited);
@@ -235,6 +236,12 @@ impl Connections {
             inbox.change(|state| state.pings.push(part));
         }
         None
+    }
+
+    fn recall(&self, node: u32, slots: Vec<u16>) {
+        if let Some(inbox) = self.inboxes.get(&node) {
+            inbox.change(|state| state.recalled.extend(slots));
+        }
     }
 
     fn close(&mut self, node: u32) {

@@ -25,6 +25,13 @@ pub enum Effect {
         /// The parts, in their order.
         parts: Vec<Request>,
     },
+    /// What was sent over a connection for these slots comes back, as if the connection had been lost.
+    Recall {
+        /// The connection.
+        node: u32,
+        /// The slots.
+        slots: Vec<u16>,
+    },
     /// A connection is closed. What was sent over it comes back.
     Close {
         /// The connection.

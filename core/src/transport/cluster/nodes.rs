@@ -45,6 +45,8 @@ pub struct Node {
     under_way: Count,
     /// When it counts as silent, if it owes something.
     silent_at: Option<Instant>,
+    /// It has counted as silent, and nothing was heard of it since.
+    is_silent: bool,
     health: Health,
 }
 
@@ -95,6 +97,7 @@ impl Nodes {
             asked: Count::default(),
             under_way: Count::default(),
             silent_at: None,
+            is_silent: false,
             health: Health::Answers,
         }));
         number
@@ -148,6 +151,11 @@ impl Nodes {
         self.get(node).map(|node| &node.address)
     }
 
+    /// Whether there is one at an address.
+    pub fn has(&self, address: &Address) -> bool {
+        self.by_address.contains_key(address)
+    }
+
     /// Where all of them are that answer.
     pub fn addresses(&self) -> Vec<Address> {
         let answers = |(_, node): &(u32, &Node)| node.health == Health::Answers;
@@ -175,12 +183,15 @@ impl Nodes {
         }
     }
 
-    /// What was sent to a server has come back.
-    pub fn came_back(&mut self, number: u32, counted: Counted, health: Health) {
+    /// What was sent to a server has come back, which says so of its health, if anything.
+    pub fn came_back(&mut self, number: u32, counted: Counted, health: Option<Health>) {
         match self.nodes.get_mut(number as usize) {
             Some(State::InUse(node)) => {
                 node.under_way.give_back(counted);
-                (node.health, node.silent_at) = (health, None);
+                if let Some(health) = health {
+                    (node.health, node.silent_at) = (health, None);
+                    node.is_silent &= health != Health::Answers;
+                }
             }
             Some(state @ State::Leaving(_)) => {
                 if let State::Leaving(under_way) = state {
@@ -199,7 +210,9 @@ impl Nodes {
         for (number, state) in self.nodes.iter_mut().enumerate() {
             let State::InUse(node) = state else { continue };
             if !node.to_send.is_empty() {
-                effects.push(Effect::Send { node: number as u32, parts: mem::take(&mut node.to_send) });
+                // The next ones are about as many.
+                let next = Vec::with_capacity(node.to_send.len());
+                effects.push(Effect::Send { node: number as u32, parts: mem::replace(&mut node.to_send, next) });
             }
             if !node.under_way.is_zero() {
                 node.silent_at.get_or_insert(now + silence);
@@ -216,10 +229,21 @@ impl Nodes {
                 && at <= now
             {
                 node.silent_at = None;
-                any |= !node.under_way.is_zero();
+                node.is_silent = !node.under_way.is_zero();
+                any |= node.is_silent;
             }
         }
         any
+    }
+
+    /// Whether any server is silent.
+    pub fn has_silent(&self) -> bool {
+        self.in_use().any(|(_, node)| node.is_silent)
+    }
+
+    /// Whether a server is silent, and only sent what is for slots that it has: what it owes for others may be asked elsewhere.
+    pub fn is_silent(&self, number: u32) -> bool {
+        self.get(number).is_some_and(|node| node.is_silent && node.asked.is_zero())
     }
 
     /// When one does.

@@ -267,8 +267,9 @@ impl Router {
         let entry = &mut self.calls[index];
         entry.request.delivery.sent();
         let SplitCall { sequence, deadline, before, .. } = *entry;
-        let environment = entry.request.sink.clone();
-        let mut request = Request::new(call, PartToken { index, which }.pack(), self.config.returns.clone());
+        let (environment, made_at) = (entry.request.sink.clone(), entry.request.made_at);
+        let token = PartToken { index, which }.pack();
+        let mut request = Request::made(made_at, call, token, self.config.returns.clone());
         request.delivery = before;
         request.route = Some(ClusterRoute {
             environment,
@@ -278,6 +279,7 @@ impl Router {
             sharded: matches!(self.layout, Layout::Shards),
             asking: false,
             moves: 0,
+            detours: 0,
             losses: 0,
             refusals: 0,
             reason: None,

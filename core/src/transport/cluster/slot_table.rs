@@ -121,6 +121,14 @@ impl SlotTable {
         self.stirred |= is_at_rest && self.is_held(slot);
     }
 
+    /// The slots for which something is on its way to another server than the one that has them, and that other one.
+    pub fn under_way_elsewhere(&self) -> impl Iterator<Item = (u16, u32)> {
+        self.slots.iter().enumerate().filter_map(|(slot, state)| {
+            let is_elsewhere = !state.under_way.is_zero() && state.node.is_some_and(|node| node != state.sent_to);
+            is_elsewhere.then_some((slot as u16, state.sent_to))
+        })
+    }
+
     /// Whether something waits for a slot.
     pub fn is_held(&self, slot: u16) -> bool {
         !self.held.is_empty() && self.held.contains_key(&slot)
@@ -241,6 +249,7 @@ mod tests {
             sharded: false,
             asking: false,
             moves: 0,
+            detours: 0,
             losses: 0,
             refusals: 0,
             reason: None,

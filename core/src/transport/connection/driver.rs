@@ -330,6 +330,10 @@ impl Driver {
         for ping in self.inbox.take_pings() {
             self.machine.ping(ping, now);
         }
+        let recalled = self.inbox.take_recalled();
+        if !recalled.is_empty() {
+            self.machine.recall(&recalled, now);
+        }
         if self.closed {
             self.machine.close(self.inbox.closer().is_some(), now);
         }

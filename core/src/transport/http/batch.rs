@@ -34,6 +34,8 @@ const MAX_CALLS: usize = 512;
 /// only.
 const MAX_REFUSAL_BYTES: usize = 1024 * 1024;
 const MAX_REFUSAL_WAIT: Duration = Duration::from_secs(1);
+/// Requests among which the calls are shared whose common answer was too large, at most.
+const TOO_LARGE_SHARES: usize = 8;
 /// Bytes of arguments in one request, unless a single call is larger: well below what any plan of Upstash takes.
 const MAX_BYTES: usize = 256 * 1024;
 
@@ -54,8 +56,8 @@ pub struct HttpBatch {
     heard_at: Instant,
     /// Whether any of its calls writes.
     pub writes: bool,
-    /// Whether its call has to travel alone.
-    pub alone: bool,
+    /// How many calls may be in a request with its calls.
+    pub company: usize,
     /// Whether any of its calls is a transaction for the sake of the reads that it carries.
     pub isolates: bool,
     /// What was counted when it was sent.
@@ -148,7 +150,8 @@ fn passes(status: u16) -> bool {
 }
 
 impl HttpBatch {
-    /// Sends what may go now as one request, at most so many calls and so many writes. A call that has to travel alone does.
+    /// Sends what may go now as one request, at most so many calls and so many writes, and no more than each of them may have for
+    /// company.
     pub fn send(
         waiting: &mut WaitingCalls,
         blocked: &mut Vec<Blocked>,
@@ -163,11 +166,11 @@ impl HttpBatch {
         let (mut isolates, mut has_task_names) = (false, false);
         let (mut body, mut bytes) = (Body::default(), 0);
         let mut writes = false;
-        let mut alone = false;
+        let (mut most, mut company) = (most.min(MAX_CALLS), usize::MAX);
         let mut counts = Counts { round_trips: 1, ..Counts::default() };
         let mut expiries_apart = None;
         let mut admission = waiting.admit(most_writes);
-        while slots.len() < most.min(MAX_CALLS)
+        while slots.len() < most
             && let Some(next) = admission.peek()
         {
             if !Blocked::admits(blocked, &next.pending.request) {
@@ -177,15 +180,16 @@ impl HttpBatch {
             let call = &next.pending.request.call;
             let size = call.size();
             // A request with a transaction in it is one as a whole, and that may not use keys of different slots.
-            let is_alone = next.alone || !features.cross_slot && call.is_transaction(features);
-            if !slots.is_empty() && (is_alone || bytes + size > MAX_BYTES) {
+            let is_whole = !features.cross_slot && call.is_transaction(features);
+            let room = if is_whole { 1 } else { next.company };
+            if !slots.is_empty() && (slots.len() >= room || bytes + size > MAX_BYTES) {
                 admission.skip();
-                if is_alone {
+                if room == 1 {
                     continue;
                 }
                 break;
             }
-            alone = next.alone;
+            (most, company) = (most.min(room), company.min(next.company));
             let Some((mut pending, pass)) = admission.take() else { break };
             bytes += size;
             writes |= pending.request.call.operation.writes();
@@ -201,7 +205,7 @@ impl HttpBatch {
             counts.retries += u64::from(pending.request.attempts() > 1);
             pending.request.sent_at = pending.request.sent_at.or(Some(now));
             slots.push_back(Slot { pending: Some(pending), shapes, before, _pass: pass });
-            if is_alone || bytes >= MAX_BYTES {
+            if bytes >= MAX_BYTES {
                 break;
             }
         }
@@ -222,7 +226,7 @@ impl HttpBatch {
             written_at: Moment::now(),
             heard_at: now,
             writes,
-            alone,
+            company,
             isolates,
             counts,
             bytes_read: 0,
@@ -332,6 +336,12 @@ impl HttpBatch {
     /// Whether it could be sent in smaller pieces: one by one, or without the reads that a call only carries.
     pub fn is_divisible(&self) -> bool {
         self.calls.slots.len() > 1 || self.calls.slots.iter().any(|slot| slot.shapes.len() > 1)
+    }
+
+    /// How many calls of it may go into one request, now that its answer was too large: half of those that the part of it held that
+    /// was read, and where these were few, because of a larger one, a share of those that are left.
+    pub fn company_when_too_large(&self) -> usize {
+        (self.calls.first as usize / 2).max(self.calls.slots.len() / TOO_LARGE_SHARES).max(1)
     }
 
     /// Whether a call is sent again after one that was answered before it was: it has to be done again behind that one.

@@ -308,9 +308,7 @@ impl HttpDriver {
             End::Failed(Failure::Lost(connect_error)) => {
                 self.retry(batch, Attempt::Lost, connect_error.error(), None, now);
             }
-            End::Failed(Failure::TooLarge) => {
-                self.refused(batch, Attempt::Lost, error::answer_too_large(MAX_ANSWER_BYTES));
-            }
+            End::Failed(Failure::TooLarge) => self.too_large(batch),
             End::Status(head, body) => self.unsuccessful(batch, &head, &body, now),
             End::Refused(words) => self.on_error_reply(batch, 200, &words, now),
             End::Malformed => self.fail(batch, Attempt::Lost, &error::not_an_answer(200)),
@@ -346,10 +344,10 @@ impl HttpDriver {
         self.answers = true;
         for (mut pending, outcome, position) in outcomes {
             let batch = &mut self.batches[index];
-            let alone = batch.alone;
+            let company = batch.company;
             if batch.is_overtaken(&pending.request.call.execution_key()) {
                 pending.request.delivery.repeated();
-                self.waiting.push_again(pending, alone);
+                self.waiting.push_again(pending, company);
                 continue;
             }
             let sent_with = batch.features;
@@ -389,7 +387,7 @@ impl HttpDriver {
             }
             pending.request.delivery.postponed();
             self.batches[index].defer(pending.request.call.execution_key());
-            self.waiting.push_again(pending, alone);
+            self.waiting.push_again(pending, company);
         }
     }
 
@@ -447,9 +445,9 @@ impl HttpDriver {
     /// Several shards, or no transactions: calls are taken apart from now on, and those of several executions are not sent together
     /// where that makes them one transaction.
     fn reshape(&mut self, batch: HttpBatch) {
-        let alone = batch.alone;
+        let company = batch.company;
         for pending in batch.into_unanswered(Attempt::Postponed) {
-            self.waiting.push_again(pending, alone);
+            self.waiting.push_again(pending, company);
         }
     }
 
@@ -471,7 +469,21 @@ impl HttpDriver {
         }
         for mut pending in batch.into_unanswered(attempt) {
             pending.request.call.drop_prefetch();
-            self.waiting.push_again(pending, true);
+            self.waiting.push_again(pending, 1);
+        }
+    }
+
+    /// The answer as a whole was too large. The call whose reply was coming may be the one that is, so it is tried by itself. The
+    /// others are in smaller company, so that hundreds of them do not become hundreds of requests.
+    fn too_large(&mut self, batch: HttpBatch) {
+        if !batch.is_divisible() || batch.company == 1 {
+            return self.refused(batch, Attempt::Lost, error::answer_too_large(MAX_ANSWER_BYTES));
+        }
+        self.answered(batch.writes);
+        let company = batch.company_when_too_large();
+        for (place, mut pending) in batch.into_unanswered(Attempt::Lost).enumerate() {
+            pending.request.call.drop_prefetch();
+            self.waiting.push_again(pending, if place == 0 { 1 } else { company });
         }
     }
 
@@ -488,11 +500,11 @@ impl HttpDriver {
 
     /// Puts the calls of a request back to be sent again, some of them in requests of their own.
     fn requeue(&mut self, batch: HttpBatch, attempt: Attempt, error: &StoreError, alone: impl Fn(Operation) -> bool) {
-        let was_alone = batch.alone;
+        let company = batch.company;
         for pending in batch.into_unanswered(attempt) {
             let pending = PendingCall { error_reply: Some(Box::new(error.clone())), ..pending };
-            let alone = was_alone || alone(pending.request.call.operation);
-            self.waiting.push_again(pending, alone);
+            let company = if alone(pending.request.call.operation) { 1 } else { company };
+            self.waiting.push_again(pending, company);
         }
     }
 

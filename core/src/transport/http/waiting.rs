@@ -15,12 +15,15 @@ use slab::Slab;
 use crate::transport::pending_calls::{PendingCall, Rank};
 use crate::transport::ranks::{StoreId, Turns, store_of};
 
+/// As many calls as there is room for.
+const ANY_COMPANY: usize = usize::MAX;
+
 /// A call that waits.
 pub struct WaitingCall {
     /// The call.
     pub pending: PendingCall,
-    /// To be sent in a request of its own, because a request it was in was refused as a whole.
-    pub alone: bool,
+    /// How many calls may be in a request with it, itself included: one where a request it was in was refused as a whole.
+    pub company: usize,
     /// Tells it from other parts of the same call.
     serial: u64,
 }
@@ -146,17 +149,17 @@ impl WaitingCalls {
     /// Adds a call that has just come.
     pub fn push(&mut self, mut pending: PendingCall) {
         pending.turn = self.turns.add(&pending);
-        self.insert(pending, false);
+        self.insert(pending, ANY_COMPANY);
     }
 
     /// Adds a call that has been sent and is to be sent again: it keeps its place before what came later.
-    /// `alone` is whether it has to travel in a request of its own.
-    pub fn push_again(&mut self, pending: PendingCall, alone: bool) {
+    /// `company` is how many calls may be in a request with it.
+    pub fn push_again(&mut self, pending: PendingCall, company: usize) {
         self.turns.add_again(&pending);
-        self.insert(pending, alone);
+        self.insert(pending, company);
     }
 
-    fn insert(&mut self, pending: PendingCall, alone: bool) {
+    fn insert(&mut self, pending: PendingCall, company: usize) {
         let key = pending.request.call.execution_key();
         let index = match self.by_key.get(&key) {
             Some(index) => *index,
@@ -176,7 +179,7 @@ impl WaitingCalls {
             }
             _ => calls.len(),
         };
-        calls.insert(place, WaitingCall { pending, alone, serial });
+        calls.insert(place, WaitingCall { pending, company, serial });
         if place == 0 {
             self.index(index);
         }

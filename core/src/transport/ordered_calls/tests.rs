@@ -200,6 +200,7 @@ impl Stores {
             sharded: false,
             asking: false,
             moves: 0,
+            detours: 0,
             losses: 0,
             refusals: 0,
             reason: None,

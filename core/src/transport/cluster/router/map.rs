@@ -1,5 +1,6 @@
 //! The map: when it is read, and what changes when it was.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::{Layout, Router};
@@ -82,6 +83,21 @@ impl Router {
         self.connect_error = error;
     }
 
+    /// Takes back what silent servers owe for slots that others have now: a server that stands still does not say that it has lost
+    /// some of its slots. When it goes on and carries that out all the same, it does so in what it is about to throw away.
+    fn recall(&mut self) {
+        if !self.nodes.has_silent() {
+            return;
+        }
+        let mut recalled: BTreeMap<u32, Vec<u16>> = BTreeMap::new();
+        for (slot, node) in self.slots.under_way_elsewhere() {
+            if self.nodes.is_silent(node) {
+                recalled.entry(node).or_default().push(slot);
+            }
+        }
+        self.effects.extend(recalled.into_iter().map(|(node, slots)| Effect::Recall { node, slots }));
+    }
+
     fn draw(&mut self, ranges: Vec<Range>) {
         self.slots.clear();
         let (mut owners, mut addresses) = (Vec::new(), Vec::new());
@@ -99,6 +115,7 @@ impl Router {
             self.slots.give(first, last, node);
         }
         self.nodes.keep(&owners, &mut self.effects);
+        self.recall();
         self.note_owners(addresses);
     }
 }

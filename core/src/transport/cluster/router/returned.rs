@@ -4,7 +4,8 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::{PAUSE, PartOutcome, Router};
-use crate::error::Code;
+use crate::error::{Code, StoreError};
+use crate::error_texts::connections as texts;
 use crate::store::Call;
 use crate::store::cluster_steps::steps_after;
 use crate::transport::applied::{Applied, Delivery};
@@ -17,6 +18,9 @@ use crate::transport::retry_policy::poison_pause;
 
 /// Redirections in a row after which there is a pause before the next one.
 const MOVES_WITHOUT_PAUSE: u32 = 4;
+/// Redirections to addresses without a connection that are followed, as many as ioredis follows of any kind. Nodes that send a call
+/// in a circle may yet agree, and have until its deadline; ever other addresses would take a connection each.
+const MAX_DETOURS: u32 = 16;
 
 /// The pause behind so many refusals in a row: it doubles to 0.4 s.
 fn refusal_pause(refusals: u32) -> Duration {
@@ -40,10 +44,14 @@ impl Router {
         }
         self.slots.came_back(route.slot, of_slot);
         self.nodes.asked(destination);
-        let health = if let Some(Redirect::Lost) = redirect { Health::Lost } else { Health::Answers };
+        let is_expired = matches!(&outcome, Err(error) if matches!(error.code, Code::Timeout | Code::Connection));
+        let health = match &redirect {
+            Some(Redirect::Lost) => Some(Health::Lost),
+            Some(Redirect::Elsewhere { .. } | Redirect::Later) => Some(Health::Answers),
+            None => (!is_expired).then_some(Health::Answers),
+        };
         self.nodes.came_back(node, of_node, health);
         // What has expired with its connection says nothing of where the map leads.
-        let is_expired = matches!(&outcome, Err(error) if matches!(error.code, Code::Timeout | Code::Connection));
         if redirect.is_some() || !is_expired {
             self.judge_map(redirect.is_none());
         }
@@ -65,9 +73,20 @@ impl Router {
                 self.take_charge(&mut request);
                 return self.part_done(token, call, (outcome, request.delivery, position));
             }
+            Some(Redirect::Elsewhere { ask, detail })
+                if route.detours == MAX_DETOURS && self.is_detour(node, &detail) =>
+            {
+                let reply = if ask { "ASK" } else { "MOVED" };
+                let text = texts::sent_on(MAX_DETOURS, reply, detail);
+                let error = StoreError { reply: Some(reply.to_owned()), ..text.error() };
+                self.want_map();
+                return self.part_done(token, call, (Err(Box::new(error)), request.delivery, None));
+            }
             Some(Redirect::Elsewhere { ask, detail }) => self.redirected(node, &mut route, ask, &detail, now),
             Some(Redirect::Later) => {
                 self.want_map();
+                // It got to where the slot is, or is going.
+                route.detours = 0;
                 route.refusals += 1;
                 (Destination::Owner, Some(now + refusal_pause(route.refusals)))
             }
@@ -80,9 +99,15 @@ impl Router {
             self.connect_error = ConnectError::Transient((*error).clone());
             route.reason = Some(error);
         }
-        let mut part = Request::new(call, request.token, self.config.returns.clone());
+        let mut part = Request::made(request.made_at, call, request.token, self.config.returns.clone());
         (part.delivery, part.route) = (request.delivery, Some(route));
         self.hold(part, destination, not_before);
+    }
+
+    /// Whether a redirection leads to an address that there is no connection to.
+    fn is_detour(&self, node: u32, detail: &str) -> bool {
+        let address = self.nodes.address(node).and_then(|asked| read_redirect(detail, asked));
+        address.is_some_and(|address| !self.nodes.has(&address))
     }
 
     /// A node says that another one has the slot, for good or (`ask`) for this key only. Where to send the part, and when.
@@ -94,6 +119,7 @@ impl Router {
         detail: &str,
         now: Instant,
     ) -> (Destination, Option<Instant>) {
+        route.detours += u32::from(self.is_detour(node, detail));
         let address = self.nodes.address(node).and_then(|asked| read_redirect(detail, asked));
         let other = address.map(|address| self.nodes.at(Owner { address, id: None }, &mut self.effects));
         route.moves += 1;

@@ -235,3 +235,104 @@ fn of_an_execution_that_is_refused_for_now_one_call_is_sent_until_it_is_answered
     }
     assert!((4..=15).contains(&refusals), "{refusals}");
 }
+
+#[test]
+fn what_is_sent_on_to_ever_other_addresses_is_given_up() {
+    let mut now = Instant::now();
+    let mut router = router_of_cluster(now);
+    router.call(call(Operation::BeginTask, "a"), now + 100 * TIMEOUT);
+    let start = now;
+    let mut opened = 0;
+    let mut port = 2;
+    while router.finished.is_empty() {
+        router.advance(now);
+        for effect in mem::take(router.effects()) {
+            match effect {
+                // The map leads to the first server again.
+                Effect::ReadMap { .. } => assert_eq!(router.map_read(map_of(1), now), Belief::Believed),
+                Effect::Open { .. } => opened += 1,
+                Effect::Send { parts, .. } => {
+                    for part in parts {
+                        let elsewhere = Redirect::Elsewhere { ask: false, detail: format!("1 127.0.0.1:{port}") };
+                        let pending = PendingCall::new(part, 0, now + 100 * TIMEOUT);
+                        router.returned(pending.hand_back(elsewhere, failure()), now);
+                        port += 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+        now = router.next_moment().map_or(now, |at| at.max(now));
+        assert!(opened <= 17 && now < start + 100 * TIMEOUT, "{opened} connections were opened");
+    }
+    let finished = router.finished.pop().expect("it is over");
+    let attempts = finished.request.attempts();
+    let error = finished.outcome.unwrap_err();
+    let says = "the cluster's nodes sent the call on to 16 new addresses, and then with MOVED 1 127.0.0.1:";
+    assert!(error.message.starts_with(says), "{}", error.message);
+    assert!(error.message.ends_with("The command was refused each time, so it was not applied."), "{}", error.message);
+    assert_eq!((error.code, error.reply.as_deref()), (crate::error::Code::Reply, Some("MOVED")));
+    // What a server says that a map has replaced meanwhile leads nowhere, and opens nothing.
+    assert_eq!(opened, 17);
+    assert!((17..=34).contains(&attempts), "{attempts}");
+    assert!(now - start < 5 * TIMEOUT, "{:?}", now - start);
+    assert!(router.is_at_rest());
+}
+
+#[test]
+fn what_a_silent_server_owes_for_a_slot_that_another_one_has_by_now_comes_back() {
+    let mut now = Instant::now();
+    let mut router = router_of_cluster(now);
+    router.call(call(Operation::BeginTask, "a"), now + 100 * TIMEOUT);
+    let part = sent(&mut router, now).pop().expect("it is sent");
+    let slot = part.route.as_ref().expect("it has a route").slot;
+    // The map in which a second server has that slot.
+    let map = || {
+        let Map { mut ranges, nodes, source, is_foreign } = map_of(1);
+        let owner = Owner { address: address(2), id: Some(NodeId::new("2")) };
+        ranges.push((slot, slot, owner));
+        Map { ranges, nodes, source, is_foreign }
+    };
+    let recalls = |router: &mut Router| {
+        let recalled = router.effects().drain(..).filter_map(|effect| match effect {
+            Effect::Recall { node, slots } => Some((node, slots)),
+            _ => None,
+        });
+        recalled.collect::<Vec<_>>()
+    };
+    router.want_map();
+    assert!(reads_map(&mut router, now + TIMEOUT / 2));
+    assert_eq!(router.map_read(map(), now + TIMEOUT / 2), Belief::Believed);
+    assert_eq!(recalls(&mut router), [], "it may answer yet");
+    now += TIMEOUT;
+    assert!(reads_map(&mut router, now));
+    assert_eq!(router.map_read(map(), now), Belief::Believed);
+    assert_eq!(recalls(&mut router), [(0, vec![slot])]);
+    let lost = PendingCall::new(part, 0, now + 100 * TIMEOUT).hand_back(Redirect::Lost, failure());
+    router.returned(lost, now);
+    router.advance(now + PAUSE);
+    let sent = router.effects().drain(..).find_map(|effect| match effect {
+        Effect::Send { node, parts } => Some((node, parts)),
+        _ => None,
+    });
+    let (node, mut parts) = sent.expect("it goes to the other one");
+    assert_ne!(node, 0);
+    router.returned(done(parts.pop().expect("the part")), now + PAUSE);
+    assert!(router.is_at_rest());
+}
+
+#[test]
+fn a_server_that_lets_calls_expire_is_silent() {
+    let now = Instant::now();
+    let mut router = router_of_cluster(now);
+    for task in ["a", "b"] {
+        router.call(call(Operation::BeginTask, task), now + 100 * TIMEOUT);
+    }
+    let mut parts = sent(&mut router, now);
+    let expired = PendingCall::new(parts.pop().expect("two were sent"), 0, now).expire(TIMEOUT, None);
+    router.returned(expired, now + TIMEOUT / 2);
+    assert!(reads_map(&mut router, now + TIMEOUT), "that a call has expired is nothing that the server said");
+    router.map_not_read(ConnectError::closed());
+    parts.into_iter().for_each(|part| router.returned(done(part), now + TIMEOUT));
+    assert!(router.is_at_rest());
+}

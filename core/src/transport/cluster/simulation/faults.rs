@@ -19,6 +19,8 @@ pub enum Event {
     MigrateKeys { slot: u16 },
     /// The rest is, and the slot belongs to the other node.
     EndMigration { slot: u16 },
+    /// A slot is given to another server than the one that has it and stands still.
+    Take { slot: u16, from: usize, to: usize },
     /// What was the matter with a server may be over.
     Look { server: usize },
     /// A server hears of all changes.
@@ -65,6 +67,12 @@ impl World {
                 }
             }
             Fault::Migrate { millis } => self.migrate(millis),
+            Fault::Take { millis } => {
+                let Some((slot, from, to)) = self.slot_to_move() else { return };
+                self.pause(from, millis);
+                let at = self.now + self.random.millis(20, 1500);
+                self.events.push((at, Event::Take { slot, from, to }));
+            }
             Fault::Stranger { failover, millis } => self.replace(failover, millis),
             Fault::Stale { millis } => {
                 self.nodes[any].stale_until = Some(self.after(millis));
@@ -125,11 +133,11 @@ impl World {
         }
     }
 
-    fn migrate(&mut self, millis: u64) {
-        // A slot that is used.
+    /// A slot that is used, the server that has it, and another one that it could go to.
+    fn slot_to_move(&mut self) -> Option<(u16, usize, usize)> {
         let execution = self.random.below(self.plan.executions.len() as u64) as usize;
         let role = self.random.pick(&[Role::Execution, Role::Transactions, Role::Results]);
-        let Some(record) = self.history.records.iter().find(|record| record.execution == execution) else { return };
+        let record = self.history.records.iter().find(|record| record.execution == execution)?;
         let call = call_of(record, self.plan.executions[execution].clone());
         let slot = slot_of(&call.key(role).to_bytes());
         let from = self.truth.owner(slot);
@@ -140,9 +148,14 @@ impl World {
             .iter()
             .any(|(_, event)| matches!(event, Event::Promote { old, .. } if [from, to].contains(old)));
         if from == to || self.moving.contains_key(&slot) || is_promoted || !is_there(from) || !is_there(to) {
-            return;
+            return None;
         }
         log!(self, "slot {slot}, of {} among others, goes from server {from} to {to}", task_name(execution));
+        Some((slot, from, to))
+    }
+
+    fn migrate(&mut self, millis: u64) {
+        let Some((slot, from, to)) = self.slot_to_move() else { return };
         self.moving.insert(slot, (from, to));
         let at = self.now + self.random.millis(0, millis);
         self.events.push((at, Event::MigrateKeys { slot }));
@@ -167,6 +180,7 @@ impl World {
                 self.truth.moved.insert(slot, to);
                 self.changed(&[from, to]);
             }
+            Event::Take { slot, from, to } => self.take(slot, from, to),
             Event::Look { server } => self.look(server),
             Event::Hear { server } => {
                 let node = &mut self.nodes[server];
@@ -217,6 +231,27 @@ impl World {
         self.changed(&[new]);
         // What it takes to be its own is not any more, whenever it hears of that.
         self.nodes[old].view = self.truth.clone();
+    }
+
+    /// A server is given a slot of one that stands still, with all that was acknowledged.
+    fn take(&mut self, slot: u16, from: usize, to: usize) {
+        let stands_still = self.nodes[from].is_there() && self.nodes[from].paused_until.is_some();
+        let takes = self.nodes[to].is_there() && self.nodes[to].paused_until.is_none();
+        if !stands_still || !takes || self.truth.owner(slot) != from || self.moving.contains_key(&slot) {
+            return;
+        }
+        for link in self.links.iter().filter(|link| link.server == from) {
+            link.has_answers().for_each(|acknowledged| acknowledged.set(true));
+        }
+        log!(self, "server {to} takes slot {slot} from {from}");
+        let keys = self.nodes[from].server.keys.extract_if(.., |key, _| slot_of(key) == slot).collect::<Vec<_>>();
+        self.nodes[to].server.keys.extend(keys);
+        self.nodes[from].journal.clear();
+        self.nodes[to].journal.clear();
+        self.truth.moved.insert(slot, to);
+        self.changed(&[to]);
+        // What it takes to be its own is not any more, whenever it hears of that.
+        self.nodes[from].view = self.truth.clone();
     }
 
     /// Slots belong to others: those that are concerned know it, the others hear of it.

@@ -211,6 +211,21 @@ impl Link {
         self.state = State::Pausing(world.now + world.random.millis(0, 50));
     }
 
+    /// The router wants back what it has sent for some slots. It is on its way all the same.
+    pub fn recall(&mut self, world: &mut World, slots: &[u16]) {
+        let error = ConnectError::unresponsive(&world.nodes[self.server].address);
+        let is_meant =
+            |pending: &mut PendingCall| pending.request.route.as_ref().is_some_and(|route| slots.contains(&route.slot));
+        for sent in &mut self.sent {
+            if let Some(mut pending) = sent.pending.take_if(is_meant) {
+                pending.request.delivery.lost();
+                world.returned.push(pending.hand_back(Redirect::Lost, error.error().clone()));
+            }
+        }
+        let unsent = self.queue.extract_if(.., is_meant);
+        world.returned.extend(unsent.map(|pending| pending.hand_back(Redirect::Lost, error.error().clone())));
+    }
+
     /// The server ended: what was on its way is nowhere.
     pub fn forget_late(&mut self) {
         self.late.clear();

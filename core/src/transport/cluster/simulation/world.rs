@@ -93,7 +93,7 @@ impl World {
     /// The world of a seed, in which nothing has happened.
     pub fn new(seed: u64, start: Instant, logged: bool) -> Self {
         let mut random = Random::new(seed);
-        let plan = Plan::new(&mut random);
+        let plan = Plan::new(&mut random).with_slots_taken(&mut Random::new(!seed));
         let truth = View { version: 0, shares: (0..plan.shards).collect(), moved: BTreeMap::new() };
         let nodes: Vec<Node> = (0..2 * plan.shards).map(|number| Node::new(number, truth.clone())).collect();
         let sink = Arc::new(Dropped);
@@ -181,6 +181,11 @@ impl World {
                 }
                 // Only told to who watches.
                 Effect::Moved { .. } => {}
+                Effect::Recall { node, slots } => {
+                    log!(self, "what node {node} was sent for slots {slots:?} is to come back");
+                    let index = self.links.iter().position(|link| link.node == node).expect("an open connection");
+                    self.with_link(index, |link, world| link.recall(world, &slots));
+                }
                 Effect::Close { node } => {
                     log!(self, "node {node} is let go");
                     let index = self.links.iter().position(|link| link.node == node).expect("an open connection");

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Beside, Machine, Serving, State};
 use crate::store::operation::Operation;
 use crate::transport::error::ConnectError;
-use crate::transport::ordered_calls::CallKey;
+use crate::transport::ordered_calls::{CallKey, Place};
 use crate::transport::protocol::violation::ProtocolViolation;
 use crate::transport::request::Redirect;
 use crate::transport::retry_policy::{closing_error, ends_connections, poison_pause, refuses_connection};
@@ -157,6 +157,23 @@ impl Machine {
                 },
             );
             self.release_at = Some(now + pause);
+        }
+    }
+
+    /// A router wants back what it has sent for these slots: the server is silent, and another one has them by now. What was sent
+    /// may still be carried out; its replies are not waited for.
+    pub fn recall(&mut self, slots: &[u16], now: Instant) {
+        let error = ConnectError::unresponsive(&self.config.address);
+        for (key, mut pending, place) in self.calls.recall(slots) {
+            if let Some(gate) = &mut self.gate {
+                gate.gave_up(key, now);
+            }
+            if let (State::Serving(serving), Place::InFlight(number)) = (&mut self.state, place) {
+                serving.session.give_up(number);
+                pending.request.delivery.lost();
+            }
+            pending.request.charge = None;
+            self.finished.push(pending.hand_back(Redirect::Lost, error.error().clone()));
         }
     }
 

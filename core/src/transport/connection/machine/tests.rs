@@ -7,9 +7,10 @@ use redis::Value;
 
 use super::*;
 use crate::store::{Call, ErrorReply, Operation};
+use crate::transport::applied::Applied;
 use crate::transport::connection::handshake::Name;
 use crate::transport::ping::{Ping, Pong};
-use crate::transport::request::CompletionSink;
+use crate::transport::request::{ClusterRoute, CompletionSink, Redirect};
 use crate::transport::result_budget::ResultBudget;
 use crate::transport::warning::Warning;
 
@@ -391,4 +392,40 @@ fn a_machine_is_ready_once_the_server_has_answered_and_while_it_is_not_silent() 
     let counts = world.machine.take_counts();
     assert_eq!((counts.round_trips, counts.retries), (1, 0));
     assert!(counts.bytes_written > 0 && counts.bytes_read > 0);
+}
+
+#[test]
+fn what_a_router_recalls_comes_back_and_its_reply_is_nobodys() {
+    let mut world = World::new(1);
+    world.connect();
+    let deadline = world.now + COMMAND_TIMEOUT;
+    for slot in [1, 2] {
+        let call = Call::new(Operation::IsExecutionInProgress, Arc::default(), slot.to_string().into(), 1, 1);
+        let mut request = Request::new(call, u32::from(slot), world.answers.clone());
+        request.route = Some(ClusterRoute {
+            environment: world.answers.clone(),
+            sequence: u64::from(slot),
+            deadline,
+            slot,
+            sharded: false,
+            asking: false,
+            moves: 0,
+            detours: 0,
+            losses: 0,
+            refusals: 0,
+            reason: None,
+        });
+        world.machine.call(request, deadline);
+    }
+    world.machine.advance(world.now);
+    assert!(world.write());
+    world.machine.recall(&[1], world.now);
+    let back = world.machine.finished().pop().expect("it comes back");
+    assert_eq!(back.request.token, 1);
+    assert!(matches!(back.redirect, Some(Redirect::Lost)));
+    assert_eq!(back.request.delivery.applied(), Applied::Maybe);
+    world.answer();
+    assert_eq!(world.answers(), 0);
+    world.answer();
+    assert_eq!(world.answers(), 1);
 }

@@ -58,6 +58,7 @@ pub fn make(world: &mut World, execution: usize, operation: Operation) -> u32 {
             sharded: false,
             asking: world.random.percent(20),
             moves: 0,
+            detours: 0,
             losses: 0,
             refusals: 0,
             reason: None,
