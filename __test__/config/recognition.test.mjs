@@ -34,6 +34,7 @@ function recognise(client, options) {
     parse,
     stringify,
     setPrototypeOf,
+    addEntries: () => {},
   };
   const helpers = { ...realm, openClientStore: open, isProxy: types.isProxy, loadLive: load };
   const made = binding.createRedisStore(client, options, helpers);
