@@ -272,7 +272,10 @@ export interface RedisStoreStats {
   errors: number;
   /** Calls that were sent again: after a refusal that passes, or over another connection. */
   retries?: number;
-  /** Calls that were sent, again included; over HTTP requests; over a client's own methods its commands. No pings. */
+  /**
+   * Calls that were sent, again included; over HTTP requests; over a client's own methods its commands; in a cluster on keys of several
+   * slots their parts. No pings.
+   */
   roundTrips: number;
   /** Calls of this store that were answered by what another call had brought. */
   readAheadHits: number;

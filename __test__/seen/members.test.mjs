@@ -245,6 +245,32 @@ describe("a store over something else", () => {
     }
   });
 
+  it("counts a failover of a cluster, says who is connected then, and loses no call from its numbers", async () => {
+    const cluster = await startMasters();
+    const store = openStore(cluster.startup, { commandTimeout: 60_000 });
+    try {
+      const ids = Array.from({ length: 60 }, (_, index) => `failed over ${index}`);
+      const callAll = () => Promise.all(ids.map((id) => store.beginExecution(id)));
+      await callAll();
+      const [{ server: killed }] = cluster.masters;
+      const gone = `127.0.0.1:${killed.port}`;
+      expect(store.stats()).toMatchObject({ connects: 3, reconnects: 0, peer: expect.arrayContaining([gone]) });
+      await killed.kill();
+      const calls = callAll();
+      expect(store.stats()).toMatchObject({ calls: 120, pending: 60 });
+      await calls;
+      await eventually(() => store.status === "ready", { message: "a connection to the new master" });
+      const { peer, ...numbers } = store.stats();
+      expect(peer).toHaveLength(3);
+      expect(peer).not.toContain(gone);
+      expect(numbers).toMatchObject({ calls: 120, errors: 0, pending: 0, pendingBytes: 0, connects: 4, reconnects: 1 });
+      expect(numbers.roundTrips).toBe(120 + numbers.retries);
+    } finally {
+      await store.close();
+      await cluster.stop();
+    }
+  });
+
   it("pings an endpoint over HTTP with a request, and counts requests", async () => {
     const server = await privateRedis();
     const endpoint = await startRestEndpoint({ redisUrl: server.url });

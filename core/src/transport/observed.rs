@@ -67,8 +67,10 @@ struct State {
     version: Option<(Address, String)>,
     listeners: Vec<Weak<dyn CompletionSink>>,
     status: Status,
-    /// The connections that had been made when it was lost.
-    connects_before: u64,
+    /// How often a server became ready.
+    readied: u64,
+    /// When one was lost that no other has taken the place of: the connections that had been made, and how often one was ready.
+    lost_after: Option<(u64, u64)>,
 }
 
 /// One server with a connection of its own.
@@ -153,7 +155,8 @@ impl Observed {
             version: None,
             listeners: Vec::new(),
             status: Status::Connecting,
-            connects_before: 0,
+            readied: 0,
+            lost_after: None,
         };
         Self { address: Self::address_of(settings), counters: Counters::default(), state: Mutex::new(state) }
     }
@@ -277,12 +280,14 @@ impl Observed {
             Status::Reconnecting
         };
         let connects = self.counters.connects.load(Relaxed);
-        match (before, status) {
-            (Status::Ready, Status::Reconnecting) => state.connects_before = connects,
-            (Status::Reconnecting, Status::Ready) if connects > state.connects_before => {
-                self.counters.reconnects.fetch_add(1, Relaxed);
-            }
-            _ => {}
+        // A server of a cluster may be given up before there is a connection to the one that has taken its place.
+        if before == Status::Ready && status == Status::Reconnecting {
+            state.lost_after = Some((connects, state.readied));
+        }
+        let is_made_again = |(made, readied)| connects > made && state.readied > readied;
+        if status == Status::Ready && state.lost_after.is_some_and(is_made_again) {
+            state.lost_after = None;
+            self.counters.reconnects.fetch_add(1, Relaxed);
         }
         state.status = status;
     }
@@ -368,6 +373,7 @@ impl ServerObserver {
             if let Some(server) = state.servers.iter_mut().find(|server| server.number == number) {
                 server.condition = condition;
             }
+            state.readied += u64::from(condition == Condition::Ready);
         });
         self.condition = condition;
         let observed = &self.observed;
@@ -415,5 +421,70 @@ impl Drop for ServerObserver {
         if let Some(peer) = self.ready.take() {
             self.observed.tell(&Event::Closed { address: self.observed.address.clone(), peer });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Input, from_input};
+    use crate::error_texts::calls as texts;
+
+    fn observed() -> Arc<Observed> {
+        let settings = from_input(&Input::Text("redis://127.0.0.1:1".into()));
+        Arc::new(Observed::new(&settings.unwrap()))
+    }
+
+    fn address(port: u16) -> Address {
+        Address::Tcp("127.0.0.1".to_owned(), port)
+    }
+
+    fn ready(server: &mut ServerObserver, id: u64) {
+        server.connected(NonZeroU64::new(id).unwrap(), &address(id as u16), None);
+        server.note(true, Instant::now(), || unreachable!());
+    }
+
+    fn lose(server: &mut ServerObserver) {
+        server.note(false, Instant::now(), || (texts::closed().error(), 0));
+    }
+
+    #[test]
+    fn who_takes_the_place_of_a_lost_server_counts_whenever_that_is_given_up() {
+        for gives_up_first in [true, false] {
+            let observed = observed();
+            let [mut lost, mut other] = [(); 2].map(|()| ServerObserver::new(&observed));
+            ready(&mut lost, 1);
+            ready(&mut other, 2);
+            lose(&mut lost);
+            let mut lost = Some(lost);
+            if gives_up_first {
+                lost = None;
+            }
+            let mut next = ServerObserver::new(&observed);
+            next.connected(NonZeroU64::new(3).unwrap(), &address(3), None);
+            assert_eq!(observed.seen().reconnects, 0);
+            next.note(true, Instant::now(), || unreachable!());
+            drop(lost);
+            let Seen { status, connects, reconnects, peers, .. } = observed.seen();
+            assert_eq!((status, connects, reconnects, peers.len()), (Status::Ready, 3, 1, 2));
+            // Another one that joins takes nobody's place.
+            let mut joined = ServerObserver::new(&observed);
+            ready(&mut joined, 4);
+            assert_eq!(observed.seen().reconnects, 1);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_was_silent_is_not_made_again() {
+        let observed = observed();
+        let mut server = ServerObserver::new(&observed);
+        ready(&mut server, 1);
+        lose(&mut server);
+        server.note(true, Instant::now(), || unreachable!());
+        assert_eq!(observed.seen().reconnects, 0);
+        lose(&mut server);
+        assert_eq!(observed.seen().status, Status::Reconnecting);
+        ready(&mut server, 2);
+        assert_eq!(observed.seen().reconnects, 1);
     }
 }
