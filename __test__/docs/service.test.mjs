@@ -84,7 +84,8 @@ async function start(env = {}) {
   }
   const events = () => [...output.matchAll(/^\{"event".*$/gm)].map(([line]) => JSON.parse(line));
   const listening = () => events().find(({ event }) => event === "listening");
-  await eventually(() => listening() ?? child.exitCode !== null, { message: "its listening" });
+  // A busy machine takes seconds to load the SDK.
+  await eventually(() => listening() ?? child.exitCode !== null, { deadline: 25_000, message: "its listening" });
   if (listening() === undefined) throw new Error(output);
   const url = `http://127.0.0.1:${listening().port}`;
   return {
