@@ -178,6 +178,19 @@ describe("a traced call", () => {
     ]);
   });
 
+  it("that comes second to a claim did not fail, though its caller is told so", async () => {
+    const store = openStore(url, { claim: () => new Error("second") });
+    const id = newId();
+    await store.beginExecution(id);
+    await store.beginExecutionTask(id, "task");
+    const published = record();
+    await expect(store.beginExecutionTask(id, "task")).rejects.toThrow("second");
+    expect(published.map(([name]) => name)).toEqual(["start", "end", "asyncStart", "asyncEnd"]);
+    expect(published.at(-1)[1]).toMatchObject({ command: "EVAL", commands: 1, attempts: 1 });
+    expect(store.stats()).toMatchObject({ calls: 3, errors: 0, pending: 0 });
+    expect(store.beginExecutionTask.name).toBe("beginExecutionTask");
+  });
+
   it("does not change what the caller gets", async () => {
     const store = openStore();
     const id = newId();
