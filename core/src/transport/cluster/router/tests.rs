@@ -266,7 +266,6 @@ fn what_is_sent_on_to_ever_other_addresses_is_given_up() {
         assert!(opened <= 17 && now < start + 100 * TIMEOUT, "{opened} connections were opened");
     }
     let finished = router.finished.pop().expect("it is over");
-    let attempts = finished.request.attempts();
     let error = finished.outcome.unwrap_err();
     let says = "the cluster's nodes sent the call on to 16 new addresses, and then with MOVED 1 127.0.0.1:";
     assert!(error.message.starts_with(says), "{}", error.message);
@@ -274,8 +273,9 @@ fn what_is_sent_on_to_ever_other_addresses_is_given_up() {
     assert_eq!((error.code, error.reply.as_deref()), (crate::error::Code::Reply, Some("MOVED")));
     // What a server says that a map has replaced meanwhile leads nowhere, and opens nothing.
     assert_eq!(opened, 17);
-    assert!((17..=34).contains(&attempts), "{attempts}");
-    assert!(now - start < 5 * TIMEOUT, "{:?}", now - start);
+    let sent = port - 2;
+    assert!((17..=34).contains(&sent), "{sent}");
+    assert!(now - start < 20 * TIMEOUT, "{:?}", now - start);
     assert!(router.is_at_rest());
 }
 
