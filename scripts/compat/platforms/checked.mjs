@@ -29,7 +29,15 @@ for word; do
 done
 exit 0
 `;
-const ARCHIVER = "#!/bin/sh\nexit 0\n";
+/** What stands for an archiver. The file that Microsoft's makes is looked for, and named by an option. */
+const ARCHIVER = `#!/bin/sh
+for word; do
+  case $word in
+    [-/][oO][uU][tT]:*) : > "\${word#?????}" ;;
+  esac
+done
+exit 0
+`;
 
 /** @type {Unrun[]} */
 export const UNRUN = [
