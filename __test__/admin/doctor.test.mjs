@@ -210,6 +210,38 @@ describe("a permission that is missing", () => {
   });
 });
 
+describe("a server that refuses whatever is asked", () => {
+  test("because it has a password, is not said to be well", async () => {
+    await redis.config("SET", "requirepass", "secret");
+    try {
+      await expect(examine(server.url)).rejects.toMatchObject({
+        code: "ERR_REDIS_REPLY",
+        reply: "NOAUTH",
+        message: expect.stringMatching(/Authentication required: it requires a password/),
+      });
+    } finally {
+      await redis.config("SET", "requirepass", "");
+    }
+  });
+
+  test("because a script runs, is not said to be well", async () => {
+    await redis.config("SET", "lua-time-limit", "1");
+    const endless = temporaryClient(server);
+    const ended = expect(endless.eval("while true do end", 0)).rejects.toThrow("killed");
+    const isBusy = async () => {
+      const reply = await redis.ping().catch((error) => error.message);
+      return reply.startsWith("BUSY");
+    };
+    await eventually(isBusy, { message: "a server that is busy" });
+    try {
+      await expect(examine(server.url)).rejects.toMatchObject({ code: "ERR_REDIS_REPLY", reply: "BUSY" });
+    } finally {
+      await redis.script("KILL");
+      await ended;
+    }
+  });
+});
+
 describe("through something in between", () => {
   /** Examines a server that answers one command in another way. */
   async function examineBehind(change) {

@@ -8,6 +8,9 @@ const { problem, serverChecks } = require("./doctor/server.js");
 const { timeChecks } = require("./doctor/time.js");
 const { isRefusal } = require("./servers.js");
 
+/** Refusals of whatever is asked: nothing that follows would say more. */
+const REFUSES_ALL = /^(?:NOAUTH|BUSY) /;
+
 /**
  * @typedef {object} Check
  * @property {string} name what was looked at
@@ -49,6 +52,7 @@ async function doctor(context, { signal }) {
 /** What there is to say of one server. */
 async function examine(context, node, signal) {
   const [reply] = await context.servers.on(node, [["INFO"]], signal);
+  if (isRefusal(reply) && REFUSES_ALL.test(reply.refusal)) context.servers.expect(reply, "INFO");
   const info = isRefusal(reply) ? undefined : parseInfo(String(reply));
   const known = { context, node, info, signal };
   return [...(await serverChecks(known)), ...(await timeChecks(known)), ...(await permissionChecks(known))];

@@ -8,6 +8,12 @@ const { TEXTS, messageOf } = require("./texts.js");
 /** How often a command is sent again that another server has the key of. */
 const MAX_REDIRECTS = 5;
 const REDIRECT_PAUSE_MS = 100;
+/** The sentences for refusals of which more is known than what the server says. */
+const REFUSALS = Object.assign(Object.create(null), {
+  NOAUTH: TEXTS.noPassword,
+  NOPERM: TEXTS.forbidden,
+  MOVED: TEXTS.notOfThisServer,
+});
 
 /**
  * @typedef {object} Node
@@ -163,10 +169,10 @@ class Servers {
   /** A reply, or the error that the server refused the command with. */
   expect(reply, command) {
     if (!isRefusal(reply)) return reply;
-    const { refusal } = reply;
+    // Advice goes on behind it.
+    const refusal = reply.refusal.replace(/\.$/, "");
     const code = refusal.split(" ", 1)[0];
-    const row = code === "NOPERM" ? TEXTS.forbidden : code === "MOVED" ? TEXTS.notOfThisServer : TEXTS.refused;
-    throw this.error(row, { command, refusal }, { reply: code });
+    throw this.error(REFUSALS[code] ?? TEXTS.refused, { command, refusal }, { reply: code });
   }
 
   error(row, values, details) {

@@ -17,6 +17,11 @@ const TEXTS = {
     sentence: "the server refused {command}: {refusal}",
     advice: "`idioteque-redis --help` lists the permissions of each command",
   },
+  noPassword: {
+    code: "ERR_REDIS_REPLY",
+    sentence: "the server refused {command}: {refusal}",
+    advice: "it requires a password: put it into the URL (`redis://:password@host`) or the configuration",
+  },
   notOfThisServer: {
     code: "ERR_REDIS_REPLY",
     sentence: "the server refused {command}: {refusal}",

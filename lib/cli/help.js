@@ -15,7 +15,7 @@ What is printed:
   --debug             errors with all that is known of them
 
 Durations are written as 500ms, 90s, 10m, 12h, 7d or 2w.
-Exit status: 0 done, 1 findings or nothing was changed, 2 wrong use, 3 no connection or the server refused, 130 Ctrl-C.`;
+Exit status: 0 done, 1 doctor found a problem, there is no such execution or task, or nothing was changed, 2 wrong use, 3 no connection or the server refused, 130 Ctrl-C (with --watch 0).`;
 
 const WATCH = `  --watch, -w         again and again, until Ctrl-C
   --interval DURATION how long between (default 2s)`;

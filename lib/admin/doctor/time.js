@@ -5,7 +5,7 @@ const { isRefusal } = require("../servers.js");
 const { ok, skipped, warning } = require("./server.js");
 
 const PINGS = 7;
-/** A store call takes at least one round trip, and a step three or four. */
+/** A step of a worker takes two to five round trips. */
 const SLOW_MS = 10;
 const MAX_SKEW_MS = 1_000;
 
