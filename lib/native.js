@@ -2,7 +2,7 @@
 // Loads the addon, and gives it what it needs of the JavaScript side.
 
 const { existsSync } = require("node:fs");
-const { setImmediate } = require("node:timers");
+const { clearImmediate, setImmediate } = require("node:timers");
 const { isNativeError, isProxy } = require("node:util").types;
 
 // Taken at load, so that fake timers installed by a test later do not stop the deadlines of a store, nor the end of a turn.
@@ -10,6 +10,7 @@ const nanoseconds = process.hrtime.bigint;
 const { nextTick } = process;
 const { captureStackTrace } = Error;
 const resolved = Promise.resolve();
+const nextTurn = isFake(setImmediate) ? afterMessage : setImmediate;
 const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6, afterTurn: nextTick && afterTurn };
 
 /** The version of this code, which the addon has to be of too: written here, because reading package.json takes time. */
@@ -67,7 +68,7 @@ function openNative(entry) {
     isProxy,
     loadLive,
     afterTurn: clock.afterTurn,
-    setImmediate,
+    setImmediate: nextTurn,
     emitWarning,
     publish,
     rejectLater,
@@ -201,7 +202,7 @@ function publish(name, json) {
     seen.publish(name, () => JSON.parse(json));
   } else {
     earlyEvents.push([name, json]);
-    setImmediate(loadSeen).unref?.();
+    nextTurn(loadSeen)?.unref?.();
   }
 }
 
@@ -224,6 +225,28 @@ function emitWarning(message, code) {
 // A tick that is asked for in a microtask comes after all microtasks and before any other callback.
 function afterTurn(callback) {
   resolved.then(() => nextTick(callback));
+}
+
+/**
+ * Whether what calls back in the event loop's next turn is a test's: `node:test` and Sinon put theirs into `node:timers` as well, and
+ * answers would wait until somebody moves that clock on.
+ */
+function isFake(schedule) {
+  if (typeof MessageChannel !== "function") return false;
+  const immediate = schedule(() => {});
+  if (immediate?.constructor?.name !== "Immediate") return true;
+  clearImmediate(immediate);
+  return false;
+}
+
+/** A message to oneself arrives in the event loop's next turn too. */
+function afterMessage(callback) {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    callback();
+  };
+  port2.postMessage(undefined);
 }
 
 // Only needed where the caller's own client carries the commands, so only loaded there.

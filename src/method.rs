@@ -218,7 +218,7 @@ fn carried(
 ) -> Prefetch {
     let (turn, kind) = (&environment.turn, call.operation);
     let before = match turn.is_beside_another(execution) {
-        true => environment.outbox.take_prefetch(connection, call.id()),
+        true => environment.outbox.take_prefetch(connection, call),
         false => None,
     };
     // What a script answers is not read together with anything else.

@@ -7,7 +7,7 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use idioteque_redis_core::store::{Operation, Prefetch};
+use idioteque_redis_core::store::{Call, Operation, Prefetch};
 use idioteque_redis_core::transport::{Request, SharedConnection};
 use napi::sys;
 
@@ -57,12 +57,17 @@ impl Outbox {
     }
 
     /// Another call about an execution follows the last one that is kept: what that one carries would be older than the answer to the
-    /// other, and is not read. Returns its kind and what it was.
-    pub fn take_prefetch(&self, connection: &Arc<SharedConnection>, id: &[u8]) -> Option<(Operation, Prefetch)> {
+    /// other, and is not read. Returns its kind and what it was, unless it is another store's: what is carried for that one, this one's
+    /// call cannot bring.
+    pub fn take_prefetch(&self, connection: &Arc<SharedConnection>, next: &Call) -> Option<(Operation, Prefetch)> {
         let mut queued = self.queued.borrow_mut();
         let (_, requests) = queued.iter_mut().find(|(other, _)| Arc::ptr_eq(other, connection))?;
         let call = &mut requests.last_mut()?.call;
-        (call.id() == id).then(|| (call.operation, call.take_prefetch()))
+        if call.id() != next.id() {
+            return None;
+        }
+        let taken = (call.operation, call.take_prefetch());
+        Arc::ptr_eq(&call.key_options, &next.key_options).then_some(taken)
     }
 
     /// The turn is over: sends what was kept. All of it, so that nothing is sent before what the environment called earlier.

@@ -174,18 +174,24 @@ impl ReadAhead {
         is_newest
     }
 
-    /// Notes that a call was settled, with what it taught. `holds` is whether that may be held.
+    /// When the wake-up came that this turn began with.
+    pub fn woken_at(&self) -> Moment {
+        self.woken_at.get()
+    }
+
+    /// Notes that a call was settled, with what it taught. `woken_at` is when the wake-up came that brought its answer: a large table
+    /// is settled in a later one, and what came with it has aged meanwhile. `holds` is whether that may be held.
     pub fn settled(
         &self,
         store: &Rc<NativeStore>,
         (call, execution): (&Call, ExecutionHash),
-        position: Option<Position>,
+        (position, woken_at): (Option<Position>, Moment),
         (snapshot, holds): (Option<Box<Snapshot>>, bool),
         behind: Option<(Operation, Depth)>,
     ) {
         let source = Source { kind: call.operation, depth: Depth::of(call.task()), prefetch: call.prefetch, behind };
         let fresh_until = position.map_or(Moment::NEVER, |position| {
-            store.settled_after(position.written_at, self.woken_at.get(), call.prefetch.is_for_results(call.operation))
+            store.settled_after(position.written_at, woken_at, call.prefetch.is_for_results(call.operation))
         });
         self.last.set(Last { wake_up: self.wake_up.get(), source, fresh_until, execution });
         let mut executions = self.executions.borrow_mut();

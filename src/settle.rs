@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use idioteque_redis_core::error::StoreError;
+use idioteque_redis_core::moment::Moment;
 use idioteque_redis_core::store::answer::{Results, SplicedResults};
 use idioteque_redis_core::store::cluster_steps::Act;
 use idioteque_redis_core::store::{Answer, Call, Reply};
@@ -40,12 +41,25 @@ struct Drainer {
     /// `publish(name, json)` of `lib/native.js`
     publish: Option<Kept>,
     /// What waits to be settled, with tables of many results that are not complete.
-    backlog: RefCell<Backlog<Kept>>,
+    backlog: RefCell<Backlog<Partly>>,
     /// When the first large batch since the event loop's last turn began. While it is set, the turn is going to be noticed.
     began: Cell<Option<Instant>>,
     /// What notices a turn of the event loop. Calling the thread-safe function again would not do: Node.js goes on with its
     /// queue for as long as anything is in it.
     next_turn: RefCell<Option<Scheduled>>,
+}
+
+/// What has been made of an answer that takes several goes.
+struct Partly {
+    table: Kept,
+    /// When the wake-up came that began it.
+    woken_at: Moment,
+}
+
+/// What a promise is settled with whose answer took several goes, and when the wake-up came that began it.
+struct Made {
+    outcome: Result<Value, Value>,
+    woken_at: Moment,
 }
 
 /// Gives the completion queue of an environment its thread-safe function, a weak one: it alone keeps no process alive.
@@ -216,21 +230,27 @@ impl Drainer {
     /// is nothing to settle.
     fn settle_next(&self) -> Option<usize> {
         let environment = &self.environment;
-        let (mut finished, table) = self.backlog.borrow_mut().next()?;
+        let (mut finished, partly) = self.backlog.borrow_mut().next()?;
         let (token, call) = (finished.request.token, &finished.request.call);
-        let Some(results) = many_results(&mut finished.outcome, table.is_some()) else {
+        let Some(results) = many_results(&mut finished.outcome, partly.is_some()) else {
             return Some(settle_call(environment, finished, None));
         };
         let Some(store) = environment.store_of(token) else { return Some(settle_call(environment, finished, None)) };
-        let text = if table.is_none() { Some(&results.object) } else { results.arrays.front() };
+        let text = if partly.is_none() { Some(&results.object) } else { results.arrays.front() };
         let bytes = text.map_or(0, Vec::len);
-        match results::parse_next(&store.realm, call, results, table) {
+        let (table, woken_at) = match partly {
+            Some(Partly { table, woken_at }) => (Some(table), woken_at),
+            None => (None, environment.turn.woken_at()),
+        };
+        let outcome = match results::parse_next(&store.realm, call, results, table) {
             Ok(table) if !results.arrays.is_empty() => {
-                self.backlog.borrow_mut().put_back(lane_of(&store), finished, table);
+                self.backlog.borrow_mut().put_back(lane_of(&store), finished, Partly { table, woken_at });
+                return Some(bytes);
             }
-            Ok(table) => drop(settle_call(environment, finished, Some(Ok(table.value())))),
-            Err(error) => drop(settle_call(environment, finished, Some(Err(error)))),
-        }
+            Ok(table) => Ok(table.value()),
+            Err(error) => Err(error),
+        };
+        settle_call(environment, finished, Some(Made { outcome, woken_at }));
         Some(bytes)
     }
 
@@ -312,7 +332,7 @@ fn many_results(outcome: &mut Result<Reply, Box<StoreError>>, is_begun: bool) ->
 
 /// Settles the promise of a call, and passes its answer on to the read-ahead of its execution. `made` is what the promise is
 /// settled with, if that has been made of the answer already. Returns the bytes of its result.
-fn settle_call(environment: &Environment, finished: Finished, made: Option<Result<Value, Value>>) -> usize {
+fn settle_call(environment: &Environment, finished: Finished, made: Option<Made>) -> usize {
     let Some(pending) = environment.end_call(finished.request.token) else { return 0 };
     let mut traced = TracedCall::sent(&finished);
     let call = &finished.request.call;
@@ -341,15 +361,19 @@ fn settle_call(environment: &Environment, finished: Finished, made: Option<Resul
         Ok(reply) => {
             // What another database holds answers no question about this one.
             let holds = is_newest && pending.database == pending.store.database();
+            let woken_at = made.as_ref().map_or_else(|| turn.woken_at(), |made| made.woken_at);
             turn.settled(
                 &pending.store,
                 (call, pending.begun.execution),
-                position,
+                (position, woken_at),
                 (reply.snapshot, holds),
                 pending.behind,
             );
             bytes = reply.answer.size();
-            made.unwrap_or_else(|| results::value_of(&pending.store.realm, call, reply.answer))
+            match made {
+                Some(made) => made.outcome,
+                None => results::value_of(&pending.store.realm, call, reply.answer),
+            }
         }
     };
     pending.store.note_traced(pending.trace, || traced);

@@ -155,3 +155,28 @@ it("the end of a turn sends what was called in it also where a tick, a microtask
   const outcome = await runScript(source, { args: { url, id: newId() } });
   expect(outcome, outcome.errors).toMatchObject({ code: 0, lines: ["all"] });
 });
+
+it("large results are settled under fake timers that were there before the package was loaded", async () => {
+  const id = newId();
+  const store = temporaryStore(url, { readAhead: false });
+  const value = Array.from({ length: 100_000 }, (_, index) => [index % 1000]);
+  await store.commitExecutionTaskResult(id, "task", value);
+  // As node:test's are, which the oldest Node.js that is supported has not.
+  const source = `
+    import { createRequire, syncBuiltinESMExports } from "node:module";
+    const timers = createRequire(import.meta.url)("node:timers");
+    const fakes = { setTimeout: () => ({}), setInterval: () => ({}), setImmediate: () => ({}) };
+    Object.assign(timers, fakes);
+    Object.assign(globalThis, fakes);
+    syncBuiltinESMExports();
+    const { createRedisStore } = (await import(args.home)).default;
+    const store = createRedisStore(args.url);
+    const reads = Array.from({ length: 20 }, () => store.getExecutionTaskResult(args.id, "task"));
+    console.log((await Promise.all(reads)).filter(({ length }) => length === 100_000).length);
+    await store.close();
+  `;
+  const home = new URL("../../index.js", import.meta.url).href;
+  const { lines, errors } = await runScript(source, { args: { url, id, home }, imports: false, deadline: 15_000 });
+  expect(errors).toBe("");
+  expect(lines).toEqual(["20"]);
+});

@@ -148,6 +148,13 @@ describe.each(TOGETHER)("over %s", (_, connect) => {
     await Promise.all([ahead.getExecutionTaskResult(plain.id, "marked"), results(plain)]);
     expect(await plain.sent()).toEqual([RESULTS[0], ...RESULTS]);
   });
+
+  it("the call of another store carries nothing for questions that are not its own", async () => {
+    const caller = await openCaller(connect());
+    const other = await openStore(connect().redis, connect().options);
+    await Promise.all([results(caller), other.isExecutionInProgress(caller.id)]);
+    expect(await caller.sent()).toEqual([...RESULTS, "GET"]);
+  });
 });
 
 it("across slots each question is a command of its own", async () => {

@@ -13,6 +13,7 @@ import { unhurried } from "../support/unhurried.mjs";
 
 const HERE = new URL(import.meta.url);
 const SAME_PHASE_ATTEMPTS = 300;
+const LARGE_TABLE_ATTEMPTS = 8;
 
 const { url, admin, newId } = sharedRedis();
 // One per test: its prefetch policy depends on that test alone.
@@ -244,5 +245,34 @@ describe("a turn ends all the same", () => {
     expect(errors).toBe("");
     expect(lines).toEqual(["false"]);
     expect(await readsOf(id)).toEqual([...WHOLE(id), ["GET", id]]);
+  });
+});
+
+describe("what came with a large table", () => {
+  it("answers nothing that has changed since, while the table was made of it", async () => {
+    const id = newId();
+    // 14 MB, of which the event loop gets several turns to make a table, although each value takes little time.
+    const value = JSON.stringify("x".repeat(70_000));
+    for (let part = 0; part < 4; part += 1) {
+      const names = Array.from({ length: 50 }, (_, index) => `task ${part * 50 + index}`);
+      await admin.hset(`${id}-results`, ...names.flatMap((name) => [name, value]));
+    }
+    for (let attempt = 0; attempt < LARGE_TABLE_ATTEMPTS; attempt += 1) {
+      // The first call of a store: what it takes is what its calls usually take.
+      const fresh = createRedisStore(url);
+      let changes = 0;
+      let answer;
+      const asked = fresh.getExecutionTaskResults(id).then(() => {
+        answer = fresh.isExecutionInProgress(id);
+      });
+      while (answer === undefined) {
+        changes += 1;
+        elsewhere.change(...(changes % 2 === 1 ? ["SET", id, "true"] : ["DEL", id]));
+        await nextIteration();
+      }
+      await asked;
+      expect(await answer).toBe(changes % 2 === 1);
+      await fresh.close();
+    }
   });
 });
