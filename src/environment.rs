@@ -62,6 +62,8 @@ pub struct PendingPromise {
     pub bytes: usize,
     /// The call that could have carried it, if it is a question that was asked behind another call.
     pub behind: Option<(Operation, Depth)>,
+    /// Whether another call about its execution was made just before it, in the same turn.
+    pub is_beside: bool,
     /// Its number if it is traced.
     pub trace: Option<u32>,
 }
@@ -135,14 +137,14 @@ impl Environment {
         deferred: Deferred,
         store: Rc<NativeStore>,
         (call, execution): (&Call, ExecutionHash),
-        behind: Option<(Operation, Depth)>,
+        (behind, is_beside): (Option<(Operation, Depth)>, bool),
         trace: Option<u32>,
     ) -> u32 {
         self.begin_waiting();
         let mut calls = self.calls.borrow_mut();
         // `maxPending` keeps a store far below 2³² calls.
         let (database, begun, bytes) = (store.database(), self.turn.begin_call(execution), call.size());
-        calls.insert(PendingPromise { deferred, store, database, begun, bytes, behind, trace }) as u32
+        calls.insert(PendingPromise { deferred, store, database, begun, bytes, behind, is_beside, trace }) as u32
     }
 
     /// Notes a question of a console, and keeps the process alive for it. Returns its token.

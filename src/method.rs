@@ -108,9 +108,9 @@ fn store_call(
             store.note_traced(trace, TracedCall::known);
             engine.settle(deferred, Ok(value));
         }
-        Ok(Prepared::ToSend { call, execution, connection, behind }) => {
+        Ok(Prepared::ToSend { call, execution, connection, beside }) => {
             store.call_begun(call.size());
-            let token = environment.begin_call(deferred, store.clone(), (&call, execution), behind, trace);
+            let token = environment.begin_call(deferred, store.clone(), (&call, execution), beside, trace);
             let request = Request::new(call, token, environment.completions.clone());
             environment.outbox.send(connection, request, environment.turn.is_watched());
         }
@@ -127,8 +127,8 @@ enum Prepared {
         call: Call,
         execution: ExecutionHash,
         connection: Arc<SharedConnection>,
-        /// The call before it that could have carried this question.
-        behind: Option<(Operation, Depth)>,
+        /// The call before it that could have carried this question, and whether one about the same execution was made just before it.
+        beside: (Option<(Operation, Depth)>, bool),
     },
 }
 
@@ -204,29 +204,37 @@ fn prepare(
         own
     };
     let call = Call::new(kind, key_options, own, id_end, task_end);
-    let prefetch = carried(environment, store, &call, execution, &connection);
-    Ok(Prepared::ToSend { call: call.prefetching(prefetch), execution, connection, behind })
+    let before = environment.turn.beside(kind, execution);
+    let prefetch = carried(environment, store, &call, (execution, before), &connection);
+    let beside = (behind, before.is_some());
+    Ok(Prepared::ToSend { call: call.prefetching(prefetch), execution, connection, beside })
 }
 
-/// What a call about to be sent carries along: of several about an execution in one turn the last does, whose answer is the newest.
+/// What a call about to be sent carries along. Of several about an execution in one turn the last does, whose answer is the newest,
+/// where their answers come together. Where they come one by one, each goes on with what it asked for before the last one's is there:
+/// then the first question carries what it can use itself, and the last write what follows from all of them. `before` is the call
+/// before it in this turn, if that is about the same execution.
 fn carried(
     environment: &Environment,
     store: &NativeStore,
     call: &Call,
-    execution: ExecutionHash,
+    (execution, before): (ExecutionHash, Option<Operation>),
     connection: &Arc<SharedConnection>,
 ) -> Prefetch {
-    let (turn, kind) = (&environment.turn, call.operation);
-    let before = match turn.is_beside_another(execution) {
-        true => environment.outbox.take_prefetch(connection, call),
-        false => None,
+    let kind = call.operation;
+    let is_together = store.is_answered_together();
+    let taken = match before {
+        Some(before) if is_together || before.writes() && kind.writes() => {
+            environment.outbox.take_prefetch(connection, call)
+        }
+        _ => None,
     };
     // What a script answers is not read together with anything else.
-    if call.is_claim() {
+    if call.is_claim() || before.is_some() && !is_together && !kind.writes() {
         return Prefetch::Nothing;
     }
-    let with_marks = before.is_some_and(|(kind, prefetch)| prefetch.is_for_results(kind));
-    store.prefetch(kind, Depth::of(call.task()), turn.expects(execution), with_marks)
+    let with_marks = is_together && taken.is_some_and(|(kind, prefetch)| prefetch.is_for_results(kind));
+    store.prefetch(kind, Depth::of(call.task()), environment.turn.expects(execution), with_marks)
 }
 
 /// Appends an id, or makes the error for what is none.

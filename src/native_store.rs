@@ -10,6 +10,7 @@ use idioteque_redis_core::config::options::Options;
 use idioteque_redis_core::error::StoreError;
 use idioteque_redis_core::error_texts::calls as texts;
 use idioteque_redis_core::moment::Moment;
+use idioteque_redis_core::store::arrivals::Arrivals;
 use idioteque_redis_core::store::freshness::RoundTrip;
 use idioteque_redis_core::store::habits::{Asked, Place};
 use idioteque_redis_core::store::prefetch_policy::{Carried, Depth, PrefetchPolicies};
@@ -74,6 +75,8 @@ pub struct NativeStore {
     origin: Origin,
     options: Options,
     prefetch_policies: RefCell<PrefetchPolicies>,
+    /// How the answers to calls side by side come.
+    arrivals: Cell<Arrivals>,
     /// How long its calls take.
     round_trip: Cell<RoundTrip>,
     connected: OnceCell<Connected>,
@@ -119,6 +122,7 @@ impl NativeStore {
             origin,
             options,
             prefetch_policies: RefCell::default(),
+            arrivals: Cell::default(),
             round_trip: Cell::default(),
             connected: OnceCell::new(),
             fallen_back: Cell::new(false),
@@ -329,6 +333,18 @@ impl NativeStore {
         }
         let own = self.prefetch_policies.borrow().prefetch(kind, depth, are_few, place);
         if with_marks && are_few { own.with_marks(kind) } else { own }
+    }
+
+    /// Whether the answers to calls side by side come together.
+    pub fn is_answered_together(&self) -> bool {
+        self.arrivals.get().are_together()
+    }
+
+    /// An answer has come to a call beside another one, together with the answer to that one or not.
+    pub fn was_answered_beside(&self, together: bool) {
+        let mut arrivals = self.arrivals.get();
+        arrivals.note(together);
+        self.arrivals.set(arrivals);
     }
 
     /// This was asked at a place.

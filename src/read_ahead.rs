@@ -91,10 +91,11 @@ struct Last {
     execution: ExecutionHash,
 }
 
-/// The execution of the call that was sent last and the turn it belongs to.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The call that was sent last and the turn it belongs to.
+#[derive(Clone, Copy)]
 struct Sent {
     wake_up: u64,
+    kind: Operation,
     execution: ExecutionHash,
 }
 
@@ -113,7 +114,7 @@ impl Last {
 }
 
 impl Sent {
-    const NONE: Sent = Sent { wake_up: 0, execution: ExecutionHash::NONE };
+    const NONE: Sent = Sent { wake_up: 0, kind: Operation::IsTaskInProgress, execution: ExecutionHash::NONE };
 }
 
 impl ReadAhead {
@@ -248,11 +249,18 @@ impl ReadAhead {
         Some(answer).filter(|_| is_valid)
     }
 
-    /// Whether the call before it in this turn was one about the same execution: then the two have not waited for each other, as those of
+    /// The call before it in this turn, if that is about the same execution: then the two have not waited for each other, as those of
     /// steps side by side do not. Notes the call.
-    pub fn is_beside_another(&self, execution: ExecutionHash) -> bool {
-        let sent = Sent { wake_up: self.wake_up.get(), execution };
-        self.sent.replace(sent) == sent
+    pub fn beside(&self, kind: Operation, execution: ExecutionHash) -> Option<Operation> {
+        let wake_up = self.wake_up.get();
+        let before = self.sent.replace(Sent { wake_up, kind, execution });
+        (before.wake_up == wake_up && before.execution == execution).then_some(before.kind)
+    }
+
+    /// Whether the call that was settled last is about this execution too, and was answered in the same wake-up.
+    pub fn settles_with_another(&self, execution: ExecutionHash) -> bool {
+        let last = self.last.get();
+        last.wake_up == self.wake_up.get() && last.execution == execution
     }
 
     /// What decides what a call about an execution should carry: whether that is known to have few tasks, and the last call about it

@@ -310,7 +310,7 @@ fn withdraw(environment: &Environment, pending: &PendingPromise, claim: &Call) {
     let (Some(connection), Ok((deferred, _))) = (connection, environment.engine().promise()) else { return };
     let call = claim.withdrawal();
     store.call_begun(call.size());
-    let token = environment.begin_call(deferred, store.clone(), (&call, pending.begun.execution), None, None);
+    let token = environment.begin_call(deferred, store.clone(), (&call, pending.begun.execution), (None, false), None);
     let request = Request::new(call, token, environment.completions.clone());
     environment.outbox.send(connection, request, environment.turn.is_watched());
 }
@@ -361,6 +361,9 @@ fn settle_call(environment: &Environment, finished: Finished, made: Option<Made>
         Ok(reply) => {
             // What another database holds answers no question about this one.
             let holds = is_newest && pending.database == pending.store.database();
+            if pending.is_beside {
+                pending.store.was_answered_beside(turn.settles_with_another(pending.begun.execution));
+            }
             let woken_at = made.as_ref().map_or_else(|| turn.woken_at(), |made| made.woken_at);
             turn.settled(
                 &pending.store,

@@ -435,19 +435,22 @@ describe("what was read is dropped", () => {
     });
   });
 
-  it("by an error, also by one that came with it", async () => {
-    const id = newId();
-    await prepare(id, { marked: null });
-    await admin.set(`${id}-transactions`, "no hash");
-    await commandsOf(id);
-    const [failed, learnt] = await Promise.allSettled([
-      store.isExecutionTaskInProgress(id, "task"),
-      store.getExecutionTaskResults(id),
-    ]);
-    expect([learnt.status, failed.reason?.reply]).toEqual(["fulfilled", "WRONGTYPE"]);
-    expect(await store.isExecutionInProgress(id)).toBe(true);
-    expect((await commandsOf(id)).filter(([name]) => name === "GET")).toHaveLength(2);
-  });
+  it.each(["first", "last"])(
+    "by an error, also by one that came with it, what is learnt being asked %s",
+    async (place) => {
+      const id = newId();
+      await prepare(id, { marked: null });
+      await admin.set(`${id}-transactions`, "no hash");
+      const asks = [() => store.getExecutionTaskResults(id), () => store.isExecutionTaskInProgress(id, "task")];
+      if (place === "last") asks.reverse();
+      const outcomes = await Promise.allSettled(asks.map((ask) => ask()));
+      const [learnt, failed] = place === "last" ? outcomes.reverse() : outcomes;
+      expect([learnt.status, failed.reason?.reply]).toEqual(["fulfilled", "WRONGTYPE"]);
+      await commandsOf(id);
+      expect(await store.isExecutionInProgress(id)).toBe(true);
+      expect((await commandsOf(id)).filter(([name]) => name === "GET")).toHaveLength(1);
+    },
+  );
 
   it("by nothing that concerns another execution", () =>
     unhurried(async () => {

@@ -42,13 +42,16 @@ afterAll(async () => {
   await Promise.all([servers.cluster?.stop(), servers.rest?.stop(), servers.sequencer?.stop()]);
 });
 
-/** A store that is closed after the test, and has a connection. */
+/** A store that is closed after the test, has a connection, and has seen that answers to calls side by side come together. */
 async function openStore(redis, options) {
   const store = createRedisStore(redis, options);
   releases.push(() => store.close());
-  await store.isExecutionInProgress("connected");
+  await Promise.all([1, 2].map(() => store.isExecutionInProgress("connected")));
   return store;
 }
+
+/** Turns of the event loop in which the answers to calls side by side gather. */
+const KEPT_TURNS = 30;
 
 /** Where one transaction may be on all keys of an execution. */
 const TOGETHER = [
@@ -167,6 +170,9 @@ it("across slots each question is a command of its own", async () => {
 it("marks are no older than the results that were asked for beside them", () =>
   unhurried(async () => {
     const { sequencer } = servers;
+    // Answers are handed out together.
+    sequencer.delayAnswers(() => KEPT_TURNS);
+    releases.push(() => sequencer.delayAnswers(() => 0));
     const store = await openStore(sequencer.url);
     const id = newId();
     await store.getExecutionTaskResults(id);

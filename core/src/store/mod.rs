@@ -1,6 +1,7 @@
 //! What a store call means: its keys and commands, and the meaning of the replies. Pure: no I/O, no N-API.
 
 pub mod answer;
+pub mod arrivals;
 pub mod call;
 pub mod claims;
 pub mod cluster_steps;
