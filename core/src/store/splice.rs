@@ -12,6 +12,10 @@ pub const MAX_CHECKED: usize = 1024 * 1024;
 /// results, and what is longer is handed over as it is, not copied.
 const FULL: usize = 64 * 1024;
 
+/// Behind a value of this size no text ends: to parse that takes long anyhow, and the next ones, which are likely as large, go where
+/// there is room for them already.
+const LARGE_VALUE: usize = 8 * 1024 * 1024;
+
 /// Beyond this length, room is made for the largest text at once.
 const LARGE: usize = 64 * 1024 * 1024;
 /// As much as the text of the largest reply can take, names of tasks written as JSON aside.
@@ -65,7 +69,8 @@ impl Splicer {
             entries.push((String::from_utf8_lossy(field).into_owned().into_bytes(), Vec::new()));
             return;
         }
-        if self.coming.text.len() >= FULL {
+        let length = self.coming.text.len();
+        if length >= FULL && length - self.value < LARGE_VALUE {
             self.close();
             let mut text = Vec::with_capacity(FULL);
             text.push(b'[');

@@ -227,8 +227,9 @@ impl Driver {
                     }
                 }
                 any |= stream.write(cx, &mut self.machine, now);
-                deliver(self.machine.finished());
+                // First, so that a store says what it is when it has answered.
                 self.observe(now);
+                deliver(self.machine.finished());
                 match self.machine.need() {
                     Need::Bytes => self.attempts.end(),
                     Need::BytesAndConnection => {
