@@ -22,9 +22,9 @@ const NAMES = [
   "task:\u2028",
 ];
 
-/** About 3 MB: one result in ten is large, the last ones are small. */
+/** About 12 MB: one result in ten is large, the last ones are small. */
 function manyResults() {
-  const value = (index) => (index % 10 === 0 ? { text: "x,]}".repeat(5000), index } : [index, "é", null, { index }]);
+  const value = (index) => (index % 10 === 0 ? { text: "x,]}".repeat(15_000), index } : [index, "é", null, { index }]);
   const plain = Array.from({ length: 2000 }, (_, index) => [`step ${index}`, value(index)]);
   NAMES.forEach((name, index) => {
     // Among the first, in the middle and among the last.

@@ -88,8 +88,8 @@ it("many results are parsed a few at a time, and other stores' calls are answere
   expect(lines, errors).toHaveLength(1);
   const { isWhole, all, most, between } = JSON.parse(lines[0]);
   expect(isWhole).toBe(true);
-  // Each is a text of its own.
-  expect(all).toBeGreaterThanOrEqual(count);
+  // Each is a text of its own, but for the first 4 MiB.
+  expect(all).toBeGreaterThan(count / 2);
   // Four milliseconds, the call in which they end, and what came before and after what counts the turns.
   expect(most).toBeLessThanOrEqual(12);
   expect(between).toBeGreaterThan(0);

@@ -8,8 +8,11 @@ use super::json::{end_of_string, is_json, write_string};
 
 /// The largest value that is checked where it is spliced, which takes up to a millisecond.
 pub const MAX_CHECKED: usize = 1024 * 1024;
-/// With so many bytes a text is complete: to parse it takes a fraction of a millisecond. Room of that size is kept for the next
-/// results, and what is longer is handed over as it is, not copied.
+/// With so many bytes the first text is complete. To parse so much may take as long as a few turns of the event loop, but a table takes in
+/// one object in less time than arrays.
+const FIRST_FULL: usize = 4 * 1024 * 1024;
+/// With so many bytes each further text is complete: to parse it takes a fraction of a millisecond. Room of that size is kept for the
+/// next results, and what is longer is handed over as it is, not copied.
 const FULL: usize = 64 * 1024;
 
 /// Behind a value of this size no text ends: to parse that takes long anyhow, and the next ones, which are likely as large, go where
@@ -70,7 +73,8 @@ impl Splicer {
             return;
         }
         let length = self.coming.text.len();
-        if length >= FULL && length - self.value < LARGE_VALUE {
+        let full = if self.full.is_empty() { FIRST_FULL } else { FULL };
+        if length >= full && length - self.value < LARGE_VALUE {
             self.close();
             let mut text = Vec::with_capacity(FULL);
             text.push(b'[');
@@ -240,8 +244,8 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let all = entries(&[("a", "1"), ("b", &good), ("c", "{}")]);
-        let (object, array) = (format!(r#"{{"a":1,"b":{good}}}"#).into_bytes(), br#"["c",{}]"#.to_vec());
-        assert_eq!(checked(&all), Results::Spliced(SplicedResults { object, arrays: [array].into() }));
+        let object = format!(r#"{{"a":1,"b":{good},"c":{{}}}}"#).into_bytes();
+        assert_eq!(checked(&all), Results::Spliced(SplicedResults::whole(object)));
         let all = entries(&[("a", "1"), ("b", &good), ("c", "{}"), ("d", &bad), ("e", &good), ("f", "2")]);
         assert_eq!(checked(&all), Results::Entries(all));
         // One that is not JSON is found among values that have not been checked.
@@ -252,21 +256,22 @@ mod tests {
     #[test]
     fn many_results_become_several_texts() {
         let value = format!("[{}1]", "1,".repeat(999));
-        let names: Vec<_> = (0..500).map(|number| format!("task {number}")).collect();
+        let names: Vec<_> = (0..4000).map(|number| format!("task {number}")).collect();
         let all = entries(&names.iter().map(|name| (name.as_str(), value.as_str())).collect::<Vec<_>>());
         let Results::Spliced(SplicedResults { object, arrays }) = spliced(&all) else { panic!("all of it is JSON") };
         let texts: Vec<_> = [object].into_iter().chain(arrays).collect();
         assert!(texts.len() > 10);
         let mut found = Vec::new();
         for (index, text) in texts.into_iter().enumerate() {
-            assert!(text.len() < FULL + value.len() + 20 && (text.len() >= FULL || found.len() + 40 > all.len()));
-            assert_eq!(text.capacity().min(2 * FULL), text.capacity());
+            let full = if index == 0 { FIRST_FULL } else { FULL };
+            assert!(text.len() < full + value.len() + 20 && (text.len() >= full || found.len() + 40 > all.len()));
+            assert!(index == 0 || text.capacity() <= 2 * FULL);
             assert!(is_json(&text) && text[0] == if index == 0 { b'{' } else { b'[' });
             found.extend(entries_of(&Piece { text, unchecked: Vec::new() }));
         }
         assert_eq!(found, all);
         // One that is not JSON, in any of the texts.
-        for place in [0, 33, 250, 499] {
+        for place in [0, 1999, 2500, 3999] {
             let mut all = all.clone();
             all[place].1 = b"1,2".to_vec();
             assert_eq!(spliced(&all), Results::Entries(all));

@@ -188,8 +188,8 @@ pub fn checked(mut answer: Answer) -> Answer {
     answer
 }
 
-/// Bytes with which a text of results is full.
-const FULL: usize = 64 * 1024;
+/// Bytes with which the first text of results is full, and each further one.
+pub const FULL: (usize, usize) = (4 * 1024 * 1024, 64 * 1024);
 
 /// Makes a JSON object of the entries, and arrays once that is full, if each value by itself is JSON.
 pub fn splice(entries: Vec<Entry>) -> Results {
@@ -200,7 +200,8 @@ pub fn splice(entries: Vec<Entry>) -> Results {
     }
     let mut texts = vec![b"{".to_vec()];
     for (field, value) in entries {
-        if texts.last().is_some_and(|text| text.len() >= FULL) {
+        let full = if texts.len() == 1 { FULL.0 } else { FULL.1 };
+        if texts.last().is_some_and(|text| text.len() >= full) {
             texts.push(b"[".to_vec());
         }
         let is_first = texts.len() == 1;

@@ -131,8 +131,8 @@ fn is_plain(value: &Value) -> bool {
     }
 }
 
-/// Fields and values, one after the other, each ended by a byte that UTF-8 does not have. The first byte says behind which of them
-/// there is one that fills a text.
+/// Fields and values, one after the other, each ended by a byte that UTF-8 does not have. The first byte says behind which of the
+/// first few there is one that fills a text.
 pub fn splice(data: &[u8]) {
     let mut parts = data.split(|&byte| byte == 0xff).map(<[u8]>::to_vec);
     let mut entries: Vec<Entry> = Vec::new();
@@ -140,8 +140,8 @@ pub fn splice(data: &[u8]) {
         entries.push((field, value));
     }
     let behind = usize::from(data.first().copied().unwrap_or_default());
-    if behind < entries.len() {
-        entries.insert(behind, (b"full".to_vec(), b"1".repeat(64 * 1024)));
+    if behind < entries.len().min(4) {
+        entries.insert(behind, (b"full".to_vec(), b"1".repeat(model::FULL.0)));
     }
     let results = spliced(entries.iter().map(|(field, value)| (field.as_slice(), value.as_slice())));
     let Answer::Results(results) = model::checked(Answer::Results(results)) else { return };
