@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::checker::take_unchecked;
-use super::request::{Finished, Redirect, Request};
+use super::request::{Finished, Redirect, Request, RequestFields};
 use crate::error::StoreError;
 use crate::error_texts::calls as texts;
 use crate::store::Reply;
@@ -120,7 +120,7 @@ pub fn deliver(finished: &mut Vec<Finished>) {
 type Lane = (*const (), usize);
 
 fn lane_of(finished: &Finished) -> Lane {
-    let Request { sink, call, route, .. } = &finished.request;
+    let RequestFields { sink, call, route, .. } = &*finished.request;
     let store = if route.is_some() { 0 } else { Arc::as_ptr(&call.key_options).addr() };
     (Arc::as_ptr(sink).cast(), store)
 }

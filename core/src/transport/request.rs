@@ -1,5 +1,6 @@
 //! Calls on their way through the transport, and where they go when they are finished.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,8 +50,12 @@ impl CompletionSink for Nowhere {
     }
 }
 
-/// A call on its way, with what is needed to hand its answer back. Dropping it unanswered answers it with an error.
-pub struct Request {
+/// A call on its way, with what is needed to hand its answer back. Dropping it unanswered answers it with an error. It goes through
+/// a dozen queues, so it is a box: what moves is a pointer.
+pub struct Request(Box<RequestFields>);
+
+/// What a [`Request`] consists of.
+pub struct RequestFields {
     /// The call.
     pub call: Call,
     /// The sender's own name for the call.
@@ -115,7 +120,8 @@ impl Request {
     /// One that was made at this moment.
     pub(super) fn made(made_at: Instant, call: Call, token: u32, sink: Arc<dyn CompletionSink>) -> Self {
         let delivery = Delivery::default();
-        Self { call, token, made_at, sink, answered: false, delivery, sent_at: None, charge: None, route: None }
+        let (answered, sent_at, charge, route) = (false, None, None, None);
+        Self(Box::new(RequestFields { call, token, made_at, sink, answered, delivery, sent_at, charge, route }))
     }
 
     /// How often it was sent; in a cluster, the part of it that was sent most often.
@@ -176,6 +182,20 @@ impl Request {
             self.charge = None;
         }
         Finished { request: self, outcome, position: None, redirect: None }
+    }
+}
+
+impl Deref for Request {
+    type Target = RequestFields;
+
+    fn deref(&self) -> &RequestFields {
+        &self.0
+    }
+}
+
+impl DerefMut for Request {
+    fn deref_mut(&mut self) -> &mut RequestFields {
+        &mut self.0
     }
 }
 
