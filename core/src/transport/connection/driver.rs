@@ -199,6 +199,7 @@ impl Driver {
             let mut rounds = 0;
             loop {
                 let now = Instant::now();
+                spin.note_in_flight(self.machine.calls_in_flight());
                 let mut any = self.drain_inbox(now);
                 self.warn();
                 if !overdue.is_ready(self.machine.is_overdue(now), cx) {
@@ -259,7 +260,8 @@ impl Driver {
                     self.machine.replace(error, now);
                     continue;
                 }
-                if spin.looks_again(self.machine.calls_in_flight(), now) {
+                spin.note_in_flight(self.machine.calls_in_flight());
+                if spin.looks_again(now) {
                     // Behind the runtime's next look at its sockets.
                     let _ = pin!(tokio::task::yield_now()).poll(cx);
                     return Poll::Pending;

@@ -2,13 +2,14 @@
 //! caller, who waits for each answer before the next call, is served much faster by a thread that is still awake. Where that
 //! does not pay, because the next event takes longer or other threads need the processor, it is hardly tried.
 
+use std::mem;
 use std::sync::LazyLock;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 /// How long to look.
 const LIMIT: Duration = Duration::from_micros(40);
-/// Calls in flight beyond which there is enough to do.
+/// Calls in flight, since the last sleep, beyond which nobody waits alone: others need the processor, the server among them.
 const MAX_IN_FLIGHT: usize = 1;
 /// A try that found something adds one, and one that did not takes two.
 const MAX_CREDIT: i32 = 16;
@@ -24,6 +25,8 @@ pub struct Spin {
     state: State,
     credit: i32,
     sleeps: u32,
+    /// The most calls that were in flight since the last sleep.
+    most_in_flight: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +42,12 @@ enum State {
 impl Spin {
     /// It is worth a try.
     pub fn new() -> Self {
-        Self { state: State::Ready, credit: 1, sleeps: 0 }
+        Self { state: State::Ready, credit: 1, sleeps: 0, most_in_flight: 0 }
+    }
+
+    /// So many calls are in flight.
+    pub fn note_in_flight(&mut self, calls: usize) {
+        self.most_in_flight = self.most_in_flight.max(calls);
     }
 
     /// Something has happened.
@@ -51,7 +59,7 @@ impl Spin {
     }
 
     /// Whether to look again instead of sleeping.
-    pub fn looks_again(&mut self, in_flight: usize, now: Instant) -> bool {
+    pub fn looks_again(&mut self, now: Instant) -> bool {
         match self.state {
             State::Spent => false,
             State::Trying(since) if now.saturating_duration_since(since) < LIMIT => true,
@@ -62,7 +70,7 @@ impl Spin {
             }
             State::Ready => {
                 self.state = State::Spent;
-                if in_flight > MAX_IN_FLIGHT || !*HAS_PROCESSORS {
+                if mem::take(&mut self.most_in_flight) > MAX_IN_FLIGHT || !*HAS_PROCESSORS {
                     return false;
                 }
                 self.sleeps = self.sleeps.wrapping_add(1);
@@ -85,27 +93,43 @@ mod tests {
         let (mut spin, mut now, mut tries) = (Spin::new(), Instant::now(), 0);
         for _ in 0..10_000 {
             spin.note_event();
-            while spin.looks_again(1, now) {
+            spin.note_in_flight(1);
+            while spin.looks_again(now) {
                 now += LIMIT / 2;
                 tries += 1;
             }
         }
         assert!(tries < 10_000 / 20 || !*HAS_PROCESSORS, "{tries}");
-        assert!(!spin.looks_again(2, now));
     }
 
     #[test]
     fn what_pays_is_tried_before_every_sleep() {
         let (mut spin, mut now) = (Spin::new(), Instant::now());
         for _ in 0..100 {
-            assert_eq!(spin.looks_again(1, now), *HAS_PROCESSORS);
+            assert_eq!(spin.looks_again(now), *HAS_PROCESSORS);
             now += LIMIT / 2;
             spin.note_event();
         }
         // A caller who takes a while now and then does not change that.
-        spin.looks_again(1, now);
-        assert!(!spin.looks_again(1, now + LIMIT) && !spin.looks_again(1, now + LIMIT));
+        spin.looks_again(now);
+        assert!(!spin.looks_again(now + LIMIT) && !spin.looks_again(now + LIMIT));
         spin.note_event();
-        assert_eq!(spin.looks_again(1, now), *HAS_PROCESSORS);
+        assert_eq!(spin.looks_again(now), *HAS_PROCESSORS);
+    }
+
+    #[test]
+    fn callers_side_by_side_are_not_waited_for() {
+        let (mut spin, now) = (Spin::new(), Instant::now());
+        spin.note_in_flight(2);
+        assert!(!spin.looks_again(now));
+        // All of them are answered: those who call next are as many.
+        spin.note_event();
+        spin.note_in_flight(2);
+        spin.note_in_flight(0);
+        assert!(!spin.looks_again(now));
+        // One is left.
+        spin.note_event();
+        spin.note_in_flight(1);
+        assert_eq!(spin.looks_again(now), *HAS_PROCESSORS);
     }
 }
