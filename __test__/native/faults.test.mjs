@@ -118,6 +118,13 @@ describe("a server that is not there", () => {
     expect(write.error.message).toContain("The command had not been sent, so it was not applied");
   });
 
+  it.each(["redis", "rediss"])("says so when it is the host name that is wrong, with %s://", async (scheme) => {
+    const store = temporaryStore(`${scheme}://no-such-host.invalid:6379`, { commandTimeout: 500 });
+    const { error } = await outcomeOf(store.isExecutionInProgress(newId()));
+    expect(error).toMatchObject({ code: "ERR_REDIS_CONNECTION", cause: expect.any(Error) });
+    expect(error.message).toContain("ENOTFOUND no-such-host.invalid:6379: is the host name right");
+  });
+
   it("has a waiting call succeed when it appears within the deadline", async () => {
     const later = await freePort();
     const store = temporaryStore({ host: "127.0.0.1", port: later }, { commandTimeout: 30_000 });

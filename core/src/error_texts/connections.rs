@@ -11,6 +11,8 @@ texts! {
     network_unreachable(server) => Connection, "ENETUNREACH {server}", "there is no route to it";
     not_permitted(server) => Connection, "EACCES {server}", "this process may not open it";
     not_found(server) => Connection, "ENOENT {server}", "there is no such socket, or the host name has no such address";
+    host_not_found(server) => Connection,
+        "ENOTFOUND {server}", "is the host name right, and does it resolve on this machine (see `cause`)?";
     cannot_connect(server) => Connection, "cannot connect to {server}", "";
     unresponsive(server) => Timeout,
         "{server} accepted the connection but does not answer", "is the server stopped or overloaded?";

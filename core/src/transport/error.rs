@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::io::resolve::is_lookup_error;
 use super::retry_policy::{RetryDecision, refused, retry_decision};
 use crate::config::Address;
 use crate::error::StoreError;
@@ -42,6 +43,7 @@ impl ConnectError {
     pub fn dial(error: &io::Error, address: &Address) -> Self {
         let server = display_address(address);
         let text = match error.kind() {
+            _ if is_lookup_error(error) => texts::host_not_found(server),
             io::ErrorKind::ConnectionRefused => texts::refused(server),
             io::ErrorKind::TimedOut => texts::timed_out(server),
             io::ErrorKind::HostUnreachable => texts::host_unreachable(server),

@@ -1,7 +1,7 @@
 //! Streams of bytes: sockets, and TLS over them.
 
 mod addresses;
-mod resolve;
+pub mod resolve;
 mod stream;
 pub mod tcp;
 pub mod tls;

@@ -1,6 +1,8 @@
 //! Name resolution, and what else blocks: each on a thread of its own, so that the I/O thread does not wait, and nobody waits for
 //! a place in somebody's pool of threads. That no thread can be had is an error, after which one tries again.
 
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +15,25 @@ use crate::error_texts::connections as texts;
 /// Host names that are being looked up at the same time. The system gives each up after some ten seconds.
 const MAX_LOOKUPS: usize = 32;
 
-type Answer = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
+type Answer = Result<Vec<SocketAddr>, LookupError>;
+
+/// What the system says of a host name that it finds no address for. Inside the [`io::Error`], because none of its kinds says that it
+/// was the name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookupError(String);
+
+impl Display for LookupError {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Error for LookupError {}
+
+/// Whether it was the name that no address was found for.
+pub fn is_lookup_error(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<LookupError>)
+}
 
 /// The look-ups under way, and who waits for them.
 static LOOKUPS: Mutex<Vec<Lookup>> = Mutex::new(Vec::new());
@@ -32,10 +52,8 @@ fn lookups() -> MutexGuard<'static, Vec<Lookup>> {
 /// # Errors
 /// What the system says, or that it cannot be asked just now.
 pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let mut addresses = join(host)?
-        .await
-        .map_err(|_| io::Error::other(texts::LOOKUP_ENDED))?
-        .map_err(|(kind, message)| io::Error::new(kind, message))?;
+    let mut addresses =
+        join(host)?.await.map_err(|_| io::Error::other(texts::LOOKUP_ENDED))?.map_err(io::Error::other)?;
     addresses.iter_mut().for_each(|address| address.set_port(port));
     Ok(addresses)
 }
@@ -55,7 +73,7 @@ fn join(host: &str) -> io::Result<oneshot::Receiver<Answer>> {
     let entry = Entry(host.to_owned());
     on_thread(move || {
         let addresses = look_up(&entry.0);
-        entry.answer(&addresses.map_err(|error| (error.kind(), error.to_string())));
+        entry.answer(&addresses.map_err(|error| LookupError(error.to_string())));
     })?;
     lookups.push(Lookup { host: host.to_owned(), waiting: vec![sender] });
     Ok(answer)
@@ -120,7 +138,7 @@ mod tests {
         assert!(!addresses.is_empty());
         let literal = runtime.block_on(resolve("127.0.0.1", 1)).unwrap();
         assert_eq!(literal, [SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 1)]);
-        assert!(runtime.block_on(resolve("no such host", 1)).is_err());
+        assert!(runtime.block_on(resolve("no such host", 1)).is_err_and(|error| is_lookup_error(&error)));
         assert!(!lookups().iter().any(|lookup| ["localhost", "127.0.0.1", "no such host"].contains(&&*lookup.host)));
         assert_eq!(runtime.block_on(off_thread(|| 7)).unwrap(), 7);
     }
