@@ -3,6 +3,7 @@ import { randomInt } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../../index.js";
 import { createReferenceStore } from "../../tooling/reference-store.mjs";
+import { TASK_IDS, VALUES } from "../../tooling/samples.mjs";
 import { CLIENT_INPUTS, ioredisConfiguration, NATIVE_INPUTS, openStore } from "../support/inputs.mjs";
 import { createRandom } from "../support/random.mjs";
 import { sharedRedis } from "../support/redis.mjs";
@@ -10,21 +11,6 @@ import { sharedRedis } from "../support/redis.mjs";
 const { url, admin, newId } = sharedRedis();
 const reference = createReferenceStore(admin);
 
-const TASK_IDS = ["pay", "pay:charge", "__proto__", "constructor", "7", "é🚀", "nul\0", "{a}"];
-const VALUES = [
-  null,
-  0,
-  -1.5,
-  1e21,
-  "",
-  "é🚀\0",
-  "\ud800",
-  [],
-  {},
-  { a: [1, { b: null }] },
-  new Date(0),
-  "x".repeat(300),
-];
 const SEQUENCES = 20;
 const STEPS = 120;
 

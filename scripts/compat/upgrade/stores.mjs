@@ -6,25 +6,11 @@ import { deepStrictEqual, rejects } from "node:assert";
 import { Redis as Upstash } from "@upstash/redis";
 import { Cluster, Redis } from "ioredis";
 import { createClient } from "redis";
+import { TASK_IDS, VALUES } from "../../../tooling/samples.mjs";
 
 const TTL_MS = 600_000;
 const BURST = 200;
 
-const VALUES = [
-  null,
-  0,
-  -1.5,
-  1e21,
-  "",
-  "é🚀\0",
-  "\ud800",
-  [],
-  {},
-  { a: [1, { b: null }] },
-  new Date(0),
-  "x".repeat(300),
-];
-const TASKS = ["pay", "pay:charge", "__proto__", "constructor", "7", "é🚀", "nul\0", "{a}"];
 const READS = /^(is|get)/;
 
 /** Every method, before and after each of the others; the last calls are about an execution that is gone. */
@@ -33,7 +19,7 @@ const CALLS = [
   ["beginExecution"],
   ["isExecutionInProgress"],
   ["getExecutionTaskResults"],
-  ...TASKS.flatMap((task) => [
+  ...TASK_IDS.flatMap((task) => [
     ["isExecutionTaskInProgress", task],
     ["beginExecutionTask", task],
     ["isExecutionTaskInProgress", task],
