@@ -10,7 +10,6 @@ const nanoseconds = process.hrtime.bigint;
 const { nextTick } = process;
 const { captureStackTrace } = Error;
 const resolved = Promise.resolve();
-const nextTurn = isFake(setImmediate) ? afterMessage : setImmediate;
 const clock = { setTimeout, now: () => Number(nanoseconds()) / 1e6, afterTurn: nextTick && afterTurn };
 
 /** The version of this code, which the addon has to be of too: written here, because reading package.json takes time. */
@@ -36,6 +35,8 @@ const CALL_CHANNELS = ["start", "end", "asyncStart", "asyncEnd", "error"].map(
 // The channels of `idioteque-redis:call`. Until they are looked up they seem to have subscribers, so that the first calls see to that.
 let [start, end, asyncStart, asyncEnd, failed] = new Array(5).fill({ hasSubscribers: true });
 let areLookedUp = false;
+/** What calls back in the event loop's next turn, once somebody wants that. */
+let scheduleNext;
 /** How many of Node's modules were loaded when nobody could have subscribed yet. */
 let modulesThen = -1;
 let seen;
@@ -163,20 +164,12 @@ function statsOfBoth(carrier, tools) {
 }
 
 /**
- * Looks up the channels, unless nobody can have subscribed: nobody who has not loaded `node:diagnostics_channel`, which takes a
- * twentieth of a cold start where Node.js does not do so itself.
+ * Looks up the channels, unless nobody can have subscribed.
  *
  * @returns {boolean} whether anybody subscribes to calls
  */
 function lookUpChannels() {
-  const modules = process.moduleLoadList;
-  if (modules?.length === modulesThen) return false;
-  // A list as Node.js has it: this file has loaded the first of these.
-  const hasLoaded = (name) => Array.isArray(modules) && modules.includes(`NativeModule ${name}`);
-  if (hasLoaded("timers") && !hasLoaded("diagnostics_channel")) {
-    modulesThen = modules.length;
-    return false;
-  }
+  if (!canHaveSubscribers()) return false;
   try {
     const { channel } = require("node:diagnostics_channel");
     [start, end, asyncStart, asyncEnd, failed] = CALL_CHANNELS.map((name) => channel(name));
@@ -185,6 +178,20 @@ function lookUpChannels() {
     loadSeen();
   }
   return [start, end, asyncStart, asyncEnd, failed].some(({ hasSubscribers }) => hasSubscribers);
+}
+
+/**
+ * Whether anybody can have subscribed to anything: nobody who has not loaded `node:diagnostics_channel`, which takes a twentieth of a
+ * cold start where Node.js does not do so itself.
+ */
+function canHaveSubscribers() {
+  const modules = process.moduleLoadList;
+  if (modules?.length === modulesThen) return false;
+  // A list as Node.js has it: this file has loaded the first of these.
+  const hasLoaded = (name) => Array.isArray(modules) && modules.includes(`NativeModule ${name}`);
+  if (!hasLoaded("timers") || hasLoaded("diagnostics_channel")) return true;
+  modulesThen = modules.length;
+  return false;
 }
 
 function loadSeen() {
@@ -200,9 +207,20 @@ function loadSeen() {
 function publish(name, json) {
   if (seen !== undefined) {
     seen.publish(name, () => JSON.parse(json));
-  } else {
+  } else if (isWanted(name)) {
     earlyEvents.push([name, json]);
     nextTurn(loadSeen)?.unref?.();
+  }
+}
+
+/** Whether anybody subscribes to events of this name, or has them logged. */
+function isWanted(name) {
+  if (process.env.NODE_DEBUG) return true;
+  if (!canHaveSubscribers()) return false;
+  try {
+    return require("node:diagnostics_channel").hasSubscribers(`idioteque-redis:${name}`);
+  } catch {
+    return false;
   }
 }
 
@@ -227,14 +245,20 @@ function afterTurn(callback) {
   resolved.then(() => nextTick(callback));
 }
 
+/** Calls a function in the event loop's next turn. Nothing on the way to the first answer needs that. */
+function nextTurn(callback) {
+  scheduleNext ??= isFake() ? afterMessage : setImmediate;
+  return scheduleNext(callback);
+}
+
 /**
- * Whether what calls back in the event loop's next turn is a test's: `node:test` and Sinon put theirs into `node:timers` as well, and
- * answers would wait until somebody moves that clock on.
+ * Whether the `setImmediate` that was there at load is a test's: `node:test` and Sinon put theirs into `node:timers` as well, and
+ * answers would wait until somebody moves that clock on. Only then `MessageChannel` is looked at: Node.js loads twenty of its
+ * modules for that name, for which it takes a millisecond.
  */
-function isFake(schedule) {
-  if (typeof MessageChannel !== "function") return false;
-  const immediate = schedule(() => {});
-  if (immediate?.constructor?.name !== "Immediate") return true;
+function isFake() {
+  const immediate = setImmediate(() => {});
+  if (immediate?.constructor?.name !== "Immediate") return typeof MessageChannel === "function";
   clearImmediate(immediate);
   return false;
 }
