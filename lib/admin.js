@@ -2,23 +2,23 @@
 // The admin API (`@idioteque/redis/admin`): what a person on call asks of the servers that a store keeps its executions on. The
 // command line is a thin layer over it.
 
-const { RedisStoreError } = require("../index.js");
+const entry = require("../index.js");
 const { checkId, listed, released, shown, swept, withSignal } = require("./admin/filter.js");
 const { Keys } = require("./admin/keys.js");
 const { Servers, isRefusal } = require("./admin/servers.js");
 const { TEXTS, argumentError } = require("./admin/texts.js");
-const { openNative } = require("./native.js");
 
-const open = openNative({
-  home: `${__dirname}/..`,
-  RedisStoreError,
-  helpers: {
-    forConsole: true,
-    openClientStore() {
-      throw argumentError(TEXTS.needsNative);
-    },
+const { RedisStoreError } = entry;
+const { addon, helpers } = entry[Symbol.for("idioteque-redis.addon")];
+
+/** What the addon needs for a console, in place of what it needs for a store. */
+const consoleHelpers = {
+  ...helpers,
+  forConsole: true,
+  openClientStore() {
+    throw argumentError(TEXTS.needsNative);
   },
-});
+};
 
 /** What the questions of one admin share. */
 class Context {
@@ -46,12 +46,12 @@ class Context {
  * @param {unknown} [options] what `createRedisStore` takes
  */
 function createRedisAdmin(redis, options) {
-  return adminOver(open.createRedisStore(redis, options));
+  return adminOver(addon.createRedisStore(redis, options, consoleHelpers));
 }
 
 /** The same, for the servers that the environment names. */
 function createRedisAdminFromEnv(options) {
-  return adminOver(open.createRedisStoreFromEnv(options));
+  return adminOver(addon.createRedisStoreFromEnv(options, consoleHelpers));
 }
 
 function adminOver(native) {

@@ -281,6 +281,14 @@ function nativeTools({ tools }) {
   };
 }
 
+/** The statistics of a store whose calls are the client's by now. The store made those before, and may still have some. */
+function statsOfBoth(carrier, tools) {
+  const stats = carrier.tools().stats();
+  const before = tools.stats();
+  for (const name of ["pending", "pendingBytes", "calls", "errors", "readAheadHits"]) stats[name] += before[name];
+  return stats;
+}
+
 /**
  * The timeout of a ping, checked.
  *
@@ -311,4 +319,4 @@ function inspectStore(stats, inspect) {
   return `RedisStore { ${shown.map(([key, value]) => `${key}: ${(inspect ?? text)(value)}`).join(", ")} }`;
 }
 
-module.exports = { call, publish, traceCall, nativeTools, pingTimeout, inspectStore };
+module.exports = { call, publish, traceCall, nativeTools, statsOfBoth, pingTimeout, inspectStore };

@@ -18,11 +18,11 @@ use crate::native_store::Origin;
 use crate::node_api::{Engine, Thrown, Type, Value};
 use crate::{detect, env_vars, environment, fallback, js_values, settings_warnings, settle, store_object};
 
-/// `lib/native.js` compares it with its own: the two sides of the addon belong together.
+/// `index.js` compares it with its own: the two sides of the addon belong together.
 #[napi]
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Makes a store. `lib/native.js` adds the last argument, which has what the addon needs of the JavaScript side.
+/// Makes a store. `index.js` adds the last argument, which has what the addon needs of the JavaScript side.
 #[napi(catch_unwind)]
 pub fn create_redis_store<'env>(
     env: &'env Env,
@@ -33,7 +33,7 @@ pub fn create_redis_store<'env>(
     make(env, Source::Passed(Value(redis.raw())), options, helpers)
 }
 
-/// Makes a store on the server that environment variables name. `lib/native.js` adds the last argument.
+/// Makes a store on the server that environment variables name. `index.js` adds the last argument.
 #[napi(catch_unwind)]
 pub fn create_redis_store_from_env<'env>(
     env: &'env Env,
@@ -68,7 +68,7 @@ fn make<'env>(env: &'env Env, source: Source, options: Unknown<'env>, helpers: U
     Err(Error::from_status(Status::PendingException))
 }
 
-/// What `lib/native.js` passes.
+/// What `index.js` passes.
 struct Helpers {
     /// The object that holds them.
     all: Value,

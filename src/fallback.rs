@@ -15,7 +15,7 @@ pub fn prepare(engine: Engine, owned: Value, client: Value, settings: Value) -> 
     engine.set(owned, c"ownSettings", settings)
 }
 
-/// Notes the store's functions as lib/native.js has them, whose `backend` changes then, and which get the `carrier`.
+/// Notes the store's functions as index.js has them, whose `backend` changes then, and which get the `carrier`.
 pub fn attach(engine: Engine, owned: Value, store: Value) -> Result<(), Thrown> {
     match engine.type_of(engine.get(owned, c"ownSettings")?) {
         Type::Undefined => Ok(()),

@@ -16,7 +16,7 @@ pub struct JsBuiltins {
 }
 
 impl JsBuiltins {
-    /// The realm of what `lib/native.js` passes.
+    /// The realm of what `index.js` passes.
     pub fn new(env: &EnvHandle, helpers: Value) -> Result<Self, Thrown> {
         let refer = |name| env.refer(env.engine().get(helpers, name)?);
         Ok(Self {

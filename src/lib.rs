@@ -2,7 +2,7 @@
 //!
 //! Data flows one way, and back the same way: JavaScript → this crate → [`idioteque_redis_core`] → Redis.
 //!
-//! - `create_store`: `createRedisStore`, and the version that `lib/native.js` looks at.
+//! - `create_store`: `createRedisStore`, and the version that `index.js` looks at.
 //! - `detect`: what was passed to it. `adopted_client`: a client whose settings are used. `js_values`, `env_vars`: values and
 //!   environment variables as configuration.
 //! - `settings_warnings`: what is likely wrong with what was passed.

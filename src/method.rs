@@ -92,7 +92,7 @@ fn store_call(
     // First, because it may run the caller's code (`toJSON`), and everything after it must not be interrupted.
     let json = match kind {
         Operation::CommitResult => Some(store.realm.stringify(value)),
-        // The token of the claim, which `lib/native.js` makes.
+        // The token of the claim, which `index.js` makes.
         Operation::BeginTask if store.claims() => Some(Ok(value)),
         _ => None,
     };

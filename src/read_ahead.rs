@@ -2,7 +2,7 @@
 //!
 //! A turn is what runs after a wake-up settled promises, up to the moment the engine hands over to any other callback: the
 //! microtasks of those promises and all that these start. Its end is caught by a microtask, queued before anything is
-//! settled, that calls `process.nextTick` (`afterTurn` in `lib/native.js`): Node.js runs that tick after all chained microtasks
+//! settled, that calls `process.nextTick` (`afterTurn` in `index.js`): Node.js runs that tick after all chained microtasks
 //! and, because it is the first, before any other callback, those of other ticks included. `nextTick` by itself could come
 //! before the microtasks, `setImmediate` after other callbacks. A runtime that orders them otherwise ends the turn
 //! earlier, never later than its own tick.

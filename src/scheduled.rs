@@ -1,4 +1,4 @@
-//! A function of ours that JavaScript is to call later: when the turn is over (`afterTurn` in `lib/native.js`), or in the event
+//! A function of ours that JavaScript is to call later: when the turn is over (`afterTurn` in `index.js`), or in the event
 //! loop's next one (`setImmediate`).
 
 use std::rc::Rc;

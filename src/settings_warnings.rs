@@ -33,7 +33,7 @@ pub fn of_replica_reads(setting: &str) -> Warning {
     Warning::about(REPLICA_READS, setting.to_owned(), replicas_are_read(setting))
 }
 
-/// Passes on what has not been said before. `emit` is `emitWarning(message, code)` of `lib/native.js`.
+/// Passes on what has not been said before. `emit` is `emitWarning(message, code)` of `index.js`.
 pub fn give(engine: Engine, emit: Value, warnings: Vec<Warning>) {
     for warning in warnings.into_iter().filter(Warning::is_first) {
         let texts = [&warning.message, warning.code].map(|text| engine.text(text.as_bytes()));

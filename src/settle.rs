@@ -36,9 +36,9 @@ const CALLS_AT_ONCE: usize = 256;
 /// What the thread-safe function holds: the environment, and what one wake-up left for the next.
 struct Drainer {
     environment: Rc<Environment>,
-    /// `emitWarning(message, code)` of `lib/native.js`
+    /// `emitWarning(message, code)` of `index.js`
     emit_warning: Option<Kept>,
-    /// `publish(name, json)` of `lib/native.js`
+    /// `publish(name, json)` of `index.js`
     publish: Option<Kept>,
     /// What waits to be settled, with tables of many results that are not complete.
     backlog: RefCell<Backlog<Partly>>,

@@ -1,4 +1,4 @@
-//! The native side of a store as a JavaScript object of functions, each of which works without the others. `lib/native.js` makes
+//! The native side of a store as a JavaScript object of functions, each of which works without the others. `index.js` makes
 //! the store of them.
 
 use std::rc::Rc;

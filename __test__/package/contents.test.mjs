@@ -25,7 +25,6 @@ describe("the package", () => {
       expect.arrayContaining([
         "index.js",
         "index.d.ts",
-        "lib/native.js",
         "lib/adopted-client.js",
         "lib/load-error/failure.js",
         "otel.d.ts",

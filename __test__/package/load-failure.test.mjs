@@ -123,9 +123,9 @@ describe("where the addon cannot be loaded", () => {
     ]) {
       const { dir, home, load } = installCopy({ packages: { [target]: bytes } });
       writeFileSync(join(dir, "node_modules", trace), "");
-      const code = readFileSync(join(home, "lib", "native.js"), "utf8");
+      const code = readFileSync(join(home, "index.js"), "utf8");
       expect(code).toContain(written);
-      writeFileSync(join(home, "lib", "native.js"), code.replace(written, 'VERSION = "99.0.0"'));
+      writeFileSync(join(home, "index.js"), code.replace(written, 'VERSION = "99.0.0"'));
       const { code: errorCode, message } = await load();
       expect(errorCode).toBe("ERR_REDIS_LOAD");
       expect(message).toContain(`The addon is of another version: `);
@@ -137,8 +137,8 @@ describe("where the addon cannot be loaded", () => {
 
   it("compares versions also where the generated loader loads the addon, and of one that the environment names", async () => {
     const { home, load } = installCopy({ packages: { [target]: bytes } });
-    const code = readFileSync(join(home, "lib", "native.js"), "utf8");
-    writeFileSync(join(home, "lib", "native.js"), code.replace(`VERSION = "${PACKAGE.version}"`, 'VERSION = "99.0.0"'));
+    const code = readFileSync(join(home, "index.js"), "utf8");
+    writeFileSync(join(home, "index.js"), code.replace(`VERSION = "${PACKAGE.version}"`, 'VERSION = "99.0.0"'));
     const addon = join(home, "addon.node");
     writeFileSync(addon, bytes);
     const { message } = await load({ env: { NAPI_RS_NATIVE_LIBRARY_PATH: addon } });

@@ -1,12 +1,14 @@
-//! How often writing calls and reading their replies asks for memory: never, but for what is handed over.
+//! How often writing calls and reading their replies asks for memory: never, but for what is handed over. And what a process asks for
+//! before it knows anything.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
 use allocation_counter::measure;
 use idioteque_redis_core::store::answer::Results;
+use idioteque_redis_core::store::habits::Executions;
 use idioteque_redis_core::store::server_features::ServerFeatures;
-use idioteque_redis_core::store::{Answer, Call, ErrorReply, KeyOptions, Operation, ReplyReader};
+use idioteque_redis_core::store::{Answer, Call, ErrorReply, ExecutionHash, KeyOptions, Operation, ReplyReader};
 use idioteque_redis_core::transport::protocol::decode::Decoder;
 use idioteque_redis_core::transport::protocol::encode::Encoder;
 
@@ -45,6 +47,18 @@ fn allocations(call: &Call, replies: &str, size: usize) -> u64 {
 #[test]
 fn the_counter_counts() {
     assert_eq!(asked(|| drop(black_box(vec![0; black_box(1000)]))), 1);
+}
+
+#[test]
+fn a_question_about_an_execution_of_which_nothing_is_known_remembers_nothing() {
+    let hash = ExecutionHash::of(b"run-1234");
+    let allocations = asked(|| {
+        let mut executions = black_box(Executions::default());
+        executions.asks(hash, Operation::IsExecutionInProgress, 1, false);
+        executions.settled(hash, Operation::IsExecutionInProgress, 2);
+        assert!(!executions.has_few_tasks(hash));
+    });
+    assert_eq!(allocations, 0);
 }
 
 #[test]

@@ -29,7 +29,7 @@ export function namedVersions(root = ROOT) {
     "Cargo.lock": all("Cargo.lock", LOCKED),
     "fuzz/Cargo.lock": all("fuzz/Cargo.lock", LOCKED),
     "lib/binding.js": all("lib/binding.js", /bindingPackageVersion !== '(.+?)'/g),
-    "lib/native.js": all("lib/native.js", /^const VERSION = "(.+)";$/gm),
+    "index.js": all("index.js", /^const VERSION = "(.+)";$/gm),
     "CHANGELOG.md": /^## (\d\S*)/m.exec(read("CHANGELOG.md"))?.[1],
   };
   for (const file of readdirSync(join(root, "examples")).map((name) => `examples/${name}/package.json`)) {

@@ -97,9 +97,10 @@ impl Habits {
     }
 }
 
-/// What one thread remembers of the executions that were asked about lately. Known by a hash of their id, as guesses are.
-#[derive(Debug)]
-pub struct Executions(Box<[Execution]>);
+/// What one thread remembers of the executions that were asked about lately. Known by a hash of their id, as guesses are. Empty until
+/// there is something to remember: the first call of a process need not wait for so much memory.
+#[derive(Debug, Default)]
+pub struct Executions(Vec<Execution>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Execution {
@@ -126,12 +127,6 @@ impl Execution {
     fn end_before(&mut self) -> Option<(Place, Asked)> {
         let before = (std::mem::take(&mut self.before), std::mem::take(&mut self.asked));
         Some(before).filter(|(place, _)| *place != Place::UNKNOWN)
-    }
-}
-
-impl Default for Executions {
-    fn default() -> Self {
-        Self(vec![Execution::default(); EXECUTIONS].into_boxed_slice())
     }
 }
 
@@ -186,8 +181,7 @@ impl Executions {
 
     /// The last call about an execution that has a place.
     pub fn place(&self, hash: ExecutionHash) -> Place {
-        let entry = self.0[hash.place_in(EXECUTIONS)];
-        if entry.hash == hash { entry.place } else { Place::UNKNOWN }
+        self.get(hash).map_or(Place::UNKNOWN, |entry| entry.place)
     }
 
     /// An execution has been seen to have so many tasks.
@@ -201,16 +195,22 @@ impl Executions {
 
     /// Whether an execution is known to have few tasks.
     pub fn has_few_tasks(&self, hash: ExecutionHash) -> bool {
-        let entry = self.0[hash.place_in(EXECUTIONS)];
-        entry.hash == hash && entry.has_few_tasks
+        self.get(hash).is_some_and(|entry| entry.has_few_tasks)
+    }
+
+    fn get(&self, hash: ExecutionHash) -> Option<&Execution> {
+        self.0.get(hash.place_in(EXECUTIONS)).filter(|entry| entry.hash == hash)
     }
 
     /// The entry of an execution that is remembered.
     fn find(&mut self, hash: ExecutionHash) -> Option<&mut Execution> {
-        Some(&mut self.0[hash.place_in(EXECUTIONS)]).filter(|entry| entry.hash == hash)
+        self.0.get_mut(hash.place_in(EXECUTIONS)).filter(|entry| entry.hash == hash)
     }
 
     fn claim(&mut self, hash: ExecutionHash) -> &mut Execution {
+        if self.0.is_empty() {
+            self.0 = vec![Execution::default(); EXECUTIONS];
+        }
         let entry = &mut self.0[hash.place_in(EXECUTIONS)];
         if entry.hash != hash {
             *entry = Execution { hash, ..Execution::default() };

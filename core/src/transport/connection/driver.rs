@@ -46,8 +46,9 @@ const MAX_OVERDUE_BYTES: usize = 16 * 1024 * 1024;
 const ASKS_AFTER: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// Where bytes are read to. They are used before anything else is read.
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+    /// Where bytes are read to. They are used before anything else is read. Only room, which nobody has to fill with zeros before the
+    /// first answer can be read.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(READ_BYTES));
 }
 
 /// Runs one connection until its last handle is dropped and nothing is pending, or until it turns out that the server has
@@ -475,7 +476,7 @@ impl ServerStream {
     /// Reads what has come, once. Returns how much; `Err(None)` when the other side has closed the connection.
     fn read(&mut self, cx: &mut Context<'_>, machine: &mut Machine, now: Instant) -> Result<usize, Option<io::Error>> {
         BUFFER.with_borrow_mut(|buffer| {
-            let mut buffer = ReadBuf::new(buffer);
+            let mut buffer = ReadBuf::uninit(buffer.spare_capacity_mut());
             match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
                 Poll::Pending => Ok(0),
                 Poll::Ready(Err(error)) => Err(Some(error)),

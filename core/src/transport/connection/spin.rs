@@ -70,7 +70,9 @@ impl Spin {
             }
             State::Ready => {
                 self.state = State::Spent;
-                if mem::take(&mut self.most_in_flight) > MAX_IN_FLIGHT || !*HAS_PROCESSORS {
+                let most_in_flight = mem::take(&mut self.most_in_flight);
+                // To find out takes longer than a try, so the first one, which the first answer may be waiting for, is made without.
+                if most_in_flight > MAX_IN_FLIGHT || self.sleeps > 0 && !*HAS_PROCESSORS {
                     return false;
                 }
                 self.sleeps = self.sleeps.wrapping_add(1);
@@ -105,8 +107,8 @@ mod tests {
     #[test]
     fn what_pays_is_tried_before_every_sleep() {
         let (mut spin, mut now) = (Spin::new(), Instant::now());
-        for _ in 0..100 {
-            assert_eq!(spin.looks_again(now), *HAS_PROCESSORS);
+        for sleep in 0..100 {
+            assert_eq!(spin.looks_again(now), sleep == 0 || *HAS_PROCESSORS);
             now += LIMIT / 2;
             spin.note_event();
         }
@@ -130,6 +132,6 @@ mod tests {
         // One is left.
         spin.note_event();
         spin.note_in_flight(1);
-        assert_eq!(spin.looks_again(now), *HAS_PROCESSORS);
+        assert!(spin.looks_again(now));
     }
 }
