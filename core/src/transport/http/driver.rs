@@ -186,7 +186,7 @@ impl HttpDriver {
     /// When there is something to do again, if nothing arrives before.
     fn next_moment(&self, now: Instant) -> Option<Instant> {
         let patience = self.patience();
-        let of_batch = |batch: &HttpBatch| [batch.deadline(), batch.ask_again_at(patience), batch.refusal_ends_at()];
+        let of_batch = |batch: &HttpBatch| [batch.deadline(), batch.ask_again_at(patience), batch.rest_ends_at()];
         let batches = self.batches.iter().flat_map(of_batch).flatten();
         let resumes = [&self.pace, &self.write_pace].into_iter().filter_map(|pace| pace.next_moment(now));
         let resume = resumes.min().filter(|_| !self.waiting.is_empty());
