@@ -339,6 +339,11 @@ impl HttpBatch {
         (!self.writes).then(|| self.heard_at + patience)
     }
 
+    /// When something of the answer came last; until then, when it was sent.
+    pub fn heard_at(&self) -> Instant {
+        self.heard_at
+    }
+
     /// When the rest of an answer that has said what is to be done is not waited for any longer.
     pub fn rest_ends_at(&self) -> Option<Instant> {
         let since = match &self.exchange {
