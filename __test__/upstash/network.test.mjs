@@ -12,7 +12,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import { createRedisStore } from "../../index.js";
 import { createAuthority } from "../../tooling/servers/certificates.mjs";
 import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
-import { sharedRedis } from "../support/redis.mjs";
+import { startProxy } from "../support/proxy.mjs";
+import { eventually, sharedRedis } from "../support/redis.mjs";
 
 const { url, newId } = sharedRedis();
 const NAMES = ["127.0.0.1", "rest.test"];
@@ -109,6 +110,41 @@ describe("HTTP/2", () => {
     both.inject(fault);
     expect(await store.getExecutionTaskResults(id)).toEqual({ task: 1 });
     await store.disposeExecution(id);
+  });
+});
+
+describe("a connection that takes everything and brings nothing any more", () => {
+  it.each([
+    ["HTTP/1.1", () => tls],
+    ["HTTP/2", () => both],
+  ])("is left to what was sent over it: %s", async (_, endpoint) => {
+    trusting();
+    const { hostname: host, port } = new URL(endpoint().url);
+    const proxy = await startProxy({ host, port: Number(port) });
+    releases.push(() => proxy.stop());
+    const address = `https://${proxy.host}:${proxy.port}`;
+    const store = createRedisStore(
+      { url: address, token: endpoint().token },
+      { commandTimeout: 2000, readAhead: false },
+    );
+    releases.push(() => store.close());
+    const [asked, written, other] = [newId("asked"), newId("written"), newId("other")];
+
+    await store.beginExecution(asked);
+    for (const connection of proxy.connections) connection.hold("toServer", "toClient");
+    expect(await store.isExecutionInProgress(asked)).toBe(true);
+
+    for (const connection of proxy.connections) connection.hold("toServer", "toClient");
+    const { roundTrips } = store.stats();
+    const outcome = store.beginExecution(written).catch((error) => error);
+    await eventually(() => store.stats().roundTrips > roundTrips, { message: "a request of its own" });
+    expect(await store.isExecutionInProgress(other)).toBe(false);
+    expect(await outcome).toMatchObject({
+      code: "ERR_REDIS_TIMEOUT",
+      message: expect.stringContaining("may have been applied"),
+    });
+    await store.beginExecution(written);
+    expect(await store.isExecutionInProgress(written)).toBe(true);
   });
 });
 

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
+import { createRedisStore } from "../../index.js";
 import { startScript, suspend } from "../support/child.mjs";
 import { eventually } from "../support/redis.mjs";
 import { temporaryStore } from "../support/temporary.mjs";
@@ -103,6 +104,37 @@ it("results that one request asks for and that do not come are asked for one by 
   const store = temporaryStore(endpoint, { commandTimeout: 2000, readAhead: false });
   const ids = Array.from({ length: 20 }, (_, index) => `run-${index}`);
   await Promise.all(ids.map((id) => store.getExecutionTaskResults(id)));
+});
+
+describe("answers that have a reply to every command and do not end", () => {
+  const [finish, unended, trickling] = [
+    (response, text) => response.end(text),
+    (response, text) => response.write(text),
+    (response, text) => {
+      response.write(text);
+      const timer = setInterval(() => response.write(" "), 20);
+      response.once("close", () => clearInterval(timer));
+    },
+  ];
+
+  it.each([
+    ["nothing more comes", unended],
+    ["white space comes", trickling],
+  ])("do not keep later calls from being sent, nor close() from resolving: %s", async (_, endless) => {
+    // More than there are requests under way at once.
+    const answers = 40;
+    let requests = 0;
+    const endpoint = await startEndpoint(({ commands, response }) => {
+      requests += 1;
+      const text = JSON.stringify(commands.map(() => ({ result: 1 })));
+      (requests <= answers ? endless : finish)(response, text);
+    });
+    const store = createRedisStore(endpoint, { readAhead: false, warnings: false });
+    for (let index = 0; index <= answers; index += 1)
+      await store.commitExecutionTaskResult("run", `task-${index}`, index);
+    await store.close();
+    expect(requests).toBe(answers + 1);
+  });
 });
 
 describe("a process that is stopped past the deadline of its calls", () => {

@@ -30,10 +30,11 @@ use crate::transport::result_budget::Blocked;
 
 /// Calls in one request: large enough to amortise its cost, small enough that answers do not wait for other calls.
 const MAX_CALLS: usize = 512;
-/// How much of a refusal's body is read, and for how long where its status says what is to be done: it is for the error's sentence
-/// only.
+/// How much of a refusal's body is read: it is for the error's sentence only.
 const MAX_REFUSAL_BYTES: usize = 1024 * 1024;
-const MAX_REFUSAL_WAIT: Duration = Duration::from_secs(1);
+/// How long the rest of an answer is waited for that has said what is to be done: of a refusal whose status does, and of one that has
+/// a reply to every command.
+const MAX_REST_WAIT: Duration = Duration::from_secs(1);
 /// Requests among which the calls are shared whose common answer was too large, at most.
 const TOO_LARGE_SHARES: usize = 8;
 /// Bytes of arguments in one request, unless a single call is larger: well below what any plan of Upstash takes.
@@ -91,8 +92,8 @@ struct Calls {
 enum Exchange {
     /// It was sent, and there is no answer.
     Sent(Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>, AnswerReader),
-    /// The answer arrives.
-    Answered(Response, AnswerReader),
+    /// The answer arrives, and is complete but for its end since this moment.
+    Answered(Response, AnswerReader, Option<Instant>),
     /// A refusal arrives since this moment: an answer with a status that is no success.
     Refused(Response, Vec<u8>, Instant),
 }
@@ -242,12 +243,12 @@ impl HttpBatch {
             match &mut self.exchange {
                 Exchange::Sent(answer, reader) => match ready!(answer.as_mut().poll(cx)) {
                     Ok(response) if (200..300).contains(&response.head.status) => {
-                        self.exchange = Exchange::Answered(response, mem::take(reader));
+                        self.exchange = Exchange::Answered(response, mem::take(reader), None);
                     }
                     Ok(response) => self.exchange = Exchange::Refused(response, Vec::new(), now),
                     Err(failure) => return Poll::Ready(Event::End(End::Failed(failure))),
                 },
-                Exchange::Answered(response, reader) => {
+                Exchange::Answered(response, reader, complete_since) => {
                     loop {
                         match reader.next() {
                             Ok(Some(Part::Reply(reply))) => self.calls.replies.push_back(reply),
@@ -262,12 +263,25 @@ impl HttpBatch {
                         return Poll::Ready(Event::Replies(outcomes));
                     }
                     // Read to its end also when all is there, so that the connection can be used again.
+                    if reader.is_complete() {
+                        let since = *complete_since.get_or_insert(now);
+                        match response.poll_body(cx) {
+                            Poll::Ready(Some(Ok(bytes))) => {
+                                self.bytes_read += bytes.len() as u64;
+                                reader.push(&bytes);
+                            }
+                            Poll::Pending if now < since + MAX_REST_WAIT => return Poll::Pending,
+                            Poll::Ready(Some(Err(_)) | None) | Poll::Pending => {
+                                return Poll::Ready(Event::End(End::Complete));
+                            }
+                        }
+                        continue;
+                    }
                     match ready!(response.poll_body(cx)) {
                         Some(Ok(bytes)) => {
                             self.bytes_read += bytes.len() as u64;
                             reader.push(&bytes);
                         }
-                        _ if reader.is_complete() => return Poll::Ready(Event::End(End::Complete)),
                         Some(Err(failure)) => return Poll::Ready(Event::End(End::Failed(failure))),
                         None => return Poll::Ready(Event::End(End::Malformed)),
                     }
@@ -284,7 +298,7 @@ impl HttpBatch {
                             return Poll::Ready(Event::End(End::Failed(failure)));
                         }
                         Poll::Ready(Some(Err(_)) | None) => true,
-                        Poll::Pending if is_for_now && *since + MAX_REFUSAL_WAIT <= now => true,
+                        Poll::Pending if is_for_now && *since + MAX_REST_WAIT <= now => true,
                         Poll::Pending => return Poll::Pending,
                     };
                     if is_over {
@@ -315,7 +329,7 @@ impl HttpBatch {
     /// What an answer that has begun says to send along from now on.
     pub fn take_sync_token(&mut self) -> Option<HeaderValue> {
         match &mut self.exchange {
-            Exchange::Answered(response, _) => response.head.sync_token.take(),
+            Exchange::Answered(response, ..) => response.head.sync_token.take(),
             Exchange::Sent(..) | Exchange::Refused(..) => None,
         }
     }
@@ -325,12 +339,19 @@ impl HttpBatch {
         (!self.writes).then(|| self.heard_at + patience)
     }
 
-    /// When the rest of a refusal is not waited for any longer.
-    pub fn refusal_ends_at(&self) -> Option<Instant> {
-        match &self.exchange {
-            Exchange::Refused(response, _, since) if passes(response.head.status) => Some(*since + MAX_REFUSAL_WAIT),
-            Exchange::Sent(..) | Exchange::Answered(..) | Exchange::Refused(..) => None,
-        }
+    /// When something of the answer came last; until then, when it was sent.
+    pub fn heard_at(&self) -> Instant {
+        self.heard_at
+    }
+
+    /// When the rest of an answer that has said what is to be done is not waited for any longer.
+    pub fn rest_ends_at(&self) -> Option<Instant> {
+        let since = match &self.exchange {
+            Exchange::Answered(_, _, complete_since) => *complete_since,
+            Exchange::Refused(response, _, since) if passes(response.head.status) => Some(*since),
+            Exchange::Sent(..) | Exchange::Refused(..) => None,
+        };
+        Some(since? + MAX_REST_WAIT)
     }
 
     /// Whether it could be sent in smaller pieces: one by one, or without the reads that a call only carries.

@@ -81,6 +81,7 @@ pub enum Failure {
 /// Sends requests to one database.
 pub struct Client {
     pool: Pool<Connector, Full<Bytes>>,
+    connector: Connector,
     headers: HeaderMap,
     endpoint: Uri,
     url: String,
@@ -117,9 +118,14 @@ impl Client {
             timeout: target.connect_timeout,
             observed: observed.clone(),
         });
-        let pool = Pool::builder(Executor).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector);
+        let pool = pool(&connector);
         let endpoint = upstash.url.parse().unwrap_or_default();
-        Ok(Self { pool, headers, endpoint, url: upstash.url.clone(), address: settings.address.clone() })
+        Ok(Self { pool, connector, headers, endpoint, url: upstash.url.clone(), address: settings.address.clone() })
+    }
+
+    /// Sends nothing more over the connections that there are. Those with requests under way end with their answers.
+    pub fn leave_connections(&mut self) {
+        self.pool = pool(&self.connector);
     }
 
     /// Sends a request.
@@ -148,6 +154,10 @@ impl Client {
             Ok(Response { head, body: Limited::new(body, MAX_ANSWER_BYTES), address })
         }
     }
+}
+
+fn pool(connector: &Connector) -> Pool<Connector, Full<Bytes>> {
+    Pool::builder(Executor).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector.clone())
 }
 
 /// How long to wait, in seconds. A date says nothing, because its clock and ours may differ.

@@ -61,6 +61,7 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         batches: Vec::new(),
         sync_token: None,
         written_at: None,
+        connections: ConnectionsInUse::default(),
         finished: Vec::new(),
         closed: false,
         features,
@@ -92,6 +93,33 @@ enum Phase {
     Splitting,
 }
 
+/// The connections over which requests are sent.
+#[derive(Default)]
+struct ConnectionsInUse {
+    /// When those before them were left; `None` if these are the first.
+    since: Option<Instant>,
+    /// When something came over them last.
+    heard_at: Option<Instant>,
+}
+
+impl ConnectionsInUse {
+    fn carry(&self, batch: &HttpBatch) -> bool {
+        self.since.is_none_or(|since| since <= batch.sent_at)
+    }
+
+    fn heard(&mut self, batch: &HttpBatch) {
+        if self.carry(batch) && batch.heard_at() > batch.sent_at {
+            self.heard_at = self.heard_at.max(Some(batch.heard_at()));
+        }
+    }
+
+    /// When they will have been silent for so long since one of these requests was sent over them.
+    fn silent_at(&self, batches: &[HttpBatch], patience: Duration) -> Option<Instant> {
+        let unheard = |batch: &&HttpBatch| self.carry(batch) && self.heard_at.is_none_or(|at| at < batch.sent_at);
+        batches.iter().filter(unheard).map(|batch| batch.sent_at + patience).min()
+    }
+}
+
 pub(super) struct HttpDriver {
     pub(super) target: Target,
     upstash: Upstash,
@@ -111,6 +139,7 @@ pub(super) struct HttpDriver {
     sync_token: Option<HeaderValue>,
     /// When the answer to the last write came.
     written_at: Option<Instant>,
+    connections: ConnectionsInUse,
     /// Over, but not yet handed back.
     finished: Vec<Finished>,
     /// The last handle of the connection was dropped.
@@ -138,6 +167,7 @@ impl HttpDriver {
                 self.poll_pings(cx, now);
                 self.expire(now);
                 let mut any = self.settle(cx, now);
+                self.leave_silent_connections(now);
                 any |= self.send(now);
                 deliver(&mut self.finished);
                 if any {
@@ -186,11 +216,25 @@ impl HttpDriver {
     /// When there is something to do again, if nothing arrives before.
     fn next_moment(&self, now: Instant) -> Option<Instant> {
         let patience = self.patience();
-        let of_batch = |batch: &HttpBatch| [batch.deadline(), batch.ask_again_at(patience), batch.refusal_ends_at()];
+        let of_batch = |batch: &HttpBatch| [batch.deadline(), batch.ask_again_at(patience), batch.rest_ends_at()];
         let batches = self.batches.iter().flat_map(of_batch).flatten();
         let resumes = [&self.pace, &self.write_pace].into_iter().filter_map(|pace| pace.next_moment(now));
         let resume = resumes.min().filter(|_| !self.waiting.is_empty());
-        self.waiting.deadline().into_iter().chain(batches).chain(resume).chain(self.ping_deadline()).min()
+        let silent = self.connections.silent_at(&self.batches, patience);
+        self.waiting.deadline().into_iter().chain(batches).chain(resume).chain(silent).chain(self.ping_deadline()).min()
+    }
+
+    /// When the endpoint has been silent for too long, the connections are left to what is under way on them: they may be dead, and
+    /// with HTTP/2 one of them carries everything.
+    fn leave_silent_connections(&mut self, now: Instant) {
+        let silent_at = self.connections.silent_at(&self.batches, self.patience());
+        if !self.punctuality.is_late()
+            && silent_at.is_some_and(|at| at <= now)
+            && let Ok(client) = &mut self.client
+        {
+            client.leave_connections();
+            self.connections = ConnectionsInUse { since: Some(now), heard_at: None };
+        }
     }
 
     /// How long an endpoint that was asked something may be silent, before it is asked again: half the time of a call.
@@ -259,6 +303,7 @@ impl HttpDriver {
         let patience = self.patience();
         while let Some(batch) = self.batches.get_mut(index) {
             let event = batch.poll(cx, now);
+            self.connections.heard(batch);
             let token = batch.take_sync_token();
             self.note_sync_token(index, token, now);
             let bytes_read = self.batches[index].take_bytes_read();
@@ -278,6 +323,7 @@ impl HttpDriver {
                 {
                     // Only this request: the others have answers, or their own patience. Results call by call, because it may be
                     // their size that takes so long.
+                    self.leave_silent_connections(now);
                     let batch = self.batches.swap_remove(index);
                     let error = error::unresponsive(&self.target.settings.address);
                     self.requeue(batch, Attempt::Lost, error.error(), Operation::reads_results);
