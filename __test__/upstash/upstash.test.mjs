@@ -1,5 +1,5 @@
 // A native store over HTTP: what it sends and in how many requests, and what it makes of every kind of failure.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { createRedisStore, RedisStoreError } from "../../index.js";
 import { startRestEndpoint } from "../../tooling/servers/rest-endpoint.mjs";
 import { eventually, sharedRedis } from "../support/redis.mjs";
@@ -199,6 +199,20 @@ describe("what is sent", () => {
     await without.isExecutionInProgress(run);
     await without.isExecutionInProgress(run);
     expect(rest.requests.map(({ headers }) => headers["upstash-sync-token"])).toEqual([undefined, undefined]);
+  });
+
+  it("carries no sync token that would make its requests too large", async () => {
+    const store = openPlain();
+    onTestFinished(() => {
+      rest.syncTokenBytes = 0;
+    });
+    rest.syncTokenBytes = 14_000;
+    for (let call = 0; call < 3; call += 1) await store.isExecutionInProgress(newId());
+    expect(rest.requests.map(({ headers }) => headers["upstash-sync-token"])).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 
   it("goes over a connection that is kept", async () => {

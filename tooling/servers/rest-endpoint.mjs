@@ -39,6 +39,7 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
  * @property {string} token
  * @property {RestRequest[]} requests all that came in with the right token, oldest first
  * @property {string} syncToken the last one that was given out
+ * @property {number} syncTokenBytes the least length of those to come
  * @property {number} connections how many were ever made
  * @property {(...faults: Fault[]) => void} inject the next requests meet these, one each
  * @property {() => void} clearFaults drops those that no request has met
@@ -69,7 +70,17 @@ export async function startRestEndpoint({
 }) {
   const redis = new Redis(redisUrl, { lazyConnect: true });
   const faults = [];
-  const endpoint = { url: "", token, requests: [], syncToken: "", connections: 0, inject, clearFaults, stop };
+  const endpoint = {
+    url: "",
+    token,
+    requests: [],
+    syncToken: "",
+    syncTokenBytes: 0,
+    connections: 0,
+    inject,
+    clearFaults,
+    stop,
+  };
   const sockets = new Set();
   let answered = 0;
 
@@ -104,7 +115,7 @@ export async function startRestEndpoint({
     if (fault.cut === "after") return cut(request);
     if (latency > 0) await delay(latency);
     answered += 1;
-    endpoint.syncToken = `local=${answered}`;
+    endpoint.syncToken = `local=${answered}`.padEnd(endpoint.syncTokenBytes, "0");
     response.setHeader("upstash-sync-token", endpoint.syncToken);
     const json = JSON.stringify(answer);
     if (fault.stall) {

@@ -35,6 +35,9 @@ const IDLE: Duration = Duration::from_secs(50);
 
 const ENCODING: HeaderName = HeaderName::from_static("upstash-encoding");
 const SYNC_TOKEN: HeaderName = HeaderName::from_static("upstash-sync-token");
+/// The longest sync token that is sent back, in bytes. Servers take 8 KiB of headers or more; with a longer one, none of the next requests
+/// would be taken.
+const MAX_SYNC_TOKEN: usize = 4096;
 const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("idioteque-redis/", env!("CARGO_PKG_VERSION")));
 
 /// What a server answered, and what is still to come of it.
@@ -149,7 +152,7 @@ impl Client {
             let head = Head {
                 status: head.status.as_u16(),
                 retry_after: head.headers.get(RETRY_AFTER).and_then(read_retry_after),
-                sync_token: head.headers.get(SYNC_TOKEN).cloned(),
+                sync_token: head.headers.get(SYNC_TOKEN).filter(|token| token.len() <= MAX_SYNC_TOKEN).cloned(),
             };
             Ok(Response { head, body: Limited::new(body, MAX_ANSWER_BYTES), address })
         }
