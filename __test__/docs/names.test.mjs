@@ -156,3 +156,10 @@ test("docs/deployment.md names the versions that were tried", () => {
   const named = Object.entries(tools).filter(([tool]) => tool !== "webpack-cli");
   expect(named.filter(([tool, version]) => !text.includes(`| ${tool} ${version} |`))).toEqual([]);
 });
+
+test("docs/platforms.md says the size of the package that was tried", () => {
+  const text = textOf("docs/platforms.md");
+  const tried = /redis-linux-x64-gnu ([\d.]+) MB packed, ([\d.]+) MB unpacked/.exec(text).slice(1);
+  const said = /a download of about ([\d.]+) MB and takes ([\d.]+) MB on disk/.exec(text).slice(1);
+  expect(said).toEqual(tried.map((size) => Number(size).toFixed(1)));
+});

@@ -67,6 +67,10 @@ export async function check({ home, target, runtime, system, redis }, say) {
     if (!/^checked\r?$/m.test(output)) throw new Error(`${args.join(" ")} has checked nothing:\n${output}`);
     return output;
   };
+  if (target.prepareEmulator) {
+    say("preparing the emulator");
+    await system.run(["sh", "-e", "-c", target.prepareEmulator], { deadline: CHECK_DEADLINE });
+  }
   const [version] = /\d+\.\d+\.\d+/.exec(await node(["--version"]));
   const results = { node: version };
   for (const [column, run] of Object.entries({

