@@ -261,7 +261,6 @@ impl Driver {
                     self.machine.replace(error, now);
                     continue;
                 }
-                spin.note_in_flight(self.machine.calls_in_flight());
                 if spin.looks_again(now) {
                     // Behind the runtime's next look at its sockets.
                     let _ = pin!(tokio::task::yield_now()).poll(cx);

@@ -278,23 +278,23 @@ impl Session {
             }
             let error = &mut self.last_error;
             let is_asking = expected.is_at_asking();
+            let tells_nothing = match &expected.owner {
+                Owner::Call(sent) => sent.dropped || is_asking,
+                Owner::GivenUp { .. } => true,
+                // Only the last one of its answers tells anything. The others may be errors, as those of servers to which libraries can't
+                // introduce themselves, and to make values of errors takes long.
+                Owner::Question => expected.left > 1,
+                Owner::Ping | Owner::Fact => false,
+            };
             let progress = match &expected.owner {
-                Owner::Call(sent) if sent.dropped || is_asking => {
-                    self.decoder.read(rest, &mut Noting { visitor: &mut Ignored, error })?
-                }
+                _ if tells_nothing => self.decoder.read(rest, &mut Noting { visitor: &mut Ignored, error })?,
                 Owner::Call(sent) => {
                     if is_new && expected.left + u32::from(sent.asking) == sent.replies {
                         self.reader.begin(call(sent.key), sent.features);
                     }
                     self.decoder.read(rest, &mut Noting { visitor: &mut self.reader, error })?
                 }
-                Owner::GivenUp { .. } => self.decoder.read(rest, &mut Noting { visitor: &mut Ignored, error })?,
-                // Only the last one of a question's answers tells anything. The others may be errors, as those of servers to which
-                // libraries can't introduce themselves, and to make values of errors takes long.
-                Owner::Question if expected.left > 1 => {
-                    self.decoder.read(rest, &mut Noting { visitor: &mut Ignored, error })?
-                }
-                Owner::Question | Owner::Ping | Owner::Fact => {
+                Owner::GivenUp { .. } | Owner::Question | Owner::Ping | Owner::Fact => {
                     self.decoder.read(rest, &mut Noting { visitor: &mut self.values, error })?
                 }
             };
@@ -304,9 +304,8 @@ impl Session {
                 continue;
             }
             self.replies += 1;
-            match &expected.owner {
-                Owner::Call(sent) if !(sent.dropped || is_asking) => self.reader.end_of_reply(),
-                _ => {}
+            if !tells_nothing && matches!(expected.owner, Owner::Call(_)) {
+                self.reader.end_of_reply();
             }
             expected.left -= 1;
             if expected.left > 0 {
