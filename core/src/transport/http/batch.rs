@@ -264,26 +264,25 @@ impl HttpBatch {
                     }
                     // Read to its end also when all is there, so that the connection can be used again.
                     if reader.is_complete() {
-                        let since = *complete_since.get_or_insert(now);
-                        match response.poll_body(cx) {
-                            Poll::Ready(Some(Ok(bytes))) => {
-                                self.bytes_read += bytes.len() as u64;
-                                reader.push(&bytes);
-                            }
-                            Poll::Pending if now < since + MAX_REST_WAIT => return Poll::Pending,
-                            Poll::Ready(Some(Err(_)) | None) | Poll::Pending => {
-                                return Poll::Ready(Event::End(End::Complete));
-                            }
-                        }
-                        continue;
+                        complete_since.get_or_insert(now);
                     }
-                    match ready!(response.poll_body(cx)) {
-                        Some(Ok(bytes)) => {
+                    match response.poll_body(cx) {
+                        Poll::Ready(Some(Ok(bytes))) => {
                             self.bytes_read += bytes.len() as u64;
                             reader.push(&bytes);
                         }
-                        Some(Err(failure)) => return Poll::Ready(Event::End(End::Failed(failure))),
-                        None => return Poll::Ready(Event::End(End::Malformed)),
+                        Poll::Pending if complete_since.is_none_or(|since| now < since + MAX_REST_WAIT) => {
+                            return Poll::Pending;
+                        }
+                        Poll::Ready(Some(Err(failure))) if complete_since.is_none() => {
+                            return Poll::Ready(Event::End(End::Failed(failure)));
+                        }
+                        Poll::Ready(None) if complete_since.is_none() => {
+                            return Poll::Ready(Event::End(End::Malformed));
+                        }
+                        Poll::Ready(Some(Err(_)) | None) | Poll::Pending => {
+                            return Poll::Ready(Event::End(End::Complete));
+                        }
                     }
                 }
                 Exchange::Refused(response, body, since) => {

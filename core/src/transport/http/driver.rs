@@ -14,6 +14,7 @@ use hyper::header::HeaderValue;
 
 use super::batch::{Attempt, End, Event, HttpBatch, Outcome};
 use super::client::{Client, Failure, Head, MAX_ANSWER_BYTES};
+use super::connections_in_use::ConnectionsInUse;
 use super::pace::{Pace, Punctuality};
 use super::seen::HttpPing;
 use super::waiting::WaitingCalls;
@@ -91,33 +92,6 @@ enum Phase {
     Closing,
     /// The database has several shards: what is under way is finished, and the rest handed over.
     Splitting,
-}
-
-/// The connections over which requests are sent.
-#[derive(Default)]
-struct ConnectionsInUse {
-    /// When those before them were left; `None` if these are the first.
-    since: Option<Instant>,
-    /// When something came over them last.
-    heard_at: Option<Instant>,
-}
-
-impl ConnectionsInUse {
-    fn carry(&self, batch: &HttpBatch) -> bool {
-        self.since.is_none_or(|since| since <= batch.sent_at)
-    }
-
-    fn heard(&mut self, batch: &HttpBatch) {
-        if self.carry(batch) && batch.heard_at() > batch.sent_at {
-            self.heard_at = self.heard_at.max(Some(batch.heard_at()));
-        }
-    }
-
-    /// When they will have been silent for so long since one of these requests was sent over them.
-    fn silent_at(&self, batches: &[HttpBatch], patience: Duration) -> Option<Instant> {
-        let unheard = |batch: &&HttpBatch| self.carry(batch) && self.heard_at.is_none_or(|at| at < batch.sent_at);
-        batches.iter().filter(unheard).map(|batch| batch.sent_at + patience).min()
-    }
 }
 
 pub(super) struct HttpDriver {
@@ -233,7 +207,7 @@ impl HttpDriver {
             && let Ok(client) = &mut self.client
         {
             client.leave_connections();
-            self.connections = ConnectionsInUse { since: Some(now), heard_at: None };
+            self.connections = ConnectionsInUse::made_at(now);
         }
     }
 

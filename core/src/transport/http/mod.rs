@@ -6,6 +6,7 @@
 
 mod batch;
 mod client;
+mod connections_in_use;
 mod connector;
 pub mod console;
 mod decode;
