@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::io::resolve::is_lookup_error;
+use super::io::is_lookup_error;
 use super::retry_policy::{RetryDecision, refused, retry_decision};
 use crate::config::Address;
 use crate::error::StoreError;

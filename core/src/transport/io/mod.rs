@@ -1,9 +1,10 @@
 //! Streams of bytes: sockets, and TLS over them.
 
 mod addresses;
-pub mod resolve;
+mod resolve;
 mod stream;
 pub mod tcp;
 pub mod tls;
 
+pub use resolve::is_lookup_error;
 pub use stream::AsyncStream;

@@ -20,7 +20,7 @@ type Answer = Result<Vec<SocketAddr>, LookupError>;
 /// What the system says of a host name that it finds no address for. Inside the [`io::Error`], because none of its kinds says that it
 /// was the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LookupError(String);
+struct LookupError(String);
 
 impl Display for LookupError {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
