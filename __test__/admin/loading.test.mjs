@@ -1,38 +1,32 @@
 // The admin API is found by its name, and the store loads nothing of it.
-import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ROOT } from "../../tooling/setup.mjs";
+import { printedBy } from "../support/child.mjs";
 import { privateRedis } from "../support/redis.mjs";
-
-/** What a process prints that runs this code where the package can be found by its name. */
-function print(type, code) {
-  const args = [`--input-type=${type}`, "--eval", code];
-  return execFileSync(process.execPath, args, { cwd: ROOT, encoding: "utf8" }).trim();
-}
 
 const NAMES = "{ createRedisAdmin, createRedisAdminFromEnv, RedisStoreError }";
 const SHOW = "console.log(typeof createRedisAdmin, typeof createRedisAdminFromEnv, RedisStoreError.name)";
 
 test("the admin API is imported and required by name", () => {
   const expected = "function function RedisStoreError";
-  expect(print("module", `import ${NAMES} from "@idioteque/redis/admin"; ${SHOW}`)).toBe(expected);
-  expect(print("commonjs", `const ${NAMES} = require("@idioteque/redis/admin"); ${SHOW}`)).toBe(expected);
+  expect(printedBy("module", `import ${NAMES} from "@idioteque/redis/admin"; ${SHOW}`)).toBe(expected);
+  expect(printedBy("commonjs", `const ${NAMES} = require("@idioteque/redis/admin"); ${SHOW}`)).toBe(expected);
 });
 
 test("its errors are those of the store", () => {
   const code = `import { RedisStoreError as One } from "@idioteque/redis";
     import { RedisStoreError as Other } from "@idioteque/redis/admin"; console.log(One === Other);`;
-  expect(print("module", code)).toBe("true");
+  expect(printedBy("module", code)).toBe("true");
 });
 
 test("the store loads nothing of it, and an admin that was only made lets the process end", () => {
   const loaded = `const { createRedisStore } = require("@idioteque/redis"); createRedisStore("redis://127.0.0.1:1");
     console.log(Object.keys(require.cache).map((path) => path.split(/[\\\\/]/).pop()).join(" "));`;
-  expect(print("commonjs", loaded)).toMatch(/^index\.js \S+\.node$/);
+  expect(printedBy("commonjs", loaded)).toMatch(/^index\.js \S+\.node$/);
   expect(
-    print("commonjs", `require("@idioteque/redis/admin").createRedisAdmin("redis://h"); console.log("made")`),
+    printedBy("commonjs", `require("@idioteque/redis/admin").createRedisAdmin("redis://h"); console.log("made")`),
   ).toBe("made");
 });
 
@@ -58,7 +52,7 @@ test("threads that ask are terminated without harm, also while nothing answers",
       }
       console.log("over");
     })();`;
-  expect(print("commonjs", code)).toBe("over");
+  expect(printedBy("commonjs", code)).toBe("over");
 });
 
 test("the command line is what package.json says", () => {

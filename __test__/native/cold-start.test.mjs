@@ -1,17 +1,13 @@
 // What a new process loads until its first call is answered: each file and each module of Node.js takes time that somebody waits for.
-import { execFileSync } from "node:child_process";
 import { expect, it } from "vitest";
-import { ROOT } from "../../tooling/setup.mjs";
+import { printedBy } from "../support/child.mjs";
 import { sharedRedis } from "../support/redis.mjs";
 
 const { url, newId } = sharedRedis();
 
-/** What a process prints that has loaded nothing but what it is given. */
-function print(code, env = {}) {
-  const source = `const url = ${JSON.stringify(url)}, id = ${JSON.stringify(newId())};\n${code}`;
-  const options = { cwd: ROOT, encoding: "utf8", env: { ...process.env, ...env } };
-  return JSON.parse(execFileSync(process.execPath, ["--input-type=commonjs", "--eval", source], options));
-}
+/** What a process prints as JSON that has loaded nothing but what it is given. */
+const print = (code) =>
+  JSON.parse(printedBy("commonjs", `const url = ${JSON.stringify(url)}, id = ${JSON.stringify(newId())};\n${code}`));
 
 const FILES = `Object.keys(require.cache).map((path) => path.split(/[\\\\/]/).pop())`;
 

@@ -6,6 +6,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { afterEach } from "vitest";
+import { ROOT } from "../../tooling/setup.mjs";
 import { eventually } from "./redis.mjs";
 
 const PACKAGE = new URL("../../index.js", import.meta.url).href;
@@ -95,6 +96,17 @@ export function startScript(source, options = {}) {
  */
 export function runScript(...script) {
   return startScript(...script).ended;
+}
+
+/**
+ * What a process prints until its end that runs code where the package can be found by its name, and has loaded nothing else.
+ *
+ * @param {"commonjs" | "module"} type
+ * @param {string} code
+ */
+export function printedBy(type, code) {
+  const options = { cwd: ROOT, encoding: "utf8", timeout: DEADLINE_MS };
+  return execFileSync(process.execPath, [`--input-type=${type}`, "--eval", code], options).trim();
 }
 
 /**

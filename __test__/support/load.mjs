@@ -7,7 +7,7 @@ import { eventually } from "../../tooling/eventually.mjs";
  * Calls a function again and again, `width` calls at a time, until it is stopped, or its store is closed.
  *
  * @param {number} width
- * @param {(index: number) => Promise<unknown>} call
+ * @param {(index: number, lane: number) => Promise<unknown>} call `lane` is below `width`, and those of one come one after the other
  */
 export function keepCalling(width, call) {
   const load = {
@@ -24,12 +24,12 @@ export function keepCalling(width, call) {
     stop,
   };
   let stopped = false;
-  const lanes = Array.from({ length: width }, async () => {
+  const lanes = Array.from({ length: width }, async (_, lane) => {
     while (!stopped) {
       const index = load.made++;
       const started = performance.now();
       try {
-        await call(index);
+        await call(index, lane);
         load.answered.push(index);
         load.lastAnswer = performance.now();
       } catch (error) {

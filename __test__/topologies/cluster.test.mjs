@@ -5,6 +5,7 @@ import { createCluster } from "redis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createRedisStore } from "../../index.js";
 import { startMasters } from "../../tooling/servers/cluster.mjs";
+import { keepCalling } from "../support/load.mjs";
 import { eventually } from "../support/redis.mjs";
 import { moveSlots, reshard } from "../support/resharding.mjs";
 
@@ -35,32 +36,16 @@ function openStore(options, redis = cluster.startup) {
 
 /** Works on many executions at once until stopped; what was acknowledged is noted, what failed as well. */
 function workUntilStopped(store, label, lanes = 32) {
+  const steps = new Array(lanes).fill(0);
   const acknowledged = [];
-  const errors = [];
-  let stopped = false;
-  const lane = async (name) => {
-    for (let step = 0; !stopped; step += 1) {
-      const [id, task] = [`${label}-${name}-${Math.floor(step / 5)}`, `task-${step}`];
-      try {
-        await store.beginExecutionTask(id, task);
-        await store.commitExecutionTaskResult(id, task, step);
-        acknowledged.push([id, task, step]);
-      } catch (error) {
-        errors.push(error);
-        // A test that fails closes its store; nothing can succeed then, and what fails at once would take all the time.
-        stopped ||= error.code === "ERR_REDIS_CLOSED";
-      }
-    }
-  };
-  const running = Array.from({ length: lanes }, (_, name) => lane(name));
-  return {
-    acknowledged,
-    errors,
-    async stop() {
-      stopped = true;
-      await Promise.all(running);
-    },
-  };
+  const load = keepCalling(lanes, async (_, lane) => {
+    const step = steps[lane]++;
+    const [id, task] = [`${label}-${lane}-${Math.floor(step / 5)}`, `task-${step}`];
+    await store.beginExecutionTask(id, task);
+    await store.commitExecutionTaskResult(id, task, step);
+    acknowledged.push([id, task, step]);
+  });
+  return Object.assign(load, { acknowledged });
 }
 
 async function more(worker, calls = 500) {
