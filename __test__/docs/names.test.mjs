@@ -159,7 +159,7 @@ test("docs/deployment.md names the versions that were tried", () => {
 
 test("docs/platforms.md says the size of the package that was tried", () => {
   const text = textOf("docs/platforms.md");
-  const tried = /redis-linux-x64-gnu ([\d.]+) MB packed, ([\d.]+) MB unpacked/.exec(text).slice(1);
-  const said = /a download of about ([\d.]+) MB and takes ([\d.]+) MB on disk/.exec(text).slice(1);
+  const tried = /redis-linux-x64-gnu ([\d.]+) MiB packed, ([\d.]+) MiB unpacked/.exec(text).slice(1);
+  const said = /a download of about ([\d.]+) MiB and takes ([\d.]+) MiB on disk/.exec(text).slice(1);
   expect(said).toEqual(tried.map((size) => Number(size).toFixed(1)));
 });

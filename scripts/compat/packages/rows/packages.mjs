@@ -107,5 +107,5 @@ function sizes({ size, unpackedSize }) {
 }
 
 function megabytes(bytes) {
-  return `${(bytes / 1024 / 1024).toFixed(2)} MB`;
+  return `${(bytes / 1024 / 1024).toFixed(2)} MiB`;
 }
