@@ -5,13 +5,14 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative, sep } from "node:path";
 import { parseArgs } from "node:util";
 import { ROOT, requireCargo, setup } from "../../../tooling/setup.mjs";
 import { createTerminal } from "../../../tooling/terminal.mjs";
 import { SERVER_PACKAGES, unpackServer, versionOf } from "./packages.mjs";
 
 const CACHE = join(ROOT, "node_modules/.cache/servers");
+const TESTS = join(ROOT, "__test__");
 const DEADLINE_MS = 30 * 60_000;
 const MAX_FAILURES_SHOWN = 20;
 
@@ -66,7 +67,8 @@ async function main() {
     rows.push({ ...server, version: versionOf(launcher), results });
   }
   terminal.line(`\n${renderTable(rows)}`);
-  return rows.every(({ results }) => results.every(({ failed }) => failed === 0));
+  // A column without any test has lost its files: they have other names by now.
+  return rows.every(({ results }) => results.every(({ passed, failed }) => passed > 0 && failed === 0));
 }
 
 /** Runs vitest and counts what passed, failed and was left out, in the order of `COLUMNS`. */
@@ -105,7 +107,8 @@ function count(files) {
   const columns = Object.values(COLUMNS).map((names) => {
     const counts = { passed: 0, failed: 0, left: 0 };
     for (const { name, status, message, assertionResults } of files) {
-      if (!names.some((beginning) => name.split("/").at(-1).startsWith(beginning))) continue;
+      const file = relative(TESTS, name).split(sep).join("/");
+      if (!names.some((beginning) => file.startsWith(beginning))) continue;
       for (const { status, fullName } of assertionResults) {
         if (status === "passed") counts.passed += 1;
         else if (status === "failed") counts.failed += 1;
