@@ -9,6 +9,10 @@ use super::observed::Observed;
 use super::ping::Ping;
 use super::request::Request;
 use super::runtime;
+use super::runtime::TaskHandle;
+
+/// The most bytes of arguments that a thread sends by itself. More would take its time instead of the I/O thread's.
+const MAX_VISIT_BYTES: usize = 4 * 1024;
 
 /// The queue between the JavaScript threads and the I/O thread.
 pub(super) struct Inbox {
@@ -29,7 +33,30 @@ pub(super) struct InboxState {
     /// Its driver has ended with the I/O thread: nothing takes what is in it.
     pub(super) abandoned: bool,
     /// Present while the driver sleeps: the sender that takes it wakes the driver, so that a busy driver costs no system call.
-    pub(super) sleeper: Option<Waker>,
+    pub(super) sleeper: Option<Sleeper>,
+    /// The driver's task, if it may be visited.
+    pub(super) task: Option<TaskHandle>,
+}
+
+/// A driver that sleeps.
+pub(super) struct Sleeper {
+    waker: Waker,
+    idle: Idle,
+}
+
+/// Whether a driver could send a call at once, with nothing else to be done before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Idle {
+    /// Its connection is in use, and nothing is under way on it.
+    Yes,
+    /// Something is under way, or it has no connection.
+    No,
+}
+
+impl InboxState {
+    fn is_one_small_call(&self) -> bool {
+        matches!(&self.requests[..], [request] if request.call.size() <= MAX_VISIT_BYTES)
+    }
 }
 
 impl Inbox {
@@ -67,27 +94,31 @@ impl Inbox {
 
     /// Leaves word to be woken when something arrives; false when something has, which must be taken in first. `closed` is
     /// what was noted last.
-    pub(super) fn register_waker(&self, closed: bool, cx: &Context<'_>) -> bool {
+    pub(super) fn register_waker(&self, closed: bool, idle: Idle, cx: &Context<'_>) -> bool {
         let mut state = self.lock();
         let is_empty = state.requests.is_empty() && state.pings.is_empty() && state.recalled.is_empty();
         if !is_empty || state.closed != closed {
             return false;
         }
-        match &state.sleeper {
-            Some(sleeper) if sleeper.will_wake(cx.waker()) => {}
-            _ => state.sleeper = Some(cx.waker().clone()),
+        match &mut state.sleeper {
+            Some(sleeper) if sleeper.waker.will_wake(cx.waker()) => sleeper.idle = idle,
+            _ => state.sleeper = Some(Sleeper { waker: cx.waker().clone(), idle }),
         }
         true
     }
 
+    /// Changes what is in it, and wakes the driver if it sleeps. A small call by itself, for a connection that is idle, is sent before
+    /// that by the thread that makes it: the I/O thread may take longer to wake up than the server to answer.
     pub(super) fn change(&self, change: impl FnOnce(&mut InboxState)) {
         let mut state = self.lock();
         change(&mut state);
-        let sleeper = state.sleeper.take();
+        let Some(Sleeper { waker, idle }) = state.sleeper.take() else { return };
+        let visited = if idle == Idle::Yes && state.is_one_small_call() { state.task.clone() } else { None };
         drop(state);
-        if let Some(sleeper) = sleeper {
-            runtime::wake(sleeper);
+        if let Some(task) = visited {
+            task.visit(&waker);
         }
+        runtime::wake(waker);
     }
 
     /// The driver has ended with the I/O thread: what it has not taken is answered with an error.

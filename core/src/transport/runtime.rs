@@ -1,13 +1,16 @@
 //! The one I/O thread of the process, shared by all stores of all JavaScript threads. Should it end, because somebody closed
 //! its descriptors, what runs on it ends with it, and the next call starts another.
+//!
+//! Another thread may visit a task that allows it: go on with what can be done at once, without waiting for the thread to wake up.
 
 use std::any::Any;
-use std::future::Future;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use std::{mem, thread};
@@ -21,6 +24,11 @@ use crate::error_texts::calls as texts;
 
 /// So that a task that panics at once does not do so in a tight loop.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(100);
+
+thread_local! {
+    /// A task is being visited by this thread.
+    static VISITING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Present while the thread runs, which it does until the process ends: a runtime that sleeps costs nothing, and a static
 /// survives the end of the worker thread that happened to start it.
@@ -39,6 +47,40 @@ struct IoThread {
 /// A future that runs on the thread; `None` when it is over.
 struct Task {
     future: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
+}
+
+/// A task, to be visited by other threads.
+#[derive(Clone)]
+pub struct TaskHandle {
+    task: Weak<Task>,
+    handle: Handle,
+}
+
+impl TaskHandle {
+    /// Polls the task on this thread, unless it is being polled. It has to be woken afterwards, with the waker that is given: the I/O
+    /// thread passes it over meanwhile.
+    pub fn visit(&self, waker: &Waker) {
+        let Some(task) = self.task.upgrade() else { return };
+        let Ok(mut slot) = task.future.try_lock() else { return };
+        let Some(future) = &mut *slot else { return };
+        let _context = self.handle.enter();
+        VISITING.set(true);
+        let _end = OnDrop(Some(|| VISITING.set(false)));
+        if future.as_mut().poll(&mut Context::from_waker(waker)).is_ready() {
+            *slot = None;
+        }
+    }
+}
+
+/// Whether a task is polled by a thread that visits it. It has to do what it can at once, and leave all else to the I/O thread.
+pub fn is_visited() -> bool {
+    VISITING.get()
+}
+
+/// What is not for visitors: it runs on the I/O thread alone.
+pub async fn not_visited<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| if is_visited() { Poll::Pending } else { future.as_mut().poll(cx) }).await
 }
 
 /// A task as the runtime polls it.
@@ -63,19 +105,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub fn spawn<T>(
     make: impl Fn() -> T + Send + 'static,
     abandoned: impl FnOnce() + Send + 'static,
-) -> Result<(), StoreError>
+) -> Result<TaskHandle, StoreError>
 where
     T: Future<Output = ()> + Send + 'static,
 {
     let thread = current().map_err(cannot_start)?;
     let end = OnDrop(Some(abandoned));
-    thread.run(async move {
+    let task = thread.run(async move {
         while catch_panic(pin!(make())).await.is_err() {
-            tokio::time::sleep(PAUSE_AFTER_PANIC).await;
+            not_visited(async { tokio::time::sleep(PAUSE_AFTER_PANIC).await }).await;
         }
         end.disarm();
     });
-    Ok(())
+    Ok(TaskHandle { task: Arc::downgrade(&task), handle: thread.handle.clone() })
 }
 
 /// Wakes a task from another thread. When that fails, the I/O thread can't be reached any more and is given up.
@@ -118,7 +160,7 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executo
     fn execute(&self, future: F) {
         // Without the thread, whatever wanted this has been dropped.
         if let Ok(thread) = current() {
-            thread.run(future);
+            drop(thread.run(future));
         }
     }
 }
@@ -152,14 +194,15 @@ impl IoThread {
         Ok(thread)
     }
 
-    fn run(self: &Arc<Self>, future: impl Future<Output = ()> + Send + 'static) {
+    fn run(self: &Arc<Self>, future: impl Future<Output = ()> + Send + 'static) -> Arc<Task> {
         let task = Arc::new(Task { future: Mutex::new(Some(Box::pin(future))) });
         let key = lock(&self.tasks).insert(task.clone());
-        let running = Running { thread: self.clone(), task, key };
+        let running = Running { thread: self.clone(), task: task.clone(), key };
         let is_started = catch_unwind(AssertUnwindSafe(|| drop(self.handle.spawn(running)))).is_ok();
         if !is_started || self.has_ended.load(Ordering::SeqCst) {
             self.end();
         }
+        task
     }
 
     /// Lets the next call start another thread, and drops what ran on this one.
@@ -178,7 +221,12 @@ impl Future for Running {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut slot = lock(&self.task.future);
+        let mut slot = match self.task.future.try_lock() {
+            Ok(slot) => slot,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Who visits it wakes it afterwards. To wait would hold up all other tasks.
+            Err(TryLockError::WouldBlock) => return Poll::Pending,
+        };
         let Some(future) = &mut *slot else { return Poll::Ready(()) };
         std::task::ready!(future.as_mut().poll(cx));
         let over = slot.take();
@@ -261,10 +309,10 @@ mod tests {
                 std::future::pending().await
             }
         };
-        thread.run(guarded("before"));
+        drop(thread.run(guarded("before")));
         thread.ending.notify_one();
         assert_eq!(is_dropped.recv_timeout(LONG), Ok("before"));
-        thread.run(guarded("after"));
+        drop(thread.run(guarded("after")));
         assert_eq!(is_dropped.recv_timeout(LONG), Ok("after"));
     }
 }

@@ -9,6 +9,7 @@ use super::observed::Observed;
 use super::pending_calls::deliver;
 use super::ping::Ping;
 use super::request::{CompletionSink, Request};
+use super::runtime::not_visited;
 use super::target::Target;
 use super::{cluster, connection, http, runtime};
 use crate::config::Topology;
@@ -17,12 +18,12 @@ use crate::error::StoreError;
 /// Runs one connection until its last handle is dropped and nothing is pending.
 pub(super) async fn serve(target: Target, inbox: Arc<Inbox>) {
     let handover = match target.settings.topology {
-        Topology::Cluster(_) => return cluster::driver::route(target, inbox).await,
-        Topology::Upstash(_) => http::serve(target, inbox.clone()).await,
+        Topology::Cluster(_) => return not_visited(cluster::driver::route(target, inbox)).await,
+        Topology::Upstash(_) => not_visited(http::serve(target, inbox.clone())).await,
         Topology::Single | Topology::Sentinel(_) => connection::driver::serve(target, inbox.clone()).await,
     };
     if let Some(handover) = handover {
-        cluster::driver::route_shards(handover, inbox).await;
+        not_visited(cluster::driver::route_shards(handover, inbox)).await;
     }
 }
 
@@ -105,8 +106,10 @@ impl SharedConnection {
 
 /// Starts the driver of a connection.
 fn start(target: &Target, inbox: &Arc<Inbox>) -> Result<(), StoreError> {
-    let (target, task_inbox, inbox) = (target.clone(), inbox.clone(), inbox.clone());
-    runtime::spawn(move || serve(target.clone(), task_inbox.clone()), move || inbox.abandon())
+    let (target, task_inbox, abandoned) = (target.clone(), inbox.clone(), inbox.clone());
+    let task = runtime::spawn(move || serve(target.clone(), task_inbox.clone()), move || abandoned.abandon())?;
+    inbox.lock().task = Some(task);
+    Ok(())
 }
 
 impl Drop for SharedConnection {

@@ -17,7 +17,7 @@ use crate::transport::backoff::Backoff;
 use crate::transport::closer::Closer;
 use crate::transport::error::ConnectError;
 use crate::transport::handover::{Handover, Learnt};
-use crate::transport::inbox::Inbox;
+use crate::transport::inbox::{Idle, Inbox};
 use crate::transport::node_id::ExpectedNode;
 use crate::transport::observed::Observed;
 use crate::transport::pending_calls::deliver;
@@ -197,7 +197,7 @@ impl Driver {
 
     /// Leaves word to be woken; false when something has come in the meantime.
     fn register_waker(&self, cx: &Context<'_>) -> bool {
-        self.inbox.register_waker(self.closed, cx) && self.returns.register_waker(cx)
+        self.inbox.register_waker(self.closed, Idle::No, cx) && self.returns.register_waker(cx)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::{Future, pending, poll_fn};
 use std::io;
+use std::mem;
 use std::num::NonZeroU64;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
@@ -22,13 +23,14 @@ use crate::transport::backoff::Backoff;
 use crate::transport::connection_id::next_connection_id;
 use crate::transport::error::ConnectError;
 use crate::transport::handover::{Handover, Learnt};
-use crate::transport::inbox::Inbox;
+use crate::transport::inbox::{Idle, Inbox};
 use crate::transport::io::AsyncStream;
 use crate::transport::io::tcp::Progress;
 use crate::transport::io::tls::handshake_timeout;
 use crate::transport::observed::{Counts, ServerObserver};
 use crate::transport::pending_calls::deliver;
 use crate::transport::request::CompletionSink;
+use crate::transport::runtime::{is_visited, not_visited};
 use crate::transport::sentinel::discovery::{SentinelSubscriptions, primary_moved};
 use crate::transport::settings_provider::client_ended;
 use crate::transport::target::{Member, Target};
@@ -86,8 +88,8 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
     };
     loop {
         match driver.machine.need() {
-            Need::Connection => driver.connect().await,
-            Need::Time => driver.wait(&mut subscriptions).await,
+            Need::Connection => not_visited(driver.connect()).await,
+            Need::Time => not_visited(driver.wait(&mut subscriptions)).await,
             Need::Bytes | Need::BytesAndConnection => driver.use_connection(&mut subscriptions).await,
             Need::Over => {
                 deliver(driver.machine.finished());
@@ -196,12 +198,22 @@ impl Driver {
         let mut ended = pin!(client_ended(self.target.source.clone()));
         let mut moved = pin!(primary_moved(self.target.settings.clone(), subscriptions));
         let (mut overdue, mut spin) = (Overdue::No, Spin::new());
+        let mut was_visited = false;
         poll_fn(|cx| {
+            if is_visited() {
+                // Sends what has come. The I/O thread, which is woken now, does the rest.
+                let now = Instant::now();
+                self.drain_inbox(now);
+                self.advance(now);
+                stream.write(cx, &mut self.machine, now);
+                was_visited = true;
+                return Poll::Pending;
+            }
             let mut rounds = 0;
             loop {
                 let now = Instant::now();
                 spin.note_in_flight(self.machine.calls_in_flight());
-                let mut any = self.drain_inbox(now);
+                let mut any = self.drain_inbox(now) | mem::take(&mut was_visited);
                 self.warn();
                 if !overdue.is_ready(self.machine.is_overdue(now), cx) {
                     return Poll::Pending;
@@ -385,8 +397,9 @@ impl Driver {
 
     /// Leaves word to be woken; false when something has come in the meantime.
     fn sleep(&mut self, cx: &mut Context<'_>) -> bool {
+        let idle = if self.machine.is_idle() { Idle::Yes } else { Idle::No };
         self.alarm.sleep_until(cx, self.machine.next_moment())
-            && self.inbox.register_waker(self.closed, cx)
+            && self.inbox.register_waker(self.closed, idle, cx)
             && self.machine.register_waker(cx)
     }
 

@@ -260,6 +260,15 @@ impl Machine {
         matches!(&self.state, State::Serving(serving) if serving.session.owes())
     }
 
+    /// Whether a call that comes now is the only one, and can be sent at once.
+    pub fn is_idle(&self) -> bool {
+        let State::Serving(Serving { session, beside: Beside::No, replace: None, paused: None, .. }) = &self.state
+        else {
+            return false;
+        };
+        !session.owes() && self.calls.is_empty()
+    }
+
     /// A connection was made, and what had to be fenced off is.
     pub fn connected(&mut self, id: NonZeroU64, opening: Opening, now: Instant) {
         if let State::Serving(_) = self.state {

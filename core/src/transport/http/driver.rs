@@ -27,7 +27,7 @@ use crate::store::{ErrorReply, Operation};
 use crate::transport::connection::refusal::{Refusal, Scope, decide};
 use crate::transport::error::ConnectError;
 use crate::transport::handover::{Handover, Learnt};
-use crate::transport::inbox::Inbox;
+use crate::transport::inbox::{Idle, Inbox};
 use crate::transport::observed::{Counts, ServerObserver};
 use crate::transport::pending_calls::{PendingCall, deliver};
 use crate::transport::protocol::auth::conceal;
@@ -158,7 +158,7 @@ impl HttpDriver {
                 }
                 let moment = self.punctuality.sleeps_until(self.next_moment(now));
                 if self.alarm.sleep_until(cx, moment)
-                    && self.inbox.register_waker(self.closed, cx)
+                    && self.inbox.register_waker(self.closed, Idle::No, cx)
                     && self.blocked.iter().all(|blocked| blocked.register(cx))
                 {
                     return Poll::Pending;
