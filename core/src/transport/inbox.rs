@@ -41,7 +41,7 @@ pub(super) struct InboxState {
 /// A driver that sleeps.
 pub(super) struct Sleeper {
     waker: Waker,
-    idle: Idle,
+    pub(super) idle: Idle,
 }
 
 /// Whether a driver could send a call at once, with nothing else to be done before.

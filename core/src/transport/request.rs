@@ -17,7 +17,7 @@ const LATE_CHANCE: Duration = Duration::from_secs(1);
 
 /// Where finished calls go. One per JavaScript environment.
 pub trait CompletionSink: Send + Sync {
-    /// Takes a batch of finished calls. Called on the I/O thread; must not block.
+    /// Takes a batch of finished calls. Called on the I/O thread, or by whoever sends calls, while it does; must not block.
     fn deliver(&self, batch: Vec<Finished>);
 
     /// Tells of something that works and is likely wrong. Called on the I/O thread; must not block.

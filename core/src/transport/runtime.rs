@@ -275,6 +275,7 @@ fn cannot_start(error: io::Error) -> StoreError {
 mod tests {
     use std::sync::atomic::AtomicU32;
     use std::sync::mpsc;
+    use std::time::Instant;
 
     use super::*;
 
@@ -295,6 +296,42 @@ mod tests {
         };
         spawn(make, || unreachable!("the thread goes on")).unwrap();
         assert_eq!(is_done.recv_timeout(LONG), Ok(1));
+    }
+
+    #[test]
+    fn a_visitor_goes_on_with_a_task_and_leaves_what_is_not_for_visitors() {
+        let here = thread::current().id();
+        let (polled, polls) = mpsc::channel();
+        let (begin, begins) = mpsc::channel::<Waker>();
+        let make = move || {
+            let (polled, begin) = (polled.clone(), begin.clone());
+            let inner = polled.clone();
+            async move {
+                poll_fn(|cx| {
+                    polled.send(("before", thread::current().id() == here, is_visited())).unwrap();
+                    if is_visited() {
+                        return Poll::Ready(());
+                    }
+                    begin.send(cx.waker().clone()).unwrap();
+                    Poll::Pending
+                })
+                .await;
+                not_visited(async { inner.send(("behind", thread::current().id() == here, is_visited())).unwrap() })
+                    .await;
+            }
+        };
+        let task = spawn(make, || unreachable!("the thread goes on")).unwrap();
+        let waker = begins.recv_timeout(LONG).unwrap();
+        assert_eq!(polls.recv_timeout(LONG), Ok(("before", false, false)));
+        // The I/O thread may still be in that poll, which is then not visited.
+        let begin = Instant::now();
+        while polls.try_recv() != Ok(("before", true, true)) {
+            assert!(begin.elapsed() < LONG, "the task could never be visited");
+            task.visit(&waker);
+        }
+        assert!(!is_visited());
+        wake(waker);
+        assert_eq!(polls.recv_timeout(LONG), Ok(("behind", false, false)));
     }
 
     #[test]

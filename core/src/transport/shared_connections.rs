@@ -117,3 +117,6 @@ impl Drop for SharedConnection {
         self.inbox.change(|state| state.closed = true);
     }
 }
+
+#[cfg(test)]
+mod tests;
