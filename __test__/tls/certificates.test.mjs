@@ -4,7 +4,6 @@
  * rows are those of the table in docs/tls.md.
  */
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createAuthority } from "../../tooling/servers/certificates.mjs";
