@@ -1,5 +1,6 @@
 // The worker's contract over servers that are almost Redis: each lacks something, and says so or hangs up.
 import { afterAll, beforeAll, describe } from "vitest";
+import { freePort } from "../../tooling/servers/redis-server.mjs";
 import { describeContract } from "../support/contract.mjs";
 import { MANNERS, startLesserRedis, startLesserServer, startSentinelOf } from "../support/lesser-servers.mjs";
 import { sharedRedis } from "../support/redis.mjs";
@@ -67,10 +68,9 @@ describe.each([
   let node;
   beforeAll(async () => {
     // What the map names is the node itself, or the proxy in front of it.
-    cluster = await startCluster(async (server) => {
-      node = await startLesserServer(server, lacks, manner);
-      return node.port;
-    });
+    const announcedPort = await freePort();
+    cluster = await startCluster({ announcedPort });
+    node = await startLesserServer(cluster, lacks, manner, { port: announcedPort });
   });
   afterAll(() => Promise.all([node?.stop(), cluster?.stop()]));
   const input = { name: "an array", backend: "redis-cluster", at: "url", make: ({ lesser }) => [lesser] };

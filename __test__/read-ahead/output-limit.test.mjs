@@ -10,7 +10,7 @@ const RESULT = JSON.stringify("x".repeat(300_000));
 let server;
 let admin;
 beforeAll(async () => {
-  server = await privateRedis({ args: ["--client-output-buffer-limit", "normal 1mb 0 0"] });
+  server = await privateRedis({ args: ["--client-output-buffer-limit", "normal", "1mb", "0", "0"] });
   admin = temporaryClient(server);
   const results = Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`task-${index}`, RESULT]));
   for (const id of IDS) await Promise.all([admin.set(id, "true"), admin.hset(`${id}-results`, results)]);

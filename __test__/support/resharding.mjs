@@ -34,6 +34,35 @@ export async function moveSlots(masters, from, to, slots) {
   await moveKeys(from, to, slots);
   const others = masters.filter((master) => master !== from && master !== to);
   for (const master of [to, from, ...others]) await set(master, slots, "NODE", target);
+  await settle(masters, to, slots);
+}
+
+/**
+ * Waits until all masters name the same one as the owner of slots, and repairs it as `redis-cli --cluster fix` does: on Redis 6 a message
+ * that was under way may revive an older claim, and two masters then name each other for good.
+ *
+ * @param {Master[]} masters
+ * @param {Master} owner
+ * @param {number[]} slots
+ */
+async function settle(masters, owner, slots) {
+  const id = await owner.admin.call("CLUSTER", "MYID");
+  const astray = async ({ admin }) => {
+    const ranges = await admin.call("CLUSTER", "SLOTS");
+    const own = ranges.filter(([, , [, , name]]) => name === id);
+    return slots.filter((slot) => !own.some(([first, last]) => first <= slot && slot <= last));
+  };
+  const areSettled = async () => {
+    const all = await Promise.all(masters.map(astray));
+    if (all.every(({ length }) => length === 0)) return true;
+    // Its claim is the newest then.
+    await owner.admin.call("CLUSTER", "BUMPEPOCH");
+    for (const [index, { admin }] of masters.entries()) {
+      await Promise.all(all[index].map((slot) => admin.call("CLUSTER", "SETSLOT", slot, "NODE", id)));
+    }
+    return false;
+  };
+  await eventually(areSettled, { deadline: 20_000, message: "one owner of the slots" });
 }
 
 async function moveKeys(from, to, slots) {
@@ -171,6 +200,7 @@ export async function reshard({ cluster: { masters }, store, reader, tag, label,
       }
     }
     callsWhileMoving = writer.calls() - before;
+    for (const [index, slots] of parts.entries()) await settle(masters, masters[(index + 1) % masters.length], slots);
   } finally {
     await writer.stop();
     await observer.stop();

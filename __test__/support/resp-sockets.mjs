@@ -46,6 +46,24 @@ export function onValues(socket, onValue) {
 }
 
 /**
+ * The values in an array.
+ *
+ * @param {Buffer} bytes
+ * @returns {Buffer[]} none when it is no array
+ */
+export function itemsOf(bytes) {
+  if (bytes[0] !== "*".charCodeAt(0)) return [];
+  const items = [];
+  const body = bytes.subarray(bytes.indexOf("\r\n") + 2);
+  let from = 0;
+  new RespFramer().push(body, ({ end }) => {
+    items.push(body.subarray(from, end));
+    from = end;
+  });
+  return items;
+}
+
+/**
  * The parts of a command, an array of bulk strings; its name in capitals.
  *
  * @param {Buffer} bytes

@@ -4,7 +4,7 @@
  */
 import { once } from "node:events";
 import { createConnection, createServer } from "node:net";
-import { createAsker, decodeCommand, onValues } from "./resp-sockets.mjs";
+import { createAsker, decodeCommand, itemsOf, onValues } from "./resp-sockets.mjs";
 
 const HOST = "127.0.0.1";
 
@@ -12,7 +12,7 @@ const HOST = "127.0.0.1";
  * @typedef {object} Passed a command that went through
  * @property {number} connection which connection it came by, in the order in which they were opened
  * @property {string[]} command its name in capitals and its arguments
- * @property {boolean} refused whether the server answered with an error
+ * @property {boolean} refused whether the server answered with an error, when it carried out the transaction at the latest
  *
  * @typedef {object} Sequencer
  * @property {string} url `redis://…`, of the proxy
@@ -78,7 +78,11 @@ export async function startSequencer({ host, port }) {
           const asked = first.refusal === undefined ? ask(bytes) : Buffer.from(`-${first.refusal}\r\n`);
           passed.push(entry);
           const reply = await asked;
-          entry.refused = reply[0] === "-".charCodeAt(0);
+          entry.refused = isError(reply);
+          // What was queued is only now carried out, or refused, as is `SET … GET` by Redis before 6.2.
+          if (entry.command[0] === "EXEC") {
+            for (const [index, item] of itemsOf(reply).entries()) commands[1 + index].entry.refused ||= isError(item);
+          }
           answer(reply);
         }
         await after(commands.at(-1).entry);
@@ -109,6 +113,8 @@ export async function startSequencer({ host, port }) {
     },
   };
 }
+
+const isError = (reply) => reply[0] === "-".charCodeAt(0);
 
 /** Writes to a socket: what comes while an earlier answer is kept goes with it. */
 function createAnswerer(socket, delay) {

@@ -21,17 +21,19 @@ export const SENTINEL_MASTER = "main";
 /**
  * Starts a cluster of one node, and resolves when it serves all slots.
  *
- * @param {(server: { host: string, port: number }) => Promise<number>} [before] starts what stands in front of the node, and
- *   resolves with its port, which the cluster's map names
+ * @param {object} [options]
+ * @param {number} [options.announcedPort] what the cluster's map names in place of the node's own port
  * @returns {Promise<import("../../tooling/servers/redis-server.mjs").RedisServer>}
  */
-export async function startCluster(before) {
+export async function startCluster({ announcedPort } = {}) {
   // Alone, it would never find its own address, which some clients need.
-  const server = await startRedis({ args: ["--cluster-enabled", "yes", "--cluster-announce-ip", HOST] });
+  const args = ["--cluster-enabled", "yes", "--cluster-announce-ip", HOST];
+  // Redis 6.0 takes it at its start only.
+  if (announcedPort !== undefined) args.push("--cluster-announce-port", String(announcedPort));
+  const server = await startRedis({ args });
   const admin = new Redis(server.url);
   try {
     await addSlots(admin, 0, SLOTS - 1);
-    if (before) await admin.config("SET", "cluster-announce-port", await before(server));
     const isUp = async () => (await admin.cluster("INFO")).includes("cluster_state:ok");
     await eventually(isUp, { message: "the cluster's state" });
   } finally {

@@ -3,8 +3,9 @@
  * machine that happens by chance, so what is expected of a caller who takes no time is expected of one try in several.
  */
 
-/** How often something is tried. */
+/** How often something is tried at least, and for how long: a machine may be busy for seconds on end. */
 const TRIES = 25;
+const DEADLINE_MS = 15_000;
 
 /**
  * @template T
@@ -14,11 +15,12 @@ const TRIES = 25;
  * @throws what the last one threw
  */
 export async function unhurried(attempt) {
+  const end = performance.now() + DEADLINE_MS;
   for (let tries = 1; ; tries += 1) {
     try {
       return await attempt();
     } catch (error) {
-      if (tries === TRIES) throw error;
+      if (tries >= TRIES && performance.now() > end) throw error;
     }
   }
 }

@@ -4,7 +4,6 @@
  * rows are those of the table in docs/tls.md.
  */
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createAuthority } from "../../tooling/servers/certificates.mjs";
@@ -53,11 +52,10 @@ async function present({ cert, key }, endpoint) {
     endings.push(started.stop);
     return started.port;
   }
-  const file = (name, content) => {
-    writeFileSync(join(server.dir, name), content, { mode: 0o600 });
-    return join(server.dir, name);
-  };
-  await admin.config("SET", "tls-cert-file", file("cert.pem", cert), "tls-key-file", file("key.pem", key));
+  writeFileSync(server.certFile, cert);
+  writeFileSync(server.keyFile, key);
+  // Reads both again. Before 7.0 a server takes one setting at a time, and a certificate only with its key.
+  await admin.config("SET", "tls-cert-file", server.certFile);
   return server.tlsPort;
 }
 

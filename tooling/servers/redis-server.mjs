@@ -56,7 +56,8 @@ export async function startRedis({ args = [], port, dir, unixSocket = false, app
   const home = dir ?? mkdtempSync(join(tmpdir(), "idioteque-redis-"));
   const unixSocketPath = unixSocket === true ? join(home, "redis.sock") : unixSocket || undefined;
   // A save point that is never reached: nothing is saved meanwhile, but SIGTERM saves, so that a restart keeps the data.
-  const common = ["--bind", HOST, "--dir", home, "--daemonize", "no", "--logfile", "", "--save", "31536000 1000000000"];
+  const savePoint = ["31536000", "1000000000"];
+  const common = ["--bind", HOST, "--dir", home, "--daemonize", "no", "--logfile", "", "--save", ...savePoint];
   common.push("--appendonly", appendonly ? "yes" : "no");
   if (unixSocketPath) common.push("--unixsocket", unixSocketPath, "--unixsocketperm", "700");
 

@@ -23,8 +23,9 @@ export const NAMES = ["localhost", HOST];
  * @param {object} [options]
  * @param {"yes" | "no"} [options.clients] whether it requires client certificates, of the same authority
  * @param {string[]} [options.args] further arguments of `redis-server`
- * @returns {Promise<import("./redis-server.mjs").RedisServer & { tlsPort: number, tlsUrl: string, caFile: string }>}
- *   `caFile` holds the authority's certificate
+ * @returns {Promise<import("./redis-server.mjs").RedisServer &
+ *   { tlsPort: number, tlsUrl: string, caFile: string, certFile: string, keyFile: string }>}
+ *   `caFile` holds the authority's certificate, the others what the server presents
  */
 export async function startTlsRedis(authority, { clients = "no", args = [] } = {}) {
   const dir = mkdtempSync(join(tmpdir(), "idioteque-redis-tls-"));
@@ -34,7 +35,8 @@ export async function startTlsRedis(authority, { clients = "no", args = [] } = {
     return join(dir, name);
   };
   const caFile = file("ca.pem", authority.cert);
-  const files = ["--tls-cert-file", file("cert.pem", cert), "--tls-key-file", file("key.pem", key)];
+  const [certFile, keyFile] = [file("cert.pem", cert), file("key.pem", key)];
+  const files = ["--tls-cert-file", certFile, "--tls-key-file", keyFile];
   const tlsPort = await freePort();
   const tls = ["--tls-port", String(tlsPort), ...files, "--tls-ca-cert-file", caFile, "--tls-auth-clients", clients];
   const remove = () => rmSync(dir, { recursive: true, force: true });
@@ -47,6 +49,8 @@ export async function startTlsRedis(authority, { clients = "no", args = [] } = {
     tlsPort,
     tlsUrl: `rediss://${HOST}:${tlsPort}`,
     caFile,
+    certFile,
+    keyFile,
     async stop() {
       await stop();
       remove();

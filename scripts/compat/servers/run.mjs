@@ -30,22 +30,23 @@ const COLUMNS = {
   permissions: ["config/permissions"],
 };
 
-/** Beginnings of the full names of tests that need more than Redis 6.0. */
+/**
+ * Beginnings of the full names of tests that need more than Redis 6.0 has. They run there too: one that does not fail, or that no test
+ * has any more, does not belong here.
+ */
 const SINCE_6_2 = [
   // CLIENT LIST has the local address.
-  "instances with TLS of",
+  "instances with TLS of ioredis 6 give their settings to a native connection",
+  "instances with TLS of ioredis 5 give their settings to a native connection",
+  "instances with TLS of node-redis 6 give their settings to a native connection",
+  "instances with TLS of node-redis 5 give their settings to a native connection",
+  "instances with TLS of node-redis 4 give their settings to a native connection",
   // What is sent is counted, and the first SET … GET of a connection is sent again without GET.
-  "one round trip answers",
-  "a workflow in mode .* never sends more commands",
-  "without read-ahead each call sends",
+  "one round trip answers everything about an execution, after beginExecution",
+  "without read-ahead each call sends its own command and nothing else",
   "prefetching a caller that only ever calls beginExecution",
-  "what was read is dropped by a write through another store",
-  "what was read is dropped by nothing that concerns another execution",
   // Sentinels have users.
   "behind sentinels the lists are enough",
-  // SET without GET overwrites.
-  "a key of another type does not fail the beginning",
-  "a key of another type fails the call it is about",
 ];
 
 const terminal = createTerminal();
@@ -63,24 +64,26 @@ async function main() {
   for (const server of servers) {
     terminal.line(`  … ${server.name}, from Debian ${server.suite}`);
     const launcher = unpackServer(server, CACHE);
-    const results = await runTests({ ...env, REDIS_SERVER: launcher, REDIS_URL: "" }, server);
-    rows.push({ ...server, version: versionOf(launcher), results });
+    const { columns, idle } = await runTests({ ...env, REDIS_SERVER: launcher, REDIS_URL: "" }, server);
+    rows.push({ ...server, version: versionOf(launcher), results: columns, idle });
   }
   terminal.line(`\n${renderTable(rows)}`);
   // A column without any test has lost its files: they have other names by now.
-  return rows.every(({ results }) => results.every(({ passed, failed }) => passed > 0 && failed === 0));
+  return rows.every(
+    ({ results, idle }) => idle.size === 0 && results.every(({ passed, failed }) => passed > 0 && failed === 0),
+  );
 }
 
-/** Runs vitest and counts what passed, failed and was left out, in the order of `COLUMNS`. */
+/** Runs vitest and counts what passed, failed, had to fail and was left out, in the order of `COLUMNS`. */
 async function runTests(env, { suite }) {
+  const tooNew = suite === "bullseye" ? SINCE_6_2 : [];
   const dir = mkdtempSync(join(tmpdir(), "idioteque-servers-"));
   const report = join(dir, "report.json");
   const files = Object.values(COLUMNS).flatMap((names) => names.map((name) => `__test__/${name}`));
   const args = ["run", ...files, "--reporter=dot", "--reporter=json", `--outputFile.json=${report}`];
-  if (suite === "bullseye") args.push("-t", `^(?!.*(?:${SINCE_6_2.join("|")})).*`);
   try {
     await vitest(args, env);
-    return count(JSON.parse(readFileSync(report, "utf8")).testResults);
+    return count(JSON.parse(readFileSync(report, "utf8")).testResults, tooNew);
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
@@ -102,18 +105,25 @@ function vitest(args, env) {
   });
 }
 
-function count(files) {
+/** @param {string[]} tooNew beginnings of the names of tests that cannot but fail */
+function count(files, tooNew) {
   const shown = [];
+  const idle = new Set(tooNew);
   const columns = Object.values(COLUMNS).map((names) => {
-    const counts = { passed: 0, failed: 0, left: 0 };
+    const counts = { passed: 0, failed: 0, later: 0, left: 0 };
     for (const { name, status, message, assertionResults } of files) {
       const file = relative(TESTS, name).split(sep).join("/");
       if (!names.some((beginning) => file.startsWith(beginning))) continue;
-      for (const { status, fullName } of assertionResults) {
+      for (const { status, fullName, failureMessages } of assertionResults) {
+        const beginning = status === "failed" && tooNew.find((beginning) => fullName.startsWith(beginning));
         if (status === "passed") counts.passed += 1;
-        else if (status === "failed") counts.failed += 1;
-        else counts.left += 1;
-        if (status === "failed") shown.push(fullName);
+        else if (beginning) {
+          counts.later += 1;
+          idle.delete(beginning);
+        } else if (status === "failed") {
+          counts.failed += 1;
+          shown.push(`${fullName}: ${failureMessages[0]?.split("\n")[0]}`);
+        } else counts.left += 1;
       }
       // A file that could not be prepared has no failed test.
       const prepared = status !== "failed" || assertionResults.some(({ status }) => status === "failed");
@@ -126,12 +136,17 @@ function count(files) {
   });
   for (const line of shown.slice(0, MAX_FAILURES_SHOWN)) terminal.line(`    ${terminal.red("✗")} ${line}`);
   if (shown.length > MAX_FAILURES_SHOWN) terminal.line(`    and ${shown.length - MAX_FAILURES_SHOWN} more`);
-  return columns;
+  for (const beginning of idle) {
+    terminal.line(`    ${terminal.red("✗")} no test fails whose name begins with "${beginning}": it needs no entry`);
+  }
+  return { columns, idle };
 }
 
 function renderTable(rows) {
-  const cell = ({ passed, failed, left }) =>
-    [`${passed} ✓`, failed > 0 && `${failed} ✗`, left > 0 && `${left} left out`].filter(Boolean).join(", ");
+  const cell = ({ passed, failed, later, left }) =>
+    [`${passed} ✓`, failed > 0 && `${failed} ✗`, later > 0 && `${later} need 6.2`, left > 0 && `${left} left out`]
+      .filter(Boolean)
+      .join(", ");
   const header = ["server", "Debian", ...Object.keys(COLUMNS)];
   const lines = rows.map(({ name, version, suite, results }) => [
     `${name.split(" ")[0]} ${version}`,
