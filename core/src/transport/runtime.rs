@@ -120,9 +120,10 @@ where
     Ok(TaskHandle { task: Arc::downgrade(&task), handle: thread.handle.clone() })
 }
 
-/// Wakes a task from another thread. When that fails, the I/O thread can't be reached any more and is given up.
+/// Wakes a task from another thread. When that fails, the I/O thread can't be reached any more and is given up: by a thread that visits
+/// a task when it wakes that afterwards, because it holds the task's lock until then.
 pub fn wake(waker: Waker) {
-    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() && !is_visited() {
         let current = lock(&CURRENT).clone();
         if let Some(thread) = current {
             thread.end();
