@@ -74,6 +74,10 @@ impl Inbox {
     pub(super) fn take(&self, closed: &mut bool) -> Vec<Request> {
         let mut state = self.lock();
         *closed = state.closed;
+        // It is not idle with what it takes, and may have no time to say so before it goes on.
+        if let Some(sleeper) = &mut state.sleeper {
+            sleeper.idle = Idle::No;
+        }
         mem::take(&mut state.requests)
     }
 

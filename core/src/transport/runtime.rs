@@ -64,8 +64,8 @@ impl TaskHandle {
         let Ok(mut slot) = task.future.try_lock() else { return };
         let Some(future) = &mut *slot else { return };
         let _context = self.handle.enter();
-        VISITING.set(true);
-        let _end = OnDrop(Some(|| VISITING.set(false)));
+        let before = VISITING.replace(true);
+        let _end = OnDrop(Some(move || VISITING.set(before)));
         if future.as_mut().poll(&mut Context::from_waker(waker)).is_ready() {
             *slot = None;
         }
