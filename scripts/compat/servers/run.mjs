@@ -64,13 +64,13 @@ async function main() {
   for (const server of servers) {
     terminal.line(`  … ${server.name}, from Debian ${server.suite}`);
     const launcher = unpackServer(server, CACHE);
-    const { columns, idle } = await runTests({ ...env, REDIS_SERVER: launcher, REDIS_URL: "" }, server);
-    rows.push({ ...server, version: versionOf(launcher), results: columns, idle });
+    const { columns, unneeded } = await runTests({ ...env, REDIS_SERVER: launcher, REDIS_URL: "" }, server);
+    rows.push({ ...server, version: versionOf(launcher), results: columns, unneeded });
   }
   terminal.line(`\n${renderTable(rows)}`);
   // A column without any test has lost its files: they have other names by now.
   return rows.every(
-    ({ results, idle }) => idle.size === 0 && results.every(({ passed, failed }) => passed > 0 && failed === 0),
+    ({ results, unneeded }) => unneeded.size === 0 && results.every(({ passed, failed }) => passed > 0 && failed === 0),
   );
 }
 
@@ -108,7 +108,7 @@ function vitest(args, env) {
 /** @param {string[]} tooNew beginnings of the names of tests that cannot but fail */
 function count(files, tooNew) {
   const shown = [];
-  const idle = new Set(tooNew);
+  const unneeded = new Set(tooNew);
   const columns = Object.values(COLUMNS).map((names) => {
     const counts = { passed: 0, failed: 0, later: 0, left: 0 };
     for (const { name, status, message, assertionResults } of files) {
@@ -119,7 +119,7 @@ function count(files, tooNew) {
         if (status === "passed") counts.passed += 1;
         else if (beginning) {
           counts.later += 1;
-          idle.delete(beginning);
+          unneeded.delete(beginning);
         } else if (status === "failed") {
           counts.failed += 1;
           shown.push(`${fullName}: ${failureMessages[0]?.split("\n")[0]}`);
@@ -136,10 +136,10 @@ function count(files, tooNew) {
   });
   for (const line of shown.slice(0, MAX_FAILURES_SHOWN)) terminal.line(`    ${terminal.red("✗")} ${line}`);
   if (shown.length > MAX_FAILURES_SHOWN) terminal.line(`    and ${shown.length - MAX_FAILURES_SHOWN} more`);
-  for (const beginning of idle) {
+  for (const beginning of unneeded) {
     terminal.line(`    ${terminal.red("✗")} no test fails whose name begins with "${beginning}": it needs no entry`);
   }
-  return { columns, idle };
+  return { columns, unneeded };
 }
 
 function renderTable(rows) {

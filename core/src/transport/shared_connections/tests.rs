@@ -1,6 +1,6 @@
 //! Calls over a socket, while the I/O thread has no time.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -11,6 +11,7 @@ use crate::store::{Call, Operation};
 use crate::transport::inbox::Idle;
 use crate::transport::request::Finished;
 use crate::transport::result_budget::ResultBudget;
+use crate::transport::simulation::resp;
 use crate::transport::target::test_target;
 use crate::transport::warning::Warning;
 
@@ -35,36 +36,23 @@ impl CompletionSink for Sink {
 }
 
 /// Answers every command, and says which keys were asked for.
-fn serve_gets(stream: TcpStream, asked: &Sender<String>) {
-    let mut answers = stream.try_clone().unwrap();
-    let mut lines = BufReader::new(stream);
-    let mut line = |length: Option<usize>| match length {
-        None => {
-            let mut line = String::new();
-            (lines.read_line(&mut line).unwrap_or(0) > 0).then(|| line[1..].trim_end().to_owned())
-        }
-        Some(length) => {
-            let mut bytes = vec![0; length + 2];
-            lines.read_exact(&mut bytes).ok().map(|()| String::from_utf8_lossy(&bytes[..length]).into_owned())
-        }
-    };
-    while let Some(count) = line(None) {
-        let words: Vec<String> = (0..count.parse().unwrap())
-            .map(|_| {
-                let length = line(None).unwrap().parse().unwrap();
-                line(Some(length)).unwrap()
-            })
-            .collect();
-        let answer = match (words[0].as_str(), words.get(1).map(String::as_str)) {
-            ("GET", Some(key)) => {
-                asked.send(key.to_owned()).unwrap();
-                "$-1\r\n"
+fn serve_gets(mut stream: TcpStream, asked: &Sender<String>) {
+    let (mut input, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(read @ 1..) = stream.read(&mut buffer) {
+        input.extend_from_slice(&buffer[..read]);
+        while let Some((command, used)) = resp::parse(&input) {
+            input.drain(..used);
+            let answer: &[u8] = match &*command {
+                [get, key] if get == b"GET" => {
+                    asked.send(resp::text(key).to_owned()).unwrap();
+                    b"$-1\r\n"
+                }
+                [client, id] if client == b"CLIENT" && id == b"ID" => b":7\r\n",
+                _ => b"+OK\r\n",
+            };
+            if stream.write_all(answer).is_err() {
+                return;
             }
-            ("CLIENT", Some("ID")) => ":7\r\n",
-            _ => "+OK\r\n",
-        };
-        if answers.write_all(answer.as_bytes()).is_err() {
-            return;
         }
     }
 }
@@ -97,7 +85,7 @@ fn occupy_io_thread() -> Sender<()> {
             }
         }
     };
-    drop(runtime::spawn(occupy, || ()).unwrap());
+    runtime::spawn(occupy, || ()).unwrap();
     occupied.recv_timeout(LONG).unwrap();
     release
 }
