@@ -70,14 +70,12 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes out what has arrived, and notes whether the last handle has been dropped.
+    /// Takes out what has arrived, and notes whether the last handle has been dropped. The driver is awake then: until it leaves word
+    /// again, it has to look once more by itself.
     pub(super) fn take(&self, closed: &mut bool) -> Vec<Request> {
         let mut state = self.lock();
         *closed = state.closed;
-        // It is not idle with what it takes, and may have no time to say so before it goes on.
-        if let Some(sleeper) = &mut state.sleeper {
-            sleeper.idle = Idle::No;
-        }
+        state.sleeper = None;
         mem::take(&mut state.requests)
     }
 
@@ -104,10 +102,7 @@ impl Inbox {
         if !is_empty || state.closed != closed {
             return false;
         }
-        match &mut state.sleeper {
-            Some(sleeper) if sleeper.waker.will_wake(cx.waker()) => sleeper.idle = idle,
-            _ => state.sleeper = Some(Sleeper { waker: cx.waker().clone(), idle }),
-        }
+        state.sleeper = Some(Sleeper { waker: cx.waker().clone(), idle });
         true
     }
 
@@ -138,5 +133,44 @@ impl Inbox {
         drop(state);
         drop(pings);
         requests
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+    use crate::transport::target::test_target;
+
+    #[derive(Default)]
+    struct Wakes(AtomicU32);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn only_a_driver_that_sleeps_is_woken() {
+        let inbox = Inbox::new(Arc::new(Observed::new(&test_target().settings)));
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(wakes.clone());
+        let sleeps = || inbox.register_waker(false, Idle::No, &Context::from_waker(&waker));
+        let wakes_it = || {
+            let before = wakes.0.load(Ordering::SeqCst);
+            inbox.change(|state| state.recalled.push(1));
+            wakes.0.load(Ordering::SeqCst) > before
+        };
+        assert!(sleeps());
+        assert!(wakes_it() && !wakes_it());
+        // It has not taken what came.
+        assert!(!sleeps());
+        inbox.take_recalled();
+        assert!(sleeps());
+        inbox.take(&mut false);
+        assert!(!wakes_it(), "something else has woken it");
     }
 }

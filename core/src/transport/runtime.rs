@@ -161,7 +161,7 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executo
     fn execute(&self, future: F) {
         // Without the thread, whatever wanted this has been dropped.
         if let Ok(thread) = current() {
-            drop(thread.run(future));
+            thread.run(future);
         }
     }
 }
@@ -347,10 +347,10 @@ mod tests {
                 std::future::pending().await
             }
         };
-        drop(thread.run(guarded("before")));
+        thread.run(guarded("before"));
         thread.ending.notify_one();
         assert_eq!(is_dropped.recv_timeout(LONG), Ok("before"));
-        drop(thread.run(guarded("after")));
+        thread.run(guarded("after"));
         assert_eq!(is_dropped.recv_timeout(LONG), Ok("after"));
     }
 }
