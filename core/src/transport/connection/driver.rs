@@ -1,31 +1,26 @@
 //! One server: carries bytes, time and calls to and from the [`Machine`] that decides what is done with them.
 
-use std::cell::RefCell;
-use std::future::{Future, pending, poll_fn};
-use std::io;
+use std::future::{pending, poll_fn};
 use std::mem;
 use std::num::NonZeroU64;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::attempts::Attempts;
 use super::connect::{Connected, Known, connect};
 use super::lessons::Lessons;
 use super::machine::{Config, Machine, Need};
+use super::overdue::Overdue;
+use super::server_stream::ServerStream;
 use super::spin::Spin;
 use crate::config::{Address, Settings, Topology};
-use crate::moment::Moment;
 use crate::transport::backoff::Backoff;
 use crate::transport::connection_id::next_connection_id;
 use crate::transport::error::ConnectError;
 use crate::transport::handover::{Handover, Learnt};
 use crate::transport::inbox::{Idle, Inbox};
-use crate::transport::io::AsyncStream;
-use crate::transport::io::tcp::Progress;
 use crate::transport::io::tls::handshake_timeout;
 use crate::transport::observed::{Counts, ServerObserver};
 use crate::transport::pending_calls::deliver;
@@ -37,21 +32,11 @@ use crate::transport::target::{Member, Target};
 use crate::transport::timer::Timer;
 use crate::transport::warning::{Warning, not_atomic};
 
-/// Bytes that are read at a time.
-const READ_BYTES: usize = 64 * 1024;
 /// Reads and writes in one turn of the task, after which other connections have theirs.
 const MAX_ROUNDS: usize = 8;
-/// Bytes that are read after a deadline before it is believed to have passed without an answer.
-const MAX_OVERDUE_BYTES: usize = 16 * 1024 * 1024;
 
 /// How long after a connection was made the server is asked about itself, at the first idle moment.
 const ASKS_AFTER: Duration = Duration::from_secs(1);
-
-thread_local! {
-    /// Where bytes are read to. They are used before anything else is read. Only room, which nobody has to fill with zeros before the
-    /// first answer can be read.
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(READ_BYTES));
-}
 
 /// Runs one connection until its last handle is dropped and nothing is pending, or until it turns out that the server has
 /// several shards, so that calls have to be taken apart.
@@ -419,112 +404,5 @@ impl Driver {
         for warning in self.warnings.drain(..).filter(Warning::is_first) {
             sink.warn(warning);
         }
-    }
-}
-
-/// Whether something that the server owes is past its time. That is believed only when what its socket held at that moment
-/// has been read: it may have answered long ago, while this process was stopped or had no time.
-enum Overdue {
-    No,
-    /// The runtime is asked what has come to its sockets.
-    Asking(Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// So many bytes have been read since.
-    Reading(usize),
-}
-
-impl Overdue {
-    /// Whether reading tells what has come until now.
-    fn is_ready(&mut self, is_overdue: bool, cx: &mut Context<'_>) -> bool {
-        match self {
-            _ if !is_overdue => *self = Overdue::No,
-            Overdue::Reading(_) => {}
-            Overdue::No => {
-                // Goes on behind the runtime's next look at its sockets.
-                let mut asking: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(tokio::task::yield_now());
-                if asking.as_mut().poll(cx).is_pending() {
-                    *self = Overdue::Asking(asking);
-                    return false;
-                }
-                *self = Overdue::Reading(0);
-            }
-            Overdue::Asking(asking) => {
-                if asking.as_mut().poll(cx).is_pending() {
-                    return false;
-                }
-                *self = Overdue::Reading(0);
-            }
-        }
-        true
-    }
-
-    /// Counts what was read. Whether there may be more that has to be read first.
-    fn counts(&mut self, bytes: usize) -> bool {
-        let Overdue::Reading(read) = self else { return false };
-        *read += bytes;
-        let reads_on = bytes > 0 && *read < MAX_OVERDUE_BYTES;
-        if !reads_on {
-            *self = Overdue::No;
-        }
-        reads_on
-    }
-}
-
-/// The bytes of the connection in use.
-struct ServerStream {
-    stream: Box<dyn AsyncStream>,
-    progress: Progress,
-    /// How many signs of life have been noted.
-    seen: u64,
-    /// What was not written is not written any more; what the server still says is read.
-    write_failed: bool,
-}
-
-impl ServerStream {
-    fn new(stream: Box<dyn AsyncStream>, progress: Progress) -> Self {
-        let seen = progress.count();
-        Self { stream, progress, seen, write_failed: false }
-    }
-
-    /// Reads what has come, once. Returns how much; `Err(None)` when the other side has closed the connection.
-    fn read(&mut self, cx: &mut Context<'_>, machine: &mut Machine, now: Instant) -> Result<usize, Option<io::Error>> {
-        BUFFER.with_borrow_mut(|buffer| {
-            let mut buffer = ReadBuf::uninit(buffer.spare_capacity_mut());
-            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-                Poll::Pending => Ok(0),
-                Poll::Ready(Err(error)) => Err(Some(error)),
-                Poll::Ready(Ok(())) if buffer.filled().is_empty() => Err(None),
-                Poll::Ready(Ok(())) => {
-                    machine.received(buffer.filled(), now);
-                    Ok(buffer.filled().len())
-                }
-            }
-        })
-    }
-
-    /// Writes what is to be written. Returns whether the server took any.
-    fn write(&mut self, cx: &mut Context<'_>, machine: &mut Machine, now: Instant) -> bool {
-        let mut any = false;
-        while !self.write_failed && !machine.unwritten().is_empty() {
-            let at = Moment::now();
-            match Pin::new(&mut self.stream).poll_write(cx, machine.unwritten()) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(written)) if written > 0 => {
-                    machine.wrote(written, at);
-                    any = true;
-                }
-                // The server may have said why it closed the connection: that is read, to the end.
-                Poll::Ready(_) => self.write_failed = true,
-            }
-        }
-        if !self.write_failed
-            && let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(cx)
-        {
-            self.write_failed = true;
-        }
-        if self.progress.count() != self.seen {
-            self.seen = self.progress.count();
-            machine.drained(now);
-        }
-        any
     }
 }

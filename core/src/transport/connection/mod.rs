@@ -6,9 +6,11 @@ pub(super) mod driver;
 pub mod handshake;
 pub(super) mod lessons;
 pub(super) mod machine;
+mod overdue;
 mod reconnect;
 pub(super) mod refusal;
 pub(super) mod server_facts;
+mod server_stream;
 mod session;
 mod shared_window;
 #[cfg(test)]
