@@ -16,6 +16,7 @@
 //! - `environment`: what one JavaScript environment keeps. `completion_queue`, `backlog`, `settle`, `results`: finished calls,
 //!   back to their promises.
 //! - `seen`: status, statistics, pings and the details of traced calls.
+//! - `module_init`: what happens when the addon is loaded. `scheduling`: how the I/O thread is scheduled.
 //! - `node_api`: Node-API, wrapped. `js_builtins`, `error`: what is made of the JavaScript side's own classes.
 //!
 //! This crate has the only `unsafe` code; the store itself is in [`idioteque_redis_core`], which has nothing of Node.js.
@@ -37,14 +38,15 @@ mod fallback;
 mod js_builtins;
 mod js_values;
 mod method;
+mod module_init;
 mod native_store;
 mod node_api;
 mod outbox;
 mod ownership;
-mod pin;
 mod read_ahead;
 mod results;
 mod scheduled;
+mod scheduling;
 mod seen;
 mod settings_warnings;
 mod settle;

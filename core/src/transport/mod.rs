@@ -50,6 +50,7 @@ pub use observed::{Counts, LastError, Observed, Seen, Status};
 pub use ping::{Ping, Pong};
 pub use request::{CompletionSink, Finished, Request};
 pub use result_budget::ResultBudget;
+pub use runtime::at_io_thread_start;
 pub use settings_provider::{Asked, SettingsProvider};
 pub use shared_connections::SharedConnection;
 pub use target::{Member, Target};

@@ -10,7 +10,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use std::{mem, thread};
@@ -33,6 +33,9 @@ thread_local! {
 /// Present while the thread runs, which it does until the process ends: a runtime that sleeps costs nothing, and a static
 /// survives the end of the worker thread that happened to start it.
 static CURRENT: Mutex<Option<Arc<IoThread>>> = Mutex::new(None);
+
+/// What the thread begins with.
+static AT_START: OnceLock<fn()> = OnceLock::new();
 
 /// The I/O thread.
 struct IoThread {
@@ -81,6 +84,11 @@ pub fn is_visited() -> bool {
 pub async fn not_visited<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| if is_visited() { Poll::Pending } else { future.as_mut().poll(cx) }).await
+}
+
+/// Has every I/O thread that is started from now on begin with this; what was said first counts.
+pub fn at_io_thread_start(action: fn()) {
+    AT_START.get_or_init(|| action);
 }
 
 /// A task as the runtime polls it.
@@ -186,6 +194,9 @@ impl IoThread {
         });
         let started = thread.clone();
         thread::Builder::new().name("idioteque-redis".into()).spawn(move || {
+            if let Some(action) = AT_START.get() {
+                action();
+            }
             // Ends by a panic when the runtime can't wait for events any more.
             let _ = catch_unwind(AssertUnwindSafe(|| runtime.block_on(started.ending.notified())));
             started.end();
