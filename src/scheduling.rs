@@ -4,7 +4,8 @@
 /// computations do. Linux from 6.12 on lets a thread go first that runs for shorter times than the one that is running; it gets no
 /// larger share of a processor by that. The I/O thread runs for microseconds, so it asks for the shortest slice that there is.
 ///
-/// Where a filter of system calls is at work, nothing is asked: some end the process when it asks for what they do not know.
+/// Where a filter of system calls is at work, nothing is asked: some end the process when it asks for what they do not allow. An error
+/// may come from such a filter too.
 #[cfg(target_os = "linux")]
 pub fn take_short_slices() {
     use std::ffi::c_long;
@@ -19,8 +20,7 @@ pub fn take_short_slices() {
     const NO_FLAGS: c_long = 0;
 
     // SAFETY: reads a number about this thread.
-    let seccomp = unsafe { libc::prctl(libc::PR_GET_SECCOMP) };
-    if seccomp == libc::SECCOMP_MODE_FILTER as i32 {
+    if unsafe { libc::prctl(libc::PR_GET_SECCOMP) } != 0 {
         return;
     }
     let mut now = sched_attr {

@@ -38,8 +38,10 @@ export async function moveSlots(masters, from, to, slots) {
 }
 
 /**
- * Waits until all masters name the same one as the owner of slots, and repairs it as `redis-cli --cluster fix` does: on Redis 6 a message
- * that was under way may revive an older claim, and two masters then name each other for good.
+ * Waits until all masters name the same one as the owner of slots and know the epoch of its claim. The next one to claim slots would take
+ * the same epoch otherwise, and of two claims of one epoch neither wins: on Redis 6 a master may then drop keys of slots that are its
+ * own. What is astray all the same is repaired as `redis-cli --cluster fix` does: a message that was under way may revive an older
+ * claim there, and two masters then name each other for good.
  *
  * @param {Master[]} masters
  * @param {Master} owner
@@ -52,9 +54,13 @@ async function settle(masters, owner, slots) {
     const own = ranges.filter(([, , [, , name]]) => name === id);
     return slots.filter((slot) => !own.some(([first, last]) => first <= slot && slot <= last));
   };
+  const epoch = async ({ admin }) => {
+    const nodes = (await admin.call("CLUSTER", "NODES")).split("\n").map((line) => line.split(" "));
+    return nodes.find(([name]) => name === id)?.[6];
+  };
   const areSettled = async () => {
     const all = await Promise.all(masters.map(astray));
-    if (all.every(({ length }) => length === 0)) return true;
+    if (all.every(({ length }) => length === 0)) return new Set(await Promise.all(masters.map(epoch))).size === 1;
     // Its claim is the newest then.
     await owner.admin.call("CLUSTER", "BUMPEPOCH");
     for (const [index, { admin }] of masters.entries()) {
