@@ -114,20 +114,23 @@ describe("HTTP/2", () => {
 });
 
 describe("a connection that takes everything and brings nothing any more", () => {
+  /** A store whose connections go through a proxy. */
+  async function openBehindProxy(endpoint) {
+    trusting();
+    const { hostname: host, port } = new URL(endpoint.url);
+    const proxy = await startProxy({ host, port: Number(port) });
+    releases.push(() => proxy.stop());
+    const address = `https://${proxy.host}:${proxy.port}`;
+    const store = createRedisStore({ url: address, token: endpoint.token }, { commandTimeout: 2000, readAhead: false });
+    releases.push(() => store.close());
+    return { proxy, store };
+  }
+
   it.each([
     ["HTTP/1.1", () => tls],
     ["HTTP/2", () => both],
   ])("is left to what was sent over it: %s", async (_, endpoint) => {
-    trusting();
-    const { hostname: host, port } = new URL(endpoint().url);
-    const proxy = await startProxy({ host, port: Number(port) });
-    releases.push(() => proxy.stop());
-    const address = `https://${proxy.host}:${proxy.port}`;
-    const store = createRedisStore(
-      { url: address, token: endpoint().token },
-      { commandTimeout: 2000, readAhead: false },
-    );
-    releases.push(() => store.close());
+    const { proxy, store } = await openBehindProxy(endpoint());
     const [asked, written, other] = [newId("asked"), newId("written"), newId("other")];
 
     await store.beginExecution(asked);
@@ -146,6 +149,21 @@ describe("a connection that takes everything and brings nothing any more", () =>
     await store.beginExecution(written);
     expect(await store.isExecutionInProgress(written)).toBe(true);
   });
+
+  it.each([
+    ["HTTP/1.1", () => tls],
+    ["HTTP/2", () => both],
+  ])(
+    "is left by a process that only pings, each time for less than such a connection is waited for: %s",
+    async (_, endpoint) => {
+      const { proxy, store } = await openBehindProxy(endpoint());
+      await store.isExecutionInProgress(newId());
+      for (const connection of proxy.connections) connection.hold("toServer", "toClient");
+      await expect(store.ping({ timeout: 200 })).rejects.toMatchObject({ code: "ERR_REDIS_TIMEOUT" });
+      const answered = () => store.ping({ timeout: 200 }).then(Boolean, () => false);
+      await eventually(answered, { deadline: 10_000, message: "a ping that is answered" });
+    },
+  );
 });
 
 /** An HTTP proxy to which every host is this one. Records what it is asked for. */

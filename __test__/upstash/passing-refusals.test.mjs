@@ -129,11 +129,49 @@ describe("answers that have a reply to every command and do not end", () => {
       const text = JSON.stringify(commands.map(() => ({ result: 1 })));
       (requests <= answers ? endless : finish)(response, text);
     });
-    const store = createRedisStore(endpoint, { readAhead: false, warnings: false });
+    // All of them in less time than an end is waited for.
+    const store = createRedisStore(endpoint, { commandTimeout: 700, readAhead: false, warnings: false });
     for (let index = 0; index <= answers; index += 1)
       await store.commitExecutionTaskResult("run", `task-${index}`, index);
     await store.close();
     expect(requests).toBe(answers + 1);
+  });
+
+  it("answer pings, and refuse", async () => {
+    const endpoint = await startEndpoint(({ commands, response }) => {
+      const [[name]] = commands;
+      if (name !== "PING") response.writeHead(400);
+      response.write(JSON.stringify(name === "PING" ? { result: "PONG" } : { error: "ERR not today" }));
+    });
+    const store = temporaryStore(endpoint);
+    expect(await store.ping()).toBeGreaterThan(0);
+    await expect(store.beginExecution("run")).rejects.toMatchObject({
+      code: "ERR_REDIS_REPLY",
+      message: expect.stringContaining("not today"),
+    });
+  });
+
+  it("leave the last of the requests under way at once to another store, also behind a call that waits", async () => {
+    const endpoint = await startEndpoint(({ commands, reply }) => {
+      if (!JSON.stringify(commands).includes("hangs")) reply(() => ({ result: 1 }));
+    });
+    const options = { commandTimeout: 3000, readAhead: false, warnings: false };
+    const [busy, other] = [createRedisStore(endpoint, options), createRedisStore(endpoint, options)];
+    const outcomes = [];
+    const hang = (index) => outcomes.push(busy.beginExecutionTask(`hangs-${index}`, "task").catch((error) => error));
+    for (let sent = 0; sent < 15; sent += 1) {
+      hang(sent);
+      await eventually(() => busy.stats().roundTrips > sent, { message: "a request of its own" });
+    }
+    hang(15);
+    let isOver = false;
+    Promise.race(outcomes).then(() => {
+      isOver = true;
+    });
+    await other.beginExecutionTask("run", "task");
+    expect(isOver, "the other store waited for those that hang").toBe(false);
+    await Promise.all(outcomes);
+    await Promise.all([busy.close(), other.close()]);
   });
 });
 

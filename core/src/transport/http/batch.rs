@@ -16,7 +16,7 @@ use super::client::{Client, Failure, Head, Response};
 use super::decode;
 use super::decode::{AnswerReader, Malformed, Part};
 use super::encode::{Body, Path, ReplyShape};
-use super::waiting::{Pass, WaitingCalls};
+use super::waiting::{Pass, WaitingCalls, Whose};
 use crate::moment::Moment;
 use crate::store::ErrorReply;
 use crate::store::server_features::ServerFeatures;
@@ -32,8 +32,7 @@ use crate::transport::result_budget::Blocked;
 const MAX_CALLS: usize = 512;
 /// How much of a refusal's body is read: it is for the error's sentence only.
 const MAX_REFUSAL_BYTES: usize = 1024 * 1024;
-/// How long the rest of an answer is waited for that has said what is to be done: of a refusal whose status does, and of one that has
-/// a reply to every command.
+/// How long the rest of a refusal is waited for whose status says what is to be done.
 const MAX_REST_WAIT: Duration = Duration::from_secs(1);
 /// Requests among which the calls are shared whose common answer was too large, at most.
 const TOO_LARGE_SHARES: usize = 8;
@@ -92,8 +91,8 @@ struct Calls {
 enum Exchange {
     /// It was sent, and there is no answer.
     Sent(Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>, AnswerReader),
-    /// The answer arrives, and is complete but for its end since this moment.
-    Answered(Response, AnswerReader, Option<Instant>),
+    /// The answer arrives.
+    Answered(Response, AnswerReader),
     /// A refusal arrives since this moment: an answer with a status that is no success.
     Refused(Response, Vec<u8>, Instant),
 }
@@ -119,8 +118,10 @@ pub enum Event {
 
 /// How a request ended.
 pub enum End {
-    /// Every call is answered.
+    /// Every call is answered, and the answer is over.
     Complete,
+    /// Every call is answered, but the answer has not ended: what is left of it says nothing.
+    Answered,
     /// There is no answer, or only part of it.
     Failed(Failure),
     /// The answer has a status that is no success, and this body.
@@ -151,12 +152,12 @@ fn passes(status: u16) -> bool {
 }
 
 impl HttpBatch {
-    /// Sends what may go now as one request, at most so many calls and so many writes, and no more than each of them may have for
-    /// company.
+    /// Sends what may go now as one request, of all stores or some, at most so many calls and so many writes, and no more than each of
+    /// them may have for company.
     pub fn send(
         waiting: &mut WaitingCalls,
         blocked: &mut Vec<Blocked>,
-        (most, most_writes): (usize, usize),
+        (whose, most, most_writes): (Whose, usize, usize),
         features: ServerFeatures,
         (client, sync_token): (&Client, Option<&HeaderValue>),
         now: Instant,
@@ -170,7 +171,7 @@ impl HttpBatch {
         let (mut most, mut company) = (most.min(MAX_CALLS), usize::MAX);
         let mut counts = Counts { round_trips: 1, ..Counts::default() };
         let mut expiries_apart = None;
-        let mut admission = waiting.admit(most_writes);
+        let mut admission = waiting.admit(whose, most_writes);
         while slots.len() < most
             && let Some(next) = admission.peek()
         {
@@ -243,12 +244,12 @@ impl HttpBatch {
             match &mut self.exchange {
                 Exchange::Sent(answer, reader) => match ready!(answer.as_mut().poll(cx)) {
                     Ok(response) if (200..300).contains(&response.head.status) => {
-                        self.exchange = Exchange::Answered(response, mem::take(reader), None);
+                        self.exchange = Exchange::Answered(response, mem::take(reader));
                     }
                     Ok(response) => self.exchange = Exchange::Refused(response, Vec::new(), now),
                     Err(failure) => return Poll::Ready(Event::End(End::Failed(failure))),
                 },
-                Exchange::Answered(response, reader, complete_since) => {
+                Exchange::Answered(response, reader) => {
                     loop {
                         match reader.next() {
                             Ok(Some(Part::Reply(reply))) => self.calls.replies.push_back(reply),
@@ -262,27 +263,16 @@ impl HttpBatch {
                     if !outcomes.is_empty() {
                         return Poll::Ready(Event::Replies(outcomes));
                     }
-                    // Read to its end also when all is there, so that the connection can be used again.
-                    if reader.is_complete() {
-                        complete_since.get_or_insert(now);
-                    }
                     match response.poll_body(cx) {
                         Poll::Ready(Some(Ok(bytes))) => {
                             self.bytes_read += bytes.len() as u64;
                             reader.push(&bytes);
                         }
-                        Poll::Pending if complete_since.is_none_or(|since| now < since + MAX_REST_WAIT) => {
-                            return Poll::Pending;
-                        }
-                        Poll::Ready(Some(Err(failure))) if complete_since.is_none() => {
-                            return Poll::Ready(Event::End(End::Failed(failure)));
-                        }
-                        Poll::Ready(None) if complete_since.is_none() => {
-                            return Poll::Ready(Event::End(End::Malformed));
-                        }
-                        Poll::Ready(Some(Err(_)) | None) | Poll::Pending => {
-                            return Poll::Ready(Event::End(End::Complete));
-                        }
+                        Poll::Pending if reader.is_complete() => return Poll::Ready(Event::End(End::Answered)),
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(_) if reader.is_complete() => return Poll::Ready(Event::End(End::Complete)),
+                        Poll::Ready(Some(Err(failure))) => return Poll::Ready(Event::End(End::Failed(failure))),
+                        Poll::Ready(None) => return Poll::Ready(Event::End(End::Malformed)),
                     }
                 }
                 Exchange::Refused(response, body, since) => {
@@ -297,7 +287,7 @@ impl HttpBatch {
                             return Poll::Ready(Event::End(End::Failed(failure)));
                         }
                         Poll::Ready(Some(Err(_)) | None) => true,
-                        Poll::Pending if is_for_now && *since + MAX_REST_WAIT <= now => true,
+                        Poll::Pending if is_for_now && *since + MAX_REST_WAIT <= now || decode::is_whole(body) => true,
                         Poll::Pending => return Poll::Pending,
                     };
                     if is_over {
@@ -343,14 +333,20 @@ impl HttpBatch {
         self.heard_at
     }
 
-    /// When the rest of an answer that has said what is to be done is not waited for any longer.
+    /// When the rest of a refusal that has said what is to be done is not waited for any longer.
     pub fn rest_ends_at(&self) -> Option<Instant> {
-        let since = match &self.exchange {
-            Exchange::Answered(_, _, complete_since) => *complete_since,
-            Exchange::Refused(response, _, since) if passes(response.head.status) => Some(*since),
+        match &self.exchange {
+            Exchange::Refused(response, _, since) if passes(response.head.status) => Some(*since + MAX_REST_WAIT),
+            Exchange::Sent(..) | Exchange::Answered(..) | Exchange::Refused(..) => None,
+        }
+    }
+
+    /// The answer, of which nothing is to come but its end.
+    pub fn into_rest(self) -> Option<Response> {
+        match self.exchange {
+            Exchange::Answered(response, _) => Some(response),
             Exchange::Sent(..) | Exchange::Refused(..) => None,
-        };
-        Some(since? + MAX_REST_WAIT)
+        }
     }
 
     /// Whether it could be sent in smaller pieces: one by one, or without the reads that a call only carries.

@@ -169,6 +169,13 @@ pub fn read_error_reply(body: &[u8]) -> Option<String> {
     }
 }
 
+/// Whether a short body is all there, whether or not it has ended.
+pub fn is_whole(body: &[u8]) -> bool {
+    /// What endpoints say of a refusal or a ping is shorter. It is looked at again whenever more of it has come.
+    const SHORT: usize = 4096;
+    body.len() <= SHORT && serde_json::from_slice::<IgnoredAny>(body).is_ok()
+}
+
 /// The replies to one call: the answers to a transaction are one reply, as `EXEC` brings them.
 pub fn gather(shapes: &[ReplyShape], replies: &mut impl Iterator<Item = Value>) -> Vec<Value> {
     let gathered = shapes.iter().filter_map(|shape| match shape {

@@ -16,8 +16,9 @@ use super::batch::{Attempt, End, Event, HttpBatch, Outcome};
 use super::client::{Client, Failure, Head, MAX_ANSWER_BYTES};
 use super::connections_in_use::ConnectionsInUse;
 use super::pace::{Pace, Punctuality};
+use super::rests::Rests;
 use super::seen::HttpPing;
-use super::waiting::WaitingCalls;
+use super::waiting::{WaitingCalls, Whose};
 use super::{decode, error};
 use crate::config::{Topology, Upstash};
 use crate::error::StoreError;
@@ -60,6 +61,7 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         pace: Pace::new(target.command_timeout),
         write_pace: Pace::new(target.command_timeout),
         batches: Vec::new(),
+        rests: Rests::default(),
         sync_token: None,
         written_at: None,
         connections: ConnectionsInUse::default(),
@@ -110,10 +112,11 @@ pub(super) struct HttpDriver {
     /// And when something that writes.
     write_pace: Pace,
     pub(super) batches: Vec<HttpBatch>,
+    rests: Rests,
     sync_token: Option<HeaderValue>,
     /// When the answer to the last write came.
     written_at: Option<Instant>,
-    connections: ConnectionsInUse,
+    pub(super) connections: ConnectionsInUse,
     /// Over, but not yet handed back.
     finished: Vec<Finished>,
     /// The last handle of the connection was dropped.
@@ -140,6 +143,8 @@ impl HttpDriver {
                 self.take_pings(now);
                 self.poll_pings(cx, now);
                 self.expire(now);
+                let bytes_read = self.rests.poll(cx, now);
+                self.inbox.observed.count(Counts { bytes_read, ..Counts::default() });
                 let mut any = self.settle(cx, now);
                 self.leave_silent_connections(now);
                 any |= self.send(now);
@@ -195,7 +200,15 @@ impl HttpDriver {
         let resumes = [&self.pace, &self.write_pace].into_iter().filter_map(|pace| pace.next_moment(now));
         let resume = resumes.min().filter(|_| !self.waiting.is_empty());
         let silent = self.connections.silent_at(&self.batches, patience);
-        self.waiting.deadline().into_iter().chain(batches).chain(resume).chain(silent).chain(self.ping_deadline()).min()
+        self.waiting
+            .deadline()
+            .into_iter()
+            .chain(batches)
+            .chain(resume)
+            .chain(silent)
+            .chain(self.rests.ends_at())
+            .chain(self.ping_deadline())
+            .min()
     }
 
     /// When the endpoint has been silent for too long, the connections are left to what is under way on them: they may be dead, and
@@ -243,15 +256,19 @@ impl HttpDriver {
         let before = self.batches.len();
         loop {
             let (most, most_writes) = (self.pace.allows(now).most(), self.write_pace.allows(now).most());
-            let may_send = self.batches.len() < MAX_BATCHES - 1
-                || self.batches.len() < MAX_BATCHES && self.waiting.next_has_nothing_under_way(most_writes > 0);
-            if !may_send || most == 0 {
+            let whose = if self.batches.len() < MAX_BATCHES - 1 { Whose::All } else { Whose::Idle };
+            if self.batches.len() == MAX_BATCHES || most == 0 {
                 break;
             }
             let over = (client, self.sync_token.as_ref());
-            let Some(batch) =
-                HttpBatch::send(&mut self.waiting, &mut self.blocked, (most, most_writes), self.features, over, now)
-            else {
+            let Some(batch) = HttpBatch::send(
+                &mut self.waiting,
+                &mut self.blocked,
+                (whose, most, most_writes),
+                self.features,
+                over,
+                now,
+            ) else {
                 break;
             };
             self.observer.observed().count(batch.sent_counts());
@@ -317,6 +334,11 @@ impl HttpDriver {
         self.answers |= !matches!(end, End::Failed(_));
         match end {
             End::Complete => {}
+            End::Answered => {
+                if let Some(response) = batch.into_rest() {
+                    self.rests.add(response, now);
+                }
+            }
             End::Failed(Failure::NotSent(ConnectError::Fatal(error))) => self.fail(batch, Attempt::NotSent, &error),
             End::Failed(Failure::NotSent(connect_error)) => {
                 self.retry(batch, Attempt::NotSent, connect_error.error(), None, now);

@@ -15,6 +15,7 @@ mod encode;
 mod error;
 mod pace;
 mod proxy;
+mod rests;
 mod seen;
 mod waiting;
 

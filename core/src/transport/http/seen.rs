@@ -1,6 +1,6 @@
 //! What others see of an endpoint, and pings: one request of their own each.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -32,7 +32,8 @@ impl HttpDriver {
         for ping in self.inbox.take_pings() {
             match &self.client {
                 Ok(client) => {
-                    let answer: Answer = Box::pin(read_all(send(client)));
+                    let answer: Answer = Box::pin(read_answer(send(client)));
+                    self.connections.pinged(now);
                     self.pings.push(HttpPing { ping, sent_at: now, answer });
                 }
                 Err(connect_error) => ping.answer(Err(connect_error.error().clone())),
@@ -52,6 +53,7 @@ impl HttpDriver {
                 Poll::Ready(answer) => {
                     let pong = self.read_pong(answer);
                     let HttpPing { ping, sent_at, .. } = self.pings.swap_remove(index);
+                    self.connections.ponged(sent_at, now);
                     ping.answer(pong.map(|()| now.saturating_duration_since(sent_at)));
                 }
             }
@@ -121,12 +123,16 @@ fn send(client: &Client) -> impl Future<Output = Result<Response, Failure>> + Se
     client.send(Path::Single, br#"["PING"]"#.to_vec(), None)
 }
 
-async fn read_all(
+async fn read_answer(
     answer: impl Future<Output = Result<Response, Failure>> + Send + 'static,
 ) -> Result<(Head, Vec<u8>), Failure> {
     let mut response = answer.await?;
     let mut body = Vec::new();
-    while let Some(bytes) = std::future::poll_fn(|cx| response.poll_body(cx)).await {
+    // Of a broken server the status says all. An answer may be whole and not end.
+    while response.head.status < 500
+        && !decode::is_whole(&body)
+        && let Some(bytes) = poll_fn(|cx| response.poll_body(cx)).await
+    {
         body.extend_from_slice(&bytes?);
     }
     Ok((response.head, body))

@@ -15,6 +15,9 @@ use slab::Slab;
 use crate::transport::pending_calls::{PendingCall, Rank};
 use crate::transport::ranks::{StoreId, Turns, store_of};
 
+/// How many calls of other stores are passed over in search of one of a store that has nothing under way. Stores take turns, so it is
+/// among the first.
+const MAX_PASSED_OVER: usize = 32;
 /// As many calls as there is room for.
 const ANY_COMPANY: usize = usize::MAX;
 
@@ -131,8 +134,18 @@ pub struct Admission<'a> {
     touched: Vec<usize>,
     /// The stores of the calls that were taken.
     entering: Vec<StoreId>,
+    whose: Whose,
     /// How many writes may still be taken.
     writes_left: usize,
+}
+
+/// Whose calls may go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Those of all stores.
+    All,
+    /// Those of stores that have nothing under way.
+    Idle,
 }
 
 impl WaitingCalls {
@@ -186,17 +199,9 @@ impl WaitingCalls {
     }
 
     /// Begins to put a request together, with at most so many writes.
-    pub fn admit(&mut self, most_writes: usize) -> Admission<'_> {
+    pub fn admit(&mut self, whose: Whose, most_writes: usize) -> Admission<'_> {
         self.count_returned();
-        Admission { waiting: self, touched: Vec::new(), entering: Vec::new(), writes_left: most_writes }
-    }
-
-    /// Whether the call that goes next, with writes or without, is of a store that has nothing under way.
-    pub fn next_has_nothing_under_way(&mut self, with_writes: bool) -> bool {
-        self.count_returned();
-        let Some(index) = self.ready.first(with_writes) else { return false };
-        let Some(call) = self.executions[index].calls.front() else { return false };
-        !self.stores_under_way.contains_key(&store_of(&call.pending))
+        Admission { waiting: self, touched: Vec::new(), entering: Vec::new(), whose, writes_left: most_writes }
     }
 
     /// The earliest deadline.
@@ -235,6 +240,12 @@ impl WaitingCalls {
             self.index(index);
         }
         Some(call)
+    }
+
+    /// Whether the store of an execution's oldest call has something under way.
+    fn has_under_way(&self, index: usize) -> bool {
+        let call = self.executions[index].calls.front();
+        call.is_some_and(|call| self.stores_under_way.contains_key(&store_of(&call.pending)))
     }
 
     /// Counts the passes that were given back.
@@ -283,7 +294,16 @@ impl Admission<'_> {
         {
             self.waiting.looked_at += 1;
         }
-        let index = self.next()?;
+        let mut index = self.next()?;
+        let mut passed_over = 0;
+        while self.whose == Whose::Idle && self.waiting.has_under_way(index) {
+            if passed_over == MAX_PASSED_OVER {
+                return None;
+            }
+            passed_over += 1;
+            self.skip();
+            index = self.next()?;
+        }
         self.waiting.executions[index].calls.front()
     }
 
@@ -356,7 +376,7 @@ mod tests {
 
     /// The numbers of the calls of one request, and their passes.
     fn send(waiting: &mut WaitingCalls, most: usize) -> (Vec<u64>, Vec<Pass>) {
-        let mut admission = waiting.admit(usize::MAX);
+        let mut admission = waiting.admit(Whose::All, usize::MAX);
         let taken: Vec<_> = std::iter::from_fn(|| admission.take()).take(most).collect();
         taken.into_iter().map(|(pending, pass)| (pending.sequence, pass)).unzip()
     }
@@ -399,7 +419,7 @@ mod tests {
         waiting.push(call("a", 4, WRITE));
         waiting.push(call("b", 5, WRITE));
         waiting.push(call("a", 2, WRITE));
-        let mut admission = waiting.admit(usize::MAX);
+        let mut admission = waiting.admit(Whose::All, usize::MAX);
         assert_eq!(admission.peek().map(|call| call.pending.sequence), Some(2));
         admission.skip();
         assert_eq!(admission.peek().map(|call| call.pending.sequence), Some(5));
@@ -412,16 +432,37 @@ mod tests {
         let mut waiting = WaitingCalls::default();
         let (busy, other) = (Arc::<KeyOptions>::default(), Arc::default());
         (0..100).for_each(|sequence| waiting.push(call_of(&busy, &sequence.to_string(), sequence, READ)));
-        assert!(waiting.next_has_nothing_under_way(true));
+        assert!(waiting.admit(Whose::Idle, usize::MAX).peek().is_some());
         let (_, first) = send(&mut waiting, 10);
-        assert!(!waiting.next_has_nothing_under_way(true));
+        assert!(waiting.admit(Whose::Idle, usize::MAX).peek().is_none());
         (100..102).for_each(|sequence| waiting.push(call_of(&other, &sequence.to_string(), sequence, READ)));
-        assert!(waiting.next_has_nothing_under_way(true));
+        assert!(waiting.admit(Whose::Idle, usize::MAX).peek().is_some());
         let (numbers, _second) = send(&mut waiting, 4);
         assert_eq!(numbers, [100, 10, 101, 11]);
-        assert!(!waiting.next_has_nothing_under_way(true));
+        assert!(waiting.admit(Whose::Idle, usize::MAX).peek().is_none());
         drop(first);
         assert_eq!(send(&mut waiting, 2).0, [12, 13]);
+    }
+
+    #[test]
+    fn a_store_with_nothing_under_way_goes_alone_past_older_calls_of_another() {
+        let mut waiting = WaitingCalls::default();
+        let (busy, other) = (Arc::<KeyOptions>::default(), Arc::default());
+        (0..3).for_each(|sequence| waiting.push(call_of(&busy, &sequence.to_string(), sequence, WRITE)));
+        let (_, _passes) = send(&mut waiting, 3);
+        (3..1000).for_each(|sequence| waiting.push(call_of(&busy, &sequence.to_string(), sequence, WRITE)));
+        assert!(waiting.admit(Whose::Idle, usize::MAX).peek().is_none());
+        assert!(waiting.looked_at < 50);
+        (1000..1002).for_each(|sequence| waiting.push(call_of(&other, &sequence.to_string(), sequence, WRITE)));
+        assert!(waiting.admit(Whose::Idle, 0).peek().is_none());
+        let mut admission = waiting.admit(Whose::Idle, usize::MAX);
+        let mut taken = Vec::new();
+        while admission.peek().is_some() {
+            taken.extend(admission.take().map(|(pending, _)| pending.sequence));
+        }
+        drop(admission);
+        assert_eq!(taken, [1000, 1001]);
+        assert_eq!(send(&mut waiting, 2).0, [3, 4]);
     }
 
     #[test]
@@ -433,7 +474,7 @@ mod tests {
             waiting.push(call(id, sequence as u64, operation));
         }
         let mut taken_with = |most_writes| {
-            let mut admission = waiting.admit(most_writes);
+            let mut admission = waiting.admit(Whose::All, most_writes);
             let taken: Vec<_> = std::iter::from_fn(|| admission.take()).collect();
             taken.into_iter().map(|(pending, _)| pending.sequence).collect::<Vec<_>>()
         };
@@ -476,7 +517,7 @@ mod tests {
     }
 
     fn send_looking(waiting: &mut WaitingCalls, most: usize) -> (usize, Vec<Pass>) {
-        let mut admission = waiting.admit(usize::MAX);
+        let mut admission = waiting.admit(Whose::All, usize::MAX);
         let mut passes = Vec::new();
         while passes.len() < most && admission.peek().is_some() {
             passes.extend(admission.take().map(|(_, pass)| pass));
