@@ -207,10 +207,11 @@ it("is printed with NODE_DEBUG=idioteque-redis, a line for each", async () => {
   const script = startScript(
     `const store = createRedisStore(args);
      await store.beginExecution("printed");
-     console.log("begun");
-     const timer = setInterval(() => {
-       if (store.status !== "ready") clearInterval(timer);
-     }, 5);`,
+     // Until it is known here, not only where the connection is.
+     const timer = setInterval(() => {}, 1000);
+     const { subscribe } = await import("node:diagnostics_channel");
+     subscribe("idioteque-redis:disconnected", () => setImmediate(clearInterval, timer));
+     console.log("begun");`,
     { args: server.url, within: ["env", "NODE_DEBUG=idioteque-redis"] },
   );
   await script.printed("begun");

@@ -53,7 +53,8 @@ describe("a store on one server", () => {
     const store = openStore(server.url);
     expect([store.status, store.stats().status]).toEqual(["idle", "idle"]);
     const call = store.beginExecution("one");
-    expect(store.status).toBe("connecting");
+    // The thread that connects may be done already.
+    expect(["connecting", "ready"]).toContain(store.status);
     await call;
     expect(store.status).toBe("ready");
     const { stats } = store;
