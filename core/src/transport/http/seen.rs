@@ -51,9 +51,12 @@ impl HttpDriver {
                 Poll::Pending if !is_over => index += 1,
                 Poll::Pending => self.pings.swap_remove(index).ping.expire(None),
                 Poll::Ready(answer) => {
-                    let pong = self.read_pong(answer);
                     let HttpPing { ping, sent_at, .. } = self.pings.swap_remove(index);
-                    self.connections.ponged(sent_at, now);
+                    // A connection that could not be made has brought nothing.
+                    if answer.is_ok() {
+                        self.connections.ponged(sent_at, now);
+                    }
+                    let pong = self.read_pong(answer);
                     ping.answer(pong.map(|()| now.saturating_duration_since(sent_at)));
                 }
             }
