@@ -86,6 +86,8 @@ const helpers = {
   loadLive,
   afterTurn: clock.afterTurn,
   setImmediate: nextTurn,
+  // Others say so too, for packages that ask, and end the process when its functions are called.
+  usesLibuv: process.versions.uv !== undefined && !process.versions.bun && !process.versions.deno,
   emitWarning,
   publish,
   rejectLater,

@@ -94,6 +94,19 @@ impl<Q> Default for CompletionQueue<Q> {
     }
 }
 
+#[cfg(target_os = "linux")]
+impl<Q> QueueState<Q> {
+    fn has_any(&self) -> bool {
+        !self.finished.is_empty()
+            || !self.answers.is_empty()
+            || !self.questions.is_empty()
+            || !self.warnings.is_empty()
+            || !self.events.is_empty()
+            || !self.pongs.is_empty()
+            || !self.closed.is_empty()
+    }
+}
+
 impl<Q> CompletionQueue<Q> {
     /// A plain queue is valid at every step, so a panic elsewhere does not spoil it.
     fn lock(&self) -> MutexGuard<'_, QueueState<Q>> {
@@ -121,6 +134,28 @@ impl<Q> CompletionQueue<Q> {
                 sys::napi_call_threadsafe_function(function.0, ptr::null_mut(), mode)
             };
         }
+    }
+
+    /// The JavaScript thread is here: it sees to what comes now by itself. False when it has been called already.
+    #[cfg(target_os = "linux")]
+    pub fn attend(&self) -> bool {
+        !mem::replace(&mut self.lock().called, true)
+    }
+
+    /// Ends that. Whether something has come, for which the thread has not been called.
+    #[cfg(target_os = "linux")]
+    pub fn end_attending(&self) -> bool {
+        let mut state = self.lock();
+        state.called = state.has_any();
+        state.called
+    }
+
+    /// The JavaScript thread could not see to what has come: calls it.
+    #[cfg(target_os = "linux")]
+    pub fn call_after_all(&self) {
+        let mut state = self.lock();
+        state.called = false;
+        Self::call(&mut state);
     }
 
     /// Calls the JavaScript thread once more, for what it has not finished.

@@ -84,6 +84,8 @@ struct Helpers {
     after_turn: Value,
     /// Calls a function in the next turn of the event loop; `undefined` where the runtime cannot.
     set_immediate: Value,
+    /// Whether the event loop is libuv's.
+    uses_libuv: bool,
     /// Passes a warning on to the process.
     emit_warning: Value,
     /// Publishes what happens to connections.
@@ -100,6 +102,7 @@ impl Helpers {
             load_live: engine.get(helpers, c"loadLive")?,
             after_turn: engine.get(helpers, c"afterTurn")?,
             set_immediate: engine.get(helpers, c"setImmediate")?,
+            uses_libuv: engine.to_bool(engine.get(helpers, c"usesLibuv")?) == Some(true),
             emit_warning: engine.get(helpers, c"emitWarning")?,
             publish: engine.get(helpers, c"publish")?,
         })
@@ -114,7 +117,7 @@ impl Helpers {
 
     fn environment(&self, engine: Engine) -> std::result::Result<Rc<Environment>, Thrown> {
         Environment::current(engine, self.after_turn, |environment| {
-            settle::connect(environment, self.set_immediate, self.emit_warning, self.publish)
+            settle::connect(environment, self.uses_libuv, self.set_immediate, self.emit_warning, self.publish)
         })
     }
 }

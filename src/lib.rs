@@ -15,6 +15,7 @@
 //! - `fallback`: the client's own methods, where a native connection turned out to be impossible.
 //! - `environment`: what one JavaScript environment keeps. `completion_queue`, `backlog`, `settle`, `results`: finished calls,
 //!   back to their promises.
+//! - `answer_poll`: answers that the JavaScript thread reads by itself.
 //! - `seen`: status, statistics, pings and the details of traced calls.
 //! - `module_init`: what happens when the addon is loaded. `scheduling`: how the I/O thread is scheduled.
 //! - `node_api`: Node-API, wrapped. `js_builtins`, `error`: what is made of the JavaScript side's own classes.
@@ -26,6 +27,7 @@
 #![cfg_attr(test, allow(dead_code))]
 
 mod adopted_client;
+mod answer_poll;
 mod backlog;
 mod completion_queue;
 mod console;

@@ -2,13 +2,13 @@
 //! of a connection's inbox and each wake-up of the I/O thread. They are kept until the turn is over, which is noticed as in
 //! [`crate::read_ahead`], and before any other callback of the event loop runs.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use idioteque_redis_core::store::{Call, Operation, Prefetch};
-use idioteque_redis_core::transport::{Request, SharedConnection};
+use idioteque_redis_core::transport::{AnswerWatch, Request, SharedConnection};
 use napi::sys;
 
 use crate::node_api::{Engine, EnvHandle, Thrown, Value};
@@ -26,15 +26,28 @@ pub struct Outbox {
     count: Cell<usize>,
     /// What notices the end of a turn.
     end: RefCell<Option<Scheduled>>,
+    /// What this thread reads the answer to a lone call by, if it does.
+    watch: OnceCell<Rc<AnswerWatch>>,
 }
 
 impl Outbox {
     /// The outbox of an environment. `after_turn` calls a function when the turn is over; in a runtime without the means to
     /// notice that it is `undefined`, and calls are sent one by one.
     pub fn new(env: &EnvHandle, after_turn: Value) -> Result<Rc<Outbox>, Thrown> {
-        let outbox = Rc::new(Outbox { queued: RefCell::default(), count: Cell::new(0), end: RefCell::default() });
+        let outbox = Rc::new(Outbox {
+            queued: RefCell::default(),
+            count: Cell::new(0),
+            end: RefCell::default(),
+            watch: OnceCell::new(),
+        });
         outbox.end.replace(Scheduled::new(env, after_turn, "sendQueued", on_end, outbox.clone())?);
         Ok(outbox)
+    }
+
+    /// From now on, this thread reads the answers to lone calls.
+    #[cfg(target_os = "linux")]
+    pub fn read_answers_by(&self, watch: Rc<AnswerWatch>) {
+        let _ = self.watch.set(watch);
     }
 
     /// Sends a request over a connection when the turn is over. `is_watched` says that [`Outbox::flush`] will be called then
@@ -42,7 +55,7 @@ impl Outbox {
     pub fn send(&self, connection: Arc<SharedConnection>, request: Request, is_watched: bool) {
         let count = self.count.get() + 1;
         if count == 1 && !is_watched && !self.end.borrow().as_ref().is_some_and(Scheduled::ask) {
-            return connection.send_all(vec![request]);
+            return connection.send_all(vec![request], self.watch.get());
         }
         let mut queued = self.queued.borrow_mut();
         match queued.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &connection)) {
@@ -73,7 +86,7 @@ impl Outbox {
     /// The turn is over: sends what was kept. All of it, so that nothing is sent before what the environment called earlier.
     pub fn flush(&self) {
         for (connection, requests) in self.take() {
-            connection.send_all(requests);
+            connection.send_all(requests, self.watch.get());
         }
     }
 

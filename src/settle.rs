@@ -15,6 +15,7 @@ use idioteque_redis_core::store::{Answer, Call, Reply};
 use idioteque_redis_core::transport::{Finished, Pong, Request, Warning, milliseconds};
 use napi::sys;
 
+use crate::answer_poll;
 use crate::backlog::Backlog;
 use crate::completion_queue::{Arrived, NamedEvent};
 use crate::environment::{Environment, PendingPromise};
@@ -65,9 +66,11 @@ struct Made {
 /// Gives the completion queue of an environment its thread-safe function, a weak one: it alone keeps no process alive.
 ///
 /// `set_immediate` calls a function in the next turn of the event loop; `undefined` where the runtime cannot. `emit_warning`
-/// passes a warning on to the process; `undefined` in runtimes without warnings. `publish` publishes an event.
+/// passes a warning on to the process; `undefined` in runtimes without warnings. `publish` publishes an event. `uses_libuv` says that
+/// the event loop is libuv's, whose functions others have for show.
 pub fn connect(
     environment: &Rc<Environment>,
+    uses_libuv: bool,
     set_immediate: Value,
     emit_warning: Value,
     publish: Value,
@@ -121,6 +124,14 @@ pub fn connect(
         sys::napi_unref_threadsafe_function(engine.raw(), function);
         environment.completions.open(function);
     }
+    if uses_libuv {
+        // SAFETY: the thread-safe function has a count of the drainer until the environment ends, and this one another.
+        let drainer = unsafe {
+            Rc::increment_strong_count(drainer.cast::<Drainer>());
+            Rc::from_raw(drainer.cast::<Drainer>())
+        };
+        answer_poll::start(environment, move || drainer.settle());
+    }
     Ok(())
 }
 
@@ -153,15 +164,17 @@ unsafe extern "C" fn on_wakeup(env: sys::napi_env, _: sys::napi_value, drainer: 
     // SAFETY: the drainer exists until `leave`.
     let drainer = unsafe { &*drainer.cast::<Drainer>() };
     // A panic must not cross into the engine. A promise whose settling panicked stays pending; the others are served.
-    let _ = catch_unwind(AssertUnwindSafe(|| {
-        // Otherwise the event loop comes first, and `on_turn` goes on.
-        if !drainer.is_overdue() {
-            drainer.drain();
-        }
-    }));
+    let _ = catch_unwind(AssertUnwindSafe(|| drainer.settle()));
 }
 
 impl Drainer {
+    /// Settles what has come, unless the event loop's next turn comes first, in which `on_turn` goes on.
+    fn settle(&self) {
+        if !self.is_overdue() {
+            self.drain();
+        }
+    }
+
     /// Takes what has come, and settles calls until there are none left, or what is awaiting them or the event loop is due.
     /// Node.js runs the continuations of what was settled when the callback that did it returns.
     fn drain(&self) {

@@ -22,9 +22,10 @@ const POLLS = `
   const polls = () => readdirSync("/proc/self/fd").filter(isPoll);
 `;
 
-// The one it waits with, and the one that sockets are registered with: the same poll under two numbers.
-onLinux.each([0, 1])(
-  "when its descriptor number %i is closed, calls settle and the next ones start another",
+// The one by which this thread waits for the answers to lone calls; the one the I/O thread waits with, and the one that sockets are
+// registered with: the same poll under two numbers.
+onLinux.each([0, 1, 2])(
+  "when descriptor number %i of ours is closed, calls settle and the next ones start another",
   async (which) => {
     const script = `${POLLS}
     const enginesOwn = polls();
@@ -57,7 +58,7 @@ onLinux.each([0, 1])(
     await store.close();
   `;
     const outcome = await runScript(script, { args: { url, id: newId(), which } });
-    expect(outcome.lines, outcome.errors).toEqual(["2", "true", "true", "true true true", "true"]);
+    expect(outcome.lines, outcome.errors).toEqual(["3", "true", "true", "true true true", "true"]);
     expect(outcome.code).toBe(0);
   },
 );

@@ -1,9 +1,11 @@
 //! The queue between the JavaScript threads and the I/O thread.
 
 use std::mem;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
+use super::answer_watch::AnswerWatch;
 use super::closer::Closer;
 use super::observed::Observed;
 use super::ping::Ping;
@@ -106,18 +108,34 @@ impl Inbox {
         true
     }
 
-    /// Changes what is in it, and wakes the driver if it sleeps. A small call by itself, for a connection that is idle, is sent before
-    /// that by the thread that makes it: the I/O thread may take longer to wake up than the server to answer.
+    /// Changes what is in it, and wakes the driver if it sleeps.
     pub(super) fn change(&self, change: impl FnOnce(&mut InboxState)) {
+        self.change_watching(None, change);
+    }
+
+    /// Changes what is in it, and wakes the driver if it sleeps. A small call by itself, for a connection that is idle, is sent by the
+    /// thread that makes it, and its answer read by that with `watch`: the I/O thread may take longer to wake up than the server to
+    /// answer.
+    pub(super) fn change_watching(&self, watch: Option<&Rc<AnswerWatch>>, change: impl FnOnce(&mut InboxState)) {
         let mut state = self.lock();
         change(&mut state);
         let Some(Sleeper { waker, idle }) = state.sleeper.take() else { return };
         let visited = if idle == Idle::Yes && state.is_one_small_call() { state.task.clone() } else { None };
         drop(state);
-        if let Some(task) = visited {
-            task.visit(&waker);
+        match visited {
+            Some(task) => task.visit(waker, watch.cloned()),
+            None => runtime::wake(waker),
         }
-        runtime::wake(waker);
+    }
+
+    /// Something has come that a thread watches for: has it read by the driver, unless that is awake and reads it anyway.
+    #[cfg(target_os = "linux")]
+    pub(super) fn visit(&self, watch: &Rc<AnswerWatch>) {
+        let mut state = self.lock();
+        let Some(task) = state.task.clone() else { return };
+        let Some(Sleeper { waker, .. }) = state.sleeper.take() else { return };
+        drop(state);
+        task.visit(waker, Some(watch.clone()));
     }
 
     /// The driver has ended with the I/O thread: what it has not taken is answered with an error.

@@ -4,6 +4,7 @@
 //! The addon uses what is re-exported below. The modules that are public besides, and `ExpectedNode`, are so for
 //! the fuzz targets, which read replies with them.
 
+mod answer_watch;
 mod applied;
 mod backoff;
 mod checker;
@@ -41,6 +42,7 @@ mod target;
 mod timer;
 mod warning;
 
+pub use answer_watch::AnswerWatch;
 pub use closer::Closer;
 pub use console::{Answer, Command, Console, Done, Node, Reply};
 pub use error::{ConnectError, display_address};

@@ -2,14 +2,16 @@
 //! its descriptors, what runs on it ends with it, and the next call starts another.
 //!
 //! Another thread may visit a task that allows it: go on with what can be done at once, without waiting for the thread to wake up.
+//! Neither thread waits for the other: the I/O thread passes over a task that is being visited, and is woken for it afterwards.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -19,6 +21,7 @@ use slab::Slab;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
+use super::answer_watch::AnswerWatch;
 use crate::error::StoreError;
 use crate::error_texts::calls as texts;
 
@@ -26,8 +29,8 @@ use crate::error_texts::calls as texts;
 const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(100);
 
 thread_local! {
-    /// A task is being visited by this thread.
-    static VISITING: Cell<bool> = const { Cell::new(false) };
+    /// Present while this thread visits a task.
+    static VISIT: RefCell<Option<Visit>> = const { RefCell::new(None) };
 }
 
 /// Present while the thread runs, which it does until the process ends: a runtime that sleeps costs nothing, and a static
@@ -47,9 +50,56 @@ struct IoThread {
     has_ended: AtomicBool,
 }
 
-/// A future that runs on the thread; `None` when it is over.
+type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A future that runs on the thread.
 struct Task {
-    future: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
+    /// `None` when it is over.
+    future: Mutex<Option<TaskFuture>>,
+    /// The I/O thread has passed over it because it was being visited.
+    was_passed_over: AtomicBool,
+}
+
+impl Task {
+    /// The future, unless it is being polled.
+    fn try_lock(&self) -> Option<MutexGuard<'_, Option<TaskFuture>>> {
+        match self.future.try_lock() {
+            Ok(future) => Some(future),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Has the visit that is under way wake the task when it ends, unless that has just ended. The fence is one of two: either it is
+    /// seen here that the lock is free, or in [`Task::end_visit`] that somebody was here.
+    fn pass_over(&self) -> Option<MutexGuard<'_, Option<TaskFuture>>> {
+        self.was_passed_over.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.try_lock()
+    }
+
+    /// To be called when a visitor has unlocked the future. Whether the I/O thread has passed over it.
+    fn end_visit(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.was_passed_over.swap(false, Ordering::SeqCst)
+    }
+}
+
+/// A task is being polled by another thread than the I/O thread.
+struct Visit {
+    /// What the thread reads answers by.
+    watch: Option<Rc<AnswerWatch>>,
+    /// What the visit leaves for the I/O thread.
+    left: Left,
+}
+
+/// What is left to be done when a visit is over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// The task has to be polled by the I/O thread.
+    Poll,
+    /// Nothing: the task waits for what it has left its waker with.
+    Nothing,
 }
 
 /// A task, to be visited by other threads.
@@ -60,24 +110,48 @@ pub struct TaskHandle {
 }
 
 impl TaskHandle {
-    /// Polls the task on this thread, unless it is being polled. It has to be woken afterwards, with the waker that is given: the I/O
-    /// thread passes it over meanwhile.
-    pub fn visit(&self, waker: &Waker) {
-        let Some(task) = self.task.upgrade() else { return };
-        let Ok(mut slot) = task.future.try_lock() else { return };
-        let Some(future) = &mut *slot else { return };
+    /// Polls the task on this thread, unless it is being polled, and wakes it for the I/O thread if anything is left for that. `watch` is
+    /// what this thread reads answers by, and `waker` the task's own.
+    pub fn visit(&self, waker: Waker, watch: Option<Rc<AnswerWatch>>) {
+        let left = self.task.upgrade().map_or(Left::Poll, |task| {
+            let left = self.poll(&task, &waker, watch);
+            if task.end_visit() { Left::Poll } else { left }
+        });
+        if left == Left::Poll {
+            wake(waker);
+        }
+    }
+
+    fn poll(&self, task: &Task, waker: &Waker, watch: Option<Rc<AnswerWatch>>) -> Left {
+        let Some(mut slot) = task.try_lock() else { return Left::Poll };
+        let Some(future) = &mut *slot else { return Left::Poll };
         let _context = self.handle.enter();
-        let before = VISITING.replace(true);
-        let _end = OnDrop(Some(move || VISITING.set(before)));
+        let before = VISIT.replace(Some(Visit { watch, left: Left::Poll }));
+        let _end = OnDrop(Some(move || drop(VISIT.replace(before))));
         if future.as_mut().poll(&mut Context::from_waker(waker)).is_ready() {
             *slot = None;
         }
+        VISIT.with_borrow(|visit| visit.as_ref().map_or(Left::Poll, |visit| visit.left))
     }
 }
 
 /// Whether a task is polled by a thread that visits it. It has to do what it can at once, and leave all else to the I/O thread.
 pub fn is_visited() -> bool {
-    VISITING.get()
+    VISIT.with_borrow(Option::is_some)
+}
+
+/// What the thread that visits a task reads answers by, if it does.
+pub fn visitor_watch() -> Option<Rc<AnswerWatch>> {
+    VISIT.with_borrow(|visit| visit.as_ref()?.watch.clone())
+}
+
+/// To be called by a task that is visited and has left its waker with all that it waits for: the I/O thread need not be woken.
+pub fn leave_nothing() {
+    VISIT.with_borrow_mut(|visit| {
+        if let Some(visit) = visit {
+            visit.left = Left::Nothing;
+        }
+    });
 }
 
 /// What is not for visitors: it runs on the I/O thread alone.
@@ -207,7 +281,8 @@ impl IoThread {
     }
 
     fn run(self: &Arc<Self>, future: impl Future<Output = ()> + Send + 'static) -> Arc<Task> {
-        let task = Arc::new(Task { future: Mutex::new(Some(Box::pin(future))) });
+        let task =
+            Arc::new(Task { future: Mutex::new(Some(Box::pin(future))), was_passed_over: AtomicBool::new(false) });
         let key = lock(&self.tasks).insert(task.clone());
         let running = Running { thread: self.clone(), task: task.clone(), key };
         let is_started = catch_unwind(AssertUnwindSafe(|| drop(self.handle.spawn(running)))).is_ok();
@@ -233,12 +308,8 @@ impl Future for Running {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut slot = match self.task.future.try_lock() {
-            Ok(slot) => slot,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Who visits it wakes it afterwards. To wait would hold up all other tasks.
-            Err(TryLockError::WouldBlock) => return Poll::Pending,
-        };
+        // To wait for a visit to end would hold up all other tasks.
+        let Some(mut slot) = self.task.try_lock().or_else(|| self.task.pass_over()) else { return Poll::Pending };
         let Some(future) = &mut *slot else { return Poll::Ready(()) };
         std::task::ready!(future.as_mut().poll(cx));
         let over = slot.take();
@@ -339,11 +410,56 @@ mod tests {
         let begin = Instant::now();
         while polls.try_recv() != Ok(("before", true, true)) {
             assert!(begin.elapsed() < LONG, "the task could never be visited");
-            task.visit(&waker);
+            task.visit(waker.clone(), None);
         }
         assert!(!is_visited());
         wake(waker);
         assert_eq!(polls.recv_timeout(LONG), Ok(("behind", false, false)));
+    }
+
+    #[test]
+    fn a_task_with_nothing_left_after_a_visit_is_woken_only_if_the_thread_passed_over_it() {
+        /// Waits until the I/O thread has done what it was woken for before.
+        fn wait_for_the_thread() {
+            let (ran, has_run) = mpsc::channel();
+            let make = move || {
+                ran.send(()).unwrap();
+                std::future::ready(())
+            };
+            spawn(make, || ()).unwrap();
+            has_run.recv_timeout(LONG).unwrap();
+        }
+
+        let (polled, polls) = mpsc::channel::<Option<Waker>>();
+        let is_passed_over = Arc::new(AtomicBool::new(false));
+        let passes_over = is_passed_over.clone();
+        let make = move || {
+            let (polled, passes_over) = (polled.clone(), passes_over.clone());
+            poll_fn(move |cx| {
+                polled.send((!is_visited()).then(|| cx.waker().clone())).unwrap();
+                if is_visited() {
+                    leave_nothing();
+                    if passes_over.load(Ordering::SeqCst) {
+                        cx.waker().wake_by_ref();
+                        wait_for_the_thread();
+                    }
+                }
+                Poll::Pending
+            })
+        };
+        let task = spawn(make, || unreachable!("the thread goes on")).unwrap();
+        let waker = polls.recv_timeout(LONG).unwrap().expect("the I/O thread is first");
+        wait_for_the_thread();
+
+        task.visit(waker.clone(), None);
+        wait_for_the_thread();
+        assert!(polls.try_recv().unwrap().is_none());
+        assert!(polls.try_recv().is_err(), "it was woken");
+
+        is_passed_over.store(true, Ordering::SeqCst);
+        task.visit(waker, None);
+        assert!(polls.recv_timeout(LONG).unwrap().is_none());
+        assert!(polls.recv_timeout(LONG).expect("it was passed over for good").is_some());
     }
 
     #[test]

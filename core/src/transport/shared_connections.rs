@@ -1,8 +1,10 @@
 //! The connections in use, and how calls are queued for them.
 
 use std::mem;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::answer_watch::AnswerWatch;
 use super::closer::Closer;
 use super::inbox::{Inbox, InboxState};
 use super::observed::Observed;
@@ -67,9 +69,9 @@ impl SharedConnection {
         }
     }
 
-    /// Queues requests, in their order.
-    pub fn send_all(&self, requests: Vec<Request>) {
-        self.queue(|state| match state.requests.is_empty() {
+    /// Queues requests, in their order. `watch` is what this thread may read the answer to a lone one by.
+    pub fn send_all(&self, requests: Vec<Request>, watch: Option<&Rc<AnswerWatch>>) {
+        self.queue(watch, |state| match state.requests.is_empty() {
             true => state.requests = requests,
             false => state.requests.extend(requests),
         });
@@ -87,13 +89,13 @@ impl SharedConnection {
 
     /// Asks whether the server is there, over the connection that calls use.
     pub fn ping(&self, ping: Ping) {
-        self.queue(|state| state.pings.push(ping));
+        self.queue(None, |state| state.pings.push(ping));
     }
 
     /// Queues requests; starts anew when the I/O thread has ended.
-    fn queue(&self, add: impl FnOnce(&mut InboxState)) {
+    fn queue(&self, watch: Option<&Rc<AnswerWatch>>, add: impl FnOnce(&mut InboxState)) {
         let mut was_abandoned = false;
-        self.inbox.change(|state| {
+        self.inbox.change_watching(watch, |state| {
             was_abandoned = mem::take(&mut state.abandoned);
             add(state);
         });

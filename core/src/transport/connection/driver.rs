@@ -25,7 +25,7 @@ use crate::transport::io::tls::handshake_timeout;
 use crate::transport::observed::{Counts, ServerObserver};
 use crate::transport::pending_calls::deliver;
 use crate::transport::request::CompletionSink;
-use crate::transport::runtime::{is_visited, not_visited};
+use crate::transport::runtime::{is_visited, leave_nothing, not_visited, visitor_watch};
 use crate::transport::sentinel::discovery::{SentinelSubscriptions, primary_moved};
 use crate::transport::settings_provider::client_ended;
 use crate::transport::target::{Member, Target};
@@ -70,6 +70,7 @@ pub async fn serve(target: Target, inbox: Arc<Inbox>) -> Option<Handover> {
         warnings: Vec::new(),
         audience: None,
         alarm: Timer::new(),
+        is_watched: false,
     };
     loop {
         match driver.machine.need() {
@@ -115,6 +116,8 @@ struct Driver {
     /// Who is told: an environment with a store that is not quiet.
     audience: Option<Weak<dyn CompletionSink>>,
     alarm: Timer,
+    /// Another thread waits for the answer too.
+    is_watched: bool,
 }
 
 impl Driver {
@@ -186,11 +189,7 @@ impl Driver {
         let mut was_visited = false;
         poll_fn(|cx| {
             if is_visited() {
-                // Sends what has come. The I/O thread, which is woken now, does the rest.
-                let now = Instant::now();
-                self.drain_inbox(now);
-                self.advance(now);
-                stream.write(cx, &mut self.machine, now);
+                self.be_visited(&mut stream, &mut spin, cx);
                 was_visited = true;
                 return Poll::Pending;
             }
@@ -226,6 +225,7 @@ impl Driver {
                     }
                 }
                 any |= stream.write(cx, &mut self.machine, now);
+                self.is_watched &= self.machine.calls_in_flight() > 0;
                 // First, so that a store says what it is when it has answered.
                 self.observe(now);
                 deliver(self.machine.finished());
@@ -258,7 +258,7 @@ impl Driver {
                     self.machine.replace(error, now);
                     continue;
                 }
-                if spin.looks_again(now) {
+                if !self.is_watched && spin.looks_again(now) {
                     // Behind the runtime's next look at its sockets.
                     let _ = pin!(tokio::task::yield_now()).poll(cx);
                     return Poll::Pending;
@@ -269,6 +269,39 @@ impl Driver {
             }
         })
         .await;
+    }
+
+    /// What a visitor does: reads an answer, and sends a call that has come. The I/O thread does the rest, and is woken for it if there
+    /// is any.
+    fn be_visited(&mut self, stream: &mut ServerStream, spin: &mut Spin, cx: &mut Context<'_>) {
+        let now = Instant::now();
+        self.drain_inbox(now);
+        if self.machine.is_overdue(now) || !self.machine.reads(now) {
+            return;
+        }
+        let in_flight = self.machine.calls_in_flight();
+        if in_flight > 0 {
+            stream.read_visited(cx, &mut self.machine, now);
+        }
+        self.machine.advance(now);
+        stream.write(cx, &mut self.machine, now);
+        // First, so that a store says what it is when it has answered.
+        self.observe(now);
+        deliver(self.machine.finished());
+        let sends_alone = in_flight == 0 && self.machine.calls_in_flight() == 1;
+        self.is_watched = sends_alone
+            && visitor_watch().is_some_and(|watch| !spin.is_worth_a_try() && stream.is_watched_by(&watch, &self.inbox));
+        let waits = self.is_watched || self.machine.is_idle();
+        if waits
+            && stream.waits(&self.machine)
+            && self.machine.need() == Need::Bytes
+            && !self.attempts.any()
+            && (self.warnings.is_empty() || self.audience.is_none())
+            && self.alarm.wakes_by(self.machine.next_moment())
+            && self.leave_word(cx)
+        {
+            leave_nothing();
+        }
     }
 
     /// Goes on with the attempts to connect. Ready when one has ended.
@@ -382,10 +415,13 @@ impl Driver {
 
     /// Leaves word to be woken; false when something has come in the meantime.
     fn sleep(&mut self, cx: &mut Context<'_>) -> bool {
+        self.alarm.sleep_until(cx, self.machine.next_moment()) && self.leave_word(cx)
+    }
+
+    /// Leaves word to be woken by anything but time; false when something has come in the meantime.
+    fn leave_word(&mut self, cx: &mut Context<'_>) -> bool {
         let idle = if self.machine.is_idle() { Idle::Yes } else { Idle::No };
-        self.alarm.sleep_until(cx, self.machine.next_moment())
-            && self.inbox.register_waker(self.closed, idle, cx)
-            && self.machine.register_waker(cx)
+        self.inbox.register_waker(self.closed, idle, cx) && self.machine.register_waker(cx)
     }
 
     /// Passes warnings on to an environment that has made a call, if nobody has been told yet.

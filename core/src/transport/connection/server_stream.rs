@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -10,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::machine::Machine;
 use crate::moment::Moment;
+use crate::transport::answer_watch::AnswerWatch;
+use crate::transport::inbox::Inbox;
 use crate::transport::io::AsyncStream;
 use crate::transport::io::tcp::Progress;
 
@@ -30,22 +33,25 @@ pub struct ServerStream {
     seen: u64,
     /// What was not written is not written any more; what the server still says is read.
     write_failed: bool,
+    /// How the connection ended, if a visitor has found that: it ends nothing.
+    ended: Option<ReadError>,
 }
+
+/// Why nothing can be read any more; `None` when the other side has closed the connection.
+pub type ReadError = Option<io::Error>;
 
 impl ServerStream {
     /// Nothing of it has been read or written.
     pub fn new(stream: Box<dyn AsyncStream>, progress: Progress) -> Self {
         let seen = progress.count();
-        Self { stream, progress, seen, write_failed: false }
+        Self { stream, progress, seen, write_failed: false, ended: None }
     }
 
-    /// Reads what has come, once. Returns how much; `Err(None)` when the other side has closed the connection.
-    pub fn read(
-        &mut self,
-        cx: &mut Context<'_>,
-        machine: &mut Machine,
-        now: Instant,
-    ) -> Result<usize, Option<io::Error>> {
+    /// Reads what has come, once. Returns how much.
+    pub fn read(&mut self, cx: &mut Context<'_>, machine: &mut Machine, now: Instant) -> Result<usize, ReadError> {
+        if let Some(error) = self.ended.take() {
+            return Err(error);
+        }
         BUFFER.with_borrow_mut(|buffer| {
             let mut buffer = ReadBuf::uninit(buffer.spare_capacity_mut());
             match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
@@ -58,6 +64,21 @@ impl ServerStream {
                 }
             }
         })
+    }
+
+    /// Reads as a visitor.
+    pub fn read_visited(&mut self, cx: &mut Context<'_>, machine: &mut Machine, now: Instant) {
+        self.ended = self.read(cx, machine, now).err();
+    }
+
+    /// Whether only an answer of the server, or another call, is to be waited for.
+    pub fn waits(&self, machine: &Machine) -> bool {
+        self.ended.is_none() && !self.write_failed && machine.unwritten().is_empty()
+    }
+
+    /// Has the thread of a watch read the next answer. Whether it will.
+    pub fn is_watched_by(&self, watch: &AnswerWatch, inbox: &Arc<Inbox>) -> bool {
+        watch.watch(&self.stream, inbox)
     }
 
     /// Writes what is to be written. Returns whether the server took any.

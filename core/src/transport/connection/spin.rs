@@ -58,6 +58,16 @@ impl Spin {
         self.state = State::Ready;
     }
 
+    /// Whether this thread should look for the answer to a lone call that another one sends, which would read it by itself otherwise.
+    /// Where that has not paid, once in a while.
+    pub fn is_worth_a_try(&mut self) -> bool {
+        if self.credit == 0 {
+            self.sleeps = self.sleeps.wrapping_add(1);
+            self.credit = i32::from(self.sleeps.is_multiple_of(PROBE_INTERVAL));
+        }
+        self.credit > 0 && (self.sleeps == 0 || *HAS_PROCESSORS)
+    }
+
     /// Whether to look again instead of sleeping.
     pub fn looks_again(&mut self, now: Instant) -> bool {
         match self.state {

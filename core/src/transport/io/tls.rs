@@ -3,6 +3,8 @@
 use std::io;
 use std::io::IoSlice;
 use std::net::IpAddr;
+#[cfg(target_os = "linux")]
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +21,7 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, SignatureScheme};
 
 use super::resolve::off_thread;
+use super::stream::AsyncStream;
 use crate::config::Address;
 use crate::config::tls::{Authorities, Tls};
 use crate::error_texts::{Text, append, connections as texts};
@@ -112,6 +115,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Encrypted<S> {
             let _ = self.note(alert);
         }
         self.note(result)
+    }
+}
+
+impl<S: AsyncStream> AsyncStream for Encrypted<S> {
+    #[cfg(target_os = "linux")]
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.stream.get_ref().0.socket()
     }
 }
 
