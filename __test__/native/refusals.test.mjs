@@ -66,7 +66,7 @@ describe("credentials that the server refuses", atOnce, () => {
     const store = openStore({ ...at(server), password, db: 99 });
     const error = await rejectionOf(store.beginExecution(newId()));
     expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "ERR" });
-    expect(error.message).toContain("DB index is out of range");
+    expect(error.message).toContain("DB index is out of range: the server has no database of that number");
     expect(everythingOf(error)).not.toContain(password);
   });
 });

@@ -6,9 +6,14 @@ texts! {
 }
 
 /// What to do about a refusal, by the server's own code; the second column is how its message begins.
-const ADVICE: [(&str, &str, &str); 8] = [
+const ADVICE: [(&str, &str, &str); 9] = [
     ("NOAUTH", "Authentication", "the server requires a password and none was given"),
     ("WRONGPASS", "", "check username and password"),
+    (
+        "ERR",
+        "DB index is out of range",
+        "the server has no database of that number: choose another, or raise its setting databases",
+    ),
     ("NOPERM", "", "the ACL user lacks a permission the store needs"),
     ("WRONGTYPE", "", "the key is used by something else"),
     ("OOM", "", "raise the server's maxmemory or give the store a ttl"),
