@@ -95,6 +95,7 @@ pub fn connect(
         on_turn,
         drainer.clone(),
     )?);
+    let polled = drainer.clone();
     let drainer = Rc::into_raw(drainer).cast_mut().cast::<c_void>();
     let name = engine.text(b"idioteque-redis")?;
     let mut function = ptr::null_mut();
@@ -125,12 +126,7 @@ pub fn connect(
         environment.completions.open(function);
     }
     if uses_libuv {
-        // SAFETY: the thread-safe function has a count of the drainer until the environment ends, and this one another.
-        let drainer = unsafe {
-            Rc::increment_strong_count(drainer.cast::<Drainer>());
-            Rc::from_raw(drainer.cast::<Drainer>())
-        };
-        answer_poll::start(environment, move || drainer.settle());
+        answer_poll::start(environment, move || polled.settle());
     }
     Ok(())
 }

@@ -298,7 +298,7 @@ impl Driver {
             && !self.attempts.any()
             && (self.warnings.is_empty() || self.audience.is_none())
             && self.alarm.wakes_by(self.machine.next_moment())
-            && self.leave_word(cx)
+            && self.register_wakers(cx)
         {
             leave_nothing();
         }
@@ -413,13 +413,13 @@ impl Driver {
         }
     }
 
-    /// Leaves word to be woken; false when something has come in the meantime.
+    /// Registers the waker with all that is waited for; false when something has come in the meantime.
     fn sleep(&mut self, cx: &mut Context<'_>) -> bool {
-        self.alarm.sleep_until(cx, self.machine.next_moment()) && self.leave_word(cx)
+        self.alarm.sleep_until(cx, self.machine.next_moment()) && self.register_wakers(cx)
     }
 
-    /// Leaves word to be woken by anything but time; false when something has come in the meantime.
-    fn leave_word(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Registers the waker with all but the timer; false when something has come in the meantime.
+    fn register_wakers(&mut self, cx: &mut Context<'_>) -> bool {
         let idle = if self.machine.is_idle() { Idle::Yes } else { Idle::No };
         self.inbox.register_waker(self.closed, idle, cx) && self.machine.register_waker(cx)
     }
