@@ -256,7 +256,7 @@ export interface RedisStoreStats {
   peer?: string | string[];
   /** The server's version, once it is known. */
   serverVersion?: string;
-  /** Connections that were made. */
+  /** Connections that were made, also those that ended before they were of use. */
   connects?: number;
   /** How often the connection was lost and made again. */
   reconnects?: number;

@@ -135,7 +135,7 @@ pub struct Seen {
     pub version: Option<String>,
     /// Why there was no connection, when that was so last.
     pub last_error: Option<LastError>,
-    /// Connections that were made.
+    /// Connections that were made, also those that ended before they were of use.
     pub connects: u64,
     /// How often the connection was lost and made again.
     pub reconnects: u64,
