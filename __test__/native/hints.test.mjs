@@ -57,7 +57,7 @@ describe.each(INPUTS)("%s", (_, make) => {
     const store = temporaryStore(await make(await startTurningAway(PROTECTED)), { commandTimeout: 20_000 });
     const error = await rejectionOf(store.beginExecution("id"));
     expect(error).toMatchObject({ code: "ERR_REDIS_REPLY", reply: "DENIED" });
-    expect(error.message).toContain("Redis is running in protected mode");
+    expect(error.message).toMatch(/Redis refused the connection: DENIED Redis is running in protected mode/);
     expect(error.message).toContain("had not been sent");
   });
 

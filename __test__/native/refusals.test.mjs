@@ -42,6 +42,9 @@ describe("credentials that the server refuses", atOnce, () => {
       expect(error).toMatchObject({ name: "RedisStoreError", code: "ERR_REDIS_REPLY", reply, executionId: id });
       expect(everythingOf(error)).not.toContain(password);
     }
+    expect(errors[1].message).toMatch(
+      new RegExp(`^Redis refused the connection: ${reply} .* The command had not been sent`),
+    );
     expect(inspect(store, { depth: Number.POSITIVE_INFINITY, showHidden: true })).not.toContain(password);
   });
 

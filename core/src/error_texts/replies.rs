@@ -1,8 +1,10 @@
-//! Commands that the server refused. What to do about it is known by the server's own code.
+//! Commands and connections that the server refused. What to do about it is known by the server's own code.
 
 texts! {
     refused(reply, detail) => Reply, "Redis refused the command: {reply} {detail}", "";
     refused_with_advice(reply, detail, advice) => Reply, "Redis refused the command: {reply} {detail}: {advice}", "";
+    connection_refused(reply, detail) => Reply, "Redis refused the connection: {reply} {detail}", "";
+    connection_refused_with_advice(reply, detail, advice) => Reply, "Redis refused the connection: {reply} {detail}: {advice}", "";
 }
 
 /// What to do about a refusal, by the server's own code; the second column is how its message begins.

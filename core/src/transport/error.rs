@@ -3,7 +3,7 @@
 use std::io;
 
 use super::io::is_lookup_error;
-use super::retry_policy::{RetryDecision, refused, retry_decision};
+use super::retry_policy::{RetryDecision, connection_refused, retry_decision};
 use crate::config::Address;
 use crate::error::StoreError;
 use crate::error_texts::connections as texts;
@@ -29,8 +29,8 @@ impl ConnectError {
     /// The server refused the handshake.
     pub fn handshake(error_reply: ErrorReply) -> Self {
         match retry_decision(&error_reply) {
-            RetryDecision::Report => ConnectError::Fatal(refused(error_reply)),
-            RetryDecision::Retry | RetryDecision::Reconnect => ConnectError::Transient(refused(error_reply)),
+            RetryDecision::Report => ConnectError::Fatal(connection_refused(error_reply)),
+            RetryDecision::Retry | RetryDecision::Reconnect => ConnectError::Transient(connection_refused(error_reply)),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::error::StoreError;
-use crate::error_texts::{calls, replies as texts};
+use crate::error_texts::{Text, calls, replies as texts};
 use crate::store::ErrorReply;
 
 /// How the errors of the server's parser begin (`networking.c`). Behind one, the server closes the connection.
@@ -43,13 +43,23 @@ pub fn refuses_connection(error_reply: &ErrorReply) -> bool {
 
 /// The error for a refusal that is reported, with what to do next where that is known.
 pub fn refused(error_reply: ErrorReply) -> StoreError {
-    let error_reply = translate_parser_error(error_reply);
-    let ErrorReply { code, detail } = error_reply;
-    let said = detail.trim_end_matches('.');
-    let text = match texts::advice(&code, &detail) {
-        Some(advice) => texts::refused_with_advice(&code, said, advice),
-        None => texts::refused(&code, said),
-    };
+    refusal(error_reply, |code, said, advice| match advice {
+        Some(advice) => texts::refused_with_advice(code, said, advice),
+        None => texts::refused(code, said),
+    })
+}
+
+/// The same of a server that refuses to serve a connection, so that no command was sent.
+pub fn connection_refused(error_reply: ErrorReply) -> StoreError {
+    refusal(error_reply, |code, said, advice| match advice {
+        Some(advice) => texts::connection_refused_with_advice(code, said, advice),
+        None => texts::connection_refused(code, said),
+    })
+}
+
+fn refusal(error_reply: ErrorReply, text: impl FnOnce(&str, &str, Option<&str>) -> Text) -> StoreError {
+    let ErrorReply { code, detail } = translate_parser_error(error_reply);
+    let text = text(&code, detail.trim_end_matches('.'), texts::advice(&code, &detail));
     StoreError { reply: Some(code), ..text.error() }
 }
 
