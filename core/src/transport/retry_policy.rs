@@ -49,7 +49,7 @@ pub fn refused(error_reply: ErrorReply) -> StoreError {
     })
 }
 
-/// The same of a server that refuses to serve a connection, so that no command was sent.
+/// The same of a server that refuses a connection, whatever is sent over it.
 pub fn connection_refused(error_reply: ErrorReply) -> StoreError {
     refusal(error_reply, |code, said, advice| match advice {
         Some(advice) => texts::connection_refused_with_advice(code, said, advice),
