@@ -104,10 +104,11 @@ impl World {
         self.events.push((self.after(millis), Event::Look { server }));
     }
 
-    /// A server of another cluster gets a node's address. All do not at once: else the other cluster would be believed.
+    /// A server of another cluster gets a node's address. All do not at once, nor one behind the other so that nothing else is heard
+    /// of in between: else the other cluster would be believed.
     fn replace(&mut self, failover: bool, millis: u64) {
         let is_known = !self.readings.is_empty() && self.reading.is_none() && !self.links.is_empty();
-        if !is_known || self.nodes.iter().any(|node| !node.is_there()) {
+        if !is_known || self.is_misled || self.nodes.iter().any(|node| !node.is_there()) {
             return;
         }
         let Some((old, new)) = self.primary_and_spare() else { return };
@@ -233,10 +234,11 @@ impl World {
         self.nodes[old].view = self.truth.clone();
     }
 
-    /// A server is given a slot of one that stands still, with all that was acknowledged.
+    /// A server that has others is given a slot of one that stands still, with all that was acknowledged.
     fn take(&mut self, slot: u16, from: usize, to: usize) {
         let stands_still = self.nodes[from].is_there() && self.nodes[from].paused_until.is_some();
-        let takes = self.nodes[to].is_there() && self.nodes[to].paused_until.is_none();
+        // It may have been replaced meanwhile, and a replica is given none.
+        let takes = self.nodes[to].is_there() && self.nodes[to].paused_until.is_none() && self.truth.is_primary(to);
         if !stands_still || !takes || self.truth.owner(slot) != from || self.moving.contains_key(&slot) {
             return;
         }

@@ -108,6 +108,7 @@ impl World {
             Some(Ok(map)) => {
                 let (foreign, now) = (map.is_foreign, self.now);
                 let belief = self.router.map_read(map, now);
+                self.is_misled = foreign;
                 log!(self, "the map was read, foreign: {foreign}, {belief:?}");
             }
             Some(Err(error)) => self.router.map_not_read(error),

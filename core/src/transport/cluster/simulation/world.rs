@@ -46,6 +46,8 @@ pub struct World {
     pub reading: Option<Reading>,
     /// When the map was read.
     pub readings: Vec<Instant>,
+    /// What was read last was the map of another cluster.
+    pub is_misled: bool,
     /// What the connections give back.
     pub returned: Vec<Finished>,
     pub history: History,
@@ -113,6 +115,7 @@ impl World {
             links: Vec::new(),
             reading: None,
             readings: Vec::new(),
+            is_misled: false,
             returned: Vec::new(),
             history: History::default(),
             applied: BTreeSet::new(),
